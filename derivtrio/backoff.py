@@ -1,0 +1,65 @@
+"""How long to wait before the next attempt, and when to stop making any.
+
+Exponential backoff with full jitter: the ceiling doubles, and the wait is drawn evenly from below
+it, so that a thousand clients that lost the same server do not come back in the same second.
+
+Attempts that belong together form a series. Only a connection that was stable ends a series; a
+server that accepts and closes at once is therefore asked no more often than one that refuses.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import attrs
+
+from derivtrio.errors import Attempt, ConnectionFailed
+from derivtrio.settings import Backoff
+from derivtrio.verdict import is_fatal
+
+#: How many failed attempts a series remembers.
+_MEMORY: Final = 100
+
+Draw = Callable[[float, float], float]
+
+
+def delays(backoff: Backoff, draw: Draw = random.uniform) -> Iterator[float]:
+    """Yield the waits between attempts, in seconds, for ever."""
+    ceiling = min(backoff.first, backoff.cap)
+    while True:
+        yield draw(0, ceiling)
+        ceiling = min(ceiling * backoff.factor, backoff.cap)
+
+
+@attrs.define
+class Series:
+    """The attempts since the last stable connection. `number` is that of the present one."""
+
+    backoff: Backoff
+    max_attempts: int | None
+    number: int = attrs.field(default=1, init=False)
+    _attempts: deque[Attempt] = attrs.field(factory=lambda: deque(maxlen=_MEMORY), init=False)
+    _delays: Iterator[float] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._delays = delays(self.backoff)
+
+    def failed(self, error: Exception, started: float) -> float | ConnectionFailed:
+        """Record that the present attempt ended with *error*.
+
+        Return how long to wait before the next one, in seconds, or the error with which to give
+        up. `started` is when the attempt began, in seconds since the epoch.
+        """
+        fatal = is_fatal(error)
+        if not fatal and self.number != self.max_attempts:
+            delay = next(self._delays)
+            self._attempts.append(Attempt(self.number, started, error, delay))
+            self.number += 1
+            return delay
+        self._attempts.append(Attempt(self.number, started, error))
+        times = "1 attempt" if self.number == 1 else f"{self.number} attempts"
+        why = "trying again cannot help" if fatal else f"gave up after {times}"
+        verdict = ConnectionFailed(f"{why}: {error}", list(self._attempts))
+        verdict.__cause__ = error
+        return verdict

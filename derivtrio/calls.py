@@ -1,0 +1,206 @@
+"""A call: one request on its way to one decided end.
+
+The life of a call, and what may end it:
+
+    queued ──written──> pending ──reply──> decided
+      │                    ├─ error reply ──> ApiError, or OutcomeUnknown where the error says
+      │                    │                  that the backend may have executed a change
+      │                    ├─ no reply in time ──> ResponseTimeout (a read), OutcomeUnknown
+      │                    └─ connection lost ──> queued again (a read, a few times, then
+      │                                           ConnectionLost), OutcomeUnknown
+      └─ client closed or failed ──> ClientClosed, ConnectionFailed
+
+A caller that goes away marks the call `abandoned`: while queued it is then never sent; once
+written, its reply is dropped.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+import trio
+
+from derivtrio import codec
+from derivtrio.catalog import is_safe, name_of
+from derivtrio.errors import (
+    ConnectionLost,
+    OutcomeUnknown,
+    ResponseTimeout,
+    api_error,
+    malformed,
+)
+from derivtrio.router import FIRST_FOREIGN_ID, Receiver
+from derivtrio.verdict import is_doubtful
+
+#: A read that has outlived so many connections may be what breaks them.
+_MAX_WRITES: Final = 3
+
+
+@attrs.define(eq=False)
+class Call:
+    """One request, its text, and what becomes of it.
+
+    Attributes:
+        name: the call's name in the catalogue.
+        request: what the caller gave, as a mapping; empty for raw data.
+        body: what is written; for an API request a JSON object, which gets its `req_id` then.
+        safe: whether it may be written again after a loss.
+        then: who receives what follows the reply, for a call that opens a stream.
+        only_on: the connection it is meant for, or None for any.
+
+    """
+
+    name: str
+    request: Mapping[str, Any] = attrs.field(repr=False)
+    body: str | bytes = attrs.field(repr=False)
+    safe: bool
+    then: Receiver | None = attrs.field(default=None, repr=False)
+    only_on: int | None = None
+    abandoned: bool = attrs.field(default=False, init=False)
+    _connection: int | None = attrs.field(default=None, init=False)
+    _written_at: float = attrs.field(default=0.0, init=False)
+    _writes: int = attrs.field(default=0, init=False)
+    _patience: float = attrs.field(default=0.0, init=False, repr=False)
+    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
+    _decided: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
+    _reply: dict[str, Any] | None = attrs.field(default=None, init=False, repr=False)
+    _error: Exception | None = attrs.field(default=None, init=False, repr=False)
+
+    @property
+    def raw(self) -> bool:
+        """Whether this is data that has no reply."""
+        return not self.request
+
+    def written(self, connection: int, patience: float) -> None:
+        """Note that it is being written; the reply has *patience* seconds from now."""
+        self._connection = connection
+        self._written_at = time.time()
+        self._writes += 1
+        self._patience = patience
+        self._scope.deadline = trio.current_time() + patience
+
+    def deliver(self, message: dict[str, Any]) -> Receiver | None:
+        """Take the reply; return who receives what follows."""
+        if "error" in message:
+            self.fail(self._refusal(message["error"]))
+            return None
+        if self.abandoned:
+            return None
+        following = None if self.then is None else self.then.deliver(message)
+        self.settle(message)
+        return following
+
+    def settle(self, reply: dict[str, Any]) -> None:
+        """Decide the call with *reply*."""
+        self._reply = reply
+        self._decided.set()
+
+    def fail(self, error: Exception) -> None:
+        """Decide the call with *error*."""
+        self._error = error
+        self._decided.set()
+
+    def lost(self, why: str) -> "Call | None":
+        """Decide what the loss of the connection means; return the call if it is asked again."""
+        if self.abandoned:
+            return None
+        if not self.safe:
+            self.fail(self._unknown(f"{why} before the reply to {self.name} came"))
+            return None
+        if self._writes >= _MAX_WRITES:
+            text = f"{why} before the reply to {self.name} came, for the {_MAX_WRITES}rd time"
+            self.fail(ConnectionLost(text, self.request, self._connection))
+            return None
+        self._scope.deadline = float("inf")
+        return self
+
+    async def wait(self) -> dict[str, Any]:
+        """Return the reply, or raise what the call ended with.
+
+        *Cancellation*: abandons the call.
+        """
+        try:
+            with self._scope:
+                await self._decided.wait()
+        finally:
+            self.abandoned = not self._decided.is_set()
+        if self._error is not None:
+            raise self._error
+        if self._reply is None:
+            raise self._overdue()
+        return self._reply
+
+    def _refusal(self, error: Any) -> Exception:
+        refusal = api_error(error if isinstance(error, dict) else {"message": error}, self.request)
+        if self.safe or not is_doubtful(refusal):
+            return refusal
+        unknown = self._unknown(f"the server answered {self.name} with {refusal}")
+        unknown.__cause__ = refusal
+        return unknown
+
+    def _overdue(self) -> Exception:
+        late = ResponseTimeout(self.request, self._patience)
+        if self.safe:
+            return late
+        unknown = self._unknown(f"{self.name}: {late}")
+        unknown.__cause__ = late
+        return unknown
+
+    def _unknown(self, text: str) -> OutcomeUnknown:
+        text = f"{text}; it may have been executed, and was not sent again"
+        return OutcomeUnknown(text, self.request, self._connection, self._written_at)
+
+
+def api_call(
+    request: Mapping[str, Any], *, then: Receiver | None = None, only_on: int | None = None
+) -> Call:
+    """Return the call that *request* makes.
+
+    A `req_id` in it is left out: the writer gives every request its own.
+
+    Raises:
+        InvalidRequest: it is no request, or not JSON; says what is wrong.
+
+    """
+    if not isinstance(request, Mapping):
+        text = f"a request is a mapping such as {{'ping': 1}}, not {type(request).__name__}"
+        raise malformed(text)
+    request = {member: value for member, value in request.items() if member != "req_id"}
+    try:
+        name = name_of(request)
+        body = codec.encode(request)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise malformed(str(error), request=request) from error
+    return Call(name, request, body, is_safe(name), then, only_on)
+
+
+def raw_call(data: str | bytes | Mapping[str, Any]) -> Call:
+    """Return *data* as a message to write as it is; a mapping is written as JSON.
+
+    Raises:
+        InvalidRequest: it has a `req_id` that could be taken for one of ours, or is no data.
+
+    """
+    if isinstance(data, Mapping):
+        try:
+            data = codec.encode(data)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise malformed(str(error)) from error
+    if not isinstance(data, (str, bytes)):
+        text = f"a message is str, bytes or a mapping, not {type(data).__name__}"
+        raise malformed(text)
+    if isinstance(data, str):
+        _refuse_our_ids(data)
+    return Call("a raw message", {}, data, safe=False)
+
+
+def _refuse_our_ids(text: str) -> None:
+    try:
+        message = codec.decode(text)
+    except (ValueError, RecursionError):
+        return  # not JSON, and none of our business
+    req_id = message.get("req_id") if isinstance(message, dict) else None
+    if isinstance(req_id, int) and req_id < FIRST_FOREIGN_ID:
+        refusal = f"req_id {req_id} may be one of the client's own; use {FIRST_FOREIGN_ID} or more"
+        raise malformed(refusal)

@@ -1,0 +1,249 @@
+"""The user's handle: `open_client` and `Client`."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import attrs
+import trio
+
+from derivtrio.beside import running
+from derivtrio.calls import Call, api_call, raw_call
+from derivtrio.crew import Desk
+from derivtrio.endpoints import Endpoint, as_endpoint
+from derivtrio.errors import ConnectionChanged
+from derivtrio.events import Event
+from derivtrio.journal import Journal, State, Status
+from derivtrio.lifetime import Lifetime
+from derivtrio.link import NORMAL, Link
+from derivtrio.mailbox import Mailbox, Outbox, OverflowPolicy
+from derivtrio.restore import TokenSource
+from derivtrio.router import Router
+from derivtrio.settings import Settings
+from derivtrio.streams import EventStream, ServerStream, Subscription, subscribing
+from derivtrio.supervisor import Supervisor
+from derivtrio.upstream import Upstream
+
+_DEFAULTS: Final = Settings()
+
+
+@asynccontextmanager
+async def open_client(
+    app_id: int | str = 1089,
+    *,
+    endpoint: Endpoint | str | None = None,
+    token: TokenSource = None,
+    settings: Settings = _DEFAULTS,
+) -> AsyncGenerator["Client"]:
+    """Open a client; yield it when its first connection is ready; close it at the block's end.
+
+    `endpoint` is a WebSocket URL, an `Endpoint`, or None for the v3 API with *app_id*. `token`
+    authorizes every new connection; an async function is asked for a token each time.
+
+    What the block raises comes out as it is. If the client fails for good meanwhile, the block is
+    cancelled and `ConnectionFailed` comes out; if both, the block's exception wins and has the
+    other as its context.
+
+    *Cancellation*: reaches the block first and the client after it: a call made in a `finally` of
+    the block, under a shield, still works. The goodbye takes `Settings.close_timeout` at most.
+
+    Raises:
+        ConnectionFailed: after `Settings.max_attempts`, or when the client failed for good.
+        DerivError: the cause itself, where the first connection is refused for good (`ApiError`,
+            `HandshakeRejected`, `CertificateRejected`, `InvalidURL`).
+        ValueError: an argument that cannot be meant.
+
+    """
+    desk = Desk(settings, Outbox(settings.outbox), Router(), Journal())
+    supervisor = Supervisor(as_endpoint(endpoint, app_id), checked_token(token), desk)
+    lifetime = Lifetime(supervisor)
+    client = Client(supervisor, lifetime)
+    async with running(lifetime.serve, stop=lifetime.stop, name="derivtrio.supervisor"):
+        with lifetime.body:
+            try:
+                if settings.wait_ready:
+                    await client.wait_ready()
+                lifetime.entered = True
+                yield client
+            except BaseException as error:
+                lifetime.add_context(error)
+                raise
+            finally:
+                with trio.CancelScope(shield=True):
+                    await client.aclose()
+    lifetime.raise_failure()
+
+
+@attrs.define(eq=False, repr=False)
+class Client:
+    """A connection to Deriv that is kept up; made by `open_client`."""
+
+    _supervisor: Supervisor
+    _lifetime: Lifetime
+
+    def __repr__(self) -> str:
+        status = self.status
+        where = "" if status.connection is None else f", connection {status.connection}"
+        return (
+            f"<derivtrio.Client {status.state.value}{where}, {status.pending} calls pending,"
+            f" {status.subscriptions} subscriptions>"
+        )
+
+    async def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Make one API call as Deriv documents it, and return the reply as it came.
+
+        *request* is not changed. A `req_id` in it is replaced by one of the client's own. During
+        an outage the call waits; it is sent when there is a connection. Use trio's cancel scopes
+        to wait less long.
+
+        *Cancellation*: a call that was not written yet is never sent. One that was may be executed.
+
+        Raises:
+            InvalidRequest: the request is malformed; nothing was sent.
+            ApiError: the server's answer is an error.
+            OutcomeUnknown: it changes something, was written, and may have been executed.
+            ConnectionLost: it only reads, and broke three connections in a row.
+            ResponseTimeout: it only reads, and had no reply within `Settings.response_timeout`.
+            ClientClosed, ConnectionFailed: the client is no more.
+
+        """
+        return await self._make(api_call(request))
+
+    async def send(self, message: str | bytes | Mapping[str, Any]) -> None:
+        """Write a message of your own making; return when the socket has it.
+
+        A mapping is written as JSON. What the server answers is seen by
+        `client.events(traffic=True)` alone. A `req_id` of yours must be 2147483648 or more.
+
+        *Cancellation*: a message that was not written yet is never sent.
+
+        Raises:
+            InvalidRequest: it is no such message, or its `req_id` is too low.
+            OutcomeUnknown: the connection was lost while it was being written.
+            ClientClosed, ConnectionFailed: the client is no more.
+
+        """
+        await self._make(raw_call(message))
+
+    def subscribe(
+        self,
+        request: Mapping[str, Any],
+        *,
+        buffer: int = 1024,
+        overflow: OverflowPolicy = "error",
+    ) -> Subscription[dict[str, Any]]:
+        """Return a stream of the messages that *request* brings, the first reply included.
+
+        `subscribe: 1` is added if absent. `buffer` is how many messages the consumer may lag
+        behind; `overflow` says what happens then. After a reconnect the stream is asked for again,
+        and the reply to that is its next message.
+
+        Raises:
+            InvalidRequest: the request is malformed, or does not stream; nothing was sent.
+
+        """
+        request = subscribing(request)
+        call = api_call(request)
+        mailbox: Mailbox[dict[str, Any]] = Mailbox(call.name, buffer, overflow)
+        upstream = Upstream(call.name, request, mailbox)
+        return Subscription(mailbox, ServerStream(self._supervisor, request, upstream))
+
+    def events(
+        self,
+        *,
+        traffic: bool = False,
+        buffer: int = 1024,
+        overflow: OverflowPolicy = "error",
+    ) -> Subscription[Event]:
+        """Return a stream of what happens to the connection, from its entering on.
+
+        With `traffic` it has every message too, tokens masked.
+        """
+        mailbox: Mailbox[Event] = Mailbox("events", buffer, overflow)
+        return Subscription(mailbox, EventStream(self._supervisor.desk.journal, mailbox, traffic))
+
+    @asynccontextmanager
+    async def same_connection(self) -> AsyncGenerator[None]:
+        """Cancel the block if the connection is replaced: for sequences that must not straddle two.
+
+        A proposal's id, for example, is worth nothing on another connection. Waits until the
+        client is ready.
+
+        Raises:
+            ConnectionChanged: the block was cancelled. A call inside it whose outcome is unknown
+                raises `OutcomeUnknown` instead.
+            ClientClosed, ConnectionFailed: the client is no more.
+
+        """
+        await self.wait_ready()
+        number = self.status.connection
+        with trio.CancelScope() as guard:
+            self._supervisor.guards.add(guard)
+            try:
+                yield
+            finally:
+                self._supervisor.guards.discard(guard)
+        if guard.cancelled_caught:
+            text = f"connection {number} is gone, and this block was only for it"
+            raise ConnectionChanged(text)
+
+    @property
+    def status(self) -> Status:
+        """What can be said of the client now."""
+        desk, journal = self._supervisor.desk, self._supervisor.desk.journal
+        return Status(
+            state=journal.state,
+            connection=journal.connection,
+            attempt=journal.attempt,
+            since=journal.since,
+            round_trip=journal.round_trip,
+            pending=len(desk.outbox) + desk.router.count(Call),
+            subscriptions=len(self._supervisor.ledger),
+            last_error=journal.last_error,
+        )
+
+    async def wait_ready(self) -> None:
+        """Wait until calls flow.
+
+        Raises:
+            ClientClosed, ConnectionFailed: they never will again.
+
+        """
+        journal = self._supervisor.desk.journal
+        await trio.lowlevel.checkpoint()
+        while not (journal.state is State.READY and _is_up(self._supervisor.link)):
+            if journal.state in (State.CLOSING, State.CLOSED, State.FAILED):
+                raise self._lifetime.refusal()
+            await journal.change()
+
+    async def aclose(self, code: int = NORMAL, reason: str = "") -> None:
+        """Close the connection with a goodbye, and end everything; more often is harmless.
+
+        *Cancellation*: ends the waiting; the closing goes on.
+
+        Raises:
+            ValueError: *code* is not 1000 or from 3000 to 4999, or *reason* longer than 123 bytes.
+
+        """
+        await self._lifetime.close(code, reason)
+
+    async def _make(self, call: Call) -> dict[str, Any]:
+        await self._supervisor.desk.outbox.put(call)
+        return await call.wait()
+
+
+def _is_up(link: Link | None) -> bool:
+    return link is not None and link.loss is None
+
+
+def checked_token(token: TokenSource) -> TokenSource:
+    """Return *token*, if it can be one.
+
+    Raises:
+        ValueError: it cannot; the message does not show it.
+
+    """
+    if token is None or callable(token) or (isinstance(token, str) and token.strip()):
+        return token
+    text = f"token is a non-empty str, an async function, or None, not {type(token).__name__}"
+    raise ValueError(text)

@@ -1,0 +1,42 @@
+"""JSON as Deriv speaks it: one object per text frame.
+
+msgspec does the work. Two things are ours: a `Decimal` is written as a JSON number, digit for
+digit, because Deriv's prices are numbers; and a NaN or an infinity is refused, because JSON has
+no such number and msgspec would quietly write `null` in its place.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+_decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+#: What `decode` raises for a text that is not JSON.
+DecodeError = msgspec.DecodeError
+
+decode = _decoder.decode
+
+
+def encode(message: Mapping[str, Any]) -> str:
+    """Return *message* as JSON text.
+
+    Raises:
+        TypeError: something in it is no JSON type.
+        ValueError: something in it has no JSON form (NaN, infinity, a lone surrogate).
+
+    """
+    try:
+        text = _encoder.encode(message).decode()
+    except (msgspec.MsgspecError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+    if "null" in text:
+        json.dumps(message, allow_nan=False, default=str)
+    return text
+
+
+def with_req_id(body: str, req_id: int) -> str:
+    """Return the JSON object *body* with the member `req_id`, which it must not have yet."""
+    return f'{body[:-1]},"req_id":{req_id}}}'

@@ -1,0 +1,138 @@
+"""The three tasks that work on one link, one function each.
+
+They share a fate: when one of them notices that the link is lost it says so to the link, and the
+scope in which all three run is cancelled. None of them catches anything but what it names.
+"""
+
+from typing import Any
+
+import attrs
+import trio
+
+from derivtrio import codec
+from derivtrio.calls import Call, api_call
+from derivtrio.errors import HeartbeatMissed, ProtocolViolation
+from derivtrio.events import MessageReceived, MessageSent
+from derivtrio.journal import Journal
+from derivtrio.link import Binary, Link, Loss, Message
+from derivtrio.mailbox import Outbox
+from derivtrio.redaction import masked_text
+from derivtrio.router import Router
+from derivtrio.settings import Settings
+
+_INVALID_DATA = 1007
+
+
+@attrs.define
+class Desk:
+    """What the crew of every link works with, in the order in which a request passes through."""
+
+    settings: Settings
+    outbox: Outbox
+    router: Router
+    journal: Journal
+
+
+async def read(link: Link, desk: Desk) -> None:
+    """Route what comes, until nothing more will. Never waits for a consumer."""
+    route = desk.router.route
+    while (batch := await link.receive()) is not None:
+        for data in batch:
+            if desk.journal.traffic:
+                desk.journal.announce(MessageReceived(_shown(data)))
+            if isinstance(data, Binary):
+                continue
+            try:
+                message = codec.decode(data)
+            except (ValueError, RecursionError) as error:
+                link.lose(_not_json(str(error), error))
+                return
+            if not isinstance(message, dict):
+                link.lose(_not_json(f"a JSON {type(message).__name__}, not an object"))
+                return
+            route(message)
+        forget_unwanted(link, desk)
+    link.lose_to_peer()
+
+
+async def write(link: Link, desk: Desk) -> None:
+    """Write what user code asks for, in its order."""
+    while True:
+        await post(link, desk, await desk.outbox.get())
+
+
+async def beat(link: Link, desk: Desk) -> None:
+    """Ask a silent server for a sign of life; lose the link to one that gives none.
+
+    Anything that comes is a sign of life. So a server that dies is found out no later than
+    `heartbeat_interval + heartbeat_timeout` after its last word.
+    """
+    settings, ping_id = desk.settings, 0
+    while True:
+        await trio.sleep_until(link.heard + settings.heartbeat_interval)
+        if trio.current_time() < link.heard + settings.heartbeat_interval:
+            continue
+        desk.router.discard(ping_id)  # of a server that answers everything but pings
+        ping_id = desk.router.register(Pong(desk.journal))
+        arrival = link.arrival()
+        with trio.move_on_after(settings.heartbeat_timeout) as patience:
+            await link.send(codec.with_req_id('{"ping":1}', ping_id))
+            await arrival.wait()
+        if patience.cancelled_caught:
+            text = f"nothing came for {trio.current_time() - link.heard:.3g} s, in spite of a ping"
+            link.lose(Loss("heartbeat", error=HeartbeatMissed(text)))
+            return
+
+
+async def post(link: Link, desk: Desk, call: Call) -> None:
+    """Write *call*, unless its caller has gone; register it for its reply just before.
+
+    *Cancellation*: breaks the link if the writing has begun.
+    """
+    if call.abandoned or call.only_on not in (None, link.number):
+        return
+    req_id = desk.router.register(call)
+    call.written(link.number, desk.settings.response_timeout)
+    body = call.body
+    text = codec.with_req_id(body, req_id) if isinstance(body, str) and not call.raw else body
+    if desk.journal.traffic:
+        desk.journal.announce(MessageSent(masked_text(text) if isinstance(text, str) else text))
+    await link.send(text)
+    if call.raw:
+        desk.router.discard(req_id)
+        call.settle({})
+
+
+def forget_unwanted(link: Link, desk: Desk) -> None:
+    """Have the server told which streams nobody wants; nobody waits for its answer."""
+    if desk.router.unwanted:
+        calls = [api_call({"forget": i}, only_on=link.number) for i in desk.router.unwanted]
+        desk.router.unwanted.clear()
+        desk.outbox.put_first(calls)
+
+
+@attrs.define(eq=False)
+class Pong:
+    """Receives the answer to a heartbeat, and measures the way there and back."""
+
+    _journal: Journal
+    _asked: float = attrs.field(factory=trio.current_time, init=False)
+
+    def deliver(self, message: dict[str, Any]) -> None:  # noqa: ARG002
+        """Take the time."""
+        self._journal.round_trip = trio.current_time() - self._asked
+
+    def lost(self, why: str) -> None:
+        """Nobody waits for it."""
+
+
+def _not_json(text: str, cause: Exception | None = None) -> Loss:
+    error = ProtocolViolation(f"the server sent {text}" if cause is None else f"not JSON: {text}")
+    error.__cause__ = cause
+    return Loss("us", _INVALID_DATA, error=error)
+
+
+def _shown(data: Message) -> str | bytes:
+    if isinstance(data, Binary):
+        return data.data
+    return masked_text(data if isinstance(data, str) else data.decode("utf-8", "replace"))

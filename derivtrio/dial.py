@@ -1,0 +1,78 @@
+"""From an address to a byte stream: name resolution, TCP, TLS, each failure under its own name.
+
+This is done here and not by trio-websocket, which reports an untrusted certificate as a timeout.
+"""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+from derivtrio.endpoints import Address, Endpoint, StreamOpener
+from derivtrio.errors import CertificateRejected, ConnectRefused, ConnectTimeout, LinkError
+
+
+@contextmanager
+def time_limit(deadline: float, what: str) -> Iterator[None]:
+    """Bound the block by *deadline*, on trio's clock.
+
+    Raises:
+        ConnectTimeout: it is over; *what* did not come in time.
+
+    """
+    try:
+        with trio.fail_at(deadline):
+            yield
+    except trio.TooSlowError as error:
+        text = f"no {what} within the connect timeout"
+        raise ConnectTimeout(text) from error
+
+
+async def open_stream(
+    endpoint: Endpoint, address: Address, ssl_context: ssl.SSLContext | None
+) -> trio.abc.Stream:
+    """Return a new stream to *address*, with TLS where its URL says so.
+
+    *Cancellation*: closes what was opened so far.
+
+    Raises:
+        ConnectRefused: no TCP connection, or no TLS on it.
+        CertificateRejected: the server could not prove its identity.
+
+    """
+    opener = endpoint.open_stream if isinstance(endpoint, StreamOpener) else trio.open_tcp_stream
+    try:
+        stream: trio.abc.Stream = await opener(address.host, address.port)
+    except OSError as error:
+        text = f"no connection to {address.host} port {address.port}: {_told_by(error)}"
+        raise ConnectRefused(text) from error
+    if not address.secure:
+        return stream
+    context = ssl_context or ssl.create_default_context()
+    tls = trio.SSLStream(stream, context, server_hostname=address.host, https_compatible=True)
+    try:
+        await tls.do_handshake()
+    except BaseException as error:
+        await trio.aclose_forcefully(stream)
+        if isinstance(error, trio.BrokenResourceError):
+            raise _tls_failure(error, address.host) from error.__cause__
+        raise
+    return tls
+
+
+def _tls_failure(error: trio.BrokenResourceError, host: str) -> LinkError:
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return CertificateRejected(f"{host}: {cause.verify_message}")
+    if isinstance(cause, ssl.SSLError):
+        return ConnectRefused(f"no TLS with {host}: {cause.reason or cause}")
+    return ConnectRefused(f"{host} ended the connection during the TLS handshake")
+
+
+def _told_by(error: OSError) -> str:
+    """Return the operating system's own words, which trio wraps once or twice."""
+    causes = error.__cause__
+    if isinstance(causes, BaseExceptionGroup) and causes.exceptions:
+        return str(causes.exceptions[-1])
+    return str(causes or error)

@@ -1,0 +1,167 @@
+"""Where to connect, and which generation of the API is spoken there.
+
+An endpoint is asked for its URL before every attempt, because some URLs are good for one use
+only. It may also bring its own streams, as the simulator's in-memory endpoint does; otherwise
+the link opens TCP to the URL's host.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal, Protocol, runtime_checkable
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import attrs
+import trio
+
+from derivtrio.errors import DerivError, EndpointFailed, InvalidURL
+from derivtrio.redaction import shown_url
+
+#: The generation of Deriv's API: the one of the public guides, or the newer Options API.
+Generation = Literal["v3", "options"]
+
+#: How the rate limits are learnt: from the server's `website_status`, or from Deriv's
+#: published table.
+Limits = Literal["website_status", "documented"]
+
+V3_URL = "wss://ws.derivws.com/websockets/v3"
+
+
+class Endpoint(Protocol):
+    """A place to connect to."""
+
+    @property
+    def generation(self) -> Generation:
+        """The generation of the API spoken there."""
+        return "v3"
+
+    @property
+    def limits(self) -> Limits:
+        """How its rate limits are learnt."""
+        return "website_status"
+
+    async def url(self) -> str:
+        """Return the WebSocket URL for one attempt.
+
+        *Cancellation*: cancelled when `Settings.connect_timeout` is over.
+
+        Raises:
+            OSError: not to be had now; the attempt fails and the next one asks again.
+            Exception: anything else ends the client with this cause.
+
+        """
+        ...
+
+
+@runtime_checkable
+class StreamOpener(Protocol):
+    """An endpoint that brings its own streams instead of TCP."""
+
+    async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
+        """Return a new stream to the server; raise OSError where there is none."""
+        ...
+
+
+@attrs.frozen
+class V3:
+    """The v3 generation: one URL for everybody, told apart by `app_id`.
+
+    `language` is the language of the server's messages, such as `"ES"`.
+    """
+
+    app_id: int | str = 1089
+    language: str | None = None
+    base: str = V3_URL
+    generation: Generation = "v3"
+    limits: Limits = "website_status"
+
+    async def url(self) -> str:
+        """Return `base` with `app_id` (and `l`, the language) in its query, where absent."""
+        parts = urlsplit(self.base)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        query.setdefault("app_id", str(self.app_id))
+        if self.language is not None:
+            query.setdefault("l", self.language)
+        return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+@attrs.frozen
+class Address:
+    """A WebSocket URL taken apart. Its `resource` may hold a secret, and is not shown."""
+
+    host: str
+    port: int
+    resource: str = attrs.field(repr=False)
+    secure: bool
+
+    @property
+    def host_header(self) -> str:
+        """What the `Host` header says: the port is named unless it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = 443 if self.secure else 80
+        return host if self.port == usual else f"{host}:{self.port}"
+
+
+def parse_url(url: str) -> Address:
+    """Return the parts of a `ws://` or `wss://` URL.
+
+    Raises:
+        InvalidURL: it is none; the message says what is wrong and never shows the query.
+
+    """
+    if not isinstance(url, str):
+        text = f"a WebSocket URL is a str, not {type(url).__name__}"
+        raise InvalidURL(text)
+    if not url.isascii() or not url.isprintable() or " " in url:
+        text = "a WebSocket URL has only printable ASCII characters and no spaces"
+        raise InvalidURL(text)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        text = f"not a URL: {error}"
+        raise InvalidURL(text) from None
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        text = f"{shown_url(url)!r} is not of the form ws://host/… or wss://host/…"
+        raise InvalidURL(text)
+    secure = parts.scheme == "wss"
+    resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Address(parts.hostname, port or (443 if secure else 80), resource, secure)
+
+
+async def ask(source: Callable[[], Awaitable[str]], what: str) -> str:
+    """Return what the user's async function *source* returns.
+
+    Raises:
+        EndpointFailed: it raised what is neither derivtrio's nor the operating system's, or did
+            not return a str. Its own words are left to the cause: they may hold a secret.
+
+    """
+    try:
+        answer = await source()
+    except (DerivError, OSError):
+        raise
+    except Exception as error:
+        text = f"{what} raised {type(error).__name__}"
+        raise EndpointFailed(text) from error
+    if not isinstance(answer, str):
+        text = f"{what} returned {type(answer).__name__}, not str"
+        raise EndpointFailed(text)
+    return answer
+
+
+def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
+    """Return the endpoint that `open_client`'s arguments mean.
+
+    Raises:
+        InvalidURL: a URL that is none.
+        ValueError: an `app_id` that is none.
+
+    """
+    if not isinstance(app_id, (int, str)) or isinstance(app_id, bool) or not str(app_id).isalnum():
+        text = f"app_id must be a number or an alphanumeric name, not {app_id!r}"
+        raise ValueError(text)
+    if endpoint is None:
+        return V3(app_id)
+    if isinstance(endpoint, str):
+        parse_url(endpoint)
+        return V3(app_id, base=endpoint)
+    return endpoint

@@ -1,0 +1,323 @@
+"""Every error that derivtrio raises, in one hierarchy.
+
+    DerivError
+    ├── ApiError                  the server answered with an `error`
+    │   ├── AccountDisabled       ├── MarketClosed
+    │   ├── AlreadySubscribed     ├── PermissionDenied
+    │   ├── AuthorizationRequired ├── RateLimited
+    │   ├── InvalidAppID          └── ServerBusy
+    │   ├── InvalidRequest        (also raised by us, before anything is sent)
+    │   └── InvalidToken
+    ├── ConnectionLost            a call's connection ended: not executed, or only a read
+    │   └── OutcomeUnknown        … and the request may have been executed
+    ├── ResponseTimeout           a read that was sent and not answered in time
+    ├── ConnectionChanged         the connection of `same_connection()` was replaced
+    ├── SlowConsumer              this consumer did not keep up with its stream
+    ├── ClientClosed              the client was closed by its own program
+    ├── ConnectionFailed          the client has given up; carries the attempts it made
+    ├── InvalidURL                the endpoint is no WebSocket URL (also a ValueError)
+    └── LinkError                 why one attempt, or one connection, ended
+        ├── ConnectTimeout        ├── HeartbeatMissed
+        ├── ConnectRefused        ├── PeerClosed
+        ├── CertificateRejected   ├── ProtocolViolation
+        ├── EndpointFailed        └── RestoreTimeout
+        ├── HandshakeFailed
+        └── HandshakeRejected     the server answered the handshake with an HTTP status
+
+Errors carry data, not only prose, and never a secret: the request of an `ApiError` has its tokens
+masked, and a URL is shown without its query.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from derivtrio.redaction import masked
+
+
+class DerivError(Exception):
+    """The root of everything that derivtrio raises on purpose."""
+
+
+class ApiError(DerivError):
+    """The server answered a request with an `error`.
+
+    Attributes:
+        code: Deriv's identifier, such as `"InputValidationFailed"`.
+        message: Deriv's sentence for people.
+        details: what the server added; for a failed validation one member per bad field.
+        request: the request as it was made, without secrets.
+
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        request: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+        self.details = dict(details or {})
+        self.request = masked(request or {})
+
+    def __str__(self) -> str:
+        details = "; ".join(f"{field}: {text}" for field, text in self.details.items())
+        return f"{self.code}: {self.message}" + (f" ({details})" if details else "")
+
+
+class AccountDisabled(ApiError):
+    """The account cannot be used; only its owner can change that."""
+
+
+class AlreadySubscribed(ApiError):
+    """This connection already has that stream; Deriv allows one of each."""
+
+
+class AuthorizationRequired(ApiError):
+    """The call needs an account: open the client with a `token`."""
+
+
+class InvalidAppID(ApiError):
+    """The server does not know this `app_id`."""
+
+
+class InvalidRequest(ApiError):
+    """The request is malformed; sending it again cannot help."""
+
+
+class InvalidToken(ApiError):
+    """The token is not, or no longer, valid."""
+
+
+class MarketClosed(ApiError):
+    """The symbol's market is closed now; ask again when it opens."""
+
+
+class PermissionDenied(ApiError):
+    """The token lacks the scope that this call needs."""
+
+
+class RateLimited(ApiError):
+    """Too many requests; this one was not executed."""
+
+
+class ServerBusy(ApiError):
+    """The server could not do it now. Reads may be asked again."""
+
+
+_CLASS_BY_CODE: Mapping[str, type[ApiError]] = {
+    code: kind
+    for kind, codes in {
+        AccountDisabled: (
+            "AccountDisabled ClientUnwelcome DisabledAccount DisabledClient SelfExclusion"
+            " Suspendedlogin TradingDisabled UnwelcomeStatus"
+        ),
+        AlreadySubscribed: "AlreadySubscribed",
+        AuthorizationRequired: "AuthorizationRequired Unauthorized",
+        InvalidAppID: "InvalidAppID",
+        InvalidRequest: (
+            "BadRequest Deprecated InputValidationFailed InvalidRequest InvalidStartEnd"
+            " InvalidStyle InvalidSymbol MissingRequiredParams NoSymbolProvided"
+            " SanityCheckFailed UnrecognisedRequest ValidationError"
+        ),
+        InvalidToken: "BadSession InvalidOTP InvalidToken TokenDeleted",
+        MarketClosed: "ClosedMarket MarketIsClosed TradingSuspendedSpecificHours",
+        PermissionDenied: "NotAuthorized PermissionDenied",
+        RateLimited: "RateLimit RateLimitExceeded Throttle TooFrequentUpdate",
+        ServerBusy: (
+            "CallError ClientFrozen ConnectionError InternalError InternalServerError"
+            " ServiceUnavailable SuspendedDueToLoad SystemMaintenance Timeout"
+            " TradeTemporarilyUnavailable WrongResponse"
+        ),
+    }.items()
+    for code in codes.split()
+}
+
+
+def malformed(text: str, request: Mapping[str, Any] | None = None) -> InvalidRequest:
+    """Return the error for a request that we do not send; *text* says what is wrong with it."""
+    return InvalidRequest("InvalidRequest", text, request=request)
+
+
+def api_error(error: Mapping[str, Any], request: Mapping[str, Any] | None = None) -> ApiError:
+    """Return the exception for the `error` member of a reply to *request*."""
+    code = str(error.get("code", "UnknownError"))
+    kind = _CLASS_BY_CODE.get(code, ApiError)
+    details = error.get("details")
+    if details is not None and not isinstance(details, Mapping):
+        details = {"details": details}
+    return kind(code, str(error.get("message", "")), details, request)
+
+
+class ConnectionLost(DerivError):
+    """The connection that carried a call ended before the reply came.
+
+    Attributes:
+        request: the request as it was made, without secrets.
+        connection: the number of the connection it was written to; `None` if it never was.
+
+    """
+
+    def __init__(
+        self, text: str, request: Mapping[str, Any], connection: int | None = None
+    ) -> None:
+        super().__init__(text)
+        self.request = masked(request)
+        self.connection = connection
+
+
+class OutcomeUnknown(ConnectionLost):
+    """The request was written, and nobody can say whether it was executed.
+
+    It was not, and will not be, sent again. Find out before repeating it.
+
+    Attributes:
+        written_at: when it was written, in seconds since the epoch.
+
+    """
+
+    def __init__(
+        self,
+        text: str,
+        request: Mapping[str, Any],
+        connection: int | None,
+        written_at: float,
+    ) -> None:
+        super().__init__(text, request, connection)
+        self.written_at = written_at
+
+
+class ResponseTimeout(DerivError):
+    """The server did not answer within `Settings.response_timeout`; asking again is safe."""
+
+    def __init__(self, request: Mapping[str, Any], seconds: float) -> None:
+        super().__init__(f"no reply within {seconds:g} s")
+        self.request = masked(request)
+        self.seconds = seconds
+
+
+class ConnectionChanged(DerivError):
+    """The connection that `same_connection()` guarded was replaced; its body was cancelled."""
+
+
+class SlowConsumer(DerivError):
+    """This consumer did not keep up, and its stream was ended; nobody else noticed.
+
+    Attributes:
+        buffer: how many items it may lag behind.
+
+    """
+
+    def __init__(self, stream: str, buffer: int) -> None:
+        super().__init__(
+            f"{stream}: more than {buffer} items were waiting; take them faster, "
+            'allow a larger buffer, or choose overflow="drop_oldest" or "latest"'
+        )
+        self.buffer = buffer
+
+
+class ClientClosed(DerivError):
+    """The client was closed, so this was not done."""
+
+
+@attrs.frozen
+class Attempt:
+    """One attempt to have a connection, and what became of it.
+
+    `started` is in seconds since the epoch, `delay` is the wait that followed, in seconds
+    (`None` after the last).
+    """
+
+    number: int
+    started: float
+    error: Exception
+    delay: float | None = None
+
+
+class ConnectionFailed(DerivError):
+    """The client has given up for good.
+
+    Attributes:
+        attempts: the attempts since the last stable connection, oldest first (the newest 100).
+        __cause__: the error of the last attempt, or the verdict that made trying pointless.
+
+    """
+
+    def __init__(self, text: str, attempts: Sequence[Attempt]) -> None:
+        super().__init__(text)
+        self.attempts = list(attempts)
+
+
+class InvalidURL(DerivError, ValueError):
+    """The endpoint is not a WebSocket URL."""
+
+
+class LinkError(DerivError):
+    """Why one attempt to connect, or one connection, ended."""
+
+
+class ConnectTimeout(LinkError):
+    """No connection within `Settings.connect_timeout`."""
+
+
+class ConnectRefused(LinkError):
+    """No TCP or TLS connection: refused, unreachable, unknown name."""
+
+
+class CertificateRejected(LinkError):
+    """The server could not prove that it is who the URL says; the cause has TLS's own words."""
+
+
+class EndpointFailed(LinkError):
+    """The endpoint's `url()`, or the token function, is broken; the cause says how."""
+
+
+class HandshakeFailed(LinkError):
+    """The server did not answer the WebSocket handshake as a WebSocket server does."""
+
+
+class HandshakeRejected(LinkError):
+    """The server answered the WebSocket handshake with an HTTP status of its own.
+
+    Attributes:
+        status: the HTTP status.
+        body: the first 4 KiB of what came with it.
+
+    """
+
+    def __init__(self, status: int, body: bytes = b"") -> None:
+        text = body[:200].decode("utf-8", "replace").strip()
+        super().__init__(f"HTTP {status}" + (f": {text}" if text else ""))
+        self.status = status
+        self.body = body
+
+
+class PeerClosed(LinkError):
+    """The connection was ended by the other side, or by the network between.
+
+    Attributes:
+        code: the WebSocket close code; 1006 where there was no Close frame.
+        reason: the server's text.
+
+    """
+
+    def __init__(self, text: str, code: int, reason: str = "") -> None:
+        super().__init__(text)
+        self.code = code
+        self.reason = reason
+
+
+class HeartbeatMissed(LinkError):
+    """The server went mute: nothing came within the heartbeat's deadlines."""
+
+
+class ProtocolViolation(LinkError):
+    """The server sent what no Deriv server may send; the connection cannot be trusted."""
+
+
+class RestoreTimeout(LinkError):
+    """Authorization and resubscription took longer than `Settings.restore_timeout`."""

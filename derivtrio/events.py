@@ -1,0 +1,152 @@
+"""What happens to a connection, as data.
+
+One connection's life reads `Connecting`, `Opened`, `Authorized` (where there is a token),
+`Ready`, `Closed`. An attempt that fails before the socket is open reads `Connecting`, `Failed`.
+`Waiting` says how long it is until the next attempt. A connection that ended otherwise than by a
+Close of either side has a `Failed` with the reason just before its `Closed`.
+
+Every event has the `time` at which it was announced, in seconds since the epoch.
+"""
+
+import time
+from typing import Any, Literal
+
+import attrs
+
+#: Who ended a connection: our program, the server's Close, a TCP stream that ended without a
+#: Close, or our heartbeat's verdict that the peer is mute.
+By = Literal["us", "server", "network", "heartbeat"]
+
+
+def _now() -> Any:
+    return attrs.field(factory=time.time, kw_only=True)
+
+
+@attrs.frozen
+class Connecting:
+    """An attempt begins; `attempt` counts from 1 since the last stable connection."""
+
+    attempt: int
+    time: float = _now()
+
+
+@attrs.frozen
+class Opened:
+    """The WebSocket is open; `connection` counts the client's connections from 1."""
+
+    connection: int
+    time: float = _now()
+
+
+@attrs.frozen
+class Authorized:
+    """The server has accepted the token; `loginid` is the account."""
+
+    loginid: str
+    time: float = _now()
+
+
+@attrs.frozen
+class Ready:
+    """Authorization and every subscription have been answered: calls flow."""
+
+    connection: int
+    time: float = _now()
+
+
+@attrs.frozen
+class MessageReceived:
+    """One message from the server, as it came (`bytes` for a binary one), tokens masked."""
+
+    data: str | bytes
+    time: float = _now()
+
+
+@attrs.frozen
+class MessageSent:
+    """One message to the server, as it went (`bytes` for a binary one), tokens masked."""
+
+    data: str | bytes
+    time: float = _now()
+
+
+@attrs.frozen
+class Closed:
+    """An open WebSocket has ended.
+
+    `code` and `reason` are those of the Close frame that the peer sent; without one the code is
+    1006 and the reason empty, as RFC 6455 section 7.1.5 has it. `was_clean` says that Close frames
+    went both ways.
+    """
+
+    code: int
+    reason: str
+    was_clean: bool
+    by: By
+    time: float = _now()
+
+
+@attrs.frozen
+class Failed:
+    """An attempt failed, or a connection broke; `error` says why."""
+
+    error: Exception
+    time: float = _now()
+
+
+@attrs.frozen
+class Waiting:
+    """The next attempt, number `attempt`, begins in `delay` seconds."""
+
+    delay: float
+    attempt: int
+    time: float = _now()
+
+
+@attrs.frozen
+class Gap:
+    """The stream has no data for the open interval between the epochs `after` and `before`.
+
+    `filled` says whether the hole was closed from the server's history, `reason` what made it.
+    """
+
+    stream: str
+    after: int
+    before: int
+    filled: bool
+    reason: str
+    time: float = _now()
+
+
+@attrs.frozen
+class Throttled:
+    """Requests of the rate-limit `group` are held back for `delay` seconds."""
+
+    group: str
+    delay: float
+    time: float = _now()
+
+
+@attrs.frozen
+class Overflow:
+    """A consumer of `stream` lags; `dropped` of its items are lost to it so far."""
+
+    stream: str
+    dropped: int
+    time: float = _now()
+
+
+Event = (
+    Connecting
+    | Opened
+    | Authorized
+    | Ready
+    | MessageReceived
+    | MessageSent
+    | Closed
+    | Failed
+    | Waiting
+    | Gap
+    | Throttled
+    | Overflow
+)

@@ -1,0 +1,310 @@
+"""One WebSocket connection, from the dial to the goodbye. It is used once and thrown away.
+
+This is the only module of the client that knows trio-websocket, and it contains what that
+library does at its edges (the numbers are those of the thirteen regression tests in
+`tests/test_hazards.py`):
+
+- Every wait has a deadline of our own around it, and at the end the stream is closed by force,
+  because trio-websocket's own timeouts are not kept when the peer is mute (H1, H2, H3).
+- TCP and TLS are opened here, and the tap watches the HTTP response, so that a refusal has its
+  true cause (H5, H6, H7).
+- trio-websocket's reader runs in a task of its own, shielded until the goodbye is done (H12), and
+  whatever it raises is the end of this link and of nothing else (H11).
+- A write that was cut off leaves half a frame on the wire; the link then counts as broken (H8).
+- There is one closer, `_part`, and it runs once (H10). trio-websocket's `ping` is not used (H4).
+
+A link does not raise when it is lost. Whoever notices calls `lose`, the first reason stands, and
+the scope of everybody who works on this link is cancelled.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import attrs
+import trio
+import trio_websocket
+
+from derivtrio.beside import running
+from derivtrio.dial import open_stream, time_limit
+from derivtrio.endpoints import Address, Endpoint, ask, parse_url
+from derivtrio.errors import (
+    HandshakeFailed,
+    HeartbeatMissed,
+    LinkError,
+    PeerClosed,
+    ProtocolViolation,
+)
+from derivtrio.events import By
+from derivtrio.frames import PASSED, Item, Splitter
+from derivtrio.settings import Settings
+from derivtrio.tap import Tap
+
+NORMAL: Final = 1000
+PROTOCOL_ERROR: Final = 1002
+ABNORMAL: Final = 1006
+TOO_BIG: Final = 1009
+
+#: How many reads may wait for the reader task, which itself waits for nobody.
+_INBOX: Final = 64
+
+
+@attrs.frozen
+class Binary:
+    """A binary message, told apart from text, which may arrive as bytes too."""
+
+    data: bytes
+
+
+#: A text message, as UTF-8 or as `str`, whichever way it came; or a binary one.
+Message = bytes | str | Binary
+
+
+@attrs.frozen
+class Loss:
+    """How a link ended, or is to be ended.
+
+    `error` is None where our own program ended it. `code` and `reason` are the peer's; where `by`
+    is `"us"` they are what our Close says, until the peer has answered it.
+    """
+
+    by: By
+    code: int = ABNORMAL
+    reason: str = ""
+    was_clean: bool = False
+    error: Exception | None = None
+
+    def described(self, number: int) -> str:
+        """Say in a clause what happened to connection *number*."""
+        how = "closed by this program" if self.error is None else f"lost ({self.error})"
+        return f"connection {number} was {how}"
+
+
+@asynccontextmanager
+async def open_link(endpoint: Endpoint, number: int, settings: Settings) -> AsyncGenerator["Link"]:
+    """Dial; yield the open link; say goodbye and close the socket.
+
+    *Cancellation*: may be cancelled at any point; the goodbye is shielded, and bounded by
+    `Settings.close_timeout`.
+
+    Raises:
+        LinkError: there is no connection, with the true cause.
+        InvalidURL: the endpoint's URL is none.
+
+    """
+    deadline = trio.current_time() + settings.connect_timeout
+    with time_limit(deadline, "connection"):
+        address = parse_url(await ask(endpoint.url, "the endpoint's url()"))
+        stream = await open_stream(endpoint, address, settings.ssl_context)
+    link = Link(number, settings, address, stream)
+    async with running(link.run_websocket, stop=link.stop_websocket, name="derivtrio.websocket"):
+        try:
+            with time_limit(deadline, "answer to the WebSocket handshake"):
+                await link.opened()
+            yield link
+        finally:
+            await link.part()
+
+
+@attrs.define(eq=False)
+class Link:
+    """One open WebSocket: `receive`, `send`, and the record of how it ended.
+
+    Attributes:
+        number: counts the client's connections from 1.
+        scope: cancelled when the link is lost; everybody who works on the link works inside it.
+        loss: how it ended, once that is known.
+        close_by: when the goodbye must be over, on trio's clock.
+
+    """
+
+    number: int
+    _settings: Settings
+    _address: Address
+    _stream: trio.abc.Stream
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    loss: Loss | None = attrs.field(default=None, init=False)
+    close_by: float = attrs.field(default=float("inf"), init=False)
+    _tap: Tap = attrs.field(init=False)
+    _into_inbox: trio.MemorySendChannel[tuple[list[Item], bool]] = attrs.field(init=False)
+    _inbox: trio.MemoryReceiveChannel[tuple[list[Item], bool]] = attrs.field(init=False)
+    _websocket: trio_websocket.WebSocketConnection | None = attrs.field(default=None, init=False)
+    _websocket_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _goodbye_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _dialled: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _crash: Exception | None = attrs.field(default=None, init=False)
+    _writes: int = attrs.field(default=0, init=False)
+    _idle: trio.Event | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._into_inbox, self._inbox = trio.open_memory_channel(_INBOX)
+        splitter = Splitter(self._settings.max_message_size, take=self._settings.bulk_receive)
+        self._tap = Tap(self._stream, splitter, self._deliver)
+
+    @property
+    def end(self) -> Loss:
+        """How the link ended; until it has, how it would if our program ended it now."""
+        return self.loss or Loss("us", NORMAL)
+
+    @property
+    def heard(self) -> float:
+        """When the server last sent anything, on trio's clock."""
+        return self._tap.heard
+
+    def arrival(self) -> trio.Event:
+        """Return an event that is set when the server next sends anything, be it a fragment."""
+        return self._tap.arrival()
+
+    async def opened(self) -> None:
+        """Wait for the WebSocket handshake.
+
+        Raises:
+            LinkError: it failed; says how.
+
+        """
+        await self._dialled.wait()
+        if self._websocket is None:
+            if isinstance(self._crash, LinkError):
+                raise self._crash
+            text = f"the server's handshake is not a WebSocket's: {self._crash}"
+            raise HandshakeFailed(text) from self._crash
+
+    async def receive(self) -> list[Message] | None:
+        """Return the messages of one read, oldest first, or None when there will be no more."""
+        try:
+            items, mixed = await self._inbox.receive()
+        except trio.EndOfChannel:
+            return None
+        return await self._resolve(items) if mixed else items  # type: ignore[return-value]
+
+    async def send(self, message: str | bytes) -> None:
+        """Write one message; returns when the socket has it, and not at all when that fails.
+
+        *Cancellation*: a write that is cut off breaks the link, for half a frame cannot be taken
+        back. A write that fails, or that stalls for the heartbeat's interval and timeout, loses
+        the link and with it the caller's scope.
+        """
+        self._writes += 1
+        stall = self._settings.heartbeat_interval + self._settings.heartbeat_timeout
+        with trio.move_on_after(stall) as patience:
+            try:
+                await self._open_websocket.send_message(message)
+            except trio_websocket.ConnectionClosed:
+                self.lose(self._account(writing=True))
+                await trio.sleep_forever()
+        if patience.cancelled_caught:
+            text = f"the server took no bytes for {stall:g} s"
+            self.lose(Loss("heartbeat", error=HeartbeatMissed(text)))
+            await trio.sleep_forever()
+        self._writes -= 1
+        if not self._writes and self._idle is not None:
+            self._idle.set()
+
+    async def flushed(self) -> None:
+        """Wait until no write is under way."""
+        if self._writes:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    def lose(self, loss: Loss) -> None:
+        """Record how the link ended, unless that is known already, and cancel its scope."""
+        if self.loss is None:
+            self.loss = loss
+            self.scope.cancel()
+
+    def lose_to_peer(self) -> None:
+        """Record what `receive` ended with: a Close, the end of the stream, a violation."""
+        self.lose(self._account())
+
+    async def run_websocket(self) -> None:
+        """Run trio-websocket until told to stop; whatever it raises is this link's loss only."""
+        try:
+            with self._websocket_scope:
+                async with trio.open_nursery() as nursery:
+                    self._websocket = await trio_websocket.wrap_client_stream(
+                        nursery,
+                        self._tap,  # type: ignore[arg-type]  # any trio.abc.Stream will do
+                        self._address.host_header,
+                        self._address.resource,
+                        max_message_size=self._settings.max_message_size,
+                    )
+                    self._dialled.set()
+        except* Exception as group:  # noqa: BLE001 - a foreign task; its end is this link's end
+            self._crash = group.exceptions[0]  # there is one task in there
+        finally:
+            self._dialled.set()
+            self._into_inbox.close()
+            self._goodbye_scope.cancel()
+
+    def stop_websocket(self) -> None:
+        """End `run_websocket`."""
+        self._websocket_scope.cancel()
+
+    async def part(self) -> None:
+        """Say goodbye if the peer can be expected to answer, and close the socket in any case."""
+        loss = self.end
+        with trio.CancelScope(shield=True):
+            self._tap.closing()
+            self._inbox.close()
+            if self._websocket is not None and loss.by == "us" and not self._writes:
+                limit = min(self.close_by, trio.current_time() + self._settings.close_timeout)
+                with trio.move_on_at(limit), self._goodbye_scope:
+                    await self._websocket.aclose(loss.code, loss.reason)
+            self._websocket_scope.cancel()
+            await trio.aclose_forcefully(self._stream)
+        self.loss = self._as_answered(loss) if loss.by == "us" else loss
+
+    @property
+    def _open_websocket(self) -> trio_websocket.WebSocketConnection:
+        assert self._websocket is not None, "the link is used after `opened`"  # noqa: S101
+        return self._websocket
+
+    async def _deliver(self, items: list[Item], mixed: bool) -> None:  # noqa: FBT001
+        with suppress(trio.BrokenResourceError):  # the goodbye has begun; nobody reads any more
+            await self._into_inbox.send((items, mixed))
+
+    async def _resolve(self, items: list[Item]) -> list[Message]:
+        """Put the messages that went through wsproto where their markers stand."""
+        messages: list[Message] = []
+        for item in items:
+            if item is not PASSED:
+                messages.append(item)  # type: ignore[arg-type]
+                continue
+            try:
+                message = await self._open_websocket.get_message()
+            except trio_websocket.ConnectionClosed:
+                break
+            messages.append(Binary(message) if isinstance(message, bytes) else message)
+        return messages
+
+    def _as_answered(self, farewell: Loss) -> Loss:
+        """Return how our goodbye went: with the peer's Close, or without."""
+        answer = self._tap.splitter.close
+        if answer is None:
+            return attrs.evolve(farewell, code=ABNORMAL, reason="", was_clean=False)
+        return attrs.evolve(farewell, code=answer.code, reason=answer.reason, was_clean=True)
+
+    def _account(self, *, writing: bool = False) -> Loss:
+        """Say how the peer or the network ended this link, from what the tap has seen."""
+        websocket, close = self._open_websocket, self._tap.splitter.close
+        if self._crash is not None:
+            return _violation(PROTOCOL_ERROR, str(self._crash), self._crash)
+        if close is not None and websocket.closed is not None:
+            text = f"closed by the server: {close.code} {close.reason}".rstrip()
+            error = PeerClosed(text, close.code, close.reason)
+            return Loss("server", close.code, close.reason, was_clean=True, error=error)
+        if websocket.closed is not None and websocket.closed.code == TOO_BIG:
+            return _violation(
+                TOO_BIG, f"a message larger than {self._settings.max_message_size} bytes"
+            )
+        if self._tap.ended or writing:
+            error = PeerClosed("the connection ended without a Close", ABNORMAL)
+            error.__cause__ = self._tap.error
+            return Loss("network", error=error)
+        return _violation(PROTOCOL_ERROR, "a malformed WebSocket frame")
+
+
+def _violation(code: int, text: str, cause: Exception | None = None) -> Loss:
+    error = ProtocolViolation(f"the server sent {text}")
+    error.__cause__ = cause
+    return Loss("us", code, error=error)

@@ -1,0 +1,196 @@
+"""Bounded buffers between user code and the socket. A memory channel is behind each.
+
+`Mailbox` leads from the reader to one consumer. What its channel carries is not single items but
+batches: the first item that comes while the consumer is away is posted in a new batch, later ones
+join that batch, and the consumer takes it whole. So a consumer is woken once per batch, and the
+reader never waits: when the consumer lags by more than `buffer` items, the overflow policy
+decides on the spot.
+
+`Outbox` leads from user code to the writer. Its channel has room for so many requests; then
+callers wait at the door.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, Generic, Literal, TypeVar
+
+import attrs
+import trio
+
+from derivtrio.calls import Call
+from derivtrio.errors import DerivError, SlowConsumer
+
+T = TypeVar("T")
+
+#: What to do when a consumer lags: end it with `SlowConsumer`, drop its oldest item, or keep
+#: only the newest.
+OverflowPolicy = Literal["error", "drop_oldest", "latest"]
+
+#: A consumer of a full buffer lets other tasks run at least this often.
+_CHECKPOINT_EVERY: Final = 256
+
+
+@attrs.define(eq=False)
+class Mailbox(Generic[T]):
+    """A bounded buffer of items for one consumer; `dropped` counts what was lost to it."""
+
+    name: str
+    buffer: int = attrs.field()
+    overflow: OverflowPolicy = attrs.field()
+    dropped: int = attrs.field(default=0, init=False)
+    _error: Exception | None = attrs.field(default=None, init=False)
+    _filling: deque[T] = attrs.field(factory=deque, init=False)
+    _posted: bool = attrs.field(default=False, init=False)
+    _taken: deque[T] = attrs.field(factory=deque, init=False)
+    _post: trio.MemorySendChannel[deque[T]] = attrs.field(init=False)
+    _door: trio.MemoryReceiveChannel[deque[T]] = attrs.field(init=False)
+    _closed: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._post, self._door = trio.open_memory_channel(1)
+
+    @buffer.validator
+    def _check_buffer(self, _: object, value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            text = f"buffer is a number of items, at least 1, not {value!r}"
+            raise ValueError(text)
+
+    @overflow.validator
+    def _check_overflow(self, _: object, value: object) -> None:
+        if value not in ("error", "drop_oldest", "latest"):
+            text = f'overflow is "error", "drop_oldest" or "latest", not {value!r}'
+            raise ValueError(text)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more can be put in."""
+        return self._closed
+
+    def __len__(self) -> int:
+        return len(self._taken) + len(self._filling)
+
+    def put(self, item: T) -> bool:
+        """Put *item* in, at once; return whether nothing was lost by it."""
+        if self._closed:
+            return True
+        lossless = len(self) < self.buffer or self._make_room()
+        if self._closed:
+            return False
+        self._filling.append(item)
+        if not self._posted:
+            self._post.send_nowait(self._filling)
+            self._posted = True
+        return lossless
+
+    def close(self, error: Exception | None = None) -> None:
+        """End the stream, after what is waiting, normally or with *error*."""
+        if not self._closed:
+            self._closed = True
+            self._error = error
+            self._post.close()
+
+    async def get(self) -> T:
+        """Return the next item.
+
+        *Cancellation*: loses nothing.
+
+        Raises:
+            StopAsyncIteration: the stream is over.
+            Exception: what the stream was closed with.
+
+        """
+        if not self._taken:
+            try:
+                self._taken = await self._door.receive()
+            except trio.EndOfChannel:
+                raise self._error or StopAsyncIteration from None
+            self._filling, self._posted = deque(), False
+        elif len(self._taken) % _CHECKPOINT_EVERY == 0:
+            await trio.lowlevel.checkpoint()
+        return self._taken.popleft()
+
+    def _make_room(self) -> bool:
+        """Apply the overflow policy; the answer is always that something was lost."""
+        if self.overflow == "error":
+            self.dropped += 1
+            self.close(SlowConsumer(self.name, self.buffer))
+        elif self.overflow == "drop_oldest":
+            self.dropped += 1
+            (self._taken or self._filling).popleft()
+        else:
+            self.dropped += len(self)
+            self._taken.clear()
+            self._filling.clear()
+        return False
+
+
+@attrs.define(eq=False)
+class Outbox:
+    """Requests on their way to the writer, in order, with a lane for what goes first."""
+
+    capacity: int
+    _first: deque[Call] = attrs.field(factory=deque, init=False)
+    _door: trio.MemorySendChannel[Call | None] = attrs.field(init=False)
+    _waiting: trio.MemoryReceiveChannel[Call | None] = attrs.field(init=False)
+    _refusal: Callable[[], DerivError] | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._door, self._waiting = trio.open_memory_channel(self.capacity)
+
+    def __len__(self) -> int:
+        return len(self._first) + self._waiting.statistics().current_buffer_used
+
+    async def put(self, call: Call) -> None:
+        """Queue *call*; wait while there are `capacity` others.
+
+        *Cancellation*: the call is not queued.
+
+        Raises:
+            DerivError: what the outbox was closed with.
+
+        """
+        try:
+            await self._door.send(call)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise self._reason() from None
+
+    def put_first(self, calls: Sequence[Call]) -> None:
+        """Queue *calls* before all others, in their order, without waiting."""
+        if self._refusal is not None:
+            for call in calls:
+                call.fail(self._reason())
+            return
+        self._first.extendleft(reversed(calls))
+        with suppress(trio.WouldBlock):  # the other lane is full, so the writer is not waiting
+            self._door.send_nowait(None)
+
+    async def get(self) -> Call:
+        """Return the next request to write. *Cancellation*: loses nothing."""
+        while not self._first:
+            call = await self._waiting.receive()
+            if call is not None:
+                return call
+        return self._first.popleft()
+
+    def close(self, refusal: Callable[[], DerivError]) -> None:
+        """Refuse what comes and fail what waits, each with an error made by *refusal*."""
+        if self._refusal is not None:
+            return
+        self._refusal = refusal
+        calls = list(self._first)
+        self._first.clear()
+        while True:
+            try:
+                call = self._waiting.receive_nowait()
+            except trio.WouldBlock:
+                break
+            if call is not None:
+                calls.append(call)
+        self._waiting.close()
+        for call in calls:
+            call.fail(self._reason())
+
+    def _reason(self) -> DerivError:
+        assert self._refusal is not None, "the outbox is closed"  # noqa: S101
+        return self._refusal()

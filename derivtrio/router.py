@@ -1,0 +1,117 @@
+"""Who gets a message. No I/O in here.
+
+The rules:
+
+1. A message belongs to the request whose `req_id` it repeats, at top level or, as some messages
+   of the Options API have it, only inside `echo_req`. Order and `msg_type` mean nothing: replies
+   overtake each other.
+2. A request has one receiver at a time. It is given the message and names the receiver of the
+   next one: a call names nobody or the stream it has opened, a stream names itself or nobody.
+3. A message that carries a subscription and leaves no receiver behind belongs to a stream nobody
+   wants (its caller went away, its consumer left): its id is put on `unwanted`, once.
+4. `req_id`s count up for the life of the client, so that no reply of one connection could answer
+   a request of another.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import attrs
+
+#: The user's own raw messages take their `req_id`s from here up; ours count from 1.
+FIRST_FOREIGN_ID: Final = 2**31
+
+#: How many ids already given up are remembered, so that late messages do not repeat the forget.
+_REMEMBERED: Final = 1024
+
+
+class Receiver(Protocol):
+    """Whoever waits for the messages of one request."""
+
+    def deliver(self, message: dict[str, Any]) -> "Receiver | None":
+        """Take *message*; return who takes the next one of this request."""
+        ...
+
+    def lost(self, why: str) -> "Receiver | None":
+        """Note that the connection is gone; return self if the request is to be made again."""
+        ...
+
+
+@attrs.define(eq=False)
+class Router:
+    """The table of requests that were written and may still be answered."""
+
+    unwanted: list[str] = attrs.field(factory=list, init=False)
+    _receivers: dict[int, Receiver] = attrs.field(factory=dict, init=False)
+    _given_up: dict[str, None] = attrs.field(factory=dict, init=False)
+    _last_id: int = attrs.field(default=0, init=False)
+
+    def count(self, kind: type) -> int:
+        """Return how many receivers of *kind* there are."""
+        return sum(isinstance(receiver, kind) for receiver in self._receivers.values())
+
+    def register(self, receiver: Receiver) -> int:
+        """Return the `req_id` under which *receiver* will be found."""
+        self._last_id += 1
+        self._receivers[self._last_id] = receiver
+        return self._last_id
+
+    def discard(self, req_id: int) -> None:
+        """Expect nothing more for *req_id*."""
+        self._receivers.pop(req_id, None)
+
+    def drop(self, receiver: Receiver) -> None:
+        """Expect nothing more for *receiver*."""
+        for req_id in [i for i, waiting in self._receivers.items() if waiting is receiver]:
+            del self._receivers[req_id]
+
+    def give_up(self, stream_id: str) -> None:
+        """Note that nobody wants the stream any more."""
+        if stream_id in self._given_up:
+            return
+        self.unwanted.append(stream_id)
+        self._given_up[stream_id] = None
+        if len(self._given_up) > _REMEMBERED:
+            del self._given_up[next(iter(self._given_up))]
+
+    def route(self, message: dict[str, Any]) -> None:
+        """Give *message* to its receiver."""
+        req_id = message.get("req_id")
+        if req_id is None:
+            req_id = _echoed_id(message)
+        receiver = self._receivers.get(req_id)
+        if receiver is not None:
+            following = receiver.deliver(message)
+            if following is receiver:
+                return
+            if following is not None:
+                self._receivers[req_id] = following
+                return
+            del self._receivers[req_id]
+        elif not isinstance(req_id, int) or req_id > self._last_id:
+            return
+        if "error" not in message and (stream_id := stream_id_of(message)) is not None:
+            self.give_up(stream_id)
+
+    def clear(self) -> list[Receiver]:
+        """Forget everybody, as the connection is gone; return them, oldest first."""
+        receivers = list(self._receivers.values())
+        self._receivers.clear()
+        self.unwanted.clear()
+        self._given_up.clear()
+        return receivers
+
+
+def stream_id_of(message: Mapping[str, Any]) -> str | None:
+    """Return the `subscription.id` of *message*, if it has one."""
+    subscription = message.get("subscription")
+    if isinstance(subscription, dict):
+        stream_id = subscription.get("id")
+        if isinstance(stream_id, str):
+            return stream_id
+    return None
+
+
+def _echoed_id(message: Mapping[str, Any]) -> Any:
+    echo = message.get("echo_req")
+    return echo.get("req_id") if isinstance(echo, dict) else None

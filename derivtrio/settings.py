@@ -1,0 +1,84 @@
+"""How a client behaves: frozen, validated, durations in seconds."""
+
+import math
+import ssl
+from typing import Any
+
+import attrs
+from attrs.validators import instance_of, optional
+
+
+def _between(kind: type, lowest: float, what: str, *, strictly: bool = False) -> Any:
+    """Return an attrs validator for finite numbers of *kind* from *lowest* up."""
+
+    def check(_: object, field: "attrs.Attribute[Any]", value: Any) -> None:
+        numeric = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        if not numeric or not lowest <= value < math.inf or (strictly and value == lowest):
+            text = f"{field.name} is {what}, not {value!r}"
+            raise ValueError(text)
+
+    return check
+
+
+_duration = _between(float, 0, "a number of seconds, more than 0", strictly=True)
+_not_negative = _between(float, 0, "a number of seconds, not negative")
+_factor = _between(float, 1, "a number, at least 1")
+_count = _between(int, 1, "a whole number, at least 1")
+
+
+@attrs.frozen
+class Backoff:
+    """How long to wait before the next attempt: exponential, with full jitter.
+
+    Before attempt *n* + 1 the client waits a random time between 0 and
+    `min(cap, first * factor ** (n - 1))` seconds.
+    """
+
+    first: float = attrs.field(default=0.5, validator=_duration)
+    factor: float = attrs.field(default=2, validator=_factor)
+    cap: float = attrs.field(default=60, validator=_duration)
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What a client may be told about time, room and trust. All durations are in seconds.
+
+    Attributes:
+        connect_timeout: for one attempt: URL, TCP, TLS and WebSocket handshake together.
+        restore_timeout: for authorization and resubscription on a new connection.
+        close_timeout: for the goodbye, after which the socket is closed without ceremony.
+        heartbeat_interval: after so long without a message the server is asked for one.
+        heartbeat_timeout: it then has so long to send anything at all.
+        response_timeout: how long a written request waits for its reply.
+        backoff: how long to wait between attempts.
+        stable_after: a connection that stayed `READY` so long starts the backoff anew.
+        max_attempts: attempts in a row without a stable connection; `None` means for ever.
+        outbox: how many requests may wait to be written before callers wait at the door.
+        max_message_size: the largest message accepted from the server, in bytes.
+        ssl_context: for `wss://`; `None` means the platform's own certificate authorities.
+        wait_ready: whether `open_client` waits for the first connection to be `READY`.
+        bulk_receive: whether text frames are taken from the stream in bulk (see `tap`);
+            `False` sends every frame through wsproto, one by one.
+
+    """
+
+    connect_timeout: float = attrs.field(default=10, validator=_duration)
+    restore_timeout: float = attrs.field(default=20, validator=_duration)
+    close_timeout: float = attrs.field(default=2, validator=_duration)
+    heartbeat_interval: float = attrs.field(default=25, validator=_duration)
+    heartbeat_timeout: float = attrs.field(default=10, validator=_duration)
+    response_timeout: float = attrs.field(default=60, validator=_duration)
+    backoff: Backoff = attrs.field(factory=Backoff, validator=instance_of(Backoff))
+    stable_after: float = attrs.field(default=60, validator=_not_negative)
+    max_attempts: int | None = attrs.field(default=None, validator=optional(_count))
+    outbox: int = attrs.field(default=1024, validator=_count)
+    max_message_size: int = attrs.field(default=8 * 2**20, validator=_count)
+    ssl_context: ssl.SSLContext | None = attrs.field(
+        default=None, validator=optional(instance_of(ssl.SSLContext))
+    )
+    wait_ready: bool = attrs.field(default=True, validator=instance_of(bool))
+    bulk_receive: bool = attrs.field(default=True, validator=instance_of(bool))
+
+    def but(self, **changes: Any) -> "Settings":
+        """Return a copy with *changes*, validated like a new one."""
+        return attrs.evolve(self, **changes)

@@ -1,0 +1,138 @@
+"""Random paths that can be asked for any of their points.
+
+A random walk is normally made step by step, so that its millionth point costs a million steps.
+Paul Lévy's construction goes the other way: fix two distant points, draw the one in the middle,
+then the middles of the halves, and so on down. Every point then depends only on the points
+around it and on noise that is a hash of its own position, so any of them is reached in a few
+steps, no matter how far away it is, and always comes out the same.
+
+Three rules keep it cheap:
+
+1. Points come in blocks of 256. The ends of a block are points of a block one level up, whose
+   steps are 256 times as long; the points of the highest level are independent of each other.
+2. All the noise of a block is one call of a hash function that gives as many bytes as wanted.
+3. A block is a pure function of its place, so a cache may forget it at any time.
+"""
+
+import hashlib
+import math
+import struct
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Protocol
+
+import attrs
+
+FAN = 256
+_TOP = 3
+_CACHED_BLOCKS = 64
+#: Standard deviation of a uniformly drawn 16-bit number.
+_UNIFORM_DEVIATION = 65536 / math.sqrt(12)
+
+
+class Bridge(Protocol):
+    """How one kind of path gets from one point to the next."""
+
+    def anchor(self, number: int, length: int, noise: float) -> float:
+        """Return the value at the *number*-th point of the highest level, *length* steps apart."""
+
+    def fill(self, left: float, right: float, length: int, noise: Iterable[float]) -> list[float]:
+        """Return 256 values, *left* first, on the way to *right*, which is *length* steps away."""
+
+
+@attrs.frozen
+class Walk:
+    """A Brownian path whose change over one step has the standard deviation *sigma*."""
+
+    sigma: float
+
+    def anchor(self, number: int, length: int, noise: float) -> float:  # noqa: ARG002
+        """See `Bridge.anchor`; two neighbours differ as much as a walk between them would."""
+        return self.sigma * math.sqrt(length / 2) * noise
+
+    def fill(self, left: float, right: float, length: int, noise: Iterable[float]) -> list[float]:
+        """See `Bridge.fill`."""
+        values, draws = [left, right], iter(noise)
+        spread = self.sigma * math.sqrt(length) / 2
+        while len(values) <= FAN:
+            middles = [(a + b) / 2 + spread * next(draws) for a, b in pairwise(values)]
+            values = _interleave(values, middles)
+            spread /= math.sqrt(2)
+        return values[:-1]
+
+
+@attrs.frozen
+class Count:
+    """How many of the steps so far were hits, when each one is a hit with probability *rate*."""
+
+    rate: float
+
+    def anchor(self, number: int, length: int, noise: float) -> float:
+        """See `Bridge.anchor`."""
+        spread = math.sqrt(length * self.rate * (1 - self.rate) / 2)
+        return round(number * length * self.rate + spread * noise)
+
+    def fill(self, left: float, right: float, length: int, noise: Iterable[float]) -> list[float]:
+        """See `Bridge.fill`."""
+        values, draws, step = [left, right], iter(noise), length
+        while len(values) <= FAN:
+            middles = [
+                a + _hits_in_first_half(b - a, step, next(draws)) for a, b in pairwise(values)
+            ]
+            values = _interleave(values, middles)
+            step //= 2
+        return values[:-1]
+
+
+def _hits_in_first_half(hits: float, steps: int, noise: float) -> float:
+    """Share out *hits* among two halves of *steps* as drawing without replacement would."""
+    half = steps // 2
+    spread = math.sqrt(hits * (steps - hits) / (4 * (steps - 1)))
+    return min(max(round(hits / 2 + spread * noise), hits - half, 0), half, hits)
+
+
+def _interleave(values: list[float], middles: list[float]) -> list[float]:
+    merged = [0.0] * (len(values) + len(middles))
+    merged[::2] = values
+    merged[1::2] = middles
+    return merged
+
+
+@attrs.define(eq=False)
+class Lattice:
+    """One random path over all integers, past and future."""
+
+    key: str
+    bridge: Bridge
+    _blocks: dict[tuple[int, int], list[float]] = attrs.field(factory=dict, init=False, repr=False)
+
+    def values(self, first: int, stop: int) -> list[float]:
+        """Return the values at *first*, *first* + 1, … up to *stop* - 1."""
+        collected: list[float] = []
+        for number in range(first // FAN, -(-stop // FAN)):
+            base = number * FAN
+            collected += self._block(0, number)[max(0, first - base) : stop - base]
+        return collected
+
+    def _block(self, level: int, number: int) -> list[float]:
+        place = (level, number)
+        if place not in self._blocks:
+            if len(self._blocks) >= _CACHED_BLOCKS:
+                self._blocks.clear()
+            self._blocks[place] = self._make_block(level, number)
+        return self._blocks[place]
+
+    def _make_block(self, level: int, number: int) -> list[float]:
+        ends = self._point(level + 1, number), self._point(level + 1, number + 1)
+        return self.bridge.fill(*ends, FAN ** (level + 1), self._noise(level, number, FAN - 1))
+
+    def _point(self, level: int, number: int) -> float:
+        if level == _TOP:
+            return self.bridge.anchor(number, FAN**_TOP, self._noise(level, number, 1)[0])
+        return self._block(level, number // FAN)[number % FAN]
+
+    def _noise(self, level: int, number: int, count: int) -> list[float]:
+        """Return *count* numbers of mean 0 and deviation 1 that belong to this place."""
+        place = f"{self.key}/{level}/{number}".encode()
+        drawn = struct.unpack(f"<{count}H", hashlib.shake_128(place).digest(2 * count))
+        return [(number - 32767.5) / _UNIFORM_DEVIATION for number in drawn]

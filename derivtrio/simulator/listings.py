@@ -1,0 +1,131 @@
+"""The calls that list what is traded, and when, and how."""
+
+import datetime as dt
+
+from derivtrio.simulator.envelope import Message, invalid, reply
+from derivtrio.simulator.hours import ALWAYS, DAY
+from derivtrio.simulator.quotes import require_symbol
+from derivtrio.simulator.session import Session
+from derivtrio.simulator.symbols import Symbol
+
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_CLOSED = "--"
+
+
+def active_symbols(session: Session, request: Message, epoch: int) -> list[Message]:
+    """Answer `active_symbols`; `full` adds the last spot."""
+    market = session.world.market
+    listed = [
+        _listing(symbol, order, is_open=market.is_open(symbol.name, epoch))
+        for order, symbol in enumerate(market.symbols.values(), 1)
+    ]
+    if request["active_symbols"] == "full":
+        for entry in listed:
+            tick = market.tick(entry["symbol"], epoch)
+            entry |= {"spot": tick.quote, "spot_time": str(tick.epoch)}
+    return [reply(request, "active_symbols") | {"active_symbols": listed}]
+
+
+def trading_times(session: Session, request: Message, epoch: int) -> list[Message]:
+    """Answer `trading_times` for a day: markets, their submarkets, their symbols."""
+    midnight = _midnight(request["trading_times"], epoch)
+    markets: dict[str, dict[str, list[Message]]] = {}
+    for symbol in session.world.market.symbols.values():
+        submarkets = markets.setdefault(symbol.group.market[1], {})
+        submarkets.setdefault(symbol.group.submarket[1], []).append(_times(symbol, midnight))
+    listed = [
+        {
+            "name": market,
+            "submarkets": [{"name": name, "symbols": symbols} for name, symbols in parts.items()],
+        }
+        for market, parts in markets.items()
+    ]
+    return [reply(request, "trading_times") | {"trading_times": {"markets": listed}}]
+
+
+def contracts_for(session: Session, request: Message, epoch: int) -> list[Message]:
+    """Answer `contracts_for`: rise/fall contracts, for every symbol."""
+    market, name = session.world.market, request["contracts_for"]
+    require_symbol(market, name)
+    available = [
+        _contract(market.symbols[name], contract_type, sentiment)
+        for contract_type, sentiment in (("CALL", "up"), ("PUT", "down"))
+    ]
+    spot = market.tick(name, epoch).quote
+    answer = {"available": available, "hit_count": len(available), "spot": spot}
+    return [reply(request, "contracts_for") | {"contracts_for": answer}]
+
+
+def _listing(symbol: Symbol, order: int, *, is_open: bool) -> Message:
+    group = symbol.group
+    return {
+        "allow_forward_starting": int(is_open),
+        "display_name": symbol.display_name,
+        "display_order": order,
+        "exchange_is_open": int(is_open),
+        "is_trading_suspended": 0,
+        "market": group.market[0],
+        "market_display_name": group.market[1],
+        "pip": round(10**-symbol.decimals, symbol.decimals),
+        "subgroup": group.subgroup[0],
+        "subgroup_display_name": group.subgroup[1],
+        "submarket": group.submarket[0],
+        "submarket_display_name": group.submarket[1],
+        "symbol": symbol.name,
+        "symbol_type": group.symbol_type,
+    }
+
+
+def _midnight(day: str, epoch: int) -> int:
+    if day == "today":
+        return epoch - epoch % DAY
+    try:
+        date = dt.date(*(int(part) for part in day.split("-")))
+    except ValueError:
+        raise invalid({"trading_times": "Invalid date."}) from None
+    return (date - dt.date(1970, 1, 1)).days * DAY
+
+
+def _times(symbol: Symbol, midnight: int) -> Message:
+    """Return when *symbol* opens and closes on the day that begins at *midnight*."""
+    windows = list(symbol.hours.windows(midnight, midnight + DAY - 1))
+    opens = [_clock_time(first) for first, _ in windows] or [_CLOSED]
+    closes = [_clock_time(last) for _, last in windows] or [_CLOSED]
+    return {
+        "events": []
+        if symbol.hours == ALWAYS
+        else [{"dates": "Fridays", "descrip": "Closes early (at 20:55)"}],
+        "name": symbol.display_name,
+        "symbol": symbol.name,
+        "times": {"open": opens, "close": closes, "settlement": closes[-1]},
+        "trading_days": _trading_days(symbol),
+    }
+
+
+def _clock_time(epoch: int) -> str:
+    return str(dt.timedelta(seconds=epoch % DAY)).zfill(8)
+
+
+def _trading_days(symbol: Symbol) -> list[str]:
+    return [day for number, day in enumerate(_WEEKDAYS) if number * DAY < symbol.hours.span]
+
+
+def _contract(symbol: Symbol, contract_type: str, sentiment: str) -> Message:
+    group = symbol.group
+    return {
+        "barrier_category": "euro_atm",
+        "barriers": 0,
+        "contract_category": "callput",
+        "contract_category_display": "Up/Down",
+        "contract_display": "Rise" if sentiment == "up" else "Fall",
+        "contract_type": contract_type,
+        "exchange_name": "FOREX" if group.symbol_type == "forex" else "RANDOM",
+        "expiry_type": "tick",
+        "market": group.market[0],
+        "max_contract_duration": "10t",
+        "min_contract_duration": "1t",
+        "sentiment": sentiment,
+        "start_type": "spot",
+        "submarket": group.submarket[0],
+        "underlying_symbol": symbol.name,
+    }

@@ -1,0 +1,125 @@
+"""Connections without a network: two ends in one process.
+
+They behave like a loopback socket as far as a protocol can see: a bounded buffer each way, so
+that a peer that does not read stalls the one that writes; an end of file that comes after what
+was sent before it; and a reset that destroys what was under way.
+"""
+
+import attrs
+import trio
+
+#: About what a kernel holds for a loopback connection.
+_CAPACITY = 64 * 1024
+
+
+@attrs.define(eq=False)
+class _Pipe:
+    """Bytes from one end to the other."""
+
+    _data: bytearray = attrs.field(factory=bytearray, init=False)
+    _writer_closed: bool = attrs.field(default=False, init=False)
+    _reader_closed: bool = attrs.field(default=False, init=False)
+    _torn: bool = attrs.field(default=False, init=False)
+    _writing: bool = attrs.field(default=False, init=False)
+    _reading: bool = attrs.field(default=False, init=False)
+    _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._writing:
+            raise trio.BusyResourceError
+        self._writing = True
+        try:
+            await self._write(memoryview(data))
+        finally:
+            self._writing = False
+
+    async def _write(self, rest: memoryview) -> None:
+        await trio.lowlevel.checkpoint()
+        while True:
+            if self._writer_closed:
+                raise trio.ClosedResourceError
+            if self._reader_closed or self._torn:
+                raise trio.BrokenResourceError
+            room = _CAPACITY - len(self._data)
+            self._data += rest[:room]
+            rest = rest[room:]
+            self._changed.unpark_all()
+            if not rest:
+                return
+            await self._changed.park()
+
+    async def read(self, max_bytes: int | None) -> bytes:
+        if self._reading:
+            raise trio.BusyResourceError
+        self._reading = True
+        try:
+            await trio.lowlevel.checkpoint()
+            while not (self._data or self._writer_closed or self._reader_closed or self._torn):
+                await self._changed.park()
+        finally:
+            self._reading = False
+        return self._take(max_bytes)
+
+    def _take(self, max_bytes: int | None) -> bytes:
+        if self._reader_closed:
+            raise trio.ClosedResourceError
+        if self._torn:
+            raise trio.BrokenResourceError
+        taken = bytes(self._data[:max_bytes])
+        del self._data[: len(taken)]
+        self._changed.unpark_all()
+        return taken
+
+    def close_writer(self) -> None:
+        self._writer_closed = True
+        self._changed.unpark_all()
+
+    def close_reader(self) -> None:
+        self._reader_closed = True
+        self._data.clear()
+        self._changed.unpark_all()
+
+    def tear(self) -> None:
+        self._torn = True
+        self._data.clear()
+        self._changed.unpark_all()
+
+
+@attrs.define(eq=False)
+class MemoryStream(trio.abc.Stream):
+    """One end of an in-memory connection; `open_pair` makes both."""
+
+    _incoming: _Pipe
+    _outgoing: _Pipe
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send *data*, as soon as the other end has made room for it.
+
+        Cancellation: a part of *data* may have been sent.
+        """
+        await self._outgoing.write(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Return at once: trio allows that, and nobody waits here."""
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return what has arrived, or wait for something; nothing at the end of file."""
+        return await self._incoming.read(max_bytes)
+
+    async def aclose(self) -> None:
+        """Close this end: the other one reads what is left, then the end of file."""
+        self._outgoing.close_writer()
+        self._incoming.close_reader()
+        await trio.lowlevel.checkpoint()
+
+    def reset(self) -> None:
+        """Break the connection for both ends at once, with all that is under way."""
+        self._outgoing.tear()
+        self._incoming.tear()
+
+
+def open_pair() -> tuple[MemoryStream, MemoryStream]:
+    """Return the two ends of a new connection."""
+    one, other = _Pipe(), _Pipe()
+    return MemoryStream(one, other), MemoryStream(other, one)

@@ -1,0 +1,127 @@
+"""Faults at given times: written down, or drawn from a seed.
+
+In words: `drop@10` is a drop ten seconds after the start, `close:1001:going away@30` a Close
+frame with that code and reason, `refuse:5@12` five seconds without a listener. What stands before
+the `@` is a method of `Faults` with its arguments.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+
+import attrs
+import trio
+
+from derivtrio.simulator.faults import Faults
+
+_Converter = Callable[[str], float | int | str]
+
+#: The arguments that each fault takes in words, and how many of them it must be given.
+_ARGUMENTS: dict[str, tuple[tuple[_Converter, ...], int]] = {
+    "refuse": ((float,), 0),
+    "silence": ((int,), 0),
+    "break_tls": ((int,), 0),
+    "garbage_handshake": ((int,), 0),
+    "hang_up": ((int,), 0),
+    "accept_then_close": ((int, int), 0),
+    "reject": ((int,), 1),
+    "drop": ((), 0),
+    "close": ((int, str), 0),
+    "close_without_fin": ((int, str), 0),
+    "freeze": ((), 0),
+    "delay": ((float,), 1),
+    "fragmented": ((int,), 1),
+    "garbage": ((str,), 0),
+    "huge": ((int,), 1),
+    "unknown": ((), 0),
+    "cut": ((int,), 1),
+    "clear": ((), 0),
+}
+
+#: What `random_faults` draws from: faults and, for one that would stand, how it is lifted.
+_REPERTOIRE = (
+    ("drop@0",),
+    ("close:1001:going away@0",),
+    ("close_without_fin@0",),
+    ("freeze@0",),
+    ("cut:3@0",),
+    ("garbage@0",),
+    ("unknown@0",),
+    ("huge:100000@0",),
+    ("delay:0.5@0", "delay:0@10"),
+    ("refuse:5@0", "drop@0"),
+    ("silence@0", "drop@0"),
+    ("hang_up@0", "drop@0"),
+    ("reject:503@0", "drop@0"),
+    ("accept_then_close:1001@0", "drop@0"),
+)
+
+
+@attrs.frozen
+class ScheduledFault:
+    """The fault *name* with its *arguments*, *at* that many seconds after the start."""
+
+    at: float
+    name: str
+    arguments: tuple[float | int | str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the fault in words."""
+        words = ":".join([self.name, *(str(argument) for argument in self.arguments)])
+        return f"{words}@{self.at:g}"
+
+
+def parse_fault(text: str) -> ScheduledFault:
+    """Return the fault that *text* describes, such as `close:1001:going away@30`.
+
+    Raises:
+        ValueError: it describes none; the message says why.
+
+    """
+    try:
+        return _parse(text)
+    except ValueError as error:
+        message = f"{text!r} is no fault: {error}"
+        raise ValueError(message) from None
+
+
+def _parse(text: str) -> ScheduledFault:
+    words, at_sign, moment = text.rpartition("@")
+    _insist(at_sign, "it has no time, like the 10 seconds of 'drop@10'")
+    name, *rest = words.split(":", 1)
+    _insist(name in _ARGUMENTS, f"there is no {name!r}, but {', '.join(_ARGUMENTS)}")
+    converters, needed = _ARGUMENTS[name]
+    given = rest[0].split(":", max(0, len(converters) - 1)) if rest else []
+    _insist(
+        needed <= len(given) <= len(converters),
+        f"{name} takes {needed} to {len(converters)} arguments",
+    )
+    arguments = tuple(convert(word) for convert, word in zip(converters, given, strict=False))
+    at = float(moment)
+    _insist(at >= 0, f"{moment} seconds is no time after the start")
+    return ScheduledFault(at, name, arguments)
+
+
+def _insist(holds: object, message: str) -> None:
+    if not holds:
+        raise ValueError(message)
+
+
+def random_faults(seed: int, *, every: float, until: float) -> list[ScheduledFault]:
+    """Return faults of all kinds, one *every* so many seconds on average, *until* that time."""
+    chance = random.Random(seed)  # noqa: S311  (repeatable is what it must be)
+    faults: list[ScheduledFault] = []
+    at = chance.expovariate(1 / every)
+    while at < until:
+        for text in chance.choice(_REPERTOIRE):
+            fault = parse_fault(text)
+            faults.append(attrs.evolve(fault, at=round(at + fault.at, 3)))
+        at += chance.expovariate(1 / every)
+    return sorted(faults, key=lambda fault: fault.at)
+
+
+async def play(schedule: Iterable[ScheduledFault], faults: Faults) -> None:
+    """Let each fault of *schedule* happen when its time has come, counted from now."""
+    start = trio.current_time()
+    for fault in sorted(schedule, key=lambda fault: fault.at):
+        await trio.sleep_until(start + fault.at)
+        getattr(faults, fault.name)(*fault.arguments)

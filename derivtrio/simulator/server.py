@@ -1,0 +1,213 @@
+"""`open_simulator`: the simulator as its user sees it."""
+
+import errno
+import os
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from copy import copy
+from decimal import Decimal
+
+import attrs
+import trio
+
+from derivtrio.codec import encode
+from derivtrio.simulator.accounts import Account, demo_account
+from derivtrio.simulator.clock import Clock
+from derivtrio.simulator.connection import Connection
+from derivtrio.simulator.faults import Faults
+from derivtrio.simulator.handshake import PATH
+from derivtrio.simulator.identity import balance_news
+from derivtrio.simulator.listening import listen
+from derivtrio.simulator.market import Market
+from derivtrio.simulator.memory import MemoryStream, open_pair
+from derivtrio.simulator.reception import Reception, Terms
+from derivtrio.simulator.record import ConnectionRecord
+from derivtrio.simulator.schedule import ScheduledFault, parse_fault, play
+from derivtrio.simulator.session import World
+
+_QUERY = "app_id=1089"
+
+
+@attrs.define(eq=False)
+class MemoryEndpoint:
+    """Where to connect without a network: give it to a client in place of a URL."""
+
+    _reception: Reception = attrs.field(repr=False)
+    _handlers: trio.Nursery = attrs.field(repr=False)
+    generation: str = attrs.field(default="v3", init=False)
+
+    async def url(self) -> str:
+        """Return a URL that stands for this endpoint; its host exists nowhere."""
+        return f"ws://simulator.invalid{PATH}?{_QUERY}"
+
+    async def open_stream(self, host: str, port: int) -> MemoryStream:  # noqa: ARG002
+        """Return a new connection to the simulator; *host* and *port* do not matter.
+
+        Raises:
+            ConnectionRefusedError: `faults.refuse` is in force, or the simulator has ended.
+
+        """
+        await trio.lowlevel.checkpoint()
+        if self._reception.faults.refusing or self._handlers.cancel_scope.cancel_called:
+            self._reception.attempts += 1
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        ours, theirs = open_pair()
+        self._handlers.start_soon(self._reception.receive, ours)
+        return theirs
+
+
+@attrs.define(eq=False, repr=False)
+class Simulator:
+    """A running simulator; `open_simulator` makes it.
+
+    *faults* is what can befall it, *endpoint* its door for in-memory connections.
+    """
+
+    _world: World
+    faults: Faults
+    endpoint: MemoryEndpoint
+    _clock: Clock
+    _reception: Reception
+    _url: str | None
+
+    @property
+    def url(self) -> str:
+        """The WebSocket URL of the TCP side.
+
+        Raises:
+            RuntimeError: there is none, since `port=None` was asked for.
+
+        """
+        if self._url is None:
+            message = "this simulator has no TCP port: use its endpoint"
+            raise RuntimeError(message)
+        return self._url
+
+    @property
+    def market(self) -> Market:
+        """The prices: what a client should see can be computed from it."""
+        return self._world.market
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """The accounts by login id."""
+        return self._world.accounts
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connections that are being served, oldest first."""
+        return list(self._reception.live.values())
+
+    @property
+    def history(self) -> list[ConnectionRecord]:
+        """The last thousand connections that are over, in the order of their ends."""
+        return list(self._reception.history)
+
+    @property
+    def accepted(self) -> int:
+        """How many connections have been made, handshake included."""
+        return self._reception.accepted
+
+    @property
+    def attempts(self) -> int:
+        """How many connections were tried, those refused by the kernel not counted."""
+        return self._reception.attempts
+
+    @property
+    def held(self) -> int:
+        """How many byte streams are kept open and mute by a fault."""
+        return len(self._reception.held)
+
+    def now(self) -> float:
+        """Return the epoch of the simulator, in seconds."""
+        return self._clock.now()
+
+    def deposit(self, loginid: str, amount: Decimal) -> None:
+        """Change a balance, as a cashier would; whoever subscribed to it is told."""
+        account = self.accounts[loginid]
+        account.balance += amount
+        for connection in self.connections:
+            for message in balance_news(connection.session, account):
+                connection.inject(encode(message))
+
+    def __repr__(self) -> str:
+        """Return where it is, and how many connections it has and had."""
+        where = self._url or "in memory"
+        refusing = ", refusing" if self.faults.refusing else ""
+        return (
+            f"<Simulator {where}, seed {self.market.seed}: {len(self.connections)} live,"
+            f" {self.accepted} accepted, {self.attempts} attempts{refusing}>"
+        )
+
+
+@asynccontextmanager
+async def open_simulator(
+    seed: int = 1,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = 0,
+    ssl_context: ssl.SSLContext | None = None,
+    start: float | None = None,
+    accounts: Iterable[Account] | None = None,
+    faults: Iterable[ScheduledFault | str] = (),
+    idle_timeout: float = 120,
+    max_message_size: int = 256 * 1024,
+) -> AsyncIterator[Simulator]:
+    """Run a Deriv server for as long as the block lasts.
+
+    It listens on *host*, a numeric address, and *port*: 0 picks a free one, `None` means in-memory
+    connections only. With a server-side *ssl_context* TCP connections use TLS. Its epoch begins at
+    *start*, by default now, and advances with trio's clock. *accounts* take the place of the demo
+    account. *faults* happen at their times. A connection without messages for *idle_timeout*
+    seconds is closed, as Deriv does after two minutes; requests of more than *max_message_size*
+    characters are not accepted.
+
+    Leaving the block ends all connections at once, without a Close frame. An exception of the
+    block's comes out as it is.
+
+    Cancellation: as on leaving the block.
+
+    Raises:
+        OSError: the port cannot be had.
+        ValueError: a fault is not understood.
+
+    """
+    schedule = [parse_fault(fault) if isinstance(fault, str) else fault for fault in faults]
+    given = [demo_account()] if accounts is None else accounts
+    world = World(seed, Market(seed), {account.loginid: copy(account) for account in given})
+    clock = Clock(time.time() if start is None else start, trio.current_time())
+    reception = Reception(world, clock, Terms(idle_timeout, max_message_size, ssl_context))
+    async with reception.closing_held(), _open_crew() as crew:
+        url = None
+        if port is not None:
+            port = await crew.start(listen, host, port, reception, crew)
+            url = _tcp_url(host, port, secure=ssl_context is not None)
+        endpoint = MemoryEndpoint(reception, crew)
+        crew.start_soon(play, schedule, reception.faults)
+        yield Simulator(world, reception.faults, endpoint, clock, reception, url)
+
+
+@asynccontextmanager
+async def _open_crew() -> AsyncIterator[trio.Nursery]:
+    """Open a nursery whose tasks end with the block, and whose block raises what it raises.
+
+    A nursery would wrap the exception of its block in a group, together with those of its tasks.
+    """
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        try:
+            yield nursery
+        except trio.Cancelled:
+            raise
+        except BaseException as error:  # noqa: BLE001  (raised below, outside the nursery)
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+def _tcp_url(host: str, port: int, *, secure: bool) -> str:
+    scheme = "wss" if secure else "ws"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{PATH}?{_QUERY}"

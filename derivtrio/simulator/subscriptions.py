@@ -1,0 +1,114 @@
+"""The streams of one connection.
+
+Three rules of Deriv's:
+
+1. A stream has an id that is unique on its connection, and nothing of it outlives the socket.
+2. What is streamed can be streamed once per connection: a second subscription with the same
+   *key* is refused with `AlreadySubscribed`, whatever its `req_id`.
+3. `forget` and `forget_all` of something that is not there is no error.
+
+Streams of quotes wait in a heap for the epoch of their next tick, so that a connection needs one
+task for all of them and does nothing between ticks.
+"""
+
+import hashlib
+import heapq
+import uuid
+from collections.abc import Callable, Collection, Iterator
+from itertools import count
+
+import attrs
+
+from derivtrio.simulator.envelope import Message, Refusal, reply
+from derivtrio.simulator.market import Market, Tick
+
+#: What a stream is of: its kind, what `AlreadySubscribed` names, and what else tells it apart.
+Key = tuple[str, str, *tuple[int | str, ...]]
+#: Turns the latest tick into the `msg_type` and the payload of a stream's message.
+Render = Callable[[Tick], tuple[str, Message]]
+
+
+@attrs.frozen(eq=False)
+class Stream:
+    """A live subscription; *request* is the one that it goes on answering."""
+
+    id: str
+    key: Key
+    request: Message
+
+    @property
+    def kind(self) -> str:
+        """The name by which `forget_all` knows the stream."""
+        return self.key[0]
+
+    def message(self, msg_type: str, payload: Message) -> Message:
+        """Return a message of this stream, with its id in the payload and beside it."""
+        envelope = reply(self.request, msg_type, subscription=self.id)
+        return envelope | {msg_type: payload | {"id": self.id}}
+
+
+@attrs.frozen(eq=False)
+class _Follower:
+    """A stream of quotes: each tick of *symbol* goes through *render*."""
+
+    stream: Stream
+    symbol: str
+    render: Render
+
+
+@attrs.define(eq=False)
+class Subscriptions:
+    """The live streams by id. *identity* makes their ids differ from other connections'."""
+
+    identity: str
+    market: Market
+    streams: dict[str, Stream] = attrs.field(factory=dict, init=False)
+    _due: list[tuple[int, int, _Follower]] = attrs.field(factory=list, init=False, repr=False)
+    _order: Iterator[int] = attrs.field(factory=count, init=False, repr=False)
+    _issued: Iterator[int] = attrs.field(factory=count, init=False, repr=False)
+
+    def add(self, key: Key, request: Message) -> Stream:
+        """Register a stream; raise the `Refusal` if its *key* is already being streamed."""
+        if any(stream.key == key for stream in self.streams.values()):
+            text = f"You are already subscribed to {key[1]}"
+            raise Refusal(code="AlreadySubscribed", message=text)
+        stream = Stream(self._new_id(), key, request)
+        self.streams[stream.id] = stream
+        return stream
+
+    def follow(self, stream: Stream, symbol: str, render: Render, after: int) -> None:
+        """Give *stream* each tick of *symbol* that is later than the epoch *after*."""
+        self._schedule(_Follower(stream, symbol, render), after)
+
+    def remove(self, stream_id: str) -> bool:
+        """End a stream, and return whether there was one."""
+        return self.streams.pop(stream_id, None) is not None
+
+    def remove_kinds(self, kinds: Collection[str]) -> list[str]:
+        """End all streams of these *kinds*, and return their ids."""
+        ended = [stream.id for stream in self.streams.values() if stream.kind in kinds]
+        for stream_id in ended:
+            del self.streams[stream_id]
+        return ended
+
+    def next_due(self) -> int | None:
+        """Return the epoch of the next tick that some stream waits for, if any does."""
+        while self._due and self._due[0][-1].stream.id not in self.streams:
+            heapq.heappop(self._due)
+        return self._due[0][0] if self._due else None
+
+    def due_messages(self, epoch: int) -> Iterator[Message]:
+        """Yield what the streams have to say up to *epoch*, in order."""
+        while (due := self.next_due()) is not None and due <= epoch:
+            follower = heapq.heappop(self._due)[-1]
+            self._schedule(follower, due)
+            tick = self.market.tick(follower.symbol, due)
+            yield follower.stream.message(*follower.render(tick))
+
+    def _schedule(self, follower: _Follower, after: int) -> None:
+        due = self.market.next_tick_epoch(follower.symbol, after)
+        heapq.heappush(self._due, (due, next(self._order), follower))
+
+    def _new_id(self) -> str:
+        name = f"{self.identity}/{next(self._issued)}".encode()
+        return str(uuid.UUID(bytes=hashlib.blake2b(name, digest_size=16).digest()))

@@ -1,0 +1,143 @@
+"""Keep one connection up, one after another.
+
+A supervisor in the sense of Erlang's: it starts the crew of a link, waits until something fails,
+tidies up, decides whether to try again, and when. Inside a link the strategy is one for all, since
+reader, writer and heartbeat are of no use without each other. Between links it is a new one for
+an old one, never the same socket again, and the intensity is the backoff's.
+
+The life of one link, in order; `run_link` and `staff` below are this list as code:
+
+1. dial: URL, TCP, TLS, WebSocket handshake              -> `Opened`
+2. start the reader and the heartbeat
+3. restore: authorize, then resubscribe, all answered    -> `Authorized`
+4. start the writer: calls flow                          -> `Ready`
+5. wait until something fails
+6. decide every call that was written; those that only read are asked again later
+7. say goodbye if anybody listens, and close the socket  -> `Failed` if it broke, `Closed`
+
+What ends a link is data (`link.Loss`), not an exception, for it is expected. An exception that
+gets out of here is a bug, and is let out.
+"""
+
+import logging
+import time
+
+import attrs
+import trio
+
+from derivtrio.backoff import Series
+from derivtrio.calls import Call
+from derivtrio.crew import Desk, beat, forget_unwanted, read, write
+from derivtrio.endpoints import Endpoint
+from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
+from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
+from derivtrio.ledger import Ledger
+from derivtrio.link import Link, open_link
+from derivtrio.restore import TokenSource, restore
+from derivtrio.upstream import Upstream
+
+logger = logging.getLogger("derivtrio")
+
+
+@attrs.define(eq=False)
+class Supervisor:
+    """Runs links one after another, for as long as there is hope.
+
+    Attributes:
+        link: the present one, from the end of its handshake to the end of its goodbye.
+        guards: scopes that are not to outlive the present connection (`same_connection`).
+
+    """
+
+    endpoint: Endpoint
+    token: TokenSource = attrs.field(repr=False)
+    desk: Desk
+    ledger: Ledger[Upstream] = attrs.field(factory=Ledger)
+    link: Link | None = attrs.field(default=None, init=False)
+    guards: set[trio.CancelScope] = attrs.field(factory=set, init=False)
+    _links: int = attrs.field(default=0, init=False)
+    _ready_since: float | None = attrs.field(default=None, init=False)
+
+    async def supervise(self) -> ConnectionFailed:
+        """Keep a connection up; return, with the reason, only when there is no hope."""
+        journal, settings = self.desk.journal, self.desk.settings
+        series = Series(settings.backoff, settings.max_attempts)
+        while True:
+            started = time.time()
+            journal.announce(Connecting(series.number))
+            error = await self.run_link()
+            if self.was_stable():
+                series = Series(settings.backoff, settings.max_attempts)
+            decision = series.failed(error, started)
+            if isinstance(decision, ConnectionFailed):
+                logger.warning("%s", decision)
+                return decision
+            logger.warning("%s; trying again in %.1f s", error, decision)
+            journal.announce(Waiting(decision, series.number))
+            await trio.sleep(decision)
+
+    async def run_link(self) -> Exception:
+        """Live through one link, and return why it is no more."""
+        self._ready_since = None
+        try:
+            async with open_link(self.endpoint, self._links + 1, self.desk.settings) as link:
+                self.link = link
+                self._links = link.number
+                self.desk.journal.announce(Opened(link.number))
+                try:
+                    await self.staff(link)
+                finally:
+                    self.settle(link)
+        except (DerivError, OSError) as error:
+            self.desk.journal.announce(Failed(error))
+            return error
+        finally:
+            self.bury()
+        return link.end.error or ClientClosed("closed by this program")
+
+    async def staff(self, link: Link) -> None:
+        """Run the crew of *link* until it is lost."""
+        with link.scope:
+            async with trio.open_nursery() as crew:
+                crew.start_soon(read, link, self.desk, name="derivtrio.reader")
+                crew.start_soon(beat, link, self.desk, name="derivtrio.heartbeat")
+                await restore(link, self.desk, self.ledger, self.token)
+                crew.start_soon(write, link, self.desk, name="derivtrio.writer")
+                self._ready_since = trio.current_time()
+                self.desk.journal.announce(Ready(link.number))
+
+    def settle(self, link: Link) -> None:
+        """Decide everything that was written to *link* and not answered."""
+        if link.end.error is not None and link.end.by != "server":
+            self.desk.journal.announce(Failed(link.end.error))
+        why = link.end.described(link.number)
+        ended = [receiver.lost(why) for receiver in self.desk.router.clear()]
+        self.desk.outbox.put_first([call for call in ended if isinstance(call, Call)])
+        for guard in self.guards:  # after the calls inside: an unknown outcome must get out
+            guard.cancel()
+        self.guards.clear()
+
+    def bury(self) -> None:
+        """Say how the link ended, if there was one."""
+        link, self.link = self.link, None
+        if link is None:
+            return
+        end = link.end
+        self.desk.journal.announce(Closed(end.code, end.reason, end.was_clean, end.by))
+
+    def was_stable(self) -> bool:
+        """Return whether the last link stayed `READY` long enough to start the backoff anew."""
+        since = self._ready_since
+        return since is not None and (
+            trio.current_time() - since >= self.desk.settings.stable_after
+        )
+
+    def drop(self, upstream: Upstream) -> None:
+        """Want *upstream* no more, and have the server told so."""
+        upstream.close()
+        self.ledger.remove(upstream)
+        self.desk.router.drop(upstream)
+        for stream_id in upstream.ids:
+            self.desk.router.give_up(stream_id)
+        if self.link is not None:
+            forget_unwanted(self.link, self.desk)

@@ -1,0 +1,162 @@
+"""The tap: a stream between the socket and trio-websocket that takes messages out in bulk.
+
+`trio_websocket.wrap_client_stream` accepts any `trio.abc.Stream`. This one hands it everything but
+the plain text frames, which it gives to the link a whole read at a time. So trio-websocket still
+does the handshake, answers pings, assembles fragments and says goodbye, while the hundred
+thousand ticks a second go around it. (Measured: 6 times the rate with `json`, 14 with a fast
+decoder, against handing every frame to wsproto.)
+
+It has two phases:
+
+1. *Head*. Until the end of the HTTP response head nothing is taken. A refusal ends here: what is
+   not HTTP, another status than 101, or an end of the stream is raised as the error it is, out of
+   trio-websocket's reader, because trio-websocket itself would wait for ever or lose the cause.
+2. *Frames*. `frames.Splitter` decides; taken items go to `deliver`, the rest is returned.
+
+The tap also remembers how the stream ended, for nobody above can tell a FIN from a Close.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import attrs
+import trio
+
+from derivtrio.errors import HandshakeFailed, HandshakeRejected
+from derivtrio.frames import Item, Splitter
+
+#: Larger reads cost fewer wake-ups; beyond 64 KiB nothing more is gained.
+READ_SIZE: Final = 2**16
+
+_MAX_HEAD: Final = 2**14
+_MAX_BODY: Final = 2**12
+_BODY_PATIENCE: Final = 1.0
+_SWITCHING_PROTOCOLS: Final = 101
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] (\d{3})")
+_CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
+
+
+@attrs.define(eq=False)
+class Tap(trio.abc.Stream):
+    """A stream that gives text frames to `deliver` and everything else to its reader.
+
+    `deliver` is also told whether `PASSED` may stand among the items.
+
+    Attributes:
+        heard: when the peer last sent anything, on trio's clock.
+        ended: whether the peer's side of the stream is over.
+        error: what broke the stream, if that was not a plain end.
+
+    """
+
+    stream: trio.abc.Stream
+    splitter: Splitter
+    deliver: Callable[[list[Item], bool], Awaitable[None]]
+    heard: float = attrs.field(factory=trio.current_time, init=False)
+    ended: bool = attrs.field(default=False, init=False)
+    error: Exception | None = attrs.field(default=None, init=False)
+    _in_head: bool = attrs.field(default=True, init=False)
+    _arrival: trio.Event | None = attrs.field(default=None, init=False)
+
+    def arrival(self) -> trio.Event:
+        """Return an event that is set when the peer next sends anything."""
+        if self._arrival is None:
+            self._arrival = trio.Event()
+        return self._arrival
+
+    def closing(self) -> None:
+        """From now on let nothing through but the peer's Close.
+
+        trio-websocket would answer a ping after our Close, which wsproto forbids (H11).
+        """
+        self.splitter.only_close = True
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002
+        """Return bytes that are not text frames; b"" at the end of the stream."""
+        if self._in_head:
+            head, data = await self._read_head()
+            self._in_head = False
+            return head + await self._split(data)
+        while True:
+            data = await self._receive()
+            passed = await self._split(data)
+            if passed or not data:
+                return passed
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send *data* as it is."""
+        await self.stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait as the stream below does."""
+        await self.stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """Close the stream below."""
+        await self.stream.aclose()
+
+    async def _receive(self) -> bytes:
+        try:
+            data = await self.stream.receive_some(READ_SIZE)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self.ended, self.error = True, error
+            raise
+        self.ended = not data
+        self.heard = trio.current_time()
+        if self._arrival is not None:
+            self._arrival.set()
+            self._arrival = None
+        return bytes(data)
+
+    async def _split(self, data: bytes) -> bytes:
+        items, passed = self.splitter.feed(data)
+        if items:
+            await self.deliver(items, bool(passed))
+        return passed
+
+    async def _read_head(self) -> tuple[bytes, bytes]:
+        """Return the head of a 101 response, and what has come after it.
+
+        Raises:
+            HandshakeRejected: it is another status.
+            HandshakeFailed: it is no HTTP response, or it ended too early.
+
+        """
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += await self._receive_in_handshake()
+            if not received.startswith(b"HTTP/"[: len(received)]) or len(received) > _MAX_HEAD:
+                text = f"the server does not speak HTTP; its answer begins {received[:32]!r}"
+                raise HandshakeFailed(text)
+        head, _, rest = received.partition(b"\r\n\r\n")
+        status = _STATUS_LINE.match(head)
+        if status is None:
+            text = f"the server's answer is no HTTP/1.1 response: {head[:32]!r}"
+            raise HandshakeFailed(text)
+        if int(status[1]) != _SWITCHING_PROTOCOLS:
+            raise HandshakeRejected(int(status[1]), await self._read_body(head, rest))
+        return head + b"\r\n\r\n", rest
+
+    async def _receive_in_handshake(self) -> bytes:
+        try:
+            data = await self._receive()
+        except trio.BrokenResourceError as error:
+            text = "the connection broke during the handshake"
+            raise HandshakeFailed(text) from error
+        if not data:
+            text = "the server closed the connection during the handshake"
+            raise HandshakeFailed(text)
+        return data
+
+    async def _read_body(self, head: bytes, body: bytes) -> bytes:
+        """Return what came with a refusal; it is worth a second's wait and 4 KiB, no more."""
+        announced = _CONTENT_LENGTH.search(head)
+        wanted = min(_MAX_BODY, int(announced[1]) if announced else _MAX_BODY)
+        with trio.move_on_after(_BODY_PATIENCE):
+            while len(body) < wanted:
+                try:
+                    body += await self._receive_in_handshake()
+                except HandshakeFailed:
+                    break
+        return body[:wanted]

@@ -1,0 +1,109 @@
+"""The official Deriv schemas, where they are at hand.
+
+They are looked for in `shared/deriv-schemas` beside the repository, or where the environment
+variable DERIV_SCHEMAS says; `available` tells whether they were found.
+"""
+
+import functools
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft4Validator
+
+ROOT = Path(
+    os.environ.get("DERIV_SCHEMAS")
+    or Path(__file__).resolve().parents[2] / "shared" / "deriv-schemas"
+)
+
+#: Live candles and live ticks of a history are in no published schema of their call.
+_UNPUBLISHED = {("ticks_history", "ohlc"), ("ticks_history", "tick")}
+
+#: The published schemas have no `error`, and reject some error replies by their `msg_type`.
+_ENVELOPE = {
+    "type": "object",
+    "required": ["echo_req", "msg_type"],
+    "properties": {
+        "echo_req": {"type": "object"},
+        "msg_type": {"type": "string"},
+        "req_id": {"type": "integer"},
+        "passthrough": {"type": "object"},
+        "subscription": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["id"],
+            "properties": {"id": {"type": "string", "pattern": "^[\\w-]{32,128}$"}},
+        },
+        "error": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["code", "message"],
+            "properties": {
+                "code": {"type": "string", "pattern": "^[A-Za-z]+$"},
+                "message": {"type": "string", "minLength": 1},
+                "details": {"type": "object", "minProperties": 1},
+            },
+        },
+    },
+}
+
+
+def available() -> bool:
+    return (ROOT / "v3").is_dir()
+
+
+def calls() -> list[str]:
+    return sorted(path.name for path in (ROOT / "v3").iterdir())
+
+
+@functools.cache
+def load(call: str, direction: str) -> dict[str, Any]:
+    """Return the schema of *call* for `send` or `receive`, as published."""
+    schema: dict[str, Any] = json.loads((ROOT / "v3" / call / f"{direction}.json").read_text())
+    return schema
+
+
+@functools.cache
+def validator(call: str, direction: str) -> Draft4Validator:
+    """Return a validator that leaves out the patterns that are not in Python's dialect."""
+    return Draft4Validator(_without_foreign_patterns(load(call, direction)))
+
+
+def check_request(request: dict[str, Any]) -> None:
+    """Raise `ValidationError` unless *request* is one that the official schema allows."""
+    call = next(member for member in request if member in calls())
+    validator(call, "send").validate(request)
+
+
+def check_message(message: dict[str, Any]) -> None:
+    """Raise `ValidationError` unless *message* is one that a Deriv server may send."""
+    Draft4Validator(_ENVELOPE).validate(message)
+    call = next((member for member in message["echo_req"] if member in calls()), None)
+    if "error" in message or call is None or (call, message["msg_type"]) in _UNPUBLISHED:
+        return
+    validator(call, "receive").validate(message)
+    assert message["msg_type"] in message
+
+
+def _without_foreign_patterns(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_without_foreign_patterns(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: _without_foreign_patterns(value)
+        for name, value in schema.items()
+        if not (name == "pattern" and isinstance(value, str) and not _is_python(value))
+    }
+
+
+def _is_python(pattern: str) -> bool:
+    if "[[:" in pattern:  # compiles, to something else
+        return False
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return True
