@@ -48,6 +48,7 @@ class Call:
         safe: whether it may be written again after a loss.
         then: who receives what follows the reply, for a call that opens a stream.
         only_on: the connection it is meant for, or None for any.
+        req_id: under what number it was last written; 0 before that.
 
     """
 
@@ -57,6 +58,7 @@ class Call:
     safe: bool
     then: Receiver | None = attrs.field(default=None, repr=False)
     only_on: int | None = None
+    req_id: int = attrs.field(default=0, init=False)
     abandoned: bool = attrs.field(default=False, init=False)
     _connection: int | None = attrs.field(default=None, init=False)
     _written_at: float = attrs.field(default=0.0, init=False)
@@ -72,8 +74,9 @@ class Call:
         """Whether this is data that has no reply."""
         return not self.request
 
-    def written(self, connection: int, patience: float) -> None:
+    def written(self, req_id: int, connection: int, patience: float) -> None:
         """Note that it is being written; the reply has *patience* seconds from now."""
+        self.req_id = req_id
         self._connection = connection
         self._written_at = time.time()
         self._writes += 1

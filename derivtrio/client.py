@@ -9,7 +9,7 @@ import trio
 
 from derivtrio.beside import running
 from derivtrio.calls import Call, api_call, raw_call
-from derivtrio.crew import Desk
+from derivtrio.crew import Desk, make
 from derivtrio.endpoints import Endpoint, as_endpoint
 from derivtrio.errors import ConnectionChanged
 from derivtrio.events import Event
@@ -107,7 +107,7 @@ class Client:
             ClientClosed, ConnectionFailed: the client is no more.
 
         """
-        return await self._make(api_call(request))
+        return await make(api_call(request), self._supervisor.desk)
 
     async def send(self, message: str | bytes | Mapping[str, Any]) -> None:
         """Write a message of your own making; return when the socket has it.
@@ -123,7 +123,7 @@ class Client:
             ClientClosed, ConnectionFailed: the client is no more.
 
         """
-        await self._make(raw_call(message))
+        await make(raw_call(message), self._supervisor.desk)
 
     def subscribe(
         self,
@@ -226,10 +226,6 @@ class Client:
 
         """
         await self._lifetime.close(code, reason)
-
-    async def _make(self, call: Call) -> dict[str, Any]:
-        await self._supervisor.desk.outbox.put(call)
-        return await call.wait()
 
 
 def _is_up(link: Link | None) -> bool:

@@ -92,7 +92,7 @@ async def post(link: Link, desk: Desk, call: Call) -> None:
     if call.abandoned or call.only_on not in (None, link.number):
         return
     req_id = desk.router.register(call)
-    call.written(link.number, desk.settings.response_timeout)
+    call.written(req_id, link.number, desk.settings.response_timeout)
     body = call.body
     text = codec.with_req_id(body, req_id) if isinstance(body, str) and not call.raw else body
     if desk.journal.traffic:
@@ -101,6 +101,19 @@ async def post(link: Link, desk: Desk, call: Call) -> None:
     if call.raw:
         desk.router.discard(req_id)
         call.settle({})
+
+
+async def make(call: Call, desk: Desk) -> dict[str, Any]:
+    """Queue *call* for the writer and return its reply, or raise what it ended with.
+
+    *Cancellation*: the call is not written, or, if it was, its reply is dropped when it comes.
+    """
+    await desk.outbox.put(call)
+    try:
+        return await call.wait()
+    finally:
+        if call.abandoned:
+            desk.router.discard(call.req_id)
 
 
 def forget_unwanted(link: Link, desk: Desk) -> None:

@@ -75,4 +75,4 @@ def _told_by(error: OSError) -> str:
     causes = error.__cause__
     if isinstance(causes, BaseExceptionGroup) and causes.exceptions:
         return str(causes.exceptions[-1])
-    return str(causes or error)
+    return str(causes or error) or type(error).__name__

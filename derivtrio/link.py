@@ -139,7 +139,7 @@ class Link:
     def __attrs_post_init__(self) -> None:
         self._into_inbox, self._inbox = trio.open_memory_channel(_INBOX)
         splitter = Splitter(self._settings.max_message_size, take=self._settings.bulk_receive)
-        self._tap = Tap(self._stream, splitter, self._deliver)
+        self._tap = Tap(self._stream, splitter, self._deliver, self._websocket_is_done)
 
     @property
     def end(self) -> Loss:
@@ -286,22 +286,24 @@ class Link:
 
     def _account(self, *, writing: bool = False) -> Loss:
         """Say how the peer or the network ended this link, from what the tap has seen."""
-        websocket, close = self._open_websocket, self._tap.splitter.close
+        ending, close = self._open_websocket.closed, self._tap.splitter.close
         if self._crash is not None:
             return _violation(PROTOCOL_ERROR, str(self._crash), self._crash)
-        if close is not None and websocket.closed is not None:
+        if ending is not None and close is not None and ending.code == close.code:
             text = f"closed by the server: {close.code} {close.reason}".rstrip()
             error = PeerClosed(text, close.code, close.reason)
             return Loss("server", close.code, close.reason, was_clean=True, error=error)
-        if websocket.closed is not None and websocket.closed.code == TOO_BIG:
-            return _violation(
-                TOO_BIG, f"a message larger than {self._settings.max_message_size} bytes"
-            )
         if self._tap.ended or writing:
-            error = PeerClosed("the connection ended without a Close", ABNORMAL)
-            error.__cause__ = self._tap.error
-            return Loss("network", error=error)
+            broken = PeerClosed("the connection ended without a Close", ABNORMAL)
+            broken.__cause__ = self._tap.error
+            return Loss("network", error=broken)
+        if ending is not None and ending.code == TOO_BIG:
+            limit = self._settings.max_message_size
+            return _violation(TOO_BIG, f"a message larger than {limit} bytes")
         return _violation(PROTOCOL_ERROR, "a malformed WebSocket frame")
+
+    def _websocket_is_done(self) -> bool:
+        return self._websocket is not None and self._websocket.closed is not None
 
 
 def _violation(code: int, text: str, cause: Exception | None = None) -> Loss:

@@ -133,13 +133,15 @@ class Outbox:
     _first: deque[Call] = attrs.field(factory=deque, init=False)
     _door: trio.MemorySendChannel[Call | None] = attrs.field(init=False)
     _waiting: trio.MemoryReceiveChannel[Call | None] = attrs.field(init=False)
+    _knocked: bool = attrs.field(default=False, init=False)
     _refusal: Callable[[], DerivError] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._door, self._waiting = trio.open_memory_channel(self.capacity)
 
     def __len__(self) -> int:
-        return len(self._first) + self._waiting.statistics().current_buffer_used
+        waiting = self._waiting.statistics().current_buffer_used
+        return len(self._first) + waiting - self._knocked
 
     async def put(self, call: Call) -> None:
         """Queue *call*; wait while there are `capacity` others.
@@ -150,20 +152,20 @@ class Outbox:
             DerivError: what the outbox was closed with.
 
         """
-        try:
-            await self._door.send(call)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise self._reason() from None
+        if self._refusal is not None:
+            raise self._refusal()
+        await self._door.send(call)
 
     def put_first(self, calls: Sequence[Call]) -> None:
         """Queue *calls* before all others, in their order, without waiting."""
         if self._refusal is not None:
             for call in calls:
-                call.fail(self._reason())
+                call.fail(self._refusal())
             return
         self._first.extendleft(reversed(calls))
-        with suppress(trio.WouldBlock):  # the other lane is full, so the writer is not waiting
-            self._door.send_nowait(None)
+        if calls and not self._waiting.statistics().current_buffer_used:
+            self._door.send_nowait(None)  # the writer may be waiting at the other lane
+            self._knocked = True
 
     async def get(self) -> Call:
         """Return the next request to write. *Cancellation*: loses nothing."""
@@ -171,6 +173,7 @@ class Outbox:
             call = await self._waiting.receive()
             if call is not None:
                 return call
+            self._knocked = False
         return self._first.popleft()
 
     def close(self, refusal: Callable[[], DerivError]) -> None:
@@ -178,19 +181,12 @@ class Outbox:
         if self._refusal is not None:
             return
         self._refusal = refusal
-        calls = list(self._first)
+        calls: list[Call | None] = list(self._first)
         self._first.clear()
-        while True:
-            try:
-                call = self._waiting.receive_nowait()
-            except trio.WouldBlock:
-                break
-            if call is not None:
-                calls.append(call)
-        self._waiting.close()
+        with suppress(trio.WouldBlock):
+            while True:  # those who wait at the door are let in, and turned away with the rest
+                calls.append(self._waiting.receive_nowait())
+        self._knocked = False
         for call in calls:
-            call.fail(self._reason())
-
-    def _reason(self) -> DerivError:
-        assert self._refusal is not None, "the outbox is closed"  # noqa: S101
-        return self._refusal()
+            if call is not None:
+                call.fail(refusal())

@@ -8,6 +8,7 @@ import attrs
 
 from derivtrio.calls import api_call
 from derivtrio.catalog import may_stream
+from derivtrio.crew import make
 from derivtrio.errors import malformed
 from derivtrio.events import Event, Gap
 from derivtrio.journal import Journal
@@ -108,9 +109,7 @@ class ServerStream:
 
     async def open(self) -> None:
         """Ask the server for the stream; wait for its first reply."""
-        call = api_call(self._request, then=self._upstream)
-        await self._supervisor.desk.outbox.put(call)
-        await call.wait()
+        await make(api_call(self._request, then=self._upstream), self._supervisor.desk)
         self._supervisor.ledger.add(self._upstream)
 
     def close(self) -> None:

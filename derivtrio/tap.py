@@ -41,7 +41,9 @@ _CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNOR
 class Tap(trio.abc.Stream):
     """A stream that gives text frames to `deliver` and everything else to its reader.
 
-    `deliver` is also told whether `PASSED` may stand among the items.
+    `deliver` is also told whether `PASSED` may stand among the items. `finished` says whether
+    trio-websocket is done with this connection; it goes on reading even then, without a word, when
+    a frame was malformed, so its stream has to end for it.
 
     Attributes:
         heard: when the peer last sent anything, on trio's clock.
@@ -53,6 +55,7 @@ class Tap(trio.abc.Stream):
     stream: trio.abc.Stream
     splitter: Splitter
     deliver: Callable[[list[Item], bool], Awaitable[None]]
+    finished: Callable[[], bool]
     heard: float = attrs.field(factory=trio.current_time, init=False)
     ended: bool = attrs.field(default=False, init=False)
     error: Exception | None = attrs.field(default=None, init=False)
@@ -79,6 +82,8 @@ class Tap(trio.abc.Stream):
             self._in_head = False
             return head + await self._split(data)
         while True:
+            if self.finished() and not self.splitter.only_close:
+                return b""
             data = await self._receive()
             passed = await self._split(data)
             if passed or not data:

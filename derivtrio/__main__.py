@@ -1,0 +1,21 @@
+"""`derivtrio` and `python -m derivtrio`: the command line, if what it needs is installed."""
+
+import sys
+
+#: What the extra `cli` installs.
+_EXTRA = ("click", "rich")
+
+
+def main() -> None:
+    """Run the command line; without the extra `cli`, say how to get it."""
+    try:
+        from derivtrio.cli import cli  # noqa: PLC0415 - it may be missing what it needs
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        sys.exit(f'The derivtrio command needs {error.name}: pip install "derivtrio[cli]"')
+    cli(prog_name="derivtrio")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,370 @@
+"""G03, G04: what becomes of a call."""
+
+from typing import Any
+
+import pytest
+import trio
+from scripted import Peer, Request, open_server, polite
+
+import derivtrio
+from derivtrio import OutcomeUnknown, Settings
+
+PATIENT = Settings(heartbeat_interval=3600, backoff=derivtrio.Backoff(first=1, cap=1))
+BUY = {"buy": "1", "price": 10, "parameters": {"symbol": "R_100"}}
+
+
+async def test_g03_replies_are_matched_by_req_id_whatever_their_order(autojump_clock: Any) -> None:
+    async def later_first(peer: Peer, request: Request) -> None:
+        await trio.sleep(10 - request["passthrough"]["n"])
+        await peer.reply(request, time=request["passthrough"]["n"])
+
+    replies: dict[int, int] = {}
+    async with (
+        open_server(later_first) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+
+        async def ask(n: int) -> None:
+            reply = await client.call({"time": 1, "passthrough": {"n": n}})
+            replies[n] = reply["time"]
+
+        async with trio.open_nursery() as nursery:
+            for n in range(10):
+                nursery.start_soon(ask, n)
+    assert replies == {n: n for n in range(10)}
+    assert list(replies) == list(range(9, -1, -1))
+
+
+async def test_g03_a_req_id_that_is_only_echoed_will_do(autojump_clock: Any) -> None:
+    async def options_like(peer: Peer, request: Request) -> None:
+        await peer.send({"echo_req": request, "msg_type": "time", "time": 5})
+
+    async with (
+        open_server(options_like) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        assert (await client.call({"time": 1}))["time"] == 5
+
+
+async def test_the_callers_request_is_not_changed_and_its_req_id_is_ours(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        request = {"time": 1, "req_id": 77}
+        reply = await client.call(request)
+    assert request == {"time": 1, "req_id": 77}
+    assert reply["req_id"] == reply["echo_req"]["req_id"] != 77
+
+
+async def test_an_error_reply_is_raised_with_its_data(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        error = {"code": "RateLimit", "message": "Slow down.", "details": {"a": "b"}}
+        await peer.reply(request, error=error)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(derivtrio.RateLimited) as caught:
+            await client.call({"time": 1})
+    assert (caught.value.code, caught.value.message) == ("RateLimit", "Slow down.")
+    assert caught.value.details == {"a": "b"}
+    assert caught.value.request == {"time": 1}
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({}, "names the call"),
+        ({"req_id": 1}, "names the call"),
+        ([("ping", 1)], "mapping"),
+        ("ping", "mapping"),
+        ({"ping": 1, "time": 1}, "ping and time"),
+        ({"proposal": 1, "amount": float("nan")}, "JSON"),
+        ({"ping": object()}, "object"),
+        ({"ping": "\ud800"}, "surrogates"),
+    ],
+)
+async def test_a_malformed_request_is_refused_before_anything_is_sent(
+    autojump_clock: Any, request_: Any, words: str
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(derivtrio.InvalidRequest, match=words):
+            await client.call(request_)
+        assert server.received == []
+        assert client.status.pending == 0
+
+
+async def test_g03_a_read_without_an_answer_ends_at_the_response_timeout(
+    autojump_clock: Any,
+) -> None:
+    async def mute(peer: Peer, request: Request) -> None:
+        if "ping" in request:
+            await polite(peer, request)
+
+    settings = PATIENT.but(response_timeout=60)
+    async with (
+        open_server(mute) as server,
+        derivtrio.open_client(endpoint=server, settings=settings) as client,
+    ):
+        begin = trio.current_time()
+        with pytest.raises(derivtrio.ResponseTimeout):
+            await client.call({"time": 1})
+        assert trio.current_time() - begin == pytest.approx(60)
+        with pytest.raises(OutcomeUnknown) as caught:
+            await client.call(BUY)
+        assert isinstance(caught.value.__cause__, derivtrio.ResponseTimeout)
+        assert client.status.pending == 0
+
+
+async def test_g03_a_late_reply_answers_nobody(autojump_clock: Any) -> None:
+    async def slow(peer: Peer, request: Request) -> None:
+        await trio.sleep(5 if request["req_id"] == 1 else 10)
+        await peer.reply(request, time=request["req_id"])
+
+    async with (
+        open_server(slow) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with trio.move_on_after(1):
+            await client.call({"time": 1})
+        assert (await client.call({"time": 1}))["time"] == 2
+
+
+async def test_g04_a_read_in_flight_is_asked_again_on_the_next_connection(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if peer.number < 3:
+            await peer.drop()
+        else:
+            await polite(peer, request)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        reply = await client.call({"time": 1})
+    assert reply["time"] == 1700000000
+    assert [number for number, _ in server.asked("time")] == [1, 2, 3]
+    assert len({request["req_id"] for _, request in server.asked("time")}) == 3
+
+
+async def test_g03_a_read_that_breaks_every_connection_is_given_up(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "statement" in request:
+            await peer.drop()
+        else:
+            await polite(peer, request)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(derivtrio.ConnectionLost) as caught:
+            await client.call({"statement": 1})
+        assert not isinstance(caught.value, OutcomeUnknown)
+        assert caught.value.connection == 3
+        assert (await client.call({"time": 1}))["time"] == 1700000000
+    assert len(server.asked("statement")) == 3
+
+
+async def test_g04_a_change_in_flight_ends_as_unknown_and_is_never_sent_again(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "buy" in request:
+            await peer.drop()
+        else:
+            await polite(peer, request)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(OutcomeUnknown, match="may have been executed") as caught:
+            await client.call(BUY)
+        await client.call({"time": 1})
+        await trio.sleep(3600)
+    assert len(server.asked("buy")) == 1
+    assert caught.value.request == BUY
+    assert caught.value.connection == 1
+    assert caught.value.written_at > 0
+
+
+async def test_g04_an_unknown_call_counts_as_a_change(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        await peer.drop()
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(OutcomeUnknown):
+            await client.call({"invented_yesterday": 1})
+        await client.wait_ready()
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("code", ["Timeout", "WrongResponse"])
+async def test_g04_a_doubtful_answer_to_a_change_is_an_unknown_outcome(
+    autojump_clock: Any, code: str
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        await peer.refuse(request, code)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(OutcomeUnknown) as caught:
+            await client.call(BUY)
+        assert isinstance(caught.value.__cause__, derivtrio.ApiError)
+        with pytest.raises(derivtrio.ServerBusy):
+            await client.call({"time": 1})
+
+
+async def test_g04_unsent_calls_wait_through_an_outage_and_are_sent_once_in_order(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "buy" in request:
+            await peer.reply(request, buy={"contract_id": request["passthrough"]["n"]})
+        else:
+            await polite(peer, request)
+
+    bought = []
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+
+        async def buy(n: int) -> None:
+            reply = await client.call({**BUY, "passthrough": {"n": n}})
+            bought.append(reply["buy"]["contract_id"])
+
+        server.refuses = True
+        await server.peers[0].drop()
+        await trio.sleep(1)
+        async with trio.open_nursery() as nursery:
+            for n in range(5):
+                nursery.start_soon(buy, n)
+                await trio.sleep(1)
+            assert (client.status.pending, server.asked("buy")) == (5, [])
+            server.refuses = False
+    assert bought == list(range(5))
+    assert [request["passthrough"]["n"] for _, request in server.asked("buy")] == bought
+
+
+async def test_g12_a_call_cancelled_while_queued_is_never_sent(autojump_clock: Any) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        server.refuses = True
+        await server.peers[0].drop()
+        await trio.sleep(1)
+        with trio.move_on_after(10) as scope:
+            await client.call(BUY)
+        assert scope.cancelled_caught
+        server.refuses = False
+        await client.call({"time": 1})
+    assert server.asked("buy") == []
+
+
+async def test_callers_wait_at_the_door_of_a_full_outbox(autojump_clock: Any) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT.but(outbox=2)) as client,
+    ):
+        server.refuses = True
+        await server.peers[0].drop()
+        await trio.sleep(1)
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(client.call, {"time": 1})
+            await trio.sleep(10)
+            assert client.status.pending == 2
+            server.refuses = False
+    assert len(server.asked("time")) == 10
+
+
+async def test_a_call_that_opens_a_stream_has_it_forgotten(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await peer.reply(request, tick={"quote": 1}, subscription={"id": "stream-1"})
+            await peer.reply(request, tick={"quote": 2}, subscription={"id": "stream-1"})
+        elif "forget" in request:
+            await peer.reply(request, forget=1)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        assert (await client.call({"ticks": "R_100"}))["tick"]["quote"] == 1
+        await trio.sleep(1)
+        assert client.status.pending == 0
+    assert [request["forget"] for _, request in server.asked("forget")] == ["stream-1"]
+
+
+async def test_raw_messages_go_out_as_they_are(autojump_clock: Any) -> None:
+    heard: list[Any] = []
+
+    async def handle(peer: Peer, request: Request) -> None:
+        heard.append(request)
+        await peer.reply(request, ping="pong")
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        client.events(traffic=True) as events,
+    ):
+        await client.send('{"ping": 1}')
+        await client.send({"ping": 1, "req_id": 2**31})
+        await client.send(b'{"ping": 1}')
+        received = [
+            event async for event in _until(events, derivtrio.MessageReceived, times=3)
+        ]
+    assert heard == [{"ping": 1}, {"ping": 1, "req_id": 2**31}, {"ping": 1}]
+    assert all("pong" in str(event.data) for event in received)
+    assert server.peers[0].number == 1
+
+
+async def _until(events: Any, kind: type, times: int) -> Any:
+    async for event in events:
+        if isinstance(event, kind):
+            yield event
+            times -= 1
+            if not times:
+                return
+
+
+@pytest.mark.parametrize("message", ['{"ping":1,"req_id":7}', {"ping": 1, "req_id": 7}])
+async def test_raw_messages_cannot_take_our_ids(autojump_clock: Any, message: Any) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(derivtrio.InvalidRequest, match="2147483648"):
+            await client.send(message)
+        with pytest.raises(derivtrio.InvalidRequest, match="int"):
+            await client.send(7)  # type: ignore[arg-type]
+    assert server.received == []
+
+
+async def test_g03_calls_after_the_end_are_refused(autojump_clock: Any) -> None:
+    async with open_server() as server:
+        async with derivtrio.open_client(endpoint=server, settings=PATIENT) as client:
+            pass
+        for _ in range(2):
+            with pytest.raises(derivtrio.ClientClosed):
+                await client.call({"time": 1})
+        with pytest.raises(derivtrio.ClientClosed):
+            await client.wait_ready()
+        assert client.status.state is derivtrio.State.CLOSED
