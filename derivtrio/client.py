@@ -213,6 +213,7 @@ class Client:
         await trio.lowlevel.checkpoint()
         while not (journal.state is State.READY and _is_up(self._supervisor.link)):
             if journal.state in (State.CLOSING, State.CLOSED, State.FAILED):
+                await trio.lowlevel.checkpoint_if_cancelled()  # the body of a failed client is
                 raise self._lifetime.refusal()
             await journal.change()
 

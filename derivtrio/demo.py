@@ -1,20 +1,32 @@
 """Twenty seconds that show what derivtrio is for: ticks, and two broken connections.
 
-A simulator, a client and a script that breaks the connection between them run in one program, each
-in tasks of its own. What happens goes into a `Record`, and is told as it comes. The summary is
-computed from the record alone, so it cannot say more than what happened.
+A simulator, a client and a script that breaks the connection between them run in one program. Who
+listens to events, and who to ticks, are tasks of their own; all of them write into one `Record`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import attrs
 import trio
+from rich.console import Console
 
-from derivtrio import Backoff, Client, Settings, Subscription, open_client
-from derivtrio.events import Closed, Connecting, Event, Failed, Ready
+from derivtrio import Backoff, Endpoint, Settings, Subscription, open_client
+from derivtrio.events import Event
+from derivtrio.outages import (
+    Break,
+    Happening,
+    Phase,
+    Record,
+    Tell,
+    Tick,
+    phases,
+    summary,
+    survived,
+)
+from derivtrio.redaction import shown_url
 from derivtrio.report import quote_of, sentence
-from derivtrio.simulator import MemoryEndpoint, Simulator
+from derivtrio.simulator import Simulator, open_simulator
 
 SYMBOL: Final = "1HZ100V"
 
@@ -48,102 +60,78 @@ class Pace:
         )
 
 
-@attrs.frozen
-class Tick:
-    """A tick that came."""
+async def demonstrate(
+    sim: Simulator, endpoint: Endpoint | str, pace: Pace, tell: Tell
+) -> list[Phase]:
+    """Connect a client to *sim* at *endpoint*, break the connection twice; return what happened.
 
-    epoch: int
-    quote: str
-
-
-@attrs.frozen
-class Break:
-    """The demo has broken the connection: its name for that, and what it did."""
-
-    name: str
-    deed: str
-
-
-Happening = Event | Tick | Break
-
-#: Told about everything that happens: when, in seconds since the start, and what.
-Tell = Callable[[float, Happening], None]
-
-
-@attrs.define(eq=False)
-class Record:
-    """Everything that happened, in order, each with its time in seconds since the start."""
-
-    _tell: Tell
-    _start: float = attrs.field(factory=trio.current_time, init=False)
-    happened: list[tuple[float, Happening]] = attrs.field(factory=list, init=False)
-    _more: trio.Event = attrs.field(factory=trio.Event, init=False)
-
-    def add(self, what: Happening) -> None:
-        """Record that *what* happened now."""
-        entry = (trio.current_time() - self._start, what)
-        self.happened.append(entry)
-        self._tell(*entry)
-        self._more.set()
-        self._more = trio.Event()
-
-    async def ticks(self, count: int) -> None:
-        """Wait until the connection that followed the last break has brought *count* ticks."""
-        while len(list(phases(self.happened))[-1].ticks) < count:
-            await self._more.wait()
-
-
-@attrs.define
-class Phase:
-    """An outage, unless it is the first phase, and the ticks from its end to the next one's end.
-
-    Attributes:
-        cause: what broke the connection; None in the first phase.
-        broken: when that was; `noticed` and `restored`: when the client noticed, and was ready.
-        by: who noticed.
-        why: what the client gave as the reason.
-        attempts: how many connections it tried.
+    Raises:
+        ConnectionFailed: the client has given up, in an exception group.
 
     """
-
-    cause: Break | None = None
-    broken: float = 0.0
-    noticed: float | None = None
-    restored: float | None = None
-    by: str = ""
-    why: str = ""
-    attempts: int = 0
-    connection: int = 0
-    ticks: list[Tick] = attrs.field(factory=list)
-
-    def take(self, at: float, what: Happening) -> None:
-        """Note what of *what* belongs here."""
-        match what:
-            case Tick():
-                self.ticks.append(what)
-            case Connecting():
-                self.attempts += 1
-            case Failed(error=error):
-                self.why = self.why or str(error)
-            case Closed(by=by) if self.noticed is None:
-                self.noticed, self.by = at, by
-            case Ready(connection=connection):
-                self.restored, self.connection = at, connection
+    record = Record(tell)
+    with trio.move_on_after(pace.patience):
+        async with (
+            open_client(endpoint=endpoint, settings=pace.settings) as client,
+            client.events() as events,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(record_events, events, record, name="derivtrio.demo.events")
+            async with client.subscribe({"ticks": SYMBOL}) as ticks:
+                nursery.start_soon(record_ticks, ticks, record, name="derivtrio.demo.ticks")
+                await break_twice(sim, pace, record)
+            nursery.cancel_scope.cancel()
+    return phases(record.happened)
 
 
-def phases(happened: list[tuple[float, Happening]]) -> Iterator[Phase]:
-    """Divide what happened: a phase begins with each break.
+async def break_twice(sim: Simulator, pace: Pace, record: Record) -> None:
+    """Let ticks come, and break the connection, in two ways."""
+    await record.ticks(pace.ticks)
+    record.add(Break("drop", f"drops the connection, and is away for {pace.away:g} s"))
+    sim.faults.drop()
+    sim.faults.refuse(pace.away)
+    await record.ticks(pace.ticks)
+    record.add(Break("freeze", "freezes: the connection stays open, and nothing comes any more"))
+    sim.faults.freeze()
+    await record.ticks(pace.ticks)
 
-    A tick that came after a break, but before the client was ready again, belongs to the phase
-    before it: it came on the old connection.
-    """
-    before, phase = None, Phase()
-    for at, what in happened:
-        if isinstance(what, Break):
-            yield phase
-            before, phase = phase, Phase(what, at)
-        elif isinstance(what, Tick) and phase.restored is None and before is not None:
-            before.take(at, what)
-        else:
-            phase.take(at, what)
-    yield phase
+
+async def record_events(events: Subscription[Event], record: Record) -> None:
+    """Record what happens to the connection."""
+    async for event in events:
+        record.add(event)
+
+
+async def record_ticks(messages: Subscription[dict[str, Any]], record: Record) -> None:
+    """Record the ticks; the first one after a reconnect may be one that was seen already."""
+    last = 0
+    async for message in messages:
+        tick = message["tick"]
+        if tick["epoch"] > last:
+            last = tick["epoch"]
+            record.add(Tick(tick["symbol"], last, quote_of(tick)))
+
+
+async def show(pace: Pace) -> bool:
+    """Run the demo over TCP and print it; return whether the ticks came back both times."""
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    async with open_simulator() as sim:
+        console.print(f"A simulated Deriv server at {shown_url(sim.url)}, a derivtrio client, and")
+        console.print("two broken connections. The prices are made up. About 20 seconds.\n")
+        done = await demonstrate(sim, sim.url, pace, partial(show_line, console))
+        console.print()
+        for text in summary(done, pace.ticks, sim.market):
+            console.print(text)
+    return survived(done, pace.ticks)
+
+
+def show_line(console: Console, at: float, what: Happening) -> None:
+    """Print what happened, if a person need know it: when, to whom, and what."""
+    match what:
+        case Tick(symbol=symbol, quote=quote):
+            line, style = f"tick    {symbol}  {quote}", "green"
+        case Break(deed=deed):
+            line, style = f"server  {deed}", "bold red"
+        case _:
+            line, style = f"client  {sentence(what)}", "yellow"
+    console.print(f"{at:5.1f} s  {line}", style=style)

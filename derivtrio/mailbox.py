@@ -153,6 +153,7 @@ class Outbox:
 
         """
         if self._refusal is not None:
+            await trio.lowlevel.checkpoint_if_cancelled()
             raise self._refusal()
         await self._door.send(call)
 

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
 
+from derivtrio.errors import ConnectionFailed
 from derivtrio.events import (
     Authorized,
     Closed,
@@ -23,6 +24,7 @@ from derivtrio.events import (
     Event,
     Failed,
     Gap,
+    Opened,
     Overflow,
     Ready,
     Throttled,
@@ -31,6 +33,20 @@ from derivtrio.events import (
 
 #: The members of a wire tick that are shown; its `id` means nothing to others.
 _TICK_FIELDS = ("symbol", "epoch", "quote", "ask", "bid", "pip_size")
+
+
+_SENTENCES: Final[Mapping[type, str]] = {
+    Connecting: "connecting, attempt {0.attempt}",
+    Opened: "open, connection {0.connection}",
+    Authorized: "authorized as {0.loginid}",
+    Ready: "ready, on connection {0.connection}",
+    Failed: "failed: {0.error}",
+    Closed: "closed by {0.by}, code {0.code} {0.reason}",
+    Waiting: "waiting {0.delay:.1f} s before attempt {0.attempt}",
+    Gap: "{0.stream}: nothing between {0.after} and {0.before} ({0.reason})",
+    Throttled: "holding back {0.group} for {0.delay:.1f} s",
+    Overflow: "{0.stream}: {0.dropped} items dropped",
+}
 
 
 def one_line(text: object) -> str:
@@ -80,44 +96,21 @@ def clock(epoch: float) -> str:
 
 def sentence(event: Event) -> str | None:
     """Return what *event* means in words, or None for what a person need not know."""
-    match event:
-        case Connecting(attempt=attempt):
-            return f"connecting, attempt {attempt}"
-        case Authorized(loginid=loginid):
-            return f"authorized as {loginid}"
-        case Ready(connection=connection):
-            return f"ready, on connection {connection}"
-        case Failed(error=error):
-            return f"failed: {error}"
-        case Waiting(delay=delay, attempt=attempt):
-            return f"waiting {delay:.1f} s before attempt {attempt}"
-        case Closed(code=code, reason=reason, by=by):
-            return f"closed by {_who(by)}, code {code} {reason}".rstrip()
-        case _:
-            return _rarer(event)
-
-
-def _rarer(event: Event) -> str | None:
-    match event:
-        case Gap(stream=stream, after=after, before=before, reason=reason):
-            return f"{stream}: nothing between {clock(after)} and {clock(before)} ({reason})"
-        case Throttled(group=group, delay=delay):
-            return f"holding back {group} for {delay:.1f} s"
-        case Overflow(stream=stream, dropped=dropped):
-            return f"{stream}: {dropped} items were dropped"
-        case _:
-            return None
-
-
-def _who(by: str) -> str:
-    return {"us": "this program", "heartbeat": "the heartbeat"}.get(by, f"the {by}")
+    template = _SENTENCES.get(type(event))
+    return None if template is None else one_line(template.format(event))
 
 
 class _Stderr:
-    """A stream for `logging` whose every write is one line of standard error, wherever it is now."""
+    """A stream for `logging` that writes lines to what is standard error at the time."""
 
     def write(self, text: str) -> None:
+        """Write *text* as one line."""
         note(text)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell whether *record* says what will not also be said by the error that ends the program."""
+    return not any(isinstance(arg, ConnectionFailed) for arg in record.args or ())
 
 
 @contextmanager
@@ -125,6 +118,7 @@ def log_to_stderr(level: int) -> Iterator[None]:
     """Print what the logger `derivtrio` says from *level* up, a line per record."""
     logger = logging.getLogger("derivtrio")
     handler = logging.StreamHandler(_Stderr())
+    handler.addFilter(_is_news)
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(level)

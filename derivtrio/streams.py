@@ -109,7 +109,11 @@ class ServerStream:
 
     async def open(self) -> None:
         """Ask the server for the stream; wait for its first reply."""
-        await make(api_call(self._request, then=self._upstream), self._supervisor.desk)
+        try:
+            await make(api_call(self._request, then=self._upstream), self._supervisor.desk)
+        except BaseException:
+            self.close()  # the reply may have come at the very moment of the cancellation
+            raise
         self._supervisor.ledger.add(self._upstream)
 
     def close(self) -> None:

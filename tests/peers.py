@@ -29,7 +29,10 @@ from derivtrio.codec import decode, encode
 
 E = TypeVar("E")
 
-#: What a WebSocket server says before it has asked for anything; the key is not checked there.
+#: The host name of the in-memory server.
+HOST = "peer.invalid"
+
+#: What a proxy says whose server is away; without a length it ends when the connection does.
 BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\n\r\n<html>no one here</html>"
 
 #: A text frame with a reserved bit set, and one of an opcode that nobody has defined.
@@ -165,6 +168,7 @@ def tick(number: int, **envelope: Any) -> dict[str, Any]:
 
 
 Script = Callable[[Peer], Awaitable[None]]
+Pair = Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]]
 
 
 async def well(peer: Peer) -> None:
@@ -216,9 +220,10 @@ class ScriptedEndpoint:
     """An endpoint whose n-th connection meets the n-th script, and the last one from then on."""
 
     scripts: tuple[Script, ...]
-    pair: Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]]
+    pair: Pair
     nursery: trio.Nursery
-    address: str = "ws://peer.invalid/"
+    ssl_context: ssl.SSLContext | None
+    address: str
     generation: str = "v3"
     limits: str = "website_status"
     peers: list[Peer] = attrs.field(factory=list)
@@ -228,7 +233,10 @@ class ScriptedEndpoint:
         return self.address
 
     async def open_stream(self, host: str, port: int) -> trio.abc.Stream:  # noqa: ARG002
+        await trio.lowlevel.checkpoint()
         ours, theirs = self.pair()
+        if self.ssl_context is not None:
+            theirs = _secured(theirs, self.ssl_context)
         number = len(self.peers) + 1
         self.lines.append(Line(ours))
         self.peers.append(Peer(number, theirs))
@@ -253,8 +261,10 @@ class ScriptedEndpoint:
 @asynccontextmanager
 async def open_endpoint(
     *scripts: Script,
-    pair: Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]] = memory_stream_pair,
+    pair: Pair = memory_stream_pair,
+    ssl_context: ssl.SSLContext | None = None,
     within: float = 100_000,
+    kind: type[ScriptedEndpoint] = ScriptedEndpoint,
 ) -> AsyncGenerator[ScriptedEndpoint]:
     """Yield an endpoint; at the end assert that every client of it has left nothing behind.
 
@@ -262,7 +272,8 @@ async def open_endpoint(
     """
     with trio.fail_after(within):
         async with trio.open_nursery() as nursery:
-            endpoint = ScriptedEndpoint(scripts, pair, nursery)
+            address = f"{'ws' if ssl_context is None else 'wss'}://{HOST}/"
+            endpoint = kind(scripts, pair, nursery, ssl_context, address)
             yield endpoint
             endpoint.assert_nothing_left()
             nursery.cancel_scope.cancel()
@@ -293,9 +304,7 @@ async def open_tcp_server(
 
             async def handle(stream: trio.abc.Stream) -> None:
                 if ssl_context is not None:
-                    stream = trio.SSLStream(
-                        stream, ssl_context, server_side=True, https_compatible=True
-                    )
+                    stream = _secured(stream, ssl_context)
                 number = len(server.peers) + 1
                 server.peers.append(Peer(number, stream))
                 server.met.set()
@@ -310,6 +319,10 @@ async def open_tcp_server(
             yield server
             assert crew() == []
             nursery.cancel_scope.cancel()
+
+
+def _secured(stream: trio.abc.Stream, context: ssl.SSLContext) -> trio.abc.Stream:
+    return trio.SSLStream(stream, context, server_side=True, https_compatible=True)
 
 
 @attrs.define(eq=False)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import attrs
@@ -80,8 +80,14 @@ class Server:
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
         async with trio.open_nursery() as nursery:
-            request = await trio_websocket.wrap_server_stream(nursery, stream)
-            peer = Peer(len(self.peers) + 1, await request.accept(), stream)
+            websocket = None
+            with trio.move_on_after(1), suppress(trio_websocket.ConnectionClosed):
+                request = await trio_websocket.wrap_server_stream(nursery, stream)
+                websocket = await request.accept()
+            if websocket is None:  # the client has gone away in the middle of its handshake
+                nursery.cancel_scope.cancel()
+                return
+            peer = Peer(len(self.peers) + 1, websocket, stream)
             self.peers.append(peer)
             try:
                 if self.on_open is not None:
@@ -94,10 +100,8 @@ class Server:
                 nursery.cancel_scope.cancel()
 
     async def _handled(self, peer: Peer, message: Request) -> None:
-        try:
+        with suppress(trio_websocket.ConnectionClosed):
             await self.handle(peer, message)
-        except trio_websocket.ConnectionClosed:
-            pass
 
     def asked(self, name: str) -> list[tuple[int, Request]]:
         """Return the requests for one call, each with the number of its connection."""

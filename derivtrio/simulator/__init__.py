@@ -11,6 +11,7 @@ from derivtrio.simulator.market import Candle, Market, Tick
 from derivtrio.simulator.record import ConnectionRecord, Ending
 from derivtrio.simulator.schedule import ScheduledFault, parse_fault, random_faults
 from derivtrio.simulator.server import MemoryEndpoint, Simulator, open_simulator
+from derivtrio.simulator.subscriptions import Stream
 
 __all__ = [
     "DEMO_TOKEN",
@@ -25,6 +26,7 @@ __all__ = [
     "MemoryEndpoint",
     "ScheduledFault",
     "Simulator",
+    "Stream",
     "Tick",
     "demo_account",
     "open_simulator",

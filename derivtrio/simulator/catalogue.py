@@ -25,29 +25,25 @@ _COMMON: Schema = {"passthrough": {"type": "object"}, "req_id": {"type": "intege
 
 _STREAM_TYPE: Schema = {
     "type": "string",
-    "enum": [
-        *("balance", "candles", "cashier_payments", "p2p_advert", "p2p_advertiser", "p2p_order"),
-        *("proposal", "proposal_open_contract", "ticks", "transaction"),
-        *("trading_platform_asset_listing", "website_status", "p2p_settings"),
-        "crypto_estimations",
-    ],
+    "enum": (
+        "balance candles cashier_payments p2p_advert p2p_advertiser p2p_order proposal"
+        " proposal_open_contract ticks transaction trading_platform_asset_listing website_status"
+        " p2p_settings crypto_estimations"
+    ).split(),
 }
 _BARRIER_CATEGORY: Schema = {
     "type": "string",
-    "enum": [
-        *("american", "asian", "euro_atm", "euro_non_atm", "non_financial", "lookback", "reset")
-    ],
+    "enum": "american asian euro_atm euro_non_atm non_financial lookback reset".split(),
 }
 _CONTRACT_TYPE: Schema = {
     "type": "string",
-    "enum": [
-        *("MULTUP", "MULTDOWN", "UPORDOWN", "EXPIRYRANGE", "ONETOUCH", "CALLE", "LBHIGHLOW"),
-        *("ASIAND", "EXPIRYRANGEE", "DIGITDIFF", "DIGITMATCH", "DIGITOVER", "PUTE", "DIGITUNDER"),
-        *("NOTOUCH", "CALL", "RANGE", "LBFLOATPUT", "DIGITODD", "PUT", "ASIANU", "LBFLOATCALL"),
-        *("EXPIRYMISSE", "EXPIRYMISS", "DIGITEVEN", "TICKHIGH", "TICKLOW", "RESETCALL"),
-        *("RESETPUT", "CALLSPREAD", "PUTSPREAD", "RUNHIGH", "RUNLOW", "ACCU"),
-        *("VANILLALONGCALL", "VANILLALONGPUT", "TURBOSLONG", "TURBOSSHORT"),
-    ],
+    "enum": (
+        "MULTUP MULTDOWN UPORDOWN EXPIRYRANGE ONETOUCH CALLE LBHIGHLOW ASIAND EXPIRYRANGEE"
+        " DIGITDIFF DIGITMATCH DIGITOVER PUTE DIGITUNDER NOTOUCH CALL RANGE LBFLOATPUT DIGITODD"
+        " PUT ASIANU LBFLOATCALL EXPIRYMISSE EXPIRYMISS DIGITEVEN TICKHIGH TICKLOW RESETCALL"
+        " RESETPUT CALLSPREAD PUTSPREAD RUNHIGH RUNLOW ACCU VANILLALONGCALL VANILLALONGPUT"
+        " TURBOSLONG TURBOSSHORT"
+    ).split(),
 }
 _GRANULARITY: Schema = {
     "type": "integer",

@@ -21,6 +21,7 @@ from derivtrio.simulator.dialogue import answer, parse
 from derivtrio.simulator.envelope import Message, masked
 from derivtrio.simulator.record import ConnectionRecord, Ending
 from derivtrio.simulator.session import Session
+from derivtrio.simulator.subscriptions import Stream
 from derivtrio.simulator.wire import Goodbye, Outgoing, Wire
 
 _REMEMBERED_REQUESTS = 1000
@@ -52,7 +53,7 @@ class _Parcel:
     items: Sequence[Outgoing]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Connection:
     """A live connection, from the end of its handshake on.
 
@@ -60,20 +61,20 @@ class Connection:
     sends is held back by *delay* seconds.
     """
 
-    session: Session = attrs.field(repr=False)
-    wire: Wire = attrs.field(repr=False)
-    clock: Clock = attrs.field(repr=False)
-    idle_timeout: float = attrs.field(repr=False)
+    session: Session
+    wire: Wire
+    clock: Clock
+    idle_timeout: float
     delay: float
     opened: float = attrs.field(init=False)
-    requests: deque[Message] = attrs.field(init=False, repr=False)
-    departure: Departure = attrs.field(default=_UNTIMELY, init=False, repr=False)
-    _cut_at: int | None = attrs.field(default=None, init=False, repr=False)
-    _patience: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
-    _tasks: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
-    _subscribed: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
-    _outbox: trio.MemorySendChannel[_Parcel] = attrs.field(init=False, repr=False)
-    _parcels: trio.MemoryReceiveChannel[_Parcel] = attrs.field(init=False, repr=False)
+    requests: deque[Message] = attrs.field(init=False)
+    departure: Departure = attrs.field(default=_UNTIMELY, init=False)
+    _cut_at: int | None = attrs.field(default=None, init=False)
+    _patience: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _tasks: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _subscribed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _outbox: trio.MemorySendChannel[_Parcel] = attrs.field(init=False)
+    _parcels: trio.MemoryReceiveChannel[_Parcel] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.opened = self.clock.now()
@@ -85,6 +86,22 @@ class Connection:
     def number(self) -> int:
         """1 for the first connection that the simulator accepted, 2 for the next."""
         return self.session.number
+
+    @property
+    def streams(self) -> list[Stream]:
+        """The live subscriptions, oldest first."""
+        return list(self.session.subscriptions.streams.values())
+
+    @property
+    def loginids(self) -> list[str]:
+        """The accounts it is authorized for; the first is the one meant by default."""
+        return list(self.session.logins)
+
+    def __repr__(self) -> str:
+        """Return its number, who is logged in, and what is being streamed."""
+        who = ", ".join(self.loginids) or "nobody"
+        keys = ", ".join(":".join(map(str, stream.key)) for stream in self.streams)
+        return f"<Connection {self.number} of {who}: {keys or 'no streams'}>"
 
     async def serve(self, greeting: bytes) -> None:
         """Send *greeting*, serve until somebody leaves, and say goodbye.
@@ -158,10 +175,18 @@ class Connection:
             self._note_traffic()
             request = parse(received)
             self.requests.append(masked(request))
-            replies = answer(self.session, request, self.clock.epoch())
-            self._subscribed.set()
-            await self.post(replies)
+            await self.post(await self._replies(request))
         self._leave(_departure_after(received))
+
+    async def _replies(self, request: Message) -> list[Message]:
+        replies = []
+        for reply in answer(self.session, request, self.clock.epoch()):
+            if reply is None:
+                await trio.lowlevel.checkpoint()
+            else:
+                replies.append(reply)
+        self._subscribed.set()
+        return replies
 
     async def _stream_quotes(self) -> None:
         subscriptions = self.session.subscriptions
@@ -180,6 +205,9 @@ class Connection:
             async for parcel in self._parcels:
                 if parcel.due > trio.current_time():
                     await trio.sleep_until(parcel.due)
+                # A parcel may be handed over in the very moment in which the peer says Close;
+                # nothing can be framed after that.
+                await trio.lowlevel.checkpoint_if_cancelled()
                 if self._cut_at is not None:
                     await self.wire.send([self.wire.frames(parcel.items[0])[: self._cut_at]])
                     self._leave(Departure(Ending("server", "fault: cut")))

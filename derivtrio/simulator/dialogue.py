@@ -4,7 +4,7 @@ The order of the checks: is it JSON, is it an object, is its call known, is it w
 this login make it. A refusal at any of them is the reply.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from derivtrio.codec import DecodeError, decode
 from derivtrio.simulator import identity, listings, quotes, service
@@ -13,7 +13,7 @@ from derivtrio.simulator.envelope import Message, Refusal, refusal
 from derivtrio.simulator.session import Session
 from derivtrio.simulator.validation import check
 
-_Handler = Callable[[Session, Message, int], list[Message]]
+_Handler = Callable[[Session, Message, int], Iterable[Message | None]]
 
 _HANDLERS: dict[str, _Handler] = {
     "ping": service.ping,
@@ -44,17 +44,21 @@ def parse(text: str | bytes) -> Message:
     return request if isinstance(request, dict) else {}
 
 
-def answer(session: Session, request: Message, epoch: int) -> list[Message]:
-    """Return the replies to *request*, made at *epoch*, and change *session* accordingly."""
+def answer(session: Session, request: Message, epoch: int) -> Iterator[Message | None]:
+    """Yield the replies to *request*, made at *epoch*, and change *session* accordingly.
+
+    Some take a while to compute; each `None` in between is a place where others may have a turn.
+    """
     name = next((member for member in request if member in CALLS), None)
     if name is None:
-        return [refusal(request, "error", _nothing_to_do(request))]
+        yield refusal(request, "error", _nothing_to_do(request))
+        return
     try:
         check(request, CALLS[name])
         session.require(CALLS[name].scopes, request.get("loginid"))
-        return _HANDLERS[name](session, request, epoch)
+        yield from _HANDLERS[name](session, request, epoch)
     except Refusal as refused:
-        return [refusal(request, _ERROR_TYPES.get(name, name), refused)]
+        yield refusal(request, _ERROR_TYPES.get(name, name), refused)
 
 
 def _nothing_to_do(request: Message) -> Refusal:

@@ -20,7 +20,7 @@ _SECRET = ("authorize", "tokens")
 
 
 @attrs.define
-class Refusal(Exception):  # noqa: N818  (Deriv refuses; the simulator does not fail)
+class Refusal(Exception):
     """A request is answered with an error of this *code*, text and details per bad field."""
 
     code: str

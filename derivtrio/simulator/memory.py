@@ -34,7 +34,8 @@ class _Pipe:
             self._writing = False
 
     async def _write(self, rest: memoryview) -> None:
-        await trio.lowlevel.checkpoint()
+        # As trio's sockets do: once there is room, what has begun is not cancelled any more.
+        await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             if self._writer_closed:
                 raise trio.ClosedResourceError
@@ -45,6 +46,7 @@ class _Pipe:
             rest = rest[room:]
             self._changed.unpark_all()
             if not rest:
+                await trio.lowlevel.cancel_shielded_checkpoint()
                 return
             await self._changed.park()
 

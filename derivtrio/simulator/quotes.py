@@ -1,12 +1,16 @@
 """The calls that bring prices: `ticks` and `ticks_history`."""
 
+from collections.abc import Generator, Iterator
+from itertools import islice
+from typing import Any
+
 import attrs
 
 from derivtrio.simulator.envelope import Message, Refusal, refusal, reply
 from derivtrio.simulator.history import Window, window_of
 from derivtrio.simulator.market import Candle, Market, Tick
 from derivtrio.simulator.session import Session
-from derivtrio.simulator.subscriptions import Stream
+from derivtrio.simulator.subscriptions import Key, Render, Stream
 
 _DEFAULT_GRANULARITY = 60
 
@@ -21,22 +25,27 @@ def ticks(session: Session, request: Message, epoch: int) -> list[Message]:
     return [_first_tick(session, request, symbol, epoch) for symbol in symbols]
 
 
-def ticks_history(session: Session, request: Message, epoch: int) -> list[Message]:
-    """Answer `ticks_history` with ticks or candles, and keep the stream if asked to."""
+def ticks_history(session: Session, request: Message, epoch: int) -> Iterator[Message | None]:
+    """Answer `ticks_history` with ticks or candles, and keep the stream if asked to.
+
+    The place of a stream is taken at once, but its first tick waits for the history to be ready.
+    """
     market, name = session.world.market, request["ticks_history"]
     require_symbol(market, name)
     symbol = market.symbols[name]
     window = window_of(request, symbol.hours, epoch)
     candles = request.get("style") == "candles"
-    stream_id = None
-    if "subscribe" in request:
-        _require_open(market, name, epoch)
-        follow = _follow_candles if candles else _follow_ticks
-        stream_id = follow(session, request, name, epoch).id
+    stream = _reserve(session, request, epoch) if "subscribe" in request else None
+    if candles:
+        payload: Any = yield from _candles(market, request, window)
+    else:
+        payload = _history(market, name, window)
+    if stream is not None:
+        render = _ohlc_renderer(market, request, epoch) if candles else _tick_payload
+        session.subscriptions.follow(stream, name, render, epoch)
     msg_type = "candles" if candles else "history"
-    payload = _candles(market, request, window) if candles else _history(market, name, window)
-    envelope = reply(request, msg_type, subscription=stream_id)
-    return [envelope | {msg_type: payload, "pip_size": symbol.decimals}]
+    envelope = reply(request, msg_type, subscription=stream.id if stream else None)
+    yield envelope | {msg_type: payload, "pip_size": symbol.decimals}
 
 
 def require_symbol(market: Market, symbol: str) -> None:
@@ -55,25 +64,25 @@ def _first_tick(session: Session, request: Message, symbol: str, epoch: int) -> 
     try:
         require_symbol(market, symbol)
         _require_open(market, symbol, epoch)
-        stream = _follow_ticks(session, request, symbol, epoch)
+        stream = session.subscriptions.add(("ticks", symbol), request)
     except Refusal as refused:
         return refusal(request, "tick", refused)
+    session.subscriptions.follow(stream, symbol, _tick_payload, epoch)
     return stream.message(*_tick_payload(market.tick(symbol, epoch)))
 
 
-def _follow_ticks(session: Session, request: Message, symbol: str, epoch: int) -> Stream:
-    stream = session.subscriptions.add(("ticks", symbol), request)
-    session.subscriptions.follow(stream, symbol, _tick_payload, epoch)
-    return stream
+def _reserve(session: Session, request: Message, epoch: int) -> Stream:
+    symbol = request["ticks_history"]
+    _require_open(session.world.market, symbol, epoch)
+    is_candles = request.get("style") == "candles"
+    key: Key = ("candles", symbol, _granularity(request)) if is_candles else ("ticks", symbol)
+    return session.subscriptions.add(key, request)
 
 
-def _follow_candles(session: Session, request: Message, symbol: str, epoch: int) -> Stream:
+def _ohlc_renderer(market: Market, request: Message, epoch: int) -> Render:
     granularity = _granularity(request)
-    stream = session.subscriptions.add(("candles", symbol, granularity), request)
-    present = session.world.market.candles(symbol, granularity, epoch, epoch)
-    forming = _FormingCandle(granularity, present[-1] if present else None)
-    session.subscriptions.follow(stream, symbol, forming.update, epoch)
-    return stream
+    present = market.candles(request["ticks_history"], granularity, epoch, epoch)
+    return _FormingCandle(granularity, present[-1] if present else None).update
 
 
 def _granularity(request: Message) -> int:
@@ -86,24 +95,27 @@ def _history(market: Market, symbol: str, window: Window) -> Message:
     return {"prices": [tick.quote for tick in found], "times": [tick.epoch for tick in found]}
 
 
-def _candles(market: Market, request: Message, window: Window) -> list[Message]:
-    found = market.candles(
-        request["ticks_history"],
-        _granularity(request),
-        window.start,
-        window.end,
-        window.count,
-    )
-    return [
-        {
-            "epoch": candle.open_time,
-            "open": candle.open,
-            "high": candle.high,
-            "low": candle.low,
-            "close": candle.close,
-        }
-        for candle in found
-    ]
+def _candles(
+    market: Market, request: Message, window: Window
+) -> Generator[None, None, list[Message]]:
+    """Return the candles of *window*, pausing after each."""
+    found: list[Message] = []
+    bounds = window.start, window.end
+    backwards = market.candles_back(request["ticks_history"], _granularity(request), *bounds)
+    for candle in islice(backwards, window.count):
+        found.append(_candle_payload(candle))
+        yield
+    return found[::-1]
+
+
+def _candle_payload(candle: Candle) -> Message:
+    return {
+        "epoch": candle.open_time,
+        "open": candle.open,
+        "high": candle.high,
+        "low": candle.low,
+        "close": candle.close,
+    }
 
 
 def _tick_payload(tick: Tick) -> tuple[str, Message]:

@@ -12,9 +12,9 @@ class Ending:
     """How a connection ended, as the server saw it.
 
     *by* is the side that began: `client`, or `server`, to which the faults belong. *cause* says it
-    in words. *code* and *reason* are those of the first Close frame, from whichever side; without
-    one the code is 1006. *clean* means that both sides sent a Close frame; *fin*, that the client
-    ended its byte stream in order before the server did.
+    in words. *code* and *reason* are those of the Close frame that this side sent, or would have
+    sent if the client had read on; without one the code is 1006. *clean* means that both sides
+    sent a Close frame; *fin*, that the client ended its byte stream in order before the server.
     """
 
     by: Literal["client", "server"]

@@ -107,6 +107,7 @@ class Wire:
 
     async def _send_bytes(self, data: bytes) -> None:
         async with self._sending:
+            await trio.lowlevel.checkpoint_if_cancelled()
             self._cut_short = True
             await self.stream.send_all(data)
             self._cut_short = False

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 import trio
@@ -12,7 +13,7 @@ from wsproto.utilities import RemoteProtocolError
 from derivtrio.simulator import Ending, Faults, Simulator, open_simulator
 
 
-def memory_simulator():  # noqa: ANN201  (the context manager of `open_simulator`)
+def memory_simulator() -> AbstractAsyncContextManager[Simulator]:
     return open_simulator(port=None, start=START)
 
 
@@ -34,7 +35,7 @@ async def test_refuse_holds_for_its_time(autojump_clock: object) -> None:
 async def test_refuse_without_a_time_holds_until_cleared(autojump_clock: object) -> None:
     async with memory_simulator() as sim:
         sim.faults.refuse()
-        await trio.sleep(1e6)
+        await trio.sleep(86_000)
         with pytest.raises(ConnectionRefusedError):
             await open_stream(sim)
         sim.faults.clear()
@@ -237,7 +238,7 @@ async def test_fragmented_sends_messages_in_several_frames(autojump_clock: objec
     async with memory_simulator() as sim, open_peer(sim) as peer:
         sim.faults.fragmented(10)
         await peer.send({"ping": 1})
-        frames = []
+        frames: list[TextMessage] = []
         while not frames or not frames[-1].message_finished:
             event = await peer.event()
             assert isinstance(event, TextMessage)

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
+from test_sim_calls import answers
 from wire_peer import START
 
 from derivtrio.simulator import Market
-from derivtrio.simulator.dialogue import answer
 from derivtrio.simulator.hours import DAY
 from derivtrio.simulator.session import Session, World
 
@@ -16,7 +16,7 @@ SATURDAY_NOON = START - START % DAY + 4 * DAY + DAY // 2
 
 def history(symbol: str, epoch: int = START, **fields: Any) -> dict[str, Any]:
     session = Session(World(1, MARKET, {}), number=1)
-    (message,) = answer(session, {"ticks_history": symbol, "end": "latest"} | fields, epoch)
+    (message,) = answers(session, {"ticks_history": symbol, "end": "latest"} | fields, epoch)
     return message
 
 
@@ -73,7 +73,11 @@ def test_an_end_before_what_is_kept_silently_gives_the_latest() -> None:
 
 def test_a_start_before_what_is_kept_is_moved_up() -> None:
     oldest = START - 365 * DAY
-    assert times("R_100", start=oldest - 100, end=str(oldest + 4)) == [oldest, oldest + 2, oldest + 4]
+    assert times("R_100", start=oldest - 100, end=str(oldest + 4)) == [
+        oldest,
+        oldest + 2,
+        oldest + 4,
+    ]
 
 
 def test_a_start_after_the_end_is_refused() -> None:
@@ -86,7 +90,7 @@ def test_a_closed_market_has_a_history_but_no_stream() -> None:
     assert rows == [tick.epoch for tick in MARKET.ticks("frxEURUSD", 0, SATURDAY_NOON, 2)]
     refused = history("frxEURUSD", SATURDAY_NOON, subscribe=1)
     assert refused["error"]["code"] == "MarketIsClosed"
-    (tick,) = answer(Session(World(1, MARKET, {}), 1), {"ticks": "frxEURUSD"}, SATURDAY_NOON)
+    (tick,) = answers(Session(World(1, MARKET, {}), 1), {"ticks": "frxEURUSD"}, SATURDAY_NOON)
     assert (tick["msg_type"], tick["error"]["code"]) == ("tick", "MarketIsClosed")
 
 
@@ -118,7 +122,7 @@ def test_candles_are_numbers_and_the_last_is_still_forming() -> None:
 
 
 def test_candles_with_count_and_granularity_reach_back_further_than_a_day() -> None:
-    wanted = {"style": "candles", "granularity": 3600, "count": 48}
+    wanted: dict[str, Any] = {"style": "candles", "granularity": 3600, "count": 48}
     assert len(history("R_100", **wanted)["candles"]) == 48
     del wanted["count"]
     assert len(history("R_100", **wanted)["candles"]) == 25
@@ -127,7 +131,7 @@ def test_candles_with_count_and_granularity_reach_back_further_than_a_day() -> N
 def test_a_subscription_continues_where_the_history_ends() -> None:
     session = Session(World(1, MARKET, {}), number=1)
     request = {"ticks_history": "R_100", "end": "latest", "count": 3, "subscribe": 1, "req_id": 4}
-    (snapshot,) = answer(session, request, START + 1)
+    (snapshot,) = answers(session, request, START + 1)
     live = list(session.subscriptions.due_messages(START + 7))
     epochs = [*snapshot["history"]["times"], *(message["tick"]["epoch"] for message in live)]
     assert epochs == list(range(START - 4, START + 7, 2))
@@ -142,7 +146,7 @@ def test_a_subscription_continues_where_the_history_ends() -> None:
 def test_live_candles_are_padded_strings_that_grow_into_what_history_says() -> None:
     session = Session(World(1, MARKET, {}), number=1)
     request = {"ticks_history": "R_10", "end": "latest", "style": "candles", "subscribe": 1}
-    (snapshot,) = answer(session, request, START)
+    (snapshot,) = answers(session, request, START)
     live = [message["ohlc"] for message in session.subscriptions.due_messages(START + 200)]
     assert [ohlc["epoch"] for ohlc in live] == list(range(START + 2, START + 201, 2))
     for ohlc in live:

@@ -124,11 +124,16 @@ def test_forex_rests_at_the_weekend() -> None:
     assert not market.is_open("frxEURUSD", SATURDAY)
     assert market.is_open("R_100", SATURDAY)
     assert market.ticks("frxEURUSD", SATURDAY, SATURDAY + DAY) == []
-    last, following = market.tick("frxEURUSD", SATURDAY), market.next_tick_epoch("frxEURUSD", SATURDAY)
+    last, following = (
+        market.tick("frxEURUSD", SATURDAY),
+        market.next_tick_epoch("frxEURUSD", SATURDAY),
+    )
     assert time.strftime("%a %H:%M", time.gmtime(last.epoch)) == "Fri 20:54"
     assert time.strftime("%a %H:%M", time.gmtime(following)) == "Mon 00:00"
     week = [t.epoch for t in market.ticks("frxEURUSD", SATURDAY - WEEK, SATURDAY)]
-    assert week == [t.epoch for t in market.ticks("frxEURUSD", SATURDAY - WEEK, SATURDAY, len(week))]
+    assert week == [
+        t.epoch for t in market.ticks("frxEURUSD", SATURDAY - WEEK, SATURDAY, len(week))
+    ]
 
 
 @given(epochs)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import trio
 import trustme
-from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from wire_peer import Peer
 
-from derivtrio.simulator import Simulator, open_simulator
+from derivtrio.simulator import Faults, Simulator, open_simulator
 
 TLS_NAME = "simulator.example"
 
@@ -39,9 +39,7 @@ def client_context(authority: trustme.CA) -> ssl.SSLContext:
 
 async def in_thread(work: Callable[..., Any], *args: Any, **named: Any) -> Any:
     with trio.fail_after(20):
-        return await trio.to_thread.run_sync(
-            partial(work, *args, **named), abandon_on_cancel=True
-        )
+        return await trio.to_thread.run_sync(partial(work, *args, **named), abandon_on_cancel=True)
 
 
 def port_of(sim: Simulator) -> int:
@@ -165,22 +163,28 @@ async def test_drop_with_reset_is_a_rst() -> None:
         assert isinstance(caught.value.__cause__, ConnectionResetError)
 
 
-async def test_a_drop_over_tls_is_no_close_frame(
-    server_context: ssl.SSLContext, client_context: ssl.SSLContext
+@pytest.mark.parametrize(
+    ("harm", "code"), [(Faults.drop, None), (partial(Faults.close, code=1012), 1012)]
+)
+async def test_ends_over_tls(
+    server_context: ssl.SSLContext,
+    client_context: ssl.SSLContext,
+    harm: Callable[[Faults], None],
+    code: int | None,
 ) -> None:
     def wait_for_the_end(url: str) -> None:
-        options = {"ssl": client_context, "server_hostname": TLS_NAME}
-        with connect(url, **options) as websocket:
-            with pytest.raises(ConnectionClosedError) as caught:
+        with connect(url, ssl=client_context, server_hostname=TLS_NAME) as websocket:
+            with pytest.raises(ConnectionClosed) as caught:
                 websocket.recv(timeout=10)
-            assert caught.value.rcvd is None
+            assert (caught.value.rcvd and caught.value.rcvd.code) == code
 
     async with open_simulator(ssl_context=server_context) as sim:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(in_thread, wait_for_the_end, sim.url)
             await _until(lambda: len(sim.connections) == 1)
-            sim.faults.drop()
-        assert sim.history[0].ending.cause == "fault: drop"
+            harm(sim.faults)
+        await _until(lambda: sim.history != [])
+        assert sim.history[0].ending.clean is (code is not None)
 
 
 async def test_a_frozen_connection_stays_open() -> None:
@@ -193,6 +197,15 @@ async def test_a_frozen_connection_stays_open() -> None:
             await peer.receive()
         assert scope.cancelled_caught
         assert sim.held == 1
+
+
+async def test_it_can_listen_on_ipv6() -> None:
+    try:
+        async with open_simulator(host="::1") as sim:
+            assert sim.url.startswith("ws://[::1]:")
+            assert await in_thread(converse, sim.url)
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
 
 
 async def test_leaving_the_block_frees_the_port() -> None:

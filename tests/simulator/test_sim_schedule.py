@@ -112,7 +112,7 @@ async def test_a_client_that_comes_back_survives_random_faults(autojump_clock: o
                         while trio.current_time() < 2000:
                             pongs += "ping" in (await peer.ask({"ping": 1}))
                             await trio.sleep(1)
-            except Exception:  # noqa: BLE001, S110  (a client of a few lines fails in many ways)
+            except Exception:  # noqa: BLE001  (a client of a few lines fails in many ways)
                 pass
         sim.faults.clear()
         async with open_peer(sim) as peer:

@@ -6,11 +6,11 @@ from typing import Any
 import deriv_schemas
 import pytest
 from jsonschema import ValidationError
+from test_sim_calls import answers
 from wire_peer import START, open_peer
 
 from derivtrio.simulator import open_simulator
 from derivtrio.simulator.catalogue import CALLS
-from derivtrio.simulator.dialogue import answer
 from derivtrio.simulator.market import Market
 from derivtrio.simulator.session import Session, World
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 _PROSE = {"description", "title", "default", "examples", "sensitive"}
 
 #: At least one valid request of each kind, in an order in which they can be made.
-REQUESTS = [
+REQUESTS: list[dict[str, Any]] = [
     {"ping": 1, "req_id": 1, "passthrough": {"note": "hi"}},
     {"time": 1},
     {"website_status": 1},
@@ -78,7 +78,7 @@ async def test_both_directions_keep_to_the_schemas(autojump_clock: object) -> No
 def test_the_published_example_is_understood(call: str) -> None:
     session = Session(World(1, Market(1), {}), number=1)
     example = _published_example(call)
-    (message, *_) = answer(session, example, START)
+    (message, *_) = answers(session, example, START)
     assert message.get("error", {}).get("code") not in ("InputValidationFailed", "BadRequest")
 
 

@@ -144,6 +144,17 @@ async def test_the_clients_goodbye_is_answered_and_recorded(autojump_clock: obje
         assert record.ending.clean
 
 
+async def test_a_close_right_behind_a_request_harms_nobody(autojump_clock: object) -> None:
+    async with open_simulator(port=None) as sim:
+        for _ in range(50):
+            async with open_peer(sim) as peer:
+                frames = [TextMessage('{"ping":1}'), CloseConnection(1000)]
+                await peer.stream.send_all(b"".join(map(peer.protocol.send, frames)))
+                while not isinstance(await peer.event(), CloseConnection):
+                    pass
+        assert all(record.ending.clean for record in sim.history)
+
+
 async def test_a_client_that_just_goes_is_recorded_as_such(autojump_clock: object) -> None:
     async with open_simulator(port=None) as sim:
         async with open_peer(sim):
@@ -191,6 +202,37 @@ async def test_what_was_asked_is_recorded_without_tokens(autojump_clock: object)
         await trio.testing.wait_all_tasks_blocked()
         assert list(sim.history[0].requests) == asked
         assert "demo-token" not in repr([sim, sim.history, sim.accounts])
+
+
+async def test_a_connection_says_who_it_is_and_what_it_streams(autojump_clock: object) -> None:
+    async with open_simulator(port=None) as sim, open_peer(sim) as peer:
+        (connection,) = sim.connections
+        assert repr(connection) == "<Connection 1 of nobody: no streams>"
+        await peer.ask({"authorize": "demo-token"})
+        await peer.ask({"ticks": "R_100", "req_id": 9})
+        assert repr(connection) == "<Connection 1 of VRTC1000001: ticks:R_100>"
+        assert connection.loginids == ["VRTC1000001"]
+        assert [stream.request["req_id"] for stream in connection.streams] == [9]
+
+
+async def test_a_long_computation_lets_others_in_between(autojump_clock: object) -> None:
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        open_peer(sim) as slow,
+        open_peer(sim) as quick,
+    ):
+        finished: list[str] = []
+
+        async def ask(peer: Peer, request: dict[str, object]) -> None:
+            finished.append(next(iter(await peer.ask(request))))
+
+        rows = {"style": "candles", "granularity": 3600, "count": 200}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, slow, {"ticks_history": "R_100", "end": "latest"} | rows)
+            await trio.lowlevel.checkpoint()
+            for _ in range(10):
+                await quick.ask({"ping": 1})
+            assert finished == []
 
 
 async def test_memory_stays_bounded(autojump_clock: object) -> None:

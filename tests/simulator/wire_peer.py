@@ -31,7 +31,7 @@ TARGET = "/websockets/v3?app_id=1089"
 
 
 @attrs.define
-class Closed(Exception):  # noqa: N818
+class Closed(Exception):
     """The server has ended the connection; without a Close frame the code is `None`."""
 
     code: int | None
@@ -86,7 +86,7 @@ class Peer:
                 return text
 
     async def receive(self) -> dict[str, Any]:
-        message = decode(await self.text())
+        message: dict[str, Any] = decode(await self.text())
         if deriv_schemas.available():
             deriv_schemas.check_message(message)
         return message

@@ -1,0 +1,220 @@
+"""The command line: `demo`, `ping`, `call`, `ticks`, `simulate`."""
+
+import functools
+import json
+import ssl
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import click
+import trio
+
+from derivtrio import Client
+from derivtrio.command import ATTEMPTS, INTERRUPTED, Target, checked, connecting, perform
+from derivtrio.demo import Pace, show
+from derivtrio.report import clock, note, one_line, show_json, show_tick
+from derivtrio.simulator import DEMO_TOKEN, open_simulator, parse_fault
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="derivtrio", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Talk to Deriv's WebSocket API, or to a simulated one.
+
+    Every command but demo and simulate connects to --url. Results go to standard output, in JSON
+    where it is no terminal; everything else goes to standard error.
+    """
+
+
+@cli.command()
+def demo() -> None:
+    """Show ticks surviving two broken connections, in about 20 seconds.
+
+    A simulated server and a client run inside the program; no network is needed.
+    """
+    survived = False
+
+    async def main() -> None:
+        nonlocal survived
+        survived = await show(Pace())
+
+    perform(main)
+    sys.exit(not survived)
+
+
+@cli.command()
+@click.option("--count", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Seconds between one reply and the next ping.",
+)
+@connecting
+def ping(target: Target, count: int, interval: float) -> None:
+    """Measure how long the server takes to answer."""
+    perform(functools.partial(measure, target, count, interval), target)
+
+
+async def measure(target: Target, count: int, interval: float) -> None:
+    """Ping *count* times, and print each round trip and their summary."""
+    times: list[float] = []
+    async with target.open() as client:
+        while len(times) < count:
+            if times:
+                await trio.sleep(interval)
+            asked = trio.current_time()
+            await client.call({"ping": 1})
+            times.append(1000 * (trio.current_time() - asked))
+            click.echo(f"ping {len(times)}: {times[-1]:.1f} ms")
+    mean = sum(times) / count
+    click.echo(f"round trip: min {min(times):.1f}, mean {mean:.1f}, max {max(times):.1f} ms")
+
+
+def read_request(_context: click.Context, _parameter: click.Parameter, text: str) -> dict[str, Any]:
+    """Return the request that the argument, or standard input, has."""
+    try:
+        request = json.loads(sys.stdin.read() if text == "-" else text)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except ValueError as error:
+        message = f"not JSON: {one_line(error)}"
+        raise click.BadParameter(message) from None
+    if not isinstance(request, dict):
+        message = "a request is a JSON object"
+        raise click.BadParameter(message)
+    return request
+
+
+@cli.command()
+@click.argument("request", callback=read_request)
+@connecting
+def call(target: Target, request: Mapping[str, Any]) -> None:
+    """Make one API call, REQUEST, and print the reply.
+
+    REQUEST is a JSON object as Deriv documents it, such as '{"time": 1}'; - reads it from standard
+    input. A request that changes something is never sent twice.
+    """
+    perform(functools.partial(ask, target, request), target)
+
+
+async def ask(target: Target, request: Mapping[str, Any]) -> None:
+    """Make the call *request*, and print the reply."""
+    async with target.open() as client:
+        reply = await client.call(request)
+    show_json(reply)
+
+
+@cli.command()
+@click.argument("symbols", nargs=-1, required=True)
+@click.option("--count", type=click.IntRange(min=1), help="How many ticks in all.  [default: all]")
+@connecting
+def ticks(target: Target, symbols: tuple[str, ...], count: int | None) -> None:
+    """Print the ticks of SYMBOLS as they come.
+
+    Without --count they come until Ctrl-C, and lost connections are replaced for ever.
+    """
+    perform(functools.partial(follow, target, symbols, count), target)
+
+
+@attrs.define
+class Tally:
+    """How many more ticks are wanted of all symbols together; None for ever more."""
+
+    wanted: int | None
+
+    def take(self) -> bool:
+        """Count one tick; return whether it was the last one wanted."""
+        if self.wanted is not None:
+            self.wanted -= 1
+        return self.wanted == 0
+
+
+async def follow(target: Target, symbols: tuple[str, ...], count: int | None) -> None:
+    """Print *count* ticks of *symbols*."""
+    tally = Tally(count)
+    async with (
+        target.open(None if count is None else ATTEMPTS) as client,
+        trio.open_nursery() as nursery,
+    ):
+        for symbol in dict.fromkeys(symbols):
+            nursery.start_soon(follow_one, client, symbol, tally, nursery.cancel_scope)
+
+
+async def follow_one(client: Client, symbol: str, tally: Tally, everyone: trio.CancelScope) -> None:
+    """Print the ticks of *symbol* until *everyone* has printed enough; say where some may lack."""
+    last, connection = 0, None
+    async with client.subscribe({"ticks": symbol}) as messages:
+        async for message in messages:
+            tick, before = message["tick"], connection
+            connection = client.status.connection
+            if tick["epoch"] <= last:
+                continue  # the first tick of a new connection may be one that was seen on the old
+            if last and connection != before:
+                note(
+                    f"{symbol}: any ticks between {clock(last)} and {clock(tick['epoch'])} are lost"
+                )
+            last = tick["epoch"]
+            show_tick(tick)
+            if tally.take():
+                everyone.cancel()
+                return
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="A numeric address.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8765,
+    show_default=True,
+    help="0 picks a free one.",
+)
+@click.option("--seed", default=1, show_default=True, help="Decides the prices.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="FAULT@SECONDS",
+    callback=checked(lambda faults: [parse_fault(fault) for fault in faults]),
+    help="Such as drop@10, freeze@20, close:1001@30, refuse:5@40; may be repeated.",
+)
+@click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Serve wss://.")
+@click.option("--tls-key", type=click.Path(exists=True, dir_okay=False))
+def simulate(
+    *,
+    host: str,
+    port: int,
+    seed: int,
+    faults: tuple[str, ...],
+    tls_cert: str | None,
+    tls_key: str | None,
+) -> None:
+    """Serve a simulated Deriv until Ctrl-C.
+
+    The first line of output is its URL. It takes the token demo-token.
+    """
+    if tls_key and not tls_cert:
+        message = "--tls-key needs --tls-cert"
+        raise click.UsageError(message)
+
+    async def main() -> None:
+        context = None if tls_cert is None else tls_context(tls_cert, tls_key)
+        async with open_simulator(
+            seed, host=host, port=port, faults=faults, ssl_context=context
+        ) as sim:
+            click.echo(sim.url)
+            note(f"Seed {seed}, token {DEMO_TOKEN}. Ctrl-C ends it.")
+            await trio.sleep_forever()
+
+    perform(main)
+
+
+def tls_context(cert: str, key: str | None) -> ssl.SSLContext:
+    """Return what a TLS server needs, from files in PEM format."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    return context
