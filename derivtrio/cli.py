@@ -4,7 +4,8 @@ import functools
 import json
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import attrs
@@ -15,7 +16,7 @@ from derivtrio import Client
 from derivtrio.command import ATTEMPTS, INTERRUPTED, Target, checked, connecting, perform
 from derivtrio.demo import Pace, show
 from derivtrio.report import clock, note, one_line, show_json, show_tick
-from derivtrio.simulator import DEMO_TOKEN, open_simulator, parse_fault
+from derivtrio.simulator import DEMO_TOKEN, Simulator, open_simulator, parse_fault
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -201,20 +202,37 @@ def simulate(
         message = "--tls-key needs --tls-cert"
         raise click.UsageError(message)
 
-    async def main() -> None:
-        context = None if tls_cert is None else tls_context(tls_cert, tls_key)
-        async with open_simulator(
-            seed, host=host, port=port, faults=faults, ssl_context=context
-        ) as sim:
-            click.echo(sim.url)
-            note(f"Seed {seed}, token {DEMO_TOKEN}. Ctrl-C ends it.")
-            await trio.sleep_forever()
+    server = functools.partial(
+        open_simulator,
+        seed,
+        host=host,
+        port=port,
+        faults=faults,
+        ssl_context=None if tls_cert is None else tls_context(tls_cert, tls_key),
+    )
+    perform(functools.partial(serve, server, f"{host} port {port}"))
 
-    perform(main)
+
+async def serve(server: Callable[[], AbstractAsyncContextManager[Simulator]], where: str) -> None:
+    """Run *server* until cancelled; its URL is the first line of output."""
+    try:
+        async with server() as sim:
+            click.echo(sim.url)
+            note(f"Serving a simulated Deriv; its token is {DEMO_TOKEN}. Ctrl-C ends it.")
+            await trio.sleep_forever()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        message = f"cannot serve at {where}: {error.strerror}"
+        raise click.ClickException(message) from None
 
 
 def tls_context(cert: str, key: str | None) -> ssl.SSLContext:
     """Return what a TLS server needs, from files in PEM format."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(cert, key)
+    try:
+        context.load_cert_chain(cert, key)
+    except OSError as error:
+        message = f"no certificate and key in there: {one_line(error)}"
+        raise click.ClickException(message) from None
     return context

@@ -43,7 +43,7 @@ class Pace:
 
     """
 
-    ticks: int = 5
+    ticks: int = 6
     away: float = 1.5
     heartbeat: float = 1.0
     patience: float = 60.0

@@ -63,7 +63,7 @@ class Record:
 
     async def ticks(self, count: int) -> None:
         """Wait until the connection that followed the last break has brought *count* ticks."""
-        while len(list(phases(self.happened))[-1].ticks) < count:
+        while len(phases(self.happened)[-1].ticks) < count:
             await self._more.wait()
 
 
