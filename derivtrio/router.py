@@ -79,6 +79,8 @@ class Router:
         req_id = message.get("req_id")
         if req_id is None:
             req_id = _echoed_id(message)
+        if type(req_id) is not int:  # True == 1, and a list has no hash
+            return
         receiver = self._receivers.get(req_id)
         if receiver is not None:
             following = receiver.deliver(message)
@@ -88,7 +90,7 @@ class Router:
                 self._receivers[req_id] = following
                 return
             del self._receivers[req_id]
-        elif not isinstance(req_id, int) or req_id > self._last_id:
+        elif req_id > self._last_id:
             return
         if "error" not in message and (stream_id := stream_id_of(message)) is not None:
             self.give_up(stream_id)

@@ -70,10 +70,18 @@ class Peer:
         return data
 
     async def read_request(self) -> bytes:
-        """Return the head of the HTTP request."""
+        """Return the head of the HTTP request.
+
+        Raises:
+            trio.BrokenResourceError: the client went away before its end.
+
+        """
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            head += await self.receive()
+            data = await self.receive()
+            if not data:
+                raise trio.BrokenResourceError
+            head += data
         return head
 
     async def accept(self) -> bytes:
@@ -182,7 +190,7 @@ async def silent(peer: Peer) -> None:
     await peer.linger()
 
 
-async def deaf(peer: Peer) -> None:  # noqa: ARG001
+async def deaf(peer: Peer) -> None:
     """Accept the stream, and never read anything."""
     await trio.sleep_forever()
 

@@ -328,9 +328,7 @@ async def test_raw_messages_go_out_as_they_are(autojump_clock: Any) -> None:
         await client.send('{"ping": 1}')
         await client.send({"ping": 1, "req_id": 2**31})
         await client.send(b'{"ping": 1}')
-        received = [
-            event async for event in _until(events, derivtrio.MessageReceived, times=3)
-        ]
+        received = [event async for event in _until(events, derivtrio.MessageReceived, times=3)]
     assert heard == [{"ping": 1}, {"ping": 1, "req_id": 2**31}, {"ping": 1}]
     assert all("pong" in str(event.data) for event in received)
     assert server.peers[0].number == 1

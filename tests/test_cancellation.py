@@ -119,7 +119,8 @@ def walk(attempt: Callable[[int], Awaitable[bool]]) -> int:
         async def main(step: int = step) -> bool:
             return await attempt(step)
 
-        if not any([run_on_the_virtual_clock(main) for _ in range(4)]):
+        orders = [run_on_the_virtual_clock(main) for _ in range(4)]
+        if not any(orders):
             return step
     pytest.fail("it never came to an end")
 
@@ -164,9 +165,7 @@ def test_g12_cancelled_anywhere_while_opening_nothing_is_left(token: str | None)
         async with open_server(Streams()) as server:
             opened = False
             async with cancelled_at(step) as scope:
-                async with derivtrio.open_client(
-                    endpoint=server, token=token, settings=SETTINGS
-                ):
+                async with derivtrio.open_client(endpoint=server, token=token, settings=SETTINGS):
                     opened = True
             assert opened or scope.cancelled_caught
             await check_that_nothing_is_left(server)

@@ -1,5 +1,6 @@
 """The splitter, against wsproto: whatever the cuts, the same messages in the same order."""
 
+import itertools
 import struct
 from collections.abc import Iterator
 
@@ -72,7 +73,7 @@ conversations = st.builds(
 
 def cut_up(data: bytes, cuts: list[int]) -> Iterator[bytes]:
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         if start < end:
             yield data[start:end]
 

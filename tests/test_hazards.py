@@ -4,6 +4,8 @@ Every wait ends at the time configured for it, to the virtual second, with its t
 nothing is left behind: `open_endpoint` looks for tasks and open lines at the end of each test.
 """
 
+# ruff: noqa: FBT001 - a clock is a fixture that works by being there; flags are parameters
+
 import errno
 import gc
 import ssl
@@ -33,7 +35,7 @@ from peers import (
     tick,
     well,
 )
-from trio.testing import lockstep_stream_pair
+from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import RemoteProtocolError
 
@@ -222,16 +224,16 @@ async def test_h02_a_goodbye_is_over_with_the_peers_close_although_no_fin_comes(
     assert [(e.code, e.reason, e.was_clean) for e in diary.of(Closed)] == [(1000, "bye", True)]
 
 
-def one_frame(peer: Peer) -> list[Any]:  # noqa: ARG001
+def one_frame(peer: Peer) -> list[Any]:
     return [TextMessage("x" * 2000)]
 
 
-def many_fragments(peer: Peer) -> list[Any]:  # noqa: ARG001
+def many_fragments(peer: Peer) -> list[Any]:
     parts = [TextMessage("x" * 100, message_finished=False) for _ in range(20)]
     return [*parts, TextMessage("x")]
 
 
-def binary(peer: Peer) -> list[Any]:  # noqa: ARG001
+def binary(peer: Peer) -> list[Any]:
     return [BytesMessage(b"x" * 2000)]
 
 
@@ -259,6 +261,7 @@ async def test_h03_a_message_too_large_from_a_peer_then_mute_ends_the_connection
             await client.call({"buy": "1", "price": 1})
         assert trio.current_time() == endpoint.lines[0].closed_at == 1
         assert [code for code, _ in endpoint.peers[0].closes] == [1009]
+        await diary.until(Failed)
         assert isinstance(diary.of(Failed)[0].error, ProtocolViolation)
         assert (await client.call({"ping": 1}))["ping"] == "pong"
         assert client.status.pending == 0
@@ -514,7 +517,6 @@ async def test_h06_a_certificate_that_proves_it_is_accepted(
     [
         (b"SSH-2.0-OpenSSH_9.6\r\n", "does not speak HTTP; its answer begins b'SSH-2.0"),
         (b"\x15\x03\x01\x00\x02\x02\x16", "does not speak HTTP"),
-        (b"H", "within the connect timeout"),
         (b"HTTP/2 101\r\n\r\n", "no HTTP/1.1 response"),
         (b"HTTP/1.1 one hundred\r\n\r\n", "no HTTP/1.1 response"),
         (b"HTTP/1.1 101 " + b"x" * 20_000, "does not speak HTTP"),
@@ -528,10 +530,9 @@ async def test_h07_an_answer_that_is_no_handshake_is_told_as_such(
 ) -> None:
     async with open_endpoint(answer(response)) as endpoint:
         error = await failed_attempt(endpoint)
-        in_time = isinstance(error, HandshakeFailed)
+        assert isinstance(error, HandshakeFailed)
         assert words in str(error)
-        assert in_time or isinstance(error, ConnectTimeout)
-        assert trio.current_time() == endpoint.lines[0].closed_at == (0 if in_time else 3)
+        assert trio.current_time() == endpoint.lines[0].closed_at == 0
 
 
 @pytest.mark.xfail(strict=True, reason="the cause is h11's complaint about the answer to it")
@@ -601,7 +602,7 @@ ROOM = 1000
 
 def slow_pair() -> tuple[trio.abc.Stream, trio.abc.Stream]:
     """Return a line that holds `ROOM` bytes of what the client writes, and then stalls it."""
-    ours, theirs = trio.testing.memory_stream_pair()
+    ours, theirs = memory_stream_pair()
     return Narrow(ours), theirs
 
 
@@ -634,6 +635,7 @@ async def test_h08_a_write_that_stalls_loses_the_connection_in_time(autojump_clo
         with pytest.raises(OutcomeUnknown, match="took no bytes for 35 s"):
             await client.call({"buy": "x" * 10_000})
         assert trio.current_time() == endpoint.lines[0].closed_at == 40
+        await diary.until(Closed)
         assert isinstance(diary.of(Failed)[0].error, HeartbeatMissed)
         assert [event.by for event in diary.of(Closed)] == ["heartbeat"]
         assert (await client.call({"time": 1}))["time"]
@@ -673,6 +675,7 @@ async def test_h09_a_stuck_consumer_delays_nobody(autojump_clock: Any, bulk: boo
         client.subscribe({"ticks": "R_100"}, buffer=2, overflow="drop_oldest") as ticks,
     ):
         assert (await client.call({"time": 1}))["time"]
+        await wait_all_tasks_blocked()
         assert trio.current_time() == 0
         assert endpoint.peers[0].pongs == [b"alive?"]
         assert ticks.dropped == 4999
@@ -701,8 +704,7 @@ async def test_h09_a_close_behind_what_nobody_takes_is_noticed_at_once(
             assert diary.times(Closed) == [0]
             assert [(e.code, e.reason) for e in diary.of(Closed)] == [(1001, "going")]
             with pytest.raises(SlowConsumer):
-                async for _ in ticks:
-                    pass
+                _ = [message async for message in ticks]
         await diary.until(Ready)
         assert (await client.call({"ping": 1}))["ping"] == "pong"
 

@@ -229,9 +229,7 @@ async def test_g10_giving_up_carries_the_history(
     async with open_server() as server:
         server.refuses = True
         with pytest.raises(ConnectionFailed, match="gave up after 3 attempts") as caught:
-            async with derivtrio.open_client(
-                endpoint=server, settings=PATIENT.but(max_attempts=3)
-            ):
+            async with derivtrio.open_client(endpoint=server, settings=PATIENT.but(max_attempts=3)):
                 pytest.fail("it must not open")
     attempts = caught.value.attempts
     assert [attempt.number for attempt in attempts] == [1, 2, 3]
@@ -293,9 +291,7 @@ async def test_the_url_and_the_token_are_asked_for_afresh_for_every_attempt(
 
     async with trio.open_nursery() as nursery:
         server = OneTime(handle, nursery)
-        async with derivtrio.open_client(
-            endpoint=server, token=token, settings=PATIENT
-        ) as client:
+        async with derivtrio.open_client(endpoint=server, token=token, settings=PATIENT) as client:
             await server.peers[0].drop()
             await trio.sleep(5)
             assert client.status.connection == 2
@@ -381,15 +377,13 @@ async def test_g15_a_token_revoked_while_the_body_runs(autojump_clock: Any) -> N
 async def test_g15_the_bodys_exception_wins_and_carries_the_other(autojump_clock: Any) -> None:
     async with open_server() as server:
         with pytest.raises(ValueError, match="clean-up") as caught:
-            async with derivtrio.open_client(
-                endpoint=server, settings=PATIENT.but(max_attempts=1)
-            ):
+            async with derivtrio.open_client(endpoint=server, settings=PATIENT.but(max_attempts=1)):
                 server.refuses = True
                 await server.peers[0].drop()
                 try:
                     await trio.sleep_forever()
                 finally:
-                    raise ValueError("clean-up")  # noqa: TRY003, EM101
+                    raise ValueError("clean-up")  # noqa: EM101
     chain, error = [], caught.value.__context__
     while error is not None:
         chain.append(type(error).__name__)

@@ -23,7 +23,7 @@ class Clock:
     def epoch(self) -> int:
         """Return the last whole second of the epoch, never one before a `deadline` reached.
 
-        Doubles hold today's epoch to a quarter of a microsecond, so anything finer is noise.
+        The way to trio's clock and back rounds twice, so what is finer than a microsecond is noise.
         """
         return math.floor(round(self.now(), 6))
 

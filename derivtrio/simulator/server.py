@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from copy import copy
 from decimal import Decimal
+from typing import Literal
 
 import attrs
 import trio
@@ -36,7 +37,10 @@ class MemoryEndpoint:
 
     _reception: Reception = attrs.field(repr=False)
     _handlers: trio.Nursery = attrs.field(repr=False)
-    generation: str = attrs.field(default="v3", init=False)
+    generation: Literal["v3", "options"] = attrs.field(default="v3", init=False)
+    limits: Literal["website_status", "documented"] = attrs.field(
+        default="website_status", init=False
+    )
 
     async def url(self) -> str:
         """Return a URL that stands for this endpoint; its host exists nowhere."""

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 import trio
 from wire_peer import START, Closed, Peer, is_mute, open_peer, open_stream
-from wsproto.events import CloseConnection, Request, TextMessage
+from wsproto.events import CloseConnection, Ping, Request, TextMessage
 from wsproto.utilities import RemoteProtocolError
 
 from derivtrio.simulator import Ending, Faults, Simulator, open_simulator
@@ -146,9 +146,33 @@ async def test_close_without_fin_leaves_the_stream_open(autojump_clock: object) 
     async with memory_simulator() as sim, open_peer(sim) as peer:
         sim.faults.close_without_fin(1001, "later")
         assert await peer.event() == CloseConnection(1001, "later")
+        await trio.testing.wait_all_tasks_blocked()
+        assert sim.held == 1
         await peer.put(CloseConnection(1001))
         assert await is_mute(peer.stream)
-        assert (sim.connections, sim.held) == ([], 1)
+        assert sim.connections == []
+
+
+async def test_a_ping_after_the_close_is_not_answered(autojump_clock: object) -> None:
+    async with memory_simulator() as sim, open_peer(sim) as peer:
+        sim.faults.close()
+        await peer.stream.send_all(peer.protocol.send(Ping(b"still there?")))
+        await peer.event()
+        await peer.put(CloseConnection(1001))
+        assert await peer.stream.receive_some() == b""
+        assert ending(sim).clean
+
+
+async def test_no_close_frame_follows_a_message_that_was_cut_short(autojump_clock: object) -> None:
+    async with memory_simulator() as sim, open_peer(sim) as peer:
+        sim.faults.huge(10**6)
+        await trio.testing.wait_all_tasks_blocked()
+        sim.faults.close()
+        await trio.testing.wait_all_tasks_blocked()
+        received = 0
+        while data := await peer.stream.receive_some():
+            received += len(data)
+        assert received == 65536
 
 
 async def test_freeze_neither_reads_nor_writes(autojump_clock: object) -> None:

@@ -7,6 +7,7 @@ import trio
 from wire_peer import START, Peer, open_peer, open_stream
 
 from derivtrio.simulator import Faults, open_simulator
+from derivtrio.simulator.clock import Clock
 from derivtrio.simulator.market import Market
 
 
@@ -54,12 +55,14 @@ async def test_cancellation_ends_everything_too(autojump_clock: object) -> None:
     before = tasks()
     with trio.move_on_after(5) as scope:
         async with open_simulator(port=None) as sim, open_peer(sim) as peer:
-            sim.faults.silence()
-            await open_stream(sim)
+            sim.faults.silence(2)
+            streams = [await open_stream(sim) for _ in range(2)]
             await peer.ask({"ticks": "R_100"})
             await trio.sleep_forever()
     assert scope.cancelled_caught
     assert (tasks(), sim.connections, sim.held) == (before, [], 0)
+    for stream in streams:
+        assert await stream.receive_some() == b""
 
 
 async def test_the_exception_of_the_block_comes_out_as_it_is(autojump_clock: object) -> None:
@@ -100,6 +103,15 @@ async def test_its_time_is_the_clocks(autojump_clock: object) -> None:
     async with open_simulator(port=None, start=START) as sim:
         await trio.sleep(86400 * 30)
         assert sim.now() == START + 86400 * 30
+
+
+@pytest.mark.parametrize("start", [0, START])
+async def test_a_second_is_there_when_its_deadline_is(autojump_clock: object, start: int) -> None:
+    for number in range(1, 2000):
+        clock = Clock(start + number / 997, trio.current_time() + number / 991)
+        epoch = start + 10 + number
+        await trio.sleep_until(clock.deadline(epoch))
+        assert clock.epoch() == epoch
 
 
 async def test_its_time_begins_now_unless_told_otherwise() -> None:

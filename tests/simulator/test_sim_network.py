@@ -208,6 +208,13 @@ async def test_it_can_listen_on_ipv6() -> None:
         pytest.skip(f"no IPv6 here: {error}")
 
 
+async def test_a_port_that_is_taken_is_an_os_error() -> None:
+    async with open_simulator() as sim:
+        with pytest.raises(OSError, match="in use"):
+            async with open_simulator(port=port_of(sim)):
+                raise AssertionError
+
+
 async def test_leaving_the_block_frees_the_port() -> None:
     async with open_simulator() as sim:
         port = port_of(sim)

@@ -7,7 +7,7 @@ import pytest
 import trio
 from wire_peer import START, Peer, open_peer
 
-from derivtrio.simulator import open_simulator
+from derivtrio.simulator import SCOPES, Account, open_simulator
 
 
 async def epochs(peer: Peer, count: int) -> list[int]:
@@ -115,10 +115,12 @@ async def test_a_client_that_does_not_read_holds_up_nobody_else(autojump_clock: 
 
 
 async def test_every_simulator_has_its_own_accounts(autojump_clock: object) -> None:
+    account = Account("CR1000001", Decimal(5), {"mine": SCOPES}, is_virtual=False)
     for _ in range(2):
-        async with open_simulator(port=None, start=START) as sim:
-            sim.deposit("VRTC1000001", Decimal(1))
-            assert sim.accounts["VRTC1000001"].balance == 10001
+        async with open_simulator(port=None, start=START, accounts=[account]) as sim:
+            assert sim.accounts.keys() == {"CR1000001"}
+            sim.deposit("CR1000001", Decimal(1))
+            assert sim.accounts["CR1000001"].balance == 6
 
 
 async def test_the_same_seed_and_requests_give_the_same_messages(autojump_clock: object) -> None:

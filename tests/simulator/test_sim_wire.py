@@ -183,6 +183,14 @@ async def test_pings_of_the_protocol_are_no_requests(autojump_clock: object) -> 
         assert trio.current_time() == 30
 
 
+async def test_a_request_counts_when_it_comes(autojump_clock: object) -> None:
+    async with open_simulator(port=None, idle_timeout=30) as sim, open_peer(sim) as peer:
+        await trio.sleep(20)
+        sim.faults.delay(20)
+        assert (await peer.ask({"ping": 1}))["ping"] == "pong"
+        assert trio.current_time() == 40
+
+
 async def test_a_stream_keeps_its_connection_alive(autojump_clock: object) -> None:
     async with open_simulator(port=None) as sim, open_peer(sim) as peer:
         await peer.ask({"ticks": "R_100"})

@@ -1,0 +1,113 @@
+"""The public surface as a type checker sees it: `mypy --strict` must accept this file.
+
+It is not run. Each `type: ignore` is an assertion, too: mypy reports those that are not needed.
+"""
+
+from typing import Any, assert_type
+
+import derivtrio
+from derivtrio import events
+from derivtrio.simulator import open_simulator
+
+
+class OneTime:
+    """An endpoint of the user's own needs no base class."""
+
+    generation: derivtrio.endpoints.Generation = "options"
+    limits: derivtrio.endpoints.Limits = "documented"
+
+    async def url(self) -> str:
+        return "wss://example.org/ws?otp=once"
+
+
+class Derived(derivtrio.Endpoint):
+    """Or it may derive from the protocol, and take its defaults."""
+
+    async def url(self) -> str:
+        return "wss://example.org/"
+
+
+async def token() -> str:
+    return "a token"
+
+
+async def opening() -> None:
+    settings = derivtrio.Settings(
+        heartbeat_interval=20, backoff=derivtrio.Backoff(cap=30), max_attempts=3
+    )
+    async with derivtrio.open_client() as client:
+        assert_type(client, derivtrio.Client)
+    async with derivtrio.open_client("abc", endpoint=OneTime(), token=token, settings=settings):
+        pass
+    async with derivtrio.open_client(1089, endpoint=Derived(), token="t"):
+        pass
+    async with derivtrio.open_client(endpoint=derivtrio.V3(1089, "ES")):
+        pass
+    async with open_simulator() as sim, derivtrio.open_client(endpoint=sim.endpoint):
+        pass
+    derivtrio.open_client(endpoint=5)  # type: ignore[arg-type]
+    derivtrio.open_client(token=lambda: "t")  # type: ignore[arg-type,return-value]
+    derivtrio.Settings(hartbeat_interval=20)  # type: ignore[call-arg]
+
+
+async def using(client: derivtrio.Client) -> None:
+    assert_type(await client.call({"time": 1}), dict[str, Any])
+    await client.send("text")
+    await client.send(b"bytes")
+    await client.send({"ping": 1})
+    async with client.subscribe({"ticks": "R_100"}, buffer=10, overflow="latest") as ticks:
+        assert_type(ticks, derivtrio.Subscription[dict[str, Any]])
+        async for message in ticks:
+            assert_type(message, dict[str, Any])
+        assert_type(ticks.id, str | None)
+        assert_type(ticks.dropped, int)
+        assert_type(ticks.gaps, tuple[derivtrio.Gap, ...])
+    client.subscribe({"ticks": "R_100"}, overflow="newest")  # type: ignore[arg-type]
+    async with client.events(traffic=True) as stream:
+        async for event in stream:
+            watch(event)
+    async with client.same_connection():
+        pass
+    status = client.status
+    assert_type(status.state, derivtrio.State)
+    assert_type(status.round_trip, float | None)
+    status.state = derivtrio.State.READY  # type: ignore[misc]
+    await client.wait_ready()
+    await client.aclose(4000, "done")
+
+
+def watch(event: derivtrio.Event) -> str:
+    match event:
+        case derivtrio.Closed(code=code, by=by):
+            assert_type(code, int)
+            assert_type(by, events.By)
+            return f"{code} {by}"
+        case derivtrio.Waiting(delay=delay):
+            return f"{delay:.1f}"
+        case derivtrio.Failed(error=error):
+            assert_type(error, Exception)
+            return str(error)
+        case _:
+            return f"{event.time}"
+
+
+async def main(name: str) -> int:
+    return len(name)
+
+
+def running() -> None:
+    assert_type(derivtrio.run(main, "name"), int)
+
+
+def failing(error: derivtrio.DerivError) -> None:
+    match error:
+        case derivtrio.OutcomeUnknown():
+            assert_type(error.written_at, float)
+        case derivtrio.ApiError():
+            assert_type(error.code, str)
+        case derivtrio.ConnectionFailed():
+            assert_type(error.attempts, list[derivtrio.Attempt])
+        case derivtrio.HandshakeRejected():
+            assert_type(error.status, int)
+        case _:
+            pass
