@@ -45,19 +45,29 @@ class Series:
     def __attrs_post_init__(self) -> None:
         self._delays = delays(self.backoff)
 
-    def failed(self, error: Exception, started: float) -> float | ConnectionFailed:
-        """Record that the present attempt ended with *error*.
+    def ended(
+        self, error: Exception, started: float, *, stable: bool = False
+    ) -> float | ConnectionFailed:
+        """Record that the present attempt, or the connection it led to, ended with *error*.
 
         Return how long to wait before the next one, in seconds, or the error with which to give
-        up. `started` is when the attempt began, in seconds since the epoch.
+        up. `started` is when the attempt began, in seconds since the epoch. The end of a `stable`
+        connection is not a failed attempt; it begins a new series.
         """
+        if stable:
+            self._attempts.clear()
+            self._delays = delays(self.backoff)
         fatal = is_fatal(error)
-        if not fatal and self.number != self.max_attempts:
-            delay = next(self._delays)
+        if fatal or (self.number == self.max_attempts and not stable):
+            self._attempts.append(Attempt(self.number, started, error))
+            return self._verdict(error, fatal=fatal)
+        delay = next(self._delays)
+        if not stable:
             self._attempts.append(Attempt(self.number, started, error, delay))
-            self.number += 1
-            return delay
-        self._attempts.append(Attempt(self.number, started, error))
+        self.number = 1 if stable else self.number + 1
+        return delay
+
+    def _verdict(self, error: Exception, *, fatal: bool) -> ConnectionFailed:
         times = "1 attempt" if self.number == 1 else f"{self.number} attempts"
         why = "trying again cannot help" if fatal else f"gave up after {times}"
         verdict = ConnectionFailed(f"{why}: {error}", list(self._attempts))

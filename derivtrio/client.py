@@ -51,9 +51,12 @@ async def open_client(
         ConnectionFailed: after `Settings.max_attempts`, or when the client failed for good.
         DerivError: the cause itself, where the first connection is refused for good (`ApiError`,
             `HandshakeRejected`, `CertificateRejected`, `InvalidURL`).
-        ValueError: an argument that cannot be meant.
+        ValueError, TypeError: an argument that cannot be meant.
 
     """
+    if not isinstance(settings, Settings):
+        text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
+        raise TypeError(text)
     desk = Desk(settings, Outbox(settings.outbox), Router(), Journal())
     supervisor = Supervisor(as_endpoint(endpoint, app_id), checked_token(token), desk)
     lifetime = Lifetime(supervisor)
@@ -145,7 +148,7 @@ class Client:
         request = subscribing(request)
         call = api_call(request)
         mailbox: Mailbox[dict[str, Any]] = Mailbox(call.name, buffer, overflow)
-        upstream = Upstream(call.name, request, mailbox)
+        upstream = Upstream(call.name, request, mailbox, self._supervisor.desk.journal.announce)
         return Subscription(mailbox, ServerStream(self._supervisor, request, upstream))
 
     def events(

@@ -76,11 +76,11 @@ class V3:
     async def url(self) -> str:
         """Return `base` with `app_id` (and `l`, the language) in its query, where absent."""
         parts = urlsplit(self.base)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        query.setdefault("app_id", str(self.app_id))
-        if self.language is not None:
-            query.setdefault("l", self.language)
-        return urlunsplit(parts._replace(query=urlencode(query)))
+        present = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+        wanted = {"app_id": str(self.app_id), "l": self.language}
+        absent = {k: v for k, v in wanted.items() if v is not None and k not in present}
+        query = "&".join(filter(None, [parts.query, urlencode(absent)]))
+        return urlunsplit(parts._replace(query=query))
 
 
 @attrs.frozen
@@ -122,6 +122,9 @@ def parse_url(url: str) -> Address:
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         text = f"{shown_url(url)!r} is not of the form ws://host/… or wss://host/…"
         raise InvalidURL(text)
+    if parts.fragment or parts.username is not None:
+        text = f"{shown_url(url)!r} has a fragment or credentials, which WebSocket URLs have not"
+        raise InvalidURL(text)
     secure = parts.scheme == "wss"
     resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Address(parts.hostname, port or (443 if secure else 80), resource, secure)
@@ -154,6 +157,7 @@ def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
     Raises:
         InvalidURL: a URL that is none.
         ValueError: an `app_id` that is none.
+        TypeError: an endpoint that is none.
 
     """
     if not isinstance(app_id, (int, str)) or isinstance(app_id, bool) or not str(app_id).isalnum():
@@ -164,4 +168,7 @@ def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
     if isinstance(endpoint, str):
         parse_url(endpoint)
         return V3(app_id, base=endpoint)
+    if not callable(getattr(endpoint, "url", None)):
+        text = f"endpoint is a WebSocket URL, an Endpoint or None, not {endpoint!r}"
+        raise TypeError(text)
     return endpoint

@@ -66,9 +66,7 @@ class Supervisor:
             started = time.time()
             journal.announce(Connecting(series.number))
             error = await self.run_link()
-            if self.was_stable():
-                series = Series(settings.backoff, settings.max_attempts)
-            decision = series.failed(error, started)
+            decision = series.ended(error, started, stable=self.was_stable())
             if isinstance(decision, ConnectionFailed):
                 logger.warning("%s", decision)
                 return decision

@@ -1,11 +1,12 @@
 """One stream of the server: from its first reply to its end, across connections."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 
 from derivtrio.errors import ConnectionLost, api_error
+from derivtrio.events import Event, Overflow
 from derivtrio.ledger import resumption
 from derivtrio.mailbox import Mailbox
 from derivtrio.router import Receiver, stream_id_of
@@ -26,8 +27,10 @@ class Upstream:
     name: str
     request: Mapping[str, Any] | None = attrs.field(repr=False)
     mailbox: Mailbox[dict[str, Any]] = attrs.field(repr=False)
+    _announce: Callable[[Event], None] = attrs.field(repr=False)
     ids: dict[str, None] = attrs.field(factory=dict, init=False)
     _answered: bool = attrs.field(default=False, init=False)
+    _next_report: int = attrs.field(default=1, init=False)
 
     @property
     def over(self) -> bool:
@@ -47,7 +50,8 @@ class Upstream:
         stream_id = stream_id_of(message)
         if stream_id is not None:
             self.ids[stream_id] = None
-        self.mailbox.put(message)
+        if not self.mailbox.put(message):
+            self._report_overflow()
         if stream_id is None and not self.ids:
             self.close()  # answered, and the server has nothing to add: a sold contract
         return None if self.over else self
@@ -62,3 +66,10 @@ class Upstream:
         if self.request is None:
             text = f"{why}, and a stream opened by {self.name} cannot be resumed"
             self.close(ConnectionLost(text, {}))
+
+    def _report_overflow(self) -> None:
+        """Announce the first loss, and then each time that the losses have doubled."""
+        dropped = self.mailbox.dropped
+        if dropped >= self._next_report:
+            self._next_report = 2 * dropped
+            self._announce(Overflow(self.name, dropped))

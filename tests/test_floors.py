@@ -16,7 +16,7 @@ FLOORS = (
     ("beside", "endpoints", "dial", "tap", "link", "calls", "mailbox", "journal", "upstream"),
     ("crew", "restore", "supervisor", "lifetime"),
     ("streams", "client", "trading", "script"),
-    ("", "trace", "report", "demo", "cli", "__main__"),
+    ("", "trace", "report", "outages", "command", "demo", "cli", "__main__"),
 )
 ORDER = [module for floor in FLOORS for module in floor]
 SANS_IO = {*FLOORS[0], *FLOORS[1]}

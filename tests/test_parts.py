@@ -99,12 +99,21 @@ def test_g11_the_jitter_is_full() -> None:
 def test_a_series_gives_up_after_its_attempts_and_remembers_the_newest_hundred() -> None:
     series = Series(Backoff(), 150)
     for number in range(1, 150):
-        delay = series.failed(OSError(str(number)), float(number))
+        delay = series.ended(OSError(str(number)), float(number))
         assert isinstance(delay, float)
-    verdict = series.failed(OSError("last"), 150.0)
+    verdict = series.ended(OSError("last"), 150.0)
     assert isinstance(verdict, ConnectionFailed)
     assert [attempt.number for attempt in verdict.attempts] == list(range(51, 151))
     assert verdict.attempts[-1].started == 150
+
+
+def test_the_end_of_a_stable_connection_is_no_failed_attempt() -> None:
+    series = Series(Backoff(), max_attempts=1)
+    assert isinstance(series.ended(OSError(), 0.0, stable=True), float)
+    assert series.number == 1
+    verdict = series.ended(OSError(), 0.0)
+    assert isinstance(verdict, ConnectionFailed)
+    assert [attempt.number for attempt in verdict.attempts] == [1]
 
 
 # Verdicts
@@ -279,6 +288,8 @@ def test_the_host_header_names_an_unusual_port() -> None:
         "ws://exa mple.org/",
         "ws://example.org/\n",
         "ws://exämple.org/",
+        "ws://example.org/#s3cret",
+        "ws://user:s3cret@example.org/",
         5,
     ],
 )
@@ -294,6 +305,8 @@ async def test_app_id_and_language_go_into_the_query() -> None:
     assert await V3("ab1", "ES").url() == "wss://ws.derivws.com/websockets/v3?app_id=ab1&l=ES"
     given = as_endpoint("ws://localhost:9/x?app_id=5&brand=deriv", 1089)
     assert await given.url() == "ws://localhost:9/x?app_id=5&brand=deriv"
+    kept = as_endpoint("ws://localhost:9/x?otp=a%2Bb+c%3D&otp=2", 1089)
+    assert await kept.url() == "ws://localhost:9/x?otp=a%2Bb+c%3D&otp=2&app_id=1089"
     absent = as_endpoint("ws://localhost:9/x", 1089)
     assert await absent.url() == "ws://localhost:9/x?app_id=1089"
 
@@ -302,6 +315,11 @@ async def test_app_id_and_language_go_into_the_query() -> None:
 def test_an_app_id_that_is_none_is_refused(app_id: Any) -> None:
     with pytest.raises(ValueError, match="app_id"):
         as_endpoint(None, app_id)
+
+
+def test_an_endpoint_that_is_none_is_refused() -> None:
+    with pytest.raises(TypeError, match="endpoint is"):
+        as_endpoint(5, 1089)  # type: ignore[arg-type]
 
 
 # Errors

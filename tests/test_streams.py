@@ -181,11 +181,16 @@ async def test_g07_lossy_policies_keep_the_newest(autojump_clock: Any) -> None:
         derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
         client.subscribe({"ticks": "1HZ100V"}, buffer=5, overflow="drop_oldest") as oldest,
         client.subscribe({"ticks": "1HZ10V"}, buffer=5, overflow="latest") as latest,
+        client.events() as events,
     ):
         await trio.sleep(100.5)
         now = int(sim.now())
         kept = [(await anext(oldest))["tick"]["epoch"] for _ in range(5)]
         newest = [(await anext(latest))["tick"]["epoch"] for _ in range(1)]
+        await client.aclose()
+        reports = [e.dropped async for e in events if isinstance(e, derivtrio.Overflow)]
+    assert len(reports) < 20
+    assert max(reports) >= 64
     assert kept == list(range(now - 4, now + 1))
     assert newest[0] > now - 5
     assert oldest.dropped >= 95

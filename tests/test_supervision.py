@@ -324,7 +324,7 @@ async def test_g11_only_a_stable_connection_starts_the_backoff_anew(autojump_clo
             await server.peers[number].drop()
             await trio.sleep(0.0001)
             await client.wait_ready()
-            assert client.status.attempt == [2, 3, 2, 3][number]
+            assert client.status.attempt == [2, 3, 1, 2][number]
 
 
 async def test_g15_the_bodys_exception_comes_out_as_it_is(autojump_clock: Any) -> None:

@@ -30,7 +30,8 @@ async def listen(
 
     """
     while True:
-        with await _bind(host, port) as sock:
+        with _tcp_socket(host) as sock:
+            await sock.bind((host, port))
             port = sock.getsockname()[1]
             await reception.faults.wait_accepting()
             reception.faults.on_refuse = sock.close
@@ -40,11 +41,10 @@ async def listen(
             await _accept_until_closed(trio.SocketListener(sock), reception, handlers)
 
 
-async def _bind(host: str, port: int) -> SocketType:
+def _tcp_socket(host: str) -> SocketType:
     sock = trio.socket.socket(AF_INET6 if ":" in host else AF_INET, SOCK_STREAM)
     if sys.platform != "win32":
         sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-    await sock.bind((host, port))
     return sock
 
 
