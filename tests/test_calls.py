@@ -366,3 +366,25 @@ async def test_g03_calls_after_the_end_are_refused(autojump_clock: Any) -> None:
         with pytest.raises(derivtrio.ClientClosed):
             await client.wait_ready()
         assert client.status.state is derivtrio.State.CLOSED
+
+
+async def test_g03_the_response_timeout_does_not_run_while_a_read_waits_for_a_connection(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if peer.number == 1:
+            server.refuses = True
+            await peer.drop()
+        else:
+            await polite(peer, request)
+
+    async def come_back() -> None:
+        await trio.sleep(600)
+        server.refuses = False
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        server.nursery.start_soon(come_back)
+        assert (await client.call({"time": 1}))["time"] == 1700000000

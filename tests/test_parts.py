@@ -15,6 +15,8 @@ from derivtrio import Backoff, ConnectionFailed, Settings, catalog, codec
 from derivtrio.backoff import Series, delays
 from derivtrio.endpoints import V3, Address, as_endpoint, parse_url
 from derivtrio.errors import api_error
+from derivtrio.journal import Journal
+from derivtrio.mailbox import Mailbox
 from derivtrio.redaction import masked, masked_text, shown_url
 from derivtrio.router import Receiver, Router
 from derivtrio.verdict import is_doubtful, is_fatal, is_passing
@@ -361,6 +363,24 @@ def test_the_drawing_of_the_hierarchy_is_complete() -> None:
     names = classes(derivtrio.DerivError)
     assert {name for name in names if name not in drawing} == set()
     assert names <= {*derivtrio.__all__}
+
+
+# Journal
+
+
+async def test_traffic_is_announced_only_while_somebody_listens_to_it() -> None:
+    journal = Journal()
+    everything: Mailbox[derivtrio.Event] = Mailbox("events", 10, "error")
+    quiet: Mailbox[derivtrio.Event] = Mailbox("events", 10, "error")
+    journal.listen(everything, traffic=True)
+    journal.listen(quiet, traffic=False)
+    assert journal.traffic == 1
+    journal.announce(derivtrio.MessageSent("{}"))
+    journal.announce(derivtrio.Connecting(1))
+    assert (len(everything), len(quiet)) == (2, 1)
+    journal.ignore(everything)
+    journal.ignore(everything)
+    assert journal.traffic == 0
 
 
 # Router

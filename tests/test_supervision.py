@@ -337,6 +337,19 @@ async def test_g15_the_bodys_exception_comes_out_as_it_is(autojump_clock: Any) -
     assert error.__context__ is None
 
 
+async def test_g15_the_bodys_exception_outlives_a_cancellation_during_the_goodbye(
+    autojump_clock: Any,
+) -> None:
+    """The goodbye takes its two seconds, for the peer says nothing; the outside is cancelled."""
+    async with open_simulator(port=None) as sim:
+        with trio.move_on_after(6), pytest.raises(KeyError):
+            async with derivtrio.open_client(endpoint=sim.endpoint):
+                await trio.sleep(5)
+                sim.faults.freeze()
+                raise KeyError
+        assert trio.current_time() == pytest.approx(7)
+
+
 async def test_g15_failing_for_good_cancels_the_body(autojump_clock: Any) -> None:
     cancelled = False
     async with open_server() as server:
