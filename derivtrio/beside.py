@@ -36,7 +36,6 @@ async def running(
             yield
         except BaseException as error:  # noqa: BLE001 - raised again below, outside the nursery
             raised = error
-        nursery.cancel_scope.shield = True
         stop()
     if raised is not None:
         raise raised

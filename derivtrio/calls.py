@@ -173,7 +173,7 @@ def api_call(
     try:
         name = name_of(request)
         body = codec.encode(request)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
         raise malformed(str(error), request=request) from error
     return Call(name, request, body, is_safe(name), then, only_on)
 
@@ -188,7 +188,7 @@ def raw_call(data: str | bytes | Mapping[str, Any]) -> Call:
     if isinstance(data, Mapping):
         try:
             data = codec.encode(data)
-        except (TypeError, ValueError, RecursionError) as error:
+        except (TypeError, ValueError) as error:
             raise malformed(str(error)) from error
     if not isinstance(data, (str, bytes)):
         text = f"a message is str, bytes or a mapping, not {type(data).__name__}"
@@ -201,7 +201,7 @@ def raw_call(data: str | bytes | Mapping[str, Any]) -> Call:
 def _refuse_our_ids(text: str) -> None:
     try:
         message = codec.decode(text)
-    except (ValueError, RecursionError):
+    except codec.UNDECODABLE:
         return  # not JSON, and none of our business
     req_id = message.get("req_id") if isinstance(message, dict) else None
     if isinstance(req_id, int) and req_id < FIRST_FOREIGN_ID:

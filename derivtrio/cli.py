@@ -128,10 +128,15 @@ class Tally:
     wanted: int | None
 
     def take(self) -> bool:
-        """Count one tick; return whether it was the last one wanted."""
+        """Count one tick, if it is wanted; return whether it is.
+
+        Cancelling the others does not stop one that has its tick in hand already.
+        """
+        if self.wanted == 0:
+            return False
         if self.wanted is not None:
             self.wanted -= 1
-        return self.wanted == 0
+        return True
 
 
 async def follow(target: Target, symbols: tuple[str, ...], count: int | None) -> None:
@@ -151,7 +156,7 @@ async def follow_one(client: Client, symbol: str, tally: Tally, everyone: trio.C
     async with client.subscribe({"ticks": symbol}) as messages:
         async for message in messages:
             tick, before = message["tick"], connection
-            connection = client.status.connection
+            connection = client.status.connection or connection
             if tick["epoch"] <= last:
                 continue  # the first tick of a new connection may be one that was seen on the old
             if last and connection != before:
@@ -159,8 +164,9 @@ async def follow_one(client: Client, symbol: str, tally: Tally, everyone: trio.C
                     f"{symbol}: any ticks between {clock(last)} and {clock(tick['epoch'])} are lost"
                 )
             last = tick["epoch"]
-            show_tick(tick)
             if tally.take():
+                show_tick(tick)
+            if tally.wanted == 0:
                 everyone.cancel()
                 return
 

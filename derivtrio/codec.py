@@ -17,6 +17,9 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 #: What `decode` raises for a text that is not JSON.
 DecodeError = msgspec.DecodeError
 
+#: All that it raises: also for a lone surrogate, and for a hundred thousand brackets.
+UNDECODABLE = (DecodeError, UnicodeError, RecursionError)
+
 decode = _decoder.decode
 
 
@@ -30,7 +33,7 @@ def encode(message: Mapping[str, Any]) -> str:
     """
     try:
         text = _encoder.encode(message).decode()
-    except (msgspec.MsgspecError, OverflowError) as error:
+    except (msgspec.MsgspecError, OverflowError, RecursionError) as error:
         raise ValueError(str(error)) from error
     if "null" in text:
         json.dumps(message, allow_nan=False, default=str)

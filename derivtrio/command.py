@@ -138,11 +138,19 @@ def end_with(failure: BaseException, target: Target | None) -> None:
     """End the program because of *failure*."""
     if isinstance(failure, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
+    if isinstance(failure, OSError):
+        discard_output()
     if isinstance(failure, BrokenPipeError):
-        # What is still in the buffer must go somewhere when Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
     text = one_line(failure)
     if isinstance(failure, ConnectionFailed | LinkError) and target and not target.url:
         text = f"{text} ({_V3_HINT})"
     raise click.ClickException(text)
+
+
+def discard_output() -> None:
+    """Give up what standard output does not take, so that Python need not when it exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

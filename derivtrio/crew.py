@@ -44,7 +44,7 @@ async def read(link: Link, desk: Desk) -> None:
                 continue
             try:
                 message = codec.decode(data)
-            except (ValueError, RecursionError) as error:
+            except codec.UNDECODABLE as error:
                 link.lose(_not_json(str(error), error))
                 return
             if not isinstance(message, dict):

@@ -7,13 +7,13 @@ the link opens TCP to the URL's host.
 
 from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol, runtime_checkable
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import attrs
 import trio
 
 from derivtrio.errors import DerivError, EndpointFailed, InvalidURL
-from derivtrio.redaction import shown_url
+from derivtrio.redaction import HIDDEN, shown_url
 
 #: The generation of Deriv's API: the one of the public guides, or the newer Options API.
 Generation = Literal["v3", "options"]
@@ -21,6 +21,9 @@ Generation = Literal["v3", "options"]
 #: How the rate limits are learnt: from the server's `website_status`, or from Deriv's
 #: published table.
 Limits = Literal["website_status", "documented"]
+
+#: Shorter values of a query, such as an `app_id` or a language, are no secrets.
+_SECRET_SIZE = 6
 
 V3_URL = "wss://ws.derivws.com/websockets/v3"
 
@@ -98,6 +101,14 @@ class Address:
         host = f"[{self.host}]" if ":" in self.host else self.host
         usual = 443 if self.secure else 80
         return host if self.port == usual else f"{host}:{self.port}"
+
+    def hidden_in(self, data: bytes) -> bytes:
+        """Return *data*, something the server says, without what it repeats of the URL's query."""
+        query = urlsplit(self.resource).query
+        values = [value for _, value in parse_qsl(query) if len(value) >= _SECRET_SIZE]
+        for secret in sorted([query, *values, *map(quote, values)], key=len, reverse=True):
+            data = data.replace(secret.encode(), HIDDEN.encode()) if secret else data
+        return data
 
 
 def parse_url(url: str) -> Address:

@@ -24,12 +24,15 @@ from typing import Final
 import attrs
 import trio
 import trio_websocket
+from wsproto.utilities import RemoteProtocolError
 
 from derivtrio.beside import running
 from derivtrio.dial import open_stream, time_limit
 from derivtrio.endpoints import Address, Endpoint, ask, parse_url
 from derivtrio.errors import (
+    ConnectTimeout,
     HandshakeFailed,
+    HandshakeRejected,
     HeartbeatMissed,
     LinkError,
     PeerClosed,
@@ -99,8 +102,7 @@ async def open_link(endpoint: Endpoint, number: int, settings: Settings) -> Asyn
     link = Link(number, settings, address, stream)
     async with running(link.run_websocket, stop=link.stop_websocket, name="derivtrio.websocket"):
         try:
-            with time_limit(deadline, "answer to the WebSocket handshake"):
-                await link.opened()
+            await link.opened(deadline)
             yield link
         finally:
             await link.part()
@@ -155,19 +157,21 @@ class Link:
         """Return an event that is set when the server next sends anything, be it a fragment."""
         return self._tap.arrival()
 
-    async def opened(self) -> None:
-        """Wait for the WebSocket handshake.
+    async def opened(self, deadline: float) -> None:
+        """Wait for the WebSocket handshake, until *deadline* on trio's clock.
 
         Raises:
             LinkError: it failed; says how.
 
         """
-        await self._dialled.wait()
+        late: ConnectTimeout | None = None
+        try:
+            with time_limit(deadline, "answer to the WebSocket handshake"):
+                await self._dialled.wait()
+        except ConnectTimeout as error:
+            late = error
         if self._websocket is None:
-            if isinstance(self._crash, LinkError):
-                raise self._crash
-            text = f"the server's handshake is not a WebSocket's: {self._crash}"
-            raise HandshakeFailed(text) from self._crash
+            raise self._why_not_opened(late)
 
     async def receive(self) -> list[Message] | None:
         """Return the messages of one read, oldest first, or None when there will be no more."""
@@ -230,7 +234,7 @@ class Link:
                     )
                     self._dialled.set()
         except* Exception as group:  # noqa: BLE001 - a foreign task; its end is this link's end
-            self._crash = group.exceptions[0]  # there is one task in there
+            self._crash = _first_cause(group.exceptions[0])  # there is one task in there
         finally:
             self._dialled.set()
             self._into_inbox.close()
@@ -258,6 +262,16 @@ class Link:
     def _open_websocket(self) -> trio_websocket.WebSocketConnection:
         assert self._websocket is not None, "the link is used after `opened`"  # noqa: S101
         return self._websocket
+
+    def _why_not_opened(self, late: ConnectTimeout | None) -> LinkError:
+        error = self._crash or self._tap.answer.refusal or late
+        if isinstance(error, HandshakeRejected):
+            return HandshakeRejected(error.status, self._address.hidden_in(error.body))
+        if isinstance(error, LinkError):
+            return error
+        failure = HandshakeFailed(f"the server's handshake is not a WebSocket's: {error}")
+        failure.__cause__ = error
+        return failure
 
     async def _deliver(self, items: list[Item], mixed: bool) -> None:  # noqa: FBT001
         with suppress(trio.BrokenResourceError):  # the goodbye has begun; nobody reads any more
@@ -304,6 +318,14 @@ class Link:
 
     def _websocket_is_done(self) -> bool:
         return self._websocket is not None and self._websocket.closed is not None
+
+
+def _first_cause(error: Exception) -> Exception:
+    """Return the peer's mistake where *error* is about trio-websocket's answer to it."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, RemoteProtocolError):
+        cause = cause.__context__
+    return error if cause is None else cause
 
 
 def _violation(code: int, text: str, cause: Exception | None = None) -> Loss:

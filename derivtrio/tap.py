@@ -16,25 +16,21 @@ It has two phases:
 The tap also remembers how the stream ended, for nobody above can tell a FIN from a Close.
 """
 
-import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import attrs
 import trio
 
-from derivtrio.errors import HandshakeFailed, HandshakeRejected
+from derivtrio.answer import Answer
+from derivtrio.errors import HandshakeFailed
 from derivtrio.frames import Item, Splitter
 
 #: Larger reads cost fewer wake-ups; beyond 64 KiB nothing more is gained.
 READ_SIZE: Final = 2**16
 
-_MAX_HEAD: Final = 2**14
-_MAX_BODY: Final = 2**12
 _BODY_PATIENCE: Final = 1.0
-_SWITCHING_PROTOCOLS: Final = 101
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] (\d{3})")
-_CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 
 
 @attrs.define(eq=False)
@@ -46,6 +42,7 @@ class Tap(trio.abc.Stream):
     a frame was malformed, so its stream has to end for it.
 
     Attributes:
+        answer: the server's answer to the handshake, as far as it has come.
         heard: when the peer last sent anything, on trio's clock.
         ended: whether the peer's side of the stream is over.
         error: what broke the stream, if that was not a plain end.
@@ -56,6 +53,7 @@ class Tap(trio.abc.Stream):
     splitter: Splitter
     deliver: Callable[[list[Item], bool], Awaitable[None]]
     finished: Callable[[], bool]
+    answer: Answer = attrs.field(factory=Answer, init=False)
     heard: float = attrs.field(factory=trio.current_time, init=False)
     ended: bool = attrs.field(default=False, init=False)
     error: Exception | None = attrs.field(default=None, init=False)
@@ -78,9 +76,9 @@ class Tap(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002
         """Return bytes that are not text frames; b"" at the end of the stream."""
         if self._in_head:
-            head, data = await self._read_head()
+            await self._read_answer()
             self._in_head = False
-            return head + await self._split(data)
+            return self.answer.head + await self._split(self.answer.rest)
         while True:
             if self.finished() and not self.splitter.only_close:
                 return b""
@@ -120,28 +118,24 @@ class Tap(trio.abc.Stream):
             await self.deliver(items, bool(passed))
         return passed
 
-    async def _read_head(self) -> tuple[bytes, bytes]:
-        """Return the head of a 101 response, and what has come after it.
+    async def _read_answer(self) -> None:
+        """Read the head of the server's answer, and of a refusal also the body.
+
+        The body is worth a second's wait, no more.
 
         Raises:
-            HandshakeRejected: it is another status.
+            HandshakeRejected: the status is not 101.
             HandshakeFailed: it is no HTTP response, or it ended too early.
 
         """
-        received = b""
-        while b"\r\n\r\n" not in received:
-            received += await self._receive_in_handshake()
-            if not received.startswith(b"HTTP/"[: len(received)]) or len(received) > _MAX_HEAD:
-                text = f"the server does not speak HTTP; its answer begins {received[:32]!r}"
-                raise HandshakeFailed(text)
-        head, _, rest = received.partition(b"\r\n\r\n")
-        status = _STATUS_LINE.match(head)
-        if status is None:
-            text = f"the server's answer is no HTTP/1.1 response: {head[:32]!r}"
-            raise HandshakeFailed(text)
-        if int(status[1]) != _SWITCHING_PROTOCOLS:
-            raise HandshakeRejected(int(status[1]), await self._read_body(head, rest))
-        return head + b"\r\n\r\n", rest
+        while self.answer.status is None:
+            self.answer.feed(await self._receive_in_handshake())
+        if self.answer.refusal is None:
+            return
+        with trio.move_on_after(_BODY_PATIENCE), suppress(HandshakeFailed):
+            while not self.answer.finished:
+                self.answer.feed(await self._receive_in_handshake())
+        raise self.answer.refusal
 
     async def _receive_in_handshake(self) -> bytes:
         try:
@@ -153,15 +147,3 @@ class Tap(trio.abc.Stream):
             text = "the server closed the connection during the handshake"
             raise HandshakeFailed(text)
         return data
-
-    async def _read_body(self, head: bytes, body: bytes) -> bytes:
-        """Return what came with a refusal; it is worth a second's wait and 4 KiB, no more."""
-        announced = _CONTENT_LENGTH.search(head)
-        wanted = min(_MAX_BODY, int(announced[1]) if announced else _MAX_BODY)
-        with trio.move_on_after(_BODY_PATIENCE):
-            while len(body) < wanted:
-                try:
-                    body += await self._receive_in_handshake()
-                except HandshakeFailed:
-                    break
-        return body[:wanted]

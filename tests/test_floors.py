@@ -12,7 +12,7 @@ PACKAGE = Path(derivtrio.__file__).parent
 #: Lowest first. Within a floor, too, imports only go to what stands further left.
 FLOORS = (
     ("redaction", "errors", "settings", "events", "codec", "models"),
-    ("catalog", "verdict", "backoff", "frames", "router", "ledger", "pacing"),
+    ("catalog", "verdict", "backoff", "frames", "answer", "router", "ledger", "pacing"),
     ("beside", "endpoints", "dial", "tap", "link", "calls", "mailbox", "journal", "upstream"),
     ("crew", "restore", "supervisor", "lifetime"),
     ("streams", "client", "trading", "script"),

@@ -12,6 +12,7 @@ import pytest
 
 import derivtrio
 from derivtrio import Backoff, ConnectionFailed, Settings, catalog, codec
+from derivtrio.answer import Answer
 from derivtrio.backoff import Series, delays
 from derivtrio.endpoints import V3, Address, as_endpoint, parse_url
 from derivtrio.errors import api_error
@@ -363,6 +364,35 @@ def test_the_drawing_of_the_hierarchy_is_complete() -> None:
     names = classes(derivtrio.DerivError)
     assert {name for name in names if name not in drawing} == set()
     assert names <= {*derivtrio.__all__}
+
+
+# The answer to the handshake
+
+
+def test_an_interim_answer_is_not_the_answer() -> None:
+    answer = Answer()
+    answer.feed(b"HTTP/1.1 103 Early Hints\r\nlink: </>\r\n\r\nHTTP/1.1 101 Switching")
+    assert (answer.status, answer.refusal) == (None, None)
+    answer.feed(b" Protocols\r\nupgrade: websocket\r\n\r\nframes")
+    assert (answer.status, answer.refusal, answer.rest) == (101, None, b"frames")
+    assert answer.head.startswith(b"HTTP/1.1 101")
+
+
+def test_a_refusals_body_ends_where_it_says() -> None:
+    answer = Answer()
+    answer.feed(b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbu")
+    assert not answer.finished
+    answer.feed(b"sy and more")
+    assert answer.finished
+    assert answer.refusal is not None
+    assert answer.refusal.body == b"busy"
+
+
+def test_g13_what_a_server_repeats_of_the_url_is_hidden() -> None:
+    address = parse_url("wss://example.org/ws?otp=s3c%2Fret&app_id=1089")
+    said = b"no GET /ws?otp=s3c%2Fret&app_id=1089, s3c/ret and 1089"
+    assert address.hidden_in(said) == b"no GET /ws?<not shown>, <not shown> and 1089"
+    assert parse_url("ws://example.org/").hidden_in(b"Not Found") == b"Not Found"
 
 
 # Journal

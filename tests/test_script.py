@@ -58,7 +58,7 @@ async def test_a_signal_cancels_the_script_and_the_goodbye_is_said(number: int) 
             assert await process.wait() == 128 + number
             assert process.stderr is not None
             assert await process.stderr.receive_some() == b""
-            while not sim.history:
+            while not sim.history:  # noqa: ASYNC110 - the simulator has no event for it
                 await trio.sleep(0.01)
             ending = sim.history[0].ending
     assert (ending.by, ending.code, ending.clean) == ("client", 1000, True)
