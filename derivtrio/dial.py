@@ -3,6 +3,7 @@
 This is done here and not by trio-websocket, which reports an untrusted certificate as a timeout.
 """
 
+import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,8 @@ def _tls_failure(error: trio.BrokenResourceError, host: str) -> LinkError:
 def _told_by(error: OSError) -> str:
     """Return the operating system's own words, which trio wraps once or twice."""
     causes = error.__cause__
-    if isinstance(causes, BaseExceptionGroup) and causes.exceptions:
-        return str(causes.exceptions[-1])
-    return str(causes or error) or type(error).__name__
+    cause = causes.exceptions[-1] if isinstance(causes, BaseExceptionGroup) else error
+    number = getattr(cause, "errno", None) or 0
+    if number > 0:
+        return os.strerror(number)
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

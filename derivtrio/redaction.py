@@ -7,7 +7,7 @@ is a query member of a URL. Everything that leaves derivtrio for human eyes goes
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 HIDDEN = "<not shown>"
 
@@ -37,7 +37,7 @@ def masked_text(text: str) -> str:
 def shown_url(url: str) -> str:
     """Return *url* without its query, where one-time passwords live, and without userinfo."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _is_flag(value: object) -> bool:
