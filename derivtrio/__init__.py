@@ -32,6 +32,7 @@ from derivtrio.errors import (
     InvalidURL,
     LinkError,
     MarketClosed,
+    NotContinuous,
     OutcomeUnknown,
     PeerClosed,
     PermissionDenied,
@@ -58,6 +59,7 @@ from derivtrio.events import (
     Waiting,
 )
 from derivtrio.journal import State, Status
+from derivtrio.models import Candle, Tick
 from derivtrio.script import run
 from derivtrio.settings import Backoff, Settings
 from derivtrio.streams import Subscription
@@ -71,6 +73,7 @@ __all__ = [
     "AuthorizationRequired",
     "Authorized",
     "Backoff",
+    "Candle",
     "CertificateRejected",
     "Client",
     "ClientClosed",
@@ -98,6 +101,7 @@ __all__ = [
     "MarketClosed",
     "MessageReceived",
     "MessageSent",
+    "NotContinuous",
     "Opened",
     "OutcomeUnknown",
     "Overflow",
@@ -115,6 +119,7 @@ __all__ = [
     "Status",
     "Subscription",
     "Throttled",
+    "Tick",
     "Waiting",
     "open_client",
     "run",

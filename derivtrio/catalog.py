@@ -56,6 +56,11 @@ STREAMS: Final = frozenset(
     " website_status".split()
 )
 
+#: The lengths that a candle can have, in seconds.
+GRANULARITIES: Final = frozenset(
+    {60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400}
+)
+
 NAMES: Final = READS | WRITES
 
 #: A call of its own, and an argument of six other calls.

@@ -9,20 +9,25 @@ import trio
 
 from derivtrio.beside import running
 from derivtrio.calls import Call, api_call, raw_call
+from derivtrio.catalog import GRANULARITIES, name_of
+from derivtrio.continuity import CandleLine, Hole, TickLine
 from derivtrio.crew import Desk, make
 from derivtrio.endpoints import Endpoint, as_endpoint
-from derivtrio.errors import ConnectionChanged
+from derivtrio.errors import ConnectionChanged, malformed
 from derivtrio.events import Event
 from derivtrio.journal import Journal, State, Status
+from derivtrio.ledger import key_of
 from derivtrio.lifetime import Lifetime
 from derivtrio.link import NORMAL, Link
 from derivtrio.mailbox import Mailbox, Outbox, OverflowPolicy
+from derivtrio.models import Candle, Tick
 from derivtrio.restore import TokenSource
 from derivtrio.router import Router
 from derivtrio.settings import Settings
-from derivtrio.streams import EventStream, ServerStream, Subscription, subscribing
+from derivtrio.sharing import ServerStream, Shares
+from derivtrio.streams import Continuous, EventStream, Source, Subscription, subscribing
 from derivtrio.supervisor import Supervisor
-from derivtrio.upstream import Upstream
+from derivtrio.upstream import Consumer, Line, PlainLine
 
 _DEFAULTS: Final = Settings()
 
@@ -83,6 +88,7 @@ class Client:
 
     _supervisor: Supervisor
     _lifetime: Lifetime
+    _shares: Shares = attrs.field(factory=Shares, init=False)
 
     def __repr__(self) -> str:
         status = self.status
@@ -146,10 +152,79 @@ class Client:
 
         """
         request = subscribing(request)
-        call = api_call(request)
-        mailbox: Mailbox[dict[str, Any]] = Mailbox(call.name, buffer, overflow)
-        upstream = Upstream(call.name, request, mailbox, self._supervisor.desk.journal.announce)
-        return Subscription(mailbox, ServerStream(self._supervisor, request, upstream))
+        mailbox: Mailbox[dict[str, Any]] = Mailbox(name_of(request), buffer, overflow)
+        return Subscription(mailbox, self._stream(request, PlainLine(), mailbox))
+
+    def ticks(
+        self,
+        symbol: str,
+        *,
+        start: int | None = None,
+        strict: bool = False,
+        buffer: int = 1024,
+        overflow: OverflowPolicy = "error",
+    ) -> Subscription[Tick]:
+        """Return the ticks of *symbol*, in order, each once, whatever happens to the connection.
+
+        The newest tick comes at once. With *start*, an epoch in seconds, the stream begins there
+        and runs into the present without a seam. What was missed in an outage is fetched from
+        the server's history when the consumer gets there; what the server no longer has is a
+        `Gap`, in `gaps` and `client.events()`, or with `strict` raised as `NotContinuous`.
+
+        `buffer` and `overflow` are those of `subscribe`; history does not count.
+
+        Raises:
+            InvalidRequest: *symbol* or *start* cannot be meant; nothing was sent.
+
+        """
+        _check_symbol(symbol)
+        _check_epoch(start)
+        request = {"ticks": symbol, "subscribe": 1}
+        mailbox: Mailbox[Tick | Hole] = Mailbox(symbol, buffer, overflow)
+        source = self._stream(request, TickLine(symbol, start), mailbox)
+        desk = self._supervisor.desk
+        return Subscription(Continuous(desk, mailbox, _is_any, strict), source)
+
+    def candles(
+        self,
+        symbol: str,
+        granularity: int = 60,
+        *,
+        start: int | None = None,
+        closed_only: bool = False,
+        strict: bool = False,
+        buffer: int = 1024,
+        overflow: OverflowPolicy = "error",
+    ) -> Subscription[Candle]:
+        """Return the candles of *symbol*, as they form and, at their end, with `closed` set.
+
+        *granularity* is their length in seconds, one of those that Deriv has. With *start* the
+        stream begins with the first candle that opens at or after that epoch; with `closed_only`
+        it has each candle once, in its final form. Otherwise it is as `ticks` is: the candle that
+        was forming when a connection broke comes in its final form, too.
+
+        Raises:
+            InvalidRequest: an argument that cannot be meant; nothing was sent.
+
+        """
+        _check_symbol(symbol)
+        _check_epoch(start)
+        if granularity not in GRANULARITIES:
+            text = f"granularity is one of {sorted(GRANULARITIES)} seconds, not {granularity!r}"
+            raise malformed(text)
+        request = {
+            "ticks_history": symbol,
+            "style": "candles",
+            "granularity": granularity,
+            "end": "latest",
+            "count": 1,
+            "subscribe": 1,
+        }
+        mailbox: Mailbox[Candle | Hole] = Mailbox(symbol, buffer, overflow)
+        source = self._stream(request, CandleLine(symbol, granularity, start), mailbox)
+        desk = self._supervisor.desk
+        wanted = _is_closed if closed_only else _is_any
+        return Subscription(Continuous(desk, mailbox, wanted, strict), source)
 
     def events(
         self,
@@ -230,6 +305,34 @@ class Client:
 
         """
         await self._lifetime.close(code, reason)
+
+    def _stream(self, request: Mapping[str, Any], line: Line, mailbox: Mailbox[Any]) -> Source:
+        announce = self._supervisor.desk.journal.announce
+        name = name_of(request)
+        consumer = Consumer(name, line, mailbox, announce)
+        return ServerStream(
+            self._supervisor, self._shares, key_of(name, request), request, consumer
+        )
+
+
+def _is_any(_: object) -> bool:
+    return True
+
+
+def _is_closed(candle: Candle) -> bool:
+    return candle.closed
+
+
+def _check_symbol(symbol: object) -> None:
+    if not isinstance(symbol, str) or not symbol:
+        text = f"a symbol is a str such as 'R_100', not {symbol!r}"
+        raise malformed(text)
+
+
+def _check_epoch(start: object) -> None:
+    if start is not None and (type(start) is not int or start < 0):
+        text = f"start is an epoch in whole seconds, not {start!r}"
+        raise malformed(text)
 
 
 def _is_up(link: Link | None) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 _decoder = msgspec.json.Decoder()
+_sorting_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 #: What `decode` raises for a text that is not JSON.
@@ -38,6 +39,11 @@ def encode(message: Mapping[str, Any]) -> str:
     if "null" in text:
         json.dumps(message, allow_nan=False, default=str)
     return text
+
+
+def sorted_text(message: Mapping[str, Any]) -> str:
+    """Return *message* as JSON text in which members stand in alphabetical order."""
+    return _sorting_encoder.encode(message).decode()
 
 
 def with_req_id(body: str, req_id: int) -> str:

@@ -12,6 +12,7 @@
     │   └── OutcomeUnknown        … and the request may have been executed
     ├── ResponseTimeout           a read that was sent and not answered in time
     ├── ConnectionChanged         the connection of `same_connection()` was replaced
+    ├── NotContinuous             a strict stream has a gap that the server cannot fill
     ├── SlowConsumer              this consumer did not keep up with its stream
     ├── ClientClosed              the client was closed by its own program
     ├── ConnectionFailed          the client has given up; carries the attempts it made
@@ -33,6 +34,7 @@ from typing import Any
 
 import attrs
 
+from derivtrio.events import Gap
 from derivtrio.redaction import masked
 
 
@@ -218,6 +220,22 @@ class SlowConsumer(DerivError):
             'allow a larger buffer, or choose overflow="drop_oldest" or "latest"'
         )
         self.buffer = buffer
+
+
+class NotContinuous(DerivError):
+    """A stream that was to be continuous has a gap that the server's history cannot fill.
+
+    Attributes:
+        gap: its bounds, and why.
+
+    """
+
+    def __init__(self, gap: Gap) -> None:
+        super().__init__(
+            f"{gap.stream} is not continuous: nothing between the epochs {gap.after} and"
+            f" {gap.before} ({gap.reason})"
+        )
+        self.gap = gap
 
 
 class ClientClosed(DerivError):

@@ -5,7 +5,10 @@ its request, which is asked again on every new connection. One kind of stream mu
 for in the words it was opened with: that of a purchase. It goes on as
 `proposal_open_contract` for the contract that was bought.
 
-No I/O in here. (Sharing of equal requests and the filling of gaps will live here too.)
+Equal requests are one stream, whoever makes them and whatever the order of their members: Deriv
+allows one of each on a connection. `key_of` says which are equal.
+
+No I/O in here. What is missing of a stream is told by `continuity`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from derivtrio import codec
 from derivtrio.catalog import is_safe
 
 S = TypeVar("S")
@@ -54,3 +58,8 @@ def resumption(
         contract = {"contract_id": purchase["contract_id"], "subscribe": 1}
         return {"proposal_open_contract": 1, **contract}
     return None
+
+
+def key_of(name: str, request: Mapping[str, Any]) -> str | None:
+    """Return what equal requests have in common; None for one that is never shared."""
+    return codec.sorted_text(request) if is_safe(name) else None

@@ -20,6 +20,7 @@ import trio
 
 from derivtrio.calls import Call
 from derivtrio.errors import DerivError, SlowConsumer
+from derivtrio.events import Gap
 
 T = TypeVar("T")
 
@@ -33,12 +34,16 @@ _CHECKPOINT_EVERY: Final = 256
 
 @attrs.define(eq=False)
 class Mailbox(Generic[T]):
-    """A bounded buffer of items for one consumer; `dropped` counts what was lost to it."""
+    """A bounded buffer of items for one consumer; `dropped` counts what was lost to it.
+
+    It knows of no `gaps`: what it holds is as the server sent it.
+    """
 
     name: str
     buffer: int = attrs.field()
     overflow: OverflowPolicy = attrs.field()
     dropped: int = attrs.field(default=0, init=False)
+    gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
     _error: Exception | None = attrs.field(default=None, init=False)
     _filling: deque[T] = attrs.field(factory=deque, init=False)
     _posted: bool = attrs.field(default=False, init=False)

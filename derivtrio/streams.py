@@ -1,22 +1,28 @@
 """Subscriptions: what user code iterates over."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 import attrs
+import trio
 
 from derivtrio.calls import api_call
 from derivtrio.catalog import may_stream
-from derivtrio.crew import make
-from derivtrio.errors import malformed
+from derivtrio.continuity import Filler, Hole
+from derivtrio.crew import Desk, make
+from derivtrio.errors import ApiError, ConnectionLost, NotContinuous, ResponseTimeout, malformed
 from derivtrio.events import Event, Gap
 from derivtrio.journal import Journal
 from derivtrio.mailbox import Mailbox
-from derivtrio.supervisor import Supervisor
-from derivtrio.upstream import Upstream
+from derivtrio.verdict import is_passing
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+#: Before history is asked for again that the server could not give just now.
+_PAUSE: Final = 0.5
 
 
 class Source(Protocol):
@@ -36,6 +42,24 @@ class Source(Protocol):
         ...
 
 
+class Reader(Protocol[T_co]):
+    """What a subscription's items are read from."""
+
+    @property
+    def dropped(self) -> int:
+        """How many items the overflow policy has taken."""
+        ...
+
+    @property
+    def gaps(self) -> Sequence[Gap]:
+        """The holes that could not be closed."""
+        ...
+
+    async def get(self) -> T_co:
+        """Return the next item."""
+        ...
+
+
 @attrs.define(eq=False)
 class Subscription(Generic[T]):
     """A stream, to be entered with `async with` and read with `async for`.
@@ -48,10 +72,9 @@ class Subscription(Generic[T]):
     *Cancellation*: nothing is lost by cancelling the wait for the next item.
     """
 
-    _mailbox: Mailbox[T]
+    _reader: Reader[T]
     _source: Source = attrs.field(repr=False)
     _entered: bool = attrs.field(default=False, init=False)
-    _gaps: list[Gap] = attrs.field(factory=list, init=False)
 
     @property
     def id(self) -> str | None:
@@ -61,19 +84,23 @@ class Subscription(Generic[T]):
     @property
     def dropped(self) -> int:
         """How many items the overflow policy has taken from this consumer."""
-        return self._mailbox.dropped
+        return self._reader.dropped
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """The holes that the server's history could not close."""
-        return tuple(self._gaps)
+        return tuple(self._reader.gaps)
 
     async def __aenter__(self) -> "Subscription[T]":
         if self._entered:
             text = "a subscription is entered once; make a new one"
             raise RuntimeError(text)
         self._entered = True
-        await self._source.open()
+        try:
+            await self._source.open()
+        except BaseException:
+            self._source.close()  # the reply may have come at the very moment of a cancellation
+            raise
         return self
 
     async def __aexit__(
@@ -91,34 +118,72 @@ class Subscription(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        return await self._mailbox.get()
+        return await self._reader.get()
 
 
 @attrs.define(eq=False)
-class ServerStream:
-    """The source of a subscription at the server."""
+class Continuous(Generic[T]):
+    """Reads a mailbox of ticks or candles, and closes the holes in it from the server's history.
 
-    _supervisor: Supervisor
-    _request: Mapping[str, Any]
-    _upstream: Upstream
+    It is the consumer that fetches what is missing, when it gets there: nothing piles up, nobody
+    else waits, and a fetch that is cut off by the next outage is simply made again.
+    """
+
+    _desk: Desk
+    _mailbox: Mailbox[T | Hole]
+    _wanted: Callable[[T], bool]
+    _strict: bool
+    gaps: list[Gap] = attrs.field(factory=list, init=False)
+    _filler: Filler | None = attrs.field(default=None, init=False)
+    _page: deque[T] = attrs.field(factory=deque, init=False)
 
     @property
-    def id(self) -> str | None:
-        """The first of the ids it has on the present connection."""
-        return next(iter(self._upstream.ids), None)
+    def dropped(self) -> int:
+        """How many items the overflow policy has taken from this consumer."""
+        return self._mailbox.dropped
 
-    async def open(self) -> None:
-        """Ask the server for the stream; wait for its first reply."""
+    async def get(self) -> T:
+        """Return the next item. *Cancellation*: loses nothing."""
+        while True:
+            if self._page:
+                item = self._page.popleft()
+            elif self._filler is not None:
+                await self._fetch(self._filler)
+                continue
+            else:
+                arrived = await self._mailbox.get()
+                if isinstance(arrived, Hole):
+                    self._filler = Filler(arrived)
+                    continue
+                item = arrived
+            if self._wanted(item):
+                return item
+
+    async def _fetch(self, filler: Filler) -> None:
+        """Fetch one window of the hole, or find that it is closed."""
+        if filler.done:
+            self._filler = None
+            return
         try:
-            await make(api_call(self._request, then=self._upstream), self._supervisor.desk)
-        except BaseException:
-            self.close()  # the reply may have come at the very moment of the cancellation
-            raise
-        self._supervisor.ledger.add(self._upstream)
+            reply = await make(api_call(filler.request), self._desk)
+        except (ConnectionLost, ResponseTimeout):
+            return  # it will be asked for again
+        except ApiError as error:
+            if is_passing(error):
+                await trio.sleep(_PAUSE)
+                return
+            self._note(filler.refused(error.code))
+            return
+        items, gap = filler.digest(reply)
+        self._page.extend(cast("list[T]", items))  # of the kind that the hole is in
+        if gap is not None:
+            self._note(gap)
 
-    def close(self) -> None:
-        """Have it forgotten."""
-        self._supervisor.drop(self._upstream)
+    def _note(self, gap: Gap) -> None:
+        self.gaps.append(gap)
+        self._desk.journal.announce(gap)
+        if self._strict:
+            raise NotContinuous(gap)
 
 
 @attrs.define(eq=False)

@@ -1,7 +1,7 @@
-"""One stream of the server: from its first reply to its end, across connections."""
+"""One stream of the server, from its first reply to its end, across connections; shared."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import attrs
 
@@ -12,30 +12,87 @@ from derivtrio.mailbox import Mailbox
 from derivtrio.router import Receiver, stream_id_of
 
 
+class Line(Protocol):
+    """Translates the server's messages for one consumer."""
+
+    def feed(self, message: Mapping[str, Any]) -> Sequence[Any]:
+        """Return the items that *message* adds."""
+        ...
+
+    def interrupt(self) -> None:
+        """Note that messages may be lost from here to the next."""
+        ...
+
+
+class PlainLine:
+    """Hands every message on as it is."""
+
+    def feed(self, message: Mapping[str, Any]) -> Sequence[Any]:
+        """Return *message*."""
+        return (message,)
+
+    def interrupt(self) -> None:
+        """Nothing is known of what is missing: the next message is the new truth."""
+
+
+@attrs.define(eq=False)
+class Consumer:
+    """One of those who share an upstream: a line that ends in a mailbox."""
+
+    name: str
+    line: Line = attrs.field(repr=False)
+    mailbox: Mailbox[Any] = attrs.field(repr=False)
+    _announce: Callable[[Event], None] = attrs.field(repr=False)
+    _next_report: int = attrs.field(default=1, init=False)
+
+    def take(self, message: Mapping[str, Any]) -> bool:
+        """Put what *message* adds into the mailbox; return whether more is wanted."""
+        for item in self.line.feed(message):
+            if not self.mailbox.put(item):
+                self._report_overflow()
+        return not self.mailbox.closed
+
+    def _report_overflow(self) -> None:
+        """Announce the first loss, and then each time that the losses have doubled."""
+        dropped = self.mailbox.dropped
+        if dropped >= self._next_report:
+            self._next_report = 2 * dropped
+            self._announce(Overflow(self.name, dropped))
+
+
 @attrs.define(eq=False)
 class Upstream:
-    """What one request keeps sending, on its way into a consumer's mailbox.
+    """What one request keeps sending, on its way to those who share it.
 
     Attributes:
         name: the call that opened it.
         request: what asks for it on a new connection; None once that is impossible.
         ids: the `subscription.id`s it has on the present connection; `ticks` with a list of
             symbols has several.
+        latest: the newest message.
+        over: whether nothing more will come of it.
 
     """
 
     name: str
     request: Mapping[str, Any] | None = attrs.field(repr=False)
-    mailbox: Mailbox[dict[str, Any]] = attrs.field(repr=False)
-    _announce: Callable[[Event], None] = attrs.field(repr=False)
     ids: dict[str, None] = attrs.field(factory=dict, init=False)
-    _answered: bool = attrs.field(default=False, init=False)
-    _next_report: int = attrs.field(default=1, init=False)
+    latest: dict[str, Any] | None = attrs.field(default=None, init=False, repr=False)
+    over: bool = attrs.field(default=False, init=False)
+    _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will come of it."""
-        return self.mailbox.closed
+    def attach(self, consumer: Consumer) -> None:
+        """Let *consumer* share it from the newest message on."""
+        self._consumers += (consumer,)
+        if self.latest is not None:
+            consumer.take(self.latest)
+            if not self.ids:  # there is no connection now, and that message may be old
+                consumer.line.interrupt()
+
+    def detach(self, consumer: Consumer) -> bool:
+        """Leave *consumer* out from now on; return whether anybody is left."""
+        self._consumers = tuple(each for each in self._consumers if each is not consumer)
+        return bool(self._consumers)
 
     def deliver(self, message: dict[str, Any]) -> Receiver | None:
         """Pass *message* on; return self while more is wanted."""
@@ -44,32 +101,30 @@ class Upstream:
         if "error" in message:
             self.close(api_error(message["error"], self.request))
             return None
-        if not self._answered:
-            self._answered = True
+        if self.latest is None:
             self.request = resumption(self.name, self.request or {}, message)
+        self.latest = message
         stream_id = stream_id_of(message)
         if stream_id is not None:
             self.ids[stream_id] = None
-        if not self.mailbox.put(message):
-            self._report_overflow()
+        for consumer in self._consumers:
+            if not consumer.take(message):
+                self.over = not self.detach(consumer)
         if stream_id is None and not self.ids:
             self.close()  # answered, and the server has nothing to add: a sold contract
         return None if self.over else self
 
     def close(self, error: Exception | None = None) -> None:
-        """End the stream at its consumer, normally or with *error*."""
-        self.mailbox.close(error)
+        """End the stream at its consumers, normally or with *error*."""
+        self.over = True
+        for consumer in self._consumers:
+            consumer.mailbox.close(error)
 
     def lost(self, why: str) -> None:
         """Note that the connection is gone; end the stream if it cannot be resumed."""
         self.ids.clear()
+        for consumer in self._consumers:
+            consumer.line.interrupt()
         if self.request is None:
             text = f"{why}, and a stream opened by {self.name} cannot be resumed"
             self.close(ConnectionLost(text, {}))
-
-    def _report_overflow(self) -> None:
-        """Announce the first loss, and then each time that the losses have doubled."""
-        dropped = self.mailbox.dropped
-        if dropped >= self._next_report:
-            self._next_report = 2 * dropped
-            self._announce(Overflow(self.name, dropped))

@@ -63,8 +63,9 @@ class Streams:
             self.made += 1
             name = f"stream-{self.made}"
             self.open.add(name)
-            await peer.reply(request, tick={"n": 1}, subscription={"id": name})
-            await peer.reply(request, tick={"n": 2}, subscription={"id": name})
+            for epoch in (1, 2):
+                tick = {"epoch": epoch, "quote": 1.5, "pip_size": 1}
+                await peer.reply(request, tick=tick, subscription={"id": name})
         elif "forget" in request:
             known = request["forget"] in self.open
             self.open.discard(request["forget"])
@@ -91,6 +92,21 @@ async def subscribe(client: derivtrio.Client) -> None:
     async with client.subscribe({"ticks": "R_100"}) as ticks:
         await anext(ticks)
         await anext(ticks)
+
+
+async def ticks(client: derivtrio.Client) -> None:
+    async with client.ticks("R_100") as stream:
+        assert [(await anext(stream)).epoch for _ in range(2)] == [1, 2]
+
+
+async def shared(client: derivtrio.Client) -> None:
+    async def consume() -> None:
+        async with client.subscribe({"ticks": "R_100"}) as ticks:
+            await anext(ticks)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(consume)
 
 
 async def events(client: derivtrio.Client) -> None:
@@ -126,7 +142,9 @@ def walk(attempt: Callable[[int], Awaitable[bool]]) -> int:
 
 
 @pytest.mark.parametrize(
-    "operation", [call, change, send, subscribe, events, guarded], ids=lambda f: f.__name__
+    "operation",
+    [call, change, send, subscribe, ticks, shared, events, guarded],
+    ids=lambda f: f.__name__,
 )
 def test_g12_cancelled_anywhere_the_client_goes_on(operation: Any) -> None:
     async def attempt(step: int) -> bool:

@@ -11,11 +11,11 @@ PACKAGE = Path(derivtrio.__file__).parent
 
 #: Lowest first. Within a floor, too, imports only go to what stands further left.
 FLOORS = (
-    ("redaction", "errors", "settings", "events", "codec", "models"),
-    ("catalog", "verdict", "backoff", "frames", "answer", "router", "ledger", "pacing"),
+    ("redaction", "events", "errors", "settings", "codec", "models"),
+    ("catalog", "verdict", "backoff", "frames", "answer", "router", "ledger", "continuity"),
     ("beside", "endpoints", "dial", "tap", "link", "calls", "mailbox", "journal", "upstream"),
     ("crew", "restore", "supervisor", "lifetime"),
-    ("streams", "client", "trading", "script"),
+    ("streams", "sharing", "client", "script"),
     ("", "trace", "report", "outages", "command", "demo", "cli", "__main__"),
 )
 ORDER = [module for floor in FLOORS for module in floor]

@@ -73,8 +73,9 @@ async def test_a_refusal_is_raised_on_entering(autojump_clock: Any) -> None:
             async with client.subscribe({"ticks": "NO_SUCH"}):
                 pytest.fail("it must not be entered")
         async with client.subscribe({"ticks": "R_100"}):
+            same_slot = {"ticks_history": "R_100", "end": "latest", "style": "ticks"}
             with pytest.raises(derivtrio.AlreadySubscribed):
-                await client.subscribe({"ticks": "R_100"}).__aenter__()
+                await client.subscribe(same_slot).__aenter__()
         with pytest.raises(derivtrio.AuthorizationRequired):
             await client.subscribe({"balance": 1}).__aenter__()
         assert client.status.subscriptions == 0

@@ -1,0 +1,226 @@
+"""What a consumer has been given of a stream, what is missing, and how to fetch it. No I/O.
+
+A *line* translates the server's messages for one consumer, in order and each tick once. After an
+interruption the next live message shows how far time has gone on, and the line puts a `Hole`
+before it: the open interval between the last item delivered and the next. Whoever reads the line
+has the hole filled before going on, with a `Filler`.
+
+A filler asks for history forwards, a window at a time, so that what it fetches can be delivered
+at once and no more than a window is ever held. Three facts about Deriv's `ticks_history` shape
+it: a reply has at most 5000 rows, the newest of the window, without saying that there were more;
+no symbol has more than one tick a second; and a window that lies too far in the past is answered
+with the newest rows instead, which only their times give away.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import attrs
+
+from derivtrio.events import Gap
+from derivtrio.models import Candle, Tick
+
+#: The most rows that the server returns, whatever `count` says.
+MAX_ROWS: Final = 5000
+
+Why = Literal["reconnect", "start"]
+
+
+@attrs.frozen
+class Hole:
+    """What is missing between the epochs `after` and `before`, both known.
+
+    For candles `granularity` is theirs, and the epochs are opening times; for ticks it is 0.
+    """
+
+    symbol: str
+    after: int
+    before: int
+    why: Why
+    granularity: int = 0
+
+
+@attrs.define
+class TickLine:
+    """The ticks of one symbol for one consumer. With `start`, from that epoch on."""
+
+    symbol: str
+    start: int | None = None
+    _last: int | None = attrs.field(default=None, init=False)
+    _why: Why | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.start is not None:
+            self._last, self._why = self.start - 1, "start"
+
+    def feed(self, message: Mapping[str, Any]) -> Sequence[Tick | Hole]:
+        """Return what *message* adds: a tick, perhaps a hole before it, or nothing."""
+        tick = message.get("tick")
+        if not isinstance(tick, dict) or "quote" not in tick:
+            return ()
+        epoch, last, why = tick["epoch"], self._last, self._why
+        if last is not None and epoch <= last:
+            return ()
+        self._last, self._why = epoch, None
+        item = Tick(
+            self.symbol, epoch, tick["quote"], tick.get("ask"), tick.get("bid"), tick["pip_size"]
+        )
+        if why is None or last is None or epoch == last + 1:
+            return (item,)
+        return (Hole(self.symbol, last, epoch, why), item)
+
+    def interrupt(self) -> None:
+        """Note that messages may be lost from here to the next."""
+        if self._last is not None and self._why is None:
+            self._why = "reconnect"
+
+
+@attrs.define
+class CandleLine:
+    """The candles of one symbol for one consumer, each delivered as it forms, and when closed."""
+
+    symbol: str
+    granularity: int
+    start: int | None = None
+    _forming: Candle | None = attrs.field(default=None, init=False)
+    _why: Why | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._why = None if self.start is None else "start"
+
+    def feed(self, message: Mapping[str, Any]) -> Sequence[Candle | Hole]:
+        """Return what *message* adds: the forming candle, and what came to an end before it."""
+        row = _newest_row(message)
+        if row is None:
+            return ()
+        candle = _candle(row, self.symbol, self.granularity, closed=False)
+        before, earliest = self._forming, self.start if self.start is not None else 0
+        if candle.open_time < (earliest if before is None else before.open_time):
+            return ()
+        why, self._why, self._forming = self._why, None, candle
+        if before is None:
+            return (candle,) if why is None else self._after_hole(earliest - 1, candle, why)
+        if candle.open_time == before.open_time:
+            return (candle,)
+        if why is None:
+            return (attrs.evolve(before, closed=True), candle)
+        return self._after_hole(before.open_time - self.granularity, candle, why)
+
+    def interrupt(self) -> None:
+        """Note that messages may be lost from here to the next."""
+        if self._forming is not None and self._why is None:
+            self._why = "reconnect"
+
+    def _after_hole(self, after: int, candle: Candle, why: Why) -> Sequence[Candle | Hole]:
+        return (Hole(self.symbol, after, candle.open_time, why, self.granularity), candle)
+
+
+@attrs.define
+class Filler:
+    """Fetches what belongs into one hole. `request` what it says, and have the reply `digest`ed."""
+
+    hole: Hole
+    _after: int = attrs.field(init=False)
+    _window: int = attrs.field(init=False)
+    _lost_after: int | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._after = self.hole.after
+        self._window = self._unit * MAX_ROWS
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to fetch."""
+        return self._after + 1 >= self.hole.before
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The request for the next window."""
+        start, end = self._bounds
+        window: dict[str, Any] = {"start": start, "end": str(end), "count": MAX_ROWS}
+        if self.hole.granularity:
+            window |= {"style": "candles", "granularity": self.hole.granularity}
+        return {"ticks_history": self.hole.symbol, "style": "ticks", **window}
+
+    def digest(self, reply: Mapping[str, Any]) -> tuple[list[Tick | Candle], Gap | None]:
+        """Return the items that *reply* has for the window, and the gap before them, if any."""
+        start, end = self._bounds
+        rows = _rows(reply, self.hole)
+        items = [item for item in rows if start <= _time_of(item) <= end]
+        if rows and not items and _time_of(rows[0]) > end:
+            return [], self._lose(end)
+        cut_off = len(rows) >= MAX_ROWS and _time_of(rows[0]) > start
+        if cut_off and self._window > self._unit * MAX_ROWS:
+            self._window = self._unit * MAX_ROWS  # a window that must fit
+            return [], None
+        gap = self._end_loss(_time_of(items[0])) if items else None
+        self._after = end
+        self._window = self._unit * MAX_ROWS if items else 2 * self._window
+        return items, gap or self._last_gap()
+
+    def refused(self, code: str) -> Gap:
+        """Return the gap that is left when the server refuses to say more."""
+        after = self._after if self._lost_after is None else self._lost_after
+        self._after = self.hole.before
+        return self._gap(after, self.hole.before, f"refused: {code}")
+
+    @property
+    def _unit(self) -> int:
+        return self.hole.granularity or 1
+
+    @property
+    def _bounds(self) -> tuple[int, int]:
+        return self._after + 1, min(self.hole.before - 1, self._after + self._window)
+
+    def _lose(self, end: int) -> Gap | None:
+        """Note that the server no longer has the window up to *end*."""
+        if self._lost_after is None:
+            self._lost_after = self._after
+        self._after = end
+        self._window *= 2
+        return self._last_gap()
+
+    def _last_gap(self) -> Gap | None:
+        return self._end_loss(self.hole.before) if self.done else None
+
+    def _end_loss(self, before: int) -> Gap | None:
+        after, self._lost_after = self._lost_after, None
+        return None if after is None else self._gap(after, before, "no longer kept")
+
+    def _gap(self, after: int, before: int, reason: str) -> Gap:
+        return Gap(self.hole.symbol, after, before, filled=False, reason=reason)
+
+
+def _rows(reply: Mapping[str, Any], hole: Hole) -> list[Tick | Candle]:
+    if hole.granularity:
+        candles = reply.get("candles", ())
+        return [_candle(row, hole.symbol, hole.granularity, closed=True) for row in candles]
+    history = reply.get("history", {})
+    pip_size = int(reply.get("pip_size", 0))
+    pairs = zip(history.get("times", ()), history.get("prices", ()), strict=True)
+    return [Tick(hole.symbol, int(t), float(p), pip_size=pip_size) for t, p in pairs]
+
+
+def _newest_row(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    candles = message.get("candles")
+    row = candles[-1] if candles else message.get("ohlc")
+    return row if isinstance(row, dict) and "close" in row else None
+
+
+def _candle(row: Mapping[str, Any], symbol: str, granularity: int, *, closed: bool) -> Candle:
+    """Return the candle in *row*: a history's, or a live `ohlc`, whose prices are strings."""
+    return Candle(
+        symbol,
+        granularity,
+        int(row.get("open_time", row["epoch"])),
+        int(row["epoch"]),
+        float(row["open"]),
+        float(row["high"]),
+        float(row["low"]),
+        float(row["close"]),
+        closed,
+    )
+
+
+def _time_of(item: Tick | Candle) -> int:
+    return item.epoch if isinstance(item, Tick) else item.open_time

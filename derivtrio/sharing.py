@@ -1,0 +1,114 @@
+"""How equal requests come to share one upstream.
+
+Deriv allows one stream of each kind on a connection. So those who want the same meet at a `Share`,
+and one at a time opens the upstream or joins it. Leaving needs no waiting: whoever is the last
+to leave has it forgotten, and the next to come finds it over and opens a new one.
+
+The one thing that can go wrong is haste: the server may still count a stream that was given up a
+moment ago, and answer `AlreadySubscribed`. It is asked again, a few times, half a second apart.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+import trio
+
+from derivtrio.calls import api_call
+from derivtrio.crew import make
+from derivtrio.errors import AlreadySubscribed
+from derivtrio.supervisor import Supervisor
+from derivtrio.upstream import Consumer, Upstream
+
+_TRIES: Final = 4
+_PAUSE: Final = 0.5
+
+
+@attrs.define(eq=False)
+class Share:
+    """Where equal requests meet. `holders` counts those who are here, or on their way."""
+
+    upstream: Upstream | None = None
+    holders: int = 0
+    lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+
+@attrs.define(eq=False)
+class Shares:
+    """The shares of one client, by what the requests have in common."""
+
+    _by_key: dict[str, Share] = attrs.field(factory=dict, init=False)
+
+    def hold(self, key: str | None) -> Share:
+        """Return the share for *key*; a new one, for oneself alone, where that is None."""
+        share = Share() if key is None else self._by_key.setdefault(key, Share())
+        share.holders += 1
+        return share
+
+    def release(self, key: str | None, share: Share) -> None:
+        """Hold *share* no more."""
+        share.holders -= 1
+        if not share.holders and key is not None:
+            del self._by_key[key]
+
+
+@attrs.define(eq=False)
+class ServerStream:
+    """The source of a subscription at the server: one consumer's part in an upstream."""
+
+    _supervisor: Supervisor
+    _shares: Shares
+    _key: str | None
+    _request: Mapping[str, Any]
+    _consumer: Consumer
+    _share: Share | None = attrs.field(default=None, init=False)
+    _upstream: Upstream | None = attrs.field(default=None, init=False)
+
+    @property
+    def id(self) -> str | None:
+        """The first of the ids it has on the present connection."""
+        return None if self._upstream is None else next(iter(self._upstream.ids), None)
+
+    async def open(self) -> None:
+        """Open the upstream and wait for its first reply, or join it."""
+        self._share = self._shares.hold(self._key)
+        async with self._share.lock:
+            upstream = self._share.upstream
+            if upstream is None or upstream.over:
+                await self._begin(self._share)
+            else:
+                await self._join(upstream)
+
+    def close(self) -> None:
+        """Leave; the last one has the stream forgotten."""
+        self._consumer.mailbox.close()
+        if self._share is None:
+            return
+        self._shares.release(self._key, self._share)
+        self._share = None
+        if self._upstream is not None and not self._upstream.detach(self._consumer):
+            self._supervisor.drop(self._upstream)
+
+    async def _begin(self, share: Share) -> None:
+        upstream = self._upstream = Upstream(self._consumer.name, self._request)
+        upstream.attach(self._consumer)
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                await make(api_call(self._request, then=upstream), self._supervisor.desk)
+                break
+            except AlreadySubscribed:
+                if not tries_left:
+                    raise
+            await trio.sleep(_PAUSE)
+        share.upstream = upstream
+        self._supervisor.ledger.add(upstream)
+
+    async def _join(self, upstream: Upstream) -> None:
+        if "ticks_history" in self._request:  # whoever asks for history wants it first
+            once = {name: value for name, value in self._request.items() if name != "subscribe"}
+            self._consumer.take(await make(api_call(once), self._supervisor.desk))
+            if upstream.over:
+                await self._begin(self._share or Share())
+                return
+        self._upstream = upstream
+        upstream.attach(self._consumer)
