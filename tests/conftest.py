@@ -5,8 +5,33 @@ import logging
 import pytest
 from hypothesis import settings
 
+from derivtrio import link
+from derivtrio.frames import Splitter
+
 settings.register_profile("derivtrio", deadline=None, derandomize=True)
 settings.load_profile("derivtrio")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--one-by-one",
+        action="store_true",
+        help="receive every frame through wsproto, as with Settings(bulk_receive=False)",
+    )
+
+
+@pytest.fixture(autouse=True)
+def _the_way_of_reception(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run the whole suite without the shortcut, when asked to: nothing may depend on it."""
+    if request.config.getoption("--one-by-one"):
+
+        def passing_everything(max_size: int, *, take: bool) -> Splitter:
+            del take
+            return Splitter(max_size, take=False)
+
+        monkeypatch.setattr(link, "Splitter", passing_everything)
 
 
 @pytest.fixture(autouse=True)
