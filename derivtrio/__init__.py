@@ -59,7 +59,7 @@ from derivtrio.events import (
     Waiting,
 )
 from derivtrio.journal import State, Status
-from derivtrio.models import Candle, Tick
+from derivtrio.models import Balance, Candle, OpenContract, Tick
 from derivtrio.script import run
 from derivtrio.settings import Backoff, Settings
 from derivtrio.streams import Subscription
@@ -73,6 +73,7 @@ __all__ = [
     "AuthorizationRequired",
     "Authorized",
     "Backoff",
+    "Balance",
     "Candle",
     "CertificateRejected",
     "Client",
@@ -102,6 +103,7 @@ __all__ = [
     "MessageReceived",
     "MessageSent",
     "NotContinuous",
+    "OpenContract",
     "Opened",
     "OutcomeUnknown",
     "Overflow",

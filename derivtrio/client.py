@@ -20,11 +20,12 @@ from derivtrio.ledger import key_of
 from derivtrio.lifetime import Lifetime
 from derivtrio.link import NORMAL, Link
 from derivtrio.mailbox import Mailbox, Outbox, OverflowPolicy
-from derivtrio.models import Candle, Tick
+from derivtrio.models import Balance, Candle, OpenContract, Tick
 from derivtrio.restore import TokenSource
 from derivtrio.router import Router
 from derivtrio.settings import Settings
 from derivtrio.sharing import ServerStream, Shares
+from derivtrio.snapshots import BalanceLine, ContractLine
 from derivtrio.streams import Continuous, EventStream, Source, Subscription, subscribing
 from derivtrio.supervisor import Supervisor
 from derivtrio.upstream import Consumer, Line, PlainLine
@@ -225,6 +226,36 @@ class Client:
         desk = self._supervisor.desk
         wanted = _is_closed if closed_only else _is_any
         return Subscription(Continuous(desk, mailbox, wanted, strict), source)
+
+    def balance(
+        self, *, buffer: int = 1024, overflow: OverflowPolicy = "error"
+    ) -> Subscription[Balance]:
+        """Return the balances of the authorized account: the present one, then each change.
+
+        After a reconnect the balance as it then is comes next.
+        """
+        mailbox: Mailbox[Balance] = Mailbox("balance", buffer, overflow)
+        request = {"balance": 1, "subscribe": 1}
+        return Subscription(mailbox, self._stream(request, BalanceLine(), mailbox))
+
+    def open_contract(
+        self, contract_id: int, *, buffer: int = 1024, overflow: OverflowPolicy = "error"
+    ) -> Subscription[OpenContract]:
+        """Return the life of a contract: as it is now, each change, and its end.
+
+        The stream is over after the message in which the contract is sold; at once, if it was
+        sold before. Across reconnects it goes on with the contract as it then is.
+
+        Raises:
+            InvalidRequest: *contract_id* is no number; nothing was sent.
+
+        """
+        if type(contract_id) is not int:
+            text = f"a contract_id is an int, not {contract_id!r}"
+            raise malformed(text)
+        mailbox: Mailbox[OpenContract] = Mailbox("proposal_open_contract", buffer, overflow)
+        request = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1}
+        return Subscription(mailbox, self._stream(request, ContractLine(), mailbox))
 
     def events(
         self,

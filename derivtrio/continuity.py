@@ -46,6 +46,7 @@ class TickLine:
 
     symbol: str
     start: int | None = None
+    over: bool = attrs.field(default=False, init=False)
     _last: int | None = attrs.field(default=None, init=False)
     _why: Why | None = attrs.field(default=None, init=False)
 
@@ -82,6 +83,7 @@ class CandleLine:
     symbol: str
     granularity: int
     start: int | None = None
+    over: bool = attrs.field(default=False, init=False)
     _forming: Candle | None = attrs.field(default=None, init=False)
     _why: Why | None = attrs.field(default=None, init=False)
 

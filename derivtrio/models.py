@@ -1,5 +1,9 @@
 """What typed streams carry."""
 
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
 import attrs
 
 
@@ -36,3 +40,45 @@ class Candle:
     low: float
     close: float
     closed: bool
+
+
+#: An amount as exact as the wire has it: a number, or a Decimal where Deriv sends a string.
+Money = float | Decimal
+
+
+@attrs.frozen
+class Balance:
+    """What an account holds, in its `currency`."""
+
+    loginid: str
+    balance: Money
+    currency: str
+
+
+@attrs.frozen
+class OpenContract:
+    """A contract at one moment of its life.
+
+    Prices that are not known yet, or not any more, are None. `status` is Deriv's word: `"open"`,
+    `"sold"`, `"won"`, `"lost"`, `"cancelled"`. Times are epochs in seconds. `raw` is the payload as
+    it came, with everything that has no name here.
+    """
+
+    contract_id: int
+    contract_type: str
+    symbol: str
+    status: str | None
+    is_expired: bool
+    is_sold: bool
+    currency: str
+    buy_price: Money | None
+    bid_price: Money | None
+    sell_price: Money | None
+    payout: Money | None
+    profit: Money | None
+    current_spot: Money | None
+    purchase_time: int | None
+    date_expiry: int | None
+    shortcode: str
+    longcode: str
+    raw: Mapping[str, Any] = attrs.field(repr=False)

@@ -15,6 +15,11 @@ from derivtrio.router import Receiver, stream_id_of
 class Line(Protocol):
     """Translates the server's messages for one consumer."""
 
+    @property
+    def over(self) -> bool:
+        """Whether the last message fed was the last of all."""
+        ...
+
     def feed(self, message: Mapping[str, Any]) -> Sequence[Any]:
         """Return the items that *message* adds."""
         ...
@@ -26,6 +31,8 @@ class Line(Protocol):
 
 class PlainLine:
     """Hands every message on as it is."""
+
+    over = False
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Any]:
         """Return *message*."""
@@ -50,6 +57,8 @@ class Consumer:
         for item in self.line.feed(message):
             if not self.mailbox.put(item):
                 self._report_overflow()
+        if self.line.over:
+            self.mailbox.close()
         return not self.mailbox.closed
 
     def _report_overflow(self) -> None:

@@ -21,9 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _the_way_of_reception(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _the_way_of_reception(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the whole suite without the shortcut, when asked to: nothing may depend on it."""
     if request.config.getoption("--one-by-one"):
 

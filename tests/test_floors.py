@@ -12,7 +12,17 @@ PACKAGE = Path(derivtrio.__file__).parent
 #: Lowest first. Within a floor, too, imports only go to what stands further left.
 FLOORS = (
     ("redaction", "events", "errors", "settings", "codec", "models"),
-    ("catalog", "verdict", "backoff", "frames", "answer", "router", "ledger", "continuity"),
+    (
+        "catalog",
+        "verdict",
+        "backoff",
+        "frames",
+        "answer",
+        "router",
+        "ledger",
+        "continuity",
+        "snapshots",
+    ),
     ("beside", "endpoints", "dial", "tap", "link", "calls", "mailbox", "journal", "upstream"),
     ("crew", "restore", "supervisor", "lifetime"),
     ("streams", "sharing", "client", "script"),

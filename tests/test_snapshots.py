@@ -1,0 +1,79 @@
+"""Balances and contracts: streams of which every message is the whole truth."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import trio
+from scripted import Peer, Request, open_server
+
+import derivtrio
+from derivtrio import Backoff, Settings
+from derivtrio.simulator import open_simulator
+
+SETTINGS = Settings(backoff=Backoff(first=1, cap=1))
+
+
+async def test_the_balance_now_and_every_change_also_across_an_outage(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(
+            endpoint=sim.endpoint, token="demo-token", settings=SETTINGS
+        ) as client,
+        client.balance() as balances,
+    ):
+        first = await anext(balances)
+        sim.deposit("VRTC1000001", Decimal("0.5"))
+        second = await anext(balances)
+        sim.faults.drop()
+        sim.deposit("VRTC1000001", Decimal(1))
+        third = await anext(balances)
+    assert first == derivtrio.Balance("VRTC1000001", 10000, "USD")
+    assert (second.balance, third.balance) == (10000.5, 10001.5)
+
+
+async def test_a_contract_is_followed_to_its_end_across_connections(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "proposal_open_contract" not in request:
+            return
+        contract = {"contract_id": 42, "status": "open", "is_sold": 0, "bid_price": "9.10"}
+        subscription = {"id": f"stream-{peer.number}"}
+        await peer.reply(request, proposal_open_contract=contract, subscription=subscription)
+        await trio.sleep(1)
+        if peer.number == 1:
+            await peer.drop()
+        sold = {**contract, "status": "won", "is_sold": 1, "underlying": "R_100", "profit": 9.5}
+        await peer.reply(request, proposal_open_contract=sold, subscription=subscription)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.open_contract(42) as contract,
+    ):
+        seen = [state async for state in contract]
+        assert client.status.connection == 2
+    assert [(s.status, s.is_sold) for s in seen] == [
+        ("open", False),
+        ("open", False),
+        ("won", True),
+    ]
+    assert seen[0].bid_price == Decimal("9.10")
+    assert (seen[-1].symbol, seen[-1].profit, seen[-1].sell_price) == ("R_100", 9.5, None)
+    assert seen[-1].raw["is_sold"] == 1
+    assert all(r["contract_id"] == 42 for _, r in server.asked("proposal_open_contract"))
+
+
+async def test_a_contract_sold_long_ago_is_told_once(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        await peer.reply(request, proposal_open_contract={"contract_id": 42, "is_sold": 1})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+    ):
+        async with client.open_contract(42) as contract:
+            assert len([state async for state in contract]) == 1
+        with pytest.raises(derivtrio.InvalidRequest, match="contract_id"):
+            client.open_contract("42")  # type: ignore[arg-type]
