@@ -28,7 +28,7 @@ from derivtrio.sharing import ServerStream, Shares
 from derivtrio.snapshots import BalanceLine, ContractLine
 from derivtrio.streams import Continuous, EventStream, Source, Subscription, subscribing
 from derivtrio.supervisor import Supervisor
-from derivtrio.upstream import Consumer, Line, PlainLine
+from derivtrio.upstream import Consumer, Line
 
 _DEFAULTS: Final = Settings()
 
@@ -154,7 +154,7 @@ class Client:
         """
         request = subscribing(request)
         mailbox: Mailbox[dict[str, Any]] = Mailbox(name_of(request), buffer, overflow)
-        return Subscription(mailbox, self._stream(request, PlainLine(), mailbox))
+        return Subscription(mailbox, self._stream(request, None, mailbox))
 
     def ticks(
         self,
@@ -184,7 +184,7 @@ class Client:
         mailbox: Mailbox[Tick | Hole] = Mailbox(symbol, buffer, overflow)
         source = self._stream(request, TickLine(symbol, start), mailbox)
         desk = self._supervisor.desk
-        return Subscription(Continuous(desk, mailbox, _is_any, strict), source)
+        return Subscription(Continuous(desk, mailbox, None, strict), source)
 
     def candles(
         self,
@@ -224,7 +224,7 @@ class Client:
         mailbox: Mailbox[Candle | Hole] = Mailbox(symbol, buffer, overflow)
         source = self._stream(request, CandleLine(symbol, granularity, start), mailbox)
         desk = self._supervisor.desk
-        wanted = _is_closed if closed_only else _is_any
+        wanted = _is_closed if closed_only else None
         return Subscription(Continuous(desk, mailbox, wanted, strict), source)
 
     def balance(
@@ -337,17 +337,15 @@ class Client:
         """
         await self._lifetime.close(code, reason)
 
-    def _stream(self, request: Mapping[str, Any], line: Line, mailbox: Mailbox[Any]) -> Source:
+    def _stream(
+        self, request: Mapping[str, Any], line: Line | None, mailbox: Mailbox[Any]
+    ) -> Source:
         announce = self._supervisor.desk.journal.announce
         name = name_of(request)
         consumer = Consumer(name, line, mailbox, announce)
         return ServerStream(
             self._supervisor, self._shares, key_of(name, request), request, consumer
         )
-
-
-def _is_any(_: object) -> bool:
-    return True
 
 
 def _is_closed(candle: Candle) -> bool:

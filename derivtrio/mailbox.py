@@ -36,6 +36,7 @@ _CHECKPOINT_EVERY: Final = 256
 class Mailbox(Generic[T]):
     """A bounded buffer of items for one consumer; `dropped` counts what was lost to it.
 
+    Once it is `closed` nothing more can be put in.
     It knows of no `gaps`: what it holds is as the server sent it.
     """
 
@@ -43,6 +44,7 @@ class Mailbox(Generic[T]):
     buffer: int = attrs.field()
     overflow: OverflowPolicy = attrs.field()
     dropped: int = attrs.field(default=0, init=False)
+    closed: bool = attrs.field(default=False, init=False)
     gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
     _error: Exception | None = attrs.field(default=None, init=False)
     _filling: deque[T] = attrs.field(factory=deque, init=False)
@@ -50,7 +52,6 @@ class Mailbox(Generic[T]):
     _taken: deque[T] = attrs.field(factory=deque, init=False)
     _post: trio.MemorySendChannel[deque[T]] = attrs.field(init=False)
     _door: trio.MemoryReceiveChannel[deque[T]] = attrs.field(init=False)
-    _closed: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._post, self._door = trio.open_memory_channel(1)
@@ -67,31 +68,28 @@ class Mailbox(Generic[T]):
             text = f'overflow is "error", "drop_oldest" or "latest", not {value!r}'
             raise ValueError(text)
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing more can be put in."""
-        return self._closed
-
     def __len__(self) -> int:
         return len(self._taken) + len(self._filling)
 
     def put(self, item: T) -> bool:
         """Put *item* in, at once; return whether nothing was lost by it."""
-        if self._closed:
+        filling, lossless = self._filling, True
+        if self.closed:
             return True
-        lossless = len(self) < self.buffer or self._make_room()
-        if self._closed:
-            return False
-        self._filling.append(item)
+        if len(filling) + len(self._taken) >= self.buffer:
+            lossless = self._make_room()
+            if self.closed:
+                return False
+        filling.append(item)
         if not self._posted:
-            self._post.send_nowait(self._filling)
+            self._post.send_nowait(filling)
             self._posted = True
         return lossless
 
     def close(self, error: Exception | None = None) -> None:
         """End the stream, after what is waiting, normally or with *error*."""
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             self._error = error
             self._post.close()
 
@@ -105,15 +103,17 @@ class Mailbox(Generic[T]):
             Exception: what the stream was closed with.
 
         """
-        if not self._taken:
-            try:
-                self._taken = await self._door.receive()
-            except trio.EndOfChannel:
-                raise self._error or StopAsyncIteration from None
-            self._filling, self._posted = deque(), False
-        elif len(self._taken) % _CHECKPOINT_EVERY == 0:
-            await trio.lowlevel.checkpoint()
-        return self._taken.popleft()
+        taken = self._taken
+        if taken:
+            if len(taken) % _CHECKPOINT_EVERY == 0:
+                await trio.lowlevel.checkpoint()
+            return taken.popleft()
+        try:
+            taken = self._taken = await self._door.receive()
+        except trio.EndOfChannel:
+            raise self._error or StopAsyncIteration from None
+        self._filling, self._posted = deque(), False
+        return taken.popleft()
 
     def _make_room(self) -> bool:
         """Apply the overflow policy; the answer is always that something was lost."""

@@ -1,7 +1,7 @@
 """Subscriptions: what user code iterates over."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
@@ -55,7 +55,7 @@ class Reader(Protocol[T_co]):
         """The holes that could not be closed."""
         ...
 
-    async def get(self) -> T_co:
+    def get(self) -> Awaitable[T_co]:
         """Return the next item."""
         ...
 
@@ -117,8 +117,8 @@ class Subscription(Generic[T]):
             raise RuntimeError(text)
         return self
 
-    async def __anext__(self) -> T:
-        return await self._reader.get()
+    def __anext__(self) -> Awaitable[T]:
+        return self._reader.get()
 
 
 @attrs.define(eq=False)
@@ -131,7 +131,7 @@ class Continuous(Generic[T]):
 
     _desk: Desk
     _mailbox: Mailbox[T | Hole]
-    _wanted: Callable[[T], bool]
+    _wanted: Callable[[T], bool] | None
     _strict: bool
     gaps: list[Gap] = attrs.field(factory=list, init=False)
     _filler: Filler | None = attrs.field(default=None, init=False)
@@ -156,7 +156,7 @@ class Continuous(Generic[T]):
                     self._filler = Filler(arrived)
                     continue
                 item = arrived
-            if self._wanted(item):
+            if self._wanted is None or self._wanted(item):
                 return item
 
     async def _fetch(self, filler: Filler) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from derivtrio.errors import ConnectionLost, api_error
+from derivtrio.errors import ConnectionLost, ProtocolViolation, api_error
 from derivtrio.events import Event, Overflow
 from derivtrio.ledger import resumption
 from derivtrio.mailbox import Mailbox
@@ -29,37 +29,43 @@ class Line(Protocol):
         ...
 
 
-class PlainLine:
-    """Hands every message on as it is."""
-
-    over = False
-
-    def feed(self, message: Mapping[str, Any]) -> Sequence[Any]:
-        """Return *message*."""
-        return (message,)
-
-    def interrupt(self) -> None:
-        """Nothing is known of what is missing: the next message is the new truth."""
-
-
 @attrs.define(eq=False)
 class Consumer:
-    """One of those who share an upstream: a line that ends in a mailbox."""
+    """One of those who share an upstream: a line that ends in a mailbox.
+
+    Without a line messages go into the mailbox as they are. Nothing is then known of what may be
+    missing after an interruption: the next message is the new truth.
+    """
 
     name: str
-    line: Line = attrs.field(repr=False)
+    line: Line | None = attrs.field(repr=False)
     mailbox: Mailbox[Any] = attrs.field(repr=False)
     _announce: Callable[[Event], None] = attrs.field(repr=False)
     _next_report: int = attrs.field(default=1, init=False)
 
     def take(self, message: Mapping[str, Any]) -> bool:
         """Put what *message* adds into the mailbox; return whether more is wanted."""
-        for item in self.line.feed(message):
-            if not self.mailbox.put(item):
+        mailbox, line = self.mailbox, self.line
+        if line is None:
+            if not mailbox.put(message):
                 self._report_overflow()
-        if self.line.over:
-            self.mailbox.close()
-        return not self.mailbox.closed
+            return not mailbox.closed
+        try:
+            items = line.feed(message)
+        except (LookupError, TypeError, ValueError) as error:
+            mailbox.close(_unreadable(self.name, error))
+            return False
+        for item in items:
+            if not mailbox.put(item):
+                self._report_overflow()
+        if line.over:
+            mailbox.close()
+        return not mailbox.closed
+
+    def interrupt(self) -> None:
+        """Note that messages may be lost from here to the next."""
+        if self.line is not None:
+            self.line.interrupt()
 
     def _report_overflow(self) -> None:
         """Announce the first loss, and then each time that the losses have doubled."""
@@ -85,7 +91,7 @@ class Upstream:
 
     name: str
     request: Mapping[str, Any] | None = attrs.field(repr=False)
-    ids: dict[str, None] = attrs.field(factory=dict, init=False)
+    ids: list[str] = attrs.field(factory=list, init=False)
     latest: dict[str, Any] | None = attrs.field(default=None, init=False, repr=False)
     over: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
@@ -96,7 +102,7 @@ class Upstream:
         if self.latest is not None:
             consumer.take(self.latest)
             if not self.ids:  # there is no connection now, and that message may be old
-                consumer.line.interrupt()
+                consumer.interrupt()
 
     def detach(self, consumer: Consumer) -> bool:
         """Leave *consumer* out from now on; return whether anybody is left."""
@@ -113,15 +119,19 @@ class Upstream:
         if self.latest is None:
             self.request = resumption(self.name, self.request or {}, message)
         self.latest = message
-        stream_id = stream_id_of(message)
-        if stream_id is not None:
-            self.ids[stream_id] = None
         for consumer in self._consumers:
             if not consumer.take(message):
                 self.over = not self.detach(consumer)
-        if stream_id is None and not self.ids:
-            self.close()  # answered, and the server has nothing to add: a sold contract
+        subscription = message.get("subscription")
+        if type(subscription) is not dict or subscription.get("id") not in self.ids:
+            self._learn(stream_id_of(message))
         return None if self.over else self
+
+    def _learn(self, stream_id: str | None) -> None:
+        if stream_id is not None:
+            self.ids.append(stream_id)
+        elif not self.ids:
+            self.close()  # answered, and the server has nothing to add: a sold contract
 
     def close(self, error: Exception | None = None) -> None:
         """End the stream at its consumers, normally or with *error*."""
@@ -133,7 +143,15 @@ class Upstream:
         """Note that the connection is gone; end the stream if it cannot be resumed."""
         self.ids.clear()
         for consumer in self._consumers:
-            consumer.line.interrupt()
+            consumer.interrupt()
         if self.request is None:
             text = f"{why}, and a stream opened by {self.name} cannot be resumed"
             self.close(ConnectionLost(text, {}))
+
+
+def _unreadable(name: str, error: Exception) -> ProtocolViolation:
+    violation = ProtocolViolation(
+        f"the server sent a {name} message that cannot be read: {error!r}"
+    )
+    violation.__cause__ = error
+    return violation

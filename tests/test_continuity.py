@@ -304,6 +304,40 @@ async def test_g07_one_stuck_sharer_is_ended_alone(autojump_clock: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"tick": {"quote": 1.0}},
+        {"tick": {"quote": 1.0, "epoch": "soon"}},
+        {"tick": {"quote": 1.0, "epoch": 7, "pip_size": 2}, "subscription": {"id": ["a"]}},
+        {"tick": 5, "subscription": "a"},
+    ],
+)
+async def test_a_message_that_cannot_be_read_is_no_end_of_the_world(
+    autojump_clock: Any, nonsense: dict[str, Any]
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await peer.reply(request, **tick(5), subscription={"id": request["ticks"]})
+            await trio.sleep(1)
+            await peer.send({"req_id": request["req_id"], **nonsense})
+            await peer.reply(request, **tick(9), subscription={"id": request["ticks"]})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.ticks("R_100") as ticks,
+        client.subscribe({"ticks": "R_10"}) as plain,
+    ):
+        assert (await anext(ticks)).epoch == 5
+        try:
+            assert (await anext(ticks)).epoch in (7, 9)
+        except derivtrio.ProtocolViolation as error:
+            assert error.__cause__ is not None
+        assert [len(await anext(plain)) > 1 for _ in range(3)]
+        assert client.status.connection == 1
+
+
+@pytest.mark.parametrize(
     ("open_stream", "words"),
     [
         (lambda c: c.ticks(""), "symbol"),
