@@ -108,12 +108,11 @@ class Mailbox(Generic[T]):
             if len(taken) % _CHECKPOINT_EVERY == 0:
                 await trio.lowlevel.checkpoint()
             return taken.popleft()
-        try:
+        with suppress(trio.EndOfChannel):
             taken = self._taken = await self._door.receive()
-        except trio.EndOfChannel:
-            raise self._error or StopAsyncIteration from None
-        self._filling, self._posted = deque(), False
-        return taken.popleft()
+            self._filling, self._posted = deque(), False
+            return taken.popleft()
+        raise self._error or StopAsyncIteration  # as it is, its cause included
 
     def _make_room(self) -> bool:
         """Apply the overflow policy; the answer is always that something was lost."""
