@@ -313,7 +313,7 @@ async def test_g07_one_stuck_sharer_is_ended_alone(autojump_clock: Any) -> None:
     ],
 )
 async def test_a_message_that_cannot_be_read_is_no_end_of_the_world(
-    autojump_clock: Any, nonsense: dict[str, Any], readable: bool
+    autojump_clock: Any, nonsense: dict[str, Any], *, readable: bool
 ) -> None:
     async def handle(peer: Peer, request: Request) -> None:
         if "ticks" in request:
