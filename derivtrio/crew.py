@@ -22,6 +22,9 @@ from derivtrio.settings import Settings
 
 _INVALID_DATA = 1007
 
+#: How many requests besides the first the writer takes along when they are waiting anyway.
+_AT_ONCE = 63
+
 
 @attrs.define
 class Desk:
@@ -56,9 +59,10 @@ async def read(link: Link, desk: Desk) -> None:
 
 
 async def write(link: Link, desk: Desk) -> None:
-    """Write what user code asks for, in its order."""
+    """Write what user code asks for, in its order; what has piled up, in one go."""
     while True:
-        await post(link, desk, await desk.outbox.get())
+        first = await desk.outbox.get()
+        await post(link, desk, first, *desk.outbox.get_more(_AT_ONCE))
 
 
 async def beat(link: Link, desk: Desk) -> None:
@@ -84,23 +88,32 @@ async def beat(link: Link, desk: Desk) -> None:
             return
 
 
-async def post(link: Link, desk: Desk, call: Call) -> None:
-    """Write *call*, unless its caller has gone; register it for its reply just before.
+async def post(link: Link, desk: Desk, *calls: Call) -> None:
+    """Write *calls*, but for those whose caller has gone; register each for its reply just before.
 
     *Cancellation*: breaks the link if the writing has begun.
     """
-    if call.abandoned or call.only_on not in (None, link.number):
+    wanted = [c for c in calls if not c.abandoned and c.only_on in (None, link.number)]
+    if not wanted:
         return
+    texts = [_prepare(call, link, desk) for call in wanted]
+    if desk.journal.traffic:
+        for text in texts:
+            shown = masked_text(text) if isinstance(text, str) else text
+            desk.journal.announce(MessageSent(shown))
+    await link.send(*texts)
+    for call in wanted:
+        if call.raw:
+            desk.router.discard(call.req_id)
+            call.settle({})
+
+
+def _prepare(call: Call, link: Link, desk: Desk) -> str | bytes:
+    """Register *call*, and return what is to be written."""
     req_id = desk.router.register(call)
     call.written(req_id, link.number, desk.settings.response_timeout)
     body = call.body
-    text = codec.with_req_id(body, req_id) if isinstance(body, str) and not call.raw else body
-    if desk.journal.traffic:
-        desk.journal.announce(MessageSent(masked_text(text) if isinstance(text, str) else text))
-    await link.send(text)
-    if call.raw:
-        desk.router.discard(req_id)
-        call.settle({})
+    return codec.with_req_id(body, req_id) if isinstance(body, str) and not call.raw else body
 
 
 async def make(call: Call, desk: Desk) -> dict[str, Any]:

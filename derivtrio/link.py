@@ -17,7 +17,7 @@ A link does not raise when it is lost. Whoever notices calls `lose`, the first r
 the scope of everybody who works on this link is cancelled.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -39,7 +39,7 @@ from derivtrio.errors import (
     ProtocolViolation,
 )
 from derivtrio.events import By
-from derivtrio.frames import PASSED, Item, Splitter
+from derivtrio.frames import PASSED, Item, Splitter, text_frame
 from derivtrio.settings import Settings
 from derivtrio.tap import Tap
 
@@ -140,7 +140,7 @@ class Link:
 
     def __attrs_post_init__(self) -> None:
         self._into_inbox, self._inbox = trio.open_memory_channel(_INBOX)
-        splitter = Splitter(self._settings.max_message_size, take=self._settings.bulk_receive)
+        splitter = Splitter(self._settings.max_message_size, take=self._settings.bulk_frames)
         self._tap = Tap(self._stream, splitter, self._deliver, self._websocket_is_done)
 
     @property
@@ -181,8 +181,8 @@ class Link:
             return None
         return await self._resolve(items) if mixed else items  # type: ignore[return-value]
 
-    async def send(self, message: str | bytes) -> None:
-        """Write one message; returns when the socket has it, and not at all when that fails.
+    async def send(self, *messages: str | bytes) -> None:
+        """Write *messages*; returns when the socket has them, and not at all when that fails.
 
         *Cancellation*: a write that is cut off breaks the link, for half a frame cannot be taken
         back. A write that fails, or that stalls for the heartbeat's interval and timeout, loses
@@ -192,8 +192,12 @@ class Link:
         stall = self._settings.heartbeat_interval + self._settings.heartbeat_timeout
         with trio.move_on_after(stall) as patience:
             try:
-                await self._open_websocket.send_message(message)
-            except trio_websocket.ConnectionClosed:
+                await self._write(messages)
+            except (
+                trio_websocket.ConnectionClosed,
+                trio.BrokenResourceError,
+                trio.ClosedResourceError,
+            ):
                 self.lose(self._account(writing=True))
                 await trio.sleep_forever()
         if patience.cancelled_caught:
@@ -257,6 +261,24 @@ class Link:
             self._websocket_scope.cancel()
             await trio.aclose_forcefully(self._stream)
         self.loss = self._as_answered(loss) if loss.by == "us" else loss
+
+    async def _write(self, messages: Sequence[str | bytes]) -> None:
+        """Write text in bulk, and whatever else there is through trio-websocket."""
+        frames: list[bytes] = []
+        for message in messages:
+            if isinstance(message, str) and self._settings.bulk_frames:
+                frames.append(text_frame(message))
+                continue
+            await self._write_frames(frames)
+            frames.clear()
+            await self._open_websocket.send_message(message)
+        await self._write_frames(frames)
+
+    async def _write_frames(self, frames: Sequence[bytes]) -> None:
+        if self._open_websocket.closed is not None:
+            raise trio_websocket.ConnectionClosed(self._open_websocket.closed)
+        if frames:
+            await self._tap.send_all(b"".join(frames))
 
     @property
     def _open_websocket(self) -> trio_websocket.WebSocketConnection:

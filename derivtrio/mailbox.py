@@ -181,6 +181,19 @@ class Outbox:
             self._knocked = False
         return self._first.popleft()
 
+    def get_more(self, most: int) -> list[Call]:
+        """Return up to *most* further requests that are waiting, without waiting for any."""
+        more: list[Call] = []
+        with suppress(trio.WouldBlock):
+            while len(more) < most:
+                if self._first:
+                    more.append(self._first.popleft())
+                elif (call := self._waiting.receive_nowait()) is not None:
+                    more.append(call)
+                else:
+                    self._knocked = False
+        return more
+
     def close(self, refusal: Callable[[], DerivError]) -> None:
         """Refuse what comes and fail what waits, each with an error made by *refusal*."""
         if self._refusal is not None:

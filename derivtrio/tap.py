@@ -58,6 +58,7 @@ class Tap(trio.abc.Stream):
     ended: bool = attrs.field(default=False, init=False)
     error: Exception | None = attrs.field(default=None, init=False)
     _in_head: bool = attrs.field(default=True, init=False)
+    _sending: trio.StrictFIFOLock = attrs.field(factory=trio.StrictFIFOLock, init=False)
     _arrival: trio.Event | None = attrs.field(default=None, init=False)
 
     def arrival(self) -> trio.Event:
@@ -88,8 +89,9 @@ class Tap(trio.abc.Stream):
                 return passed
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send *data* as it is."""
-        await self.stream.send_all(data)
+        """Send *data* as it is, when whoever is sending has finished: the link, trio-websocket."""
+        async with self._sending:
+            await self.stream.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait as the stream below does."""

@@ -16,7 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--one-by-one",
         action="store_true",
-        help="receive every frame through wsproto, as with Settings(bulk_receive=False)",
+        help="receive every frame through wsproto, as with Settings(bulk_frames=False)",
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import trio
-from scripted import Peer, Request, open_server, polite
+from scripted import Peer, Request, Server, open_server, polite
 
 import derivtrio
 from derivtrio import OutcomeUnknown, Settings
@@ -388,3 +388,40 @@ async def test_g03_the_response_timeout_does_not_run_while_a_read_waits_for_a_co
     ):
         server.nursery.start_soon(come_back)
         assert (await client.call({"time": 1}))["time"] == 1700000000
+
+
+async def test_what_has_piled_up_is_written_in_order_and_in_one_go(autojump_clock: Any) -> None:
+    sizes: list[int] = []
+
+    class Counted(Server):
+        async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
+            stream = await super().open_stream(host, port)
+            send_all = stream.send_all
+
+            async def counted(data: Any) -> None:
+                sizes.append(len(data))
+                await send_all(data)
+
+            stream.send_all = counted  # type: ignore[method-assign]
+            return stream
+
+    async with trio.open_nursery() as nursery:
+        server = Counted(polite, nursery)
+        async with derivtrio.open_client(endpoint=server, settings=PATIENT) as client:
+            server.refuses = True
+            await server.peers[0].drop()
+            await trio.sleep(1)
+            async with trio.open_nursery() as callers:
+                for n in range(50):
+                    callers.start_soon(client.call, {"time": 1, "passthrough": {"n": n}})
+                    await trio.testing.wait_all_tasks_blocked()
+                callers.start_soon(client.send, b'{"ping": 1}')
+                await trio.testing.wait_all_tasks_blocked()
+                callers.start_soon(client.call, {"time": 1, "passthrough": {"n": 50}})
+                await trio.sleep(1)
+                sizes.clear()
+                server.refuses = False
+        nursery.cancel_scope.cancel()
+    asked = [request.get("passthrough", {}).get("n") for _, request in server.received]
+    assert asked == [*range(50), None, 50]
+    assert len(sizes) < 10

@@ -179,7 +179,7 @@ async def test_h02_a_close_without_fin_ends_the_connection_at_once(
             await trio.sleep(5)
             await peer.write(after_it)
 
-    settings = SETTINGS.but(bulk_receive=bulk)
+    settings = SETTINGS.but(bulk_frames=bulk)
     async with (
         open_endpoint(script, well) as endpoint,
         open_diary() as diary,
@@ -253,7 +253,7 @@ async def test_h03_a_message_too_large_from_a_peer_then_mute_ends_the_connection
         await peer.event()
         await peer.linger()
 
-    settings = SETTINGS.but(max_message_size=1000, bulk_receive=bulk)
+    settings = SETTINGS.but(max_message_size=1000, bulk_frames=bulk)
     async with (
         open_endpoint(script, well) as endpoint,
         open_diary() as diary,
@@ -303,7 +303,7 @@ async def test_h03_a_malformed_frame_from_a_peer_then_mute_ends_the_connection_a
     async with (
         open_endpoint(script, well) as endpoint,
         open_diary() as diary,
-        open_client(endpoint=endpoint, settings=SETTINGS.but(bulk_receive=bulk)) as client,
+        open_client(endpoint=endpoint, settings=SETTINGS.but(bulk_frames=bulk)) as client,
     ):
         await diary.follow(client)
         await diary.until(Ready)
@@ -690,7 +690,7 @@ async def test_h09_a_stuck_consumer_delays_nobody(autojump_clock: Any, bulk: boo
 
     async with (
         open_endpoint(flooding) as endpoint,
-        open_client(endpoint=endpoint, settings=SETTINGS.but(bulk_receive=bulk)) as client,
+        open_client(endpoint=endpoint, settings=SETTINGS.but(bulk_frames=bulk)) as client,
         client.subscribe({"ticks": "R_100"}, buffer=2, overflow="drop_oldest") as ticks,
     ):
         assert (await client.call({"time": 1}))["time"]
@@ -715,7 +715,7 @@ async def test_h09_a_close_behind_what_nobody_takes_is_noticed_at_once(
     async with (
         open_endpoint(flooding, well) as endpoint,
         open_diary() as diary,
-        open_client(endpoint=endpoint, settings=SETTINGS.but(bulk_receive=bulk)) as client,
+        open_client(endpoint=endpoint, settings=SETTINGS.but(bulk_frames=bulk)) as client,
     ):
         await diary.follow(client)
         async with client.subscribe({"ticks": "R_100"}, buffer=1) as ticks:

@@ -43,7 +43,7 @@ from derivtrio.verdict import is_doubtful, is_fatal, is_passing
         ("backoff", 3),
         ("ssl_context", "default"),
         ("wait_ready", 1),
-        ("bulk_receive", None),
+        ("bulk_frames", None),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(field: str, value: Any) -> None:
