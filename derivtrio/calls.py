@@ -169,7 +169,8 @@ def api_call(
     if not isinstance(request, Mapping):
         text = f"a request is a mapping such as {{'ping': 1}}, not {type(request).__name__}"
         raise malformed(text)
-    request = {member: value for member, value in request.items() if member != "req_id"}
+    request = dict(request)
+    request.pop("req_id", None)
     try:
         name = name_of(request)
         body = codec.encode(request)

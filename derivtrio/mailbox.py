@@ -159,7 +159,10 @@ class Outbox:
         if self._refusal is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
             raise self._refusal()
-        await self._door.send(call)
+        try:
+            self._door.send_nowait(call)  # the caller will wait for the reply soon enough
+        except trio.WouldBlock:
+            await self._door.send(call)
 
     def put_first(self, calls: Sequence[Call]) -> None:
         """Queue *calls* before all others, in their order, without waiting."""
