@@ -4,6 +4,7 @@ import functools
 import json
 import ssl
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -12,10 +13,10 @@ import attrs
 import click
 import trio
 
-from derivtrio import Client
+from derivtrio import Subscription, Tick
 from derivtrio.command import ATTEMPTS, INTERRUPTED, Target, checked, connecting, perform
 from derivtrio.demo import Pace, show
-from derivtrio.report import clock, note, one_line, show_json, show_tick
+from derivtrio.report import note, one_line, sentence, show_json, show_tick
 from derivtrio.simulator import DEMO_TOKEN, Simulator, open_simulator, parse_fault
 
 
@@ -31,9 +32,11 @@ def cli() -> None:
 
 @cli.command()
 def demo() -> None:
-    """Show ticks surviving two broken connections, in about 20 seconds.
+    """Show ticks surviving two broken connections, in some 20 seconds.
 
-    A simulated server and a client run inside the program; no network is needed.
+    A simulated server and a client run inside the program; no network is needed. The ticks that the
+    outages swallowed are fetched, and the whole record is held against the simulator's prices; if
+    it differs, the exit status is 1.
     """
     survived = False
 
@@ -109,16 +112,35 @@ async def ask(target: Target, request: Mapping[str, Any]) -> None:
     show_json(reply)
 
 
+def read_start(
+    _context: click.Context, _parameter: click.Parameter, start: int | None
+) -> int | None:
+    """Return *start*, which is no time to come."""
+    if start is not None and start > time.time():
+        message = "that is in the future; it is counted in seconds, in UTC"
+        raise click.BadParameter(message)
+    return start
+
+
 @cli.command()
 @click.argument("symbols", nargs=-1, required=True)
 @click.option("--count", type=click.IntRange(min=1), help="How many ticks in all.  [default: all]")
+@click.option(
+    "--start",
+    type=click.IntRange(min=1),
+    metavar="EPOCH",
+    callback=read_start,
+    help="Begin with the ticks of that time, in seconds since 1970.  [default: the newest]",
+)
 @connecting
-def ticks(target: Target, symbols: tuple[str, ...], count: int | None) -> None:
-    """Print the ticks of SYMBOLS as they come.
+def ticks(target: Target, symbols: tuple[str, ...], count: int | None, start: int | None) -> None:
+    """Print the ticks of SYMBOLS, those of each in order, each once.
 
-    Without --count they come until Ctrl-C, and lost connections are replaced for ever.
+    Without --count they come until Ctrl-C, and lost connections are replaced for ever. What an
+    outage swallowed is fetched afterwards and printed before what follows it; in JSON, ask and bid
+    are null in such ticks. Standard error says between which times the server has none to give.
     """
-    perform(functools.partial(follow, target, symbols, count), target)
+    perform(functools.partial(follow, target, symbols, count, start), target)
 
 
 @attrs.define
@@ -139,31 +161,28 @@ class Tally:
         return True
 
 
-async def follow(target: Target, symbols: tuple[str, ...], count: int | None) -> None:
-    """Print *count* ticks of *symbols*."""
+async def follow(
+    target: Target, symbols: tuple[str, ...], count: int | None, start: int | None
+) -> None:
+    """Print *count* ticks of *symbols*, from *start* on."""
     tally = Tally(count)
     async with (
         target.open(None if count is None else ATTEMPTS) as client,
         trio.open_nursery() as nursery,
     ):
         for symbol in dict.fromkeys(symbols):
-            nursery.start_soon(follow_one, client, symbol, tally, nursery.cancel_scope)
+            stream = client.ticks(symbol, start=start)
+            nursery.start_soon(follow_one, stream, tally, nursery.cancel_scope)
 
 
-async def follow_one(client: Client, symbol: str, tally: Tally, everyone: trio.CancelScope) -> None:
-    """Print the ticks of *symbol* until *everyone* has printed enough; say where some may lack."""
-    last, connection = 0, None
-    async with client.subscribe({"ticks": symbol}) as messages:
-        async for message in messages:
-            tick, before = message["tick"], connection
-            connection = client.status.connection or connection
-            if tick["epoch"] <= last:
-                continue  # the first tick of a new connection may be one that was seen on the old
-            if last and connection != before:
-                note(
-                    f"{symbol}: any ticks between {clock(last)} and {clock(tick['epoch'])} are lost"
-                )
-            last = tick["epoch"]
+async def follow_one(stream: Subscription[Tick], tally: Tally, everyone: trio.CancelScope) -> None:
+    """Print the ticks of *stream* until *everyone* has printed enough; say where there are gaps."""
+    told = 0
+    async with stream:
+        async for tick in stream:
+            for gap in stream.gaps[told:]:
+                note(sentence(gap))
+                told += 1
             if tally.take():
                 show_tick(tick)
             if tally.wanted == 0:

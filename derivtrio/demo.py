@@ -5,13 +5,13 @@ listens to events, and who to ticks, are tasks of their own; all of them write i
 """
 
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import trio
 from rich.console import Console
 
-from derivtrio import Backoff, Endpoint, Settings, Subscription, open_client
+from derivtrio import Backoff, Endpoint, Settings, Subscription, Tick, open_client
 from derivtrio.events import Event
 from derivtrio.outages import (
     Break,
@@ -19,13 +19,13 @@ from derivtrio.outages import (
     Phase,
     Record,
     Tell,
-    Tick,
+    fetched,
     phases,
     summary,
     survived,
 )
 from derivtrio.redaction import shown_url
-from derivtrio.report import quote_of, sentence
+from derivtrio.report import clock, quote_of, sentence
 from derivtrio.simulator import Simulator, open_simulator
 
 SYMBOL: Final = "1HZ100V"
@@ -36,7 +36,7 @@ class Pace:
     """How long things take; durations in seconds.
 
     Attributes:
-        ticks: how many ticks are awaited before the first break, and after each.
+        ticks: how many live ticks are awaited before the first break, and after each.
         away: for how long the server stays away after it has dropped the connection.
         heartbeat: the client's `heartbeat_interval` and `heartbeat_timeout`.
         patience: when to stop waiting for ticks that do not come.
@@ -44,7 +44,7 @@ class Pace:
     """
 
     ticks: int = 6
-    away: float = 1.5
+    away: float = 2.5
     heartbeat: float = 1.0
     patience: float = 60.0
 
@@ -77,7 +77,7 @@ async def demonstrate(
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(record_events, events, record, name="derivtrio.demo.events")
-            async with client.subscribe({"ticks": SYMBOL}) as ticks:
+            async with client.ticks(SYMBOL) as ticks:
                 nursery.start_soon(record_ticks, ticks, record, name="derivtrio.demo.ticks")
                 await break_twice(sim, pace, record)
             nursery.cancel_scope.cancel()
@@ -102,18 +102,14 @@ async def record_events(events: Subscription[Event], record: Record) -> None:
         record.add(event)
 
 
-async def record_ticks(messages: Subscription[dict[str, Any]], record: Record) -> None:
-    """Record the ticks; the first one after a reconnect may be one that was seen already."""
-    last = 0
-    async for message in messages:
-        tick = message["tick"]
-        if tick["epoch"] > last:
-            last = tick["epoch"]
-            record.add(Tick(tick["symbol"], last, quote_of(tick)))
+async def record_ticks(ticks: Subscription[Tick], record: Record) -> None:
+    """Record the ticks, each as it comes."""
+    async for tick in ticks:
+        record.add(tick)
 
 
 async def show(pace: Pace) -> bool:
-    """Run the demo over TCP and print it; return whether the ticks came back both times."""
+    """Run the demo over TCP and print it; return whether the record is without a seam."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
     async with open_simulator() as sim:
         console.print(f"A simulated Deriv server at {shown_url(sim.url)}, a derivtrio client, and")
@@ -122,14 +118,15 @@ async def show(pace: Pace) -> bool:
         console.print()
         for text in summary(done, pace.ticks, sim.market):
             console.print(text)
-    return survived(done, pace.ticks)
+    return survived(done, pace.ticks, sim.market)
 
 
 def show_line(console: Console, at: float, what: Happening) -> None:
     """Print what happened, if a person need know it: when, to whom, and what."""
     match what:
-        case Tick(symbol=symbol, quote=quote):
-            line, style = f"tick    {symbol}  {quote}", "green"
+        case Tick(symbol=symbol, epoch=epoch):
+            kind, style = ("fetched", "cyan") if fetched(what) else ("tick", "green")
+            line = f"{kind:<7} {symbol}  {clock(epoch)}  {quote_of(what)}"
         case Break(deed=deed):
             line, style = f"server  {deed}", "bold red"
         case _:

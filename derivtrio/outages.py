@@ -1,7 +1,7 @@
 """What happened while a connection was broken, divided into phases, and what is to be said of it.
 
 The demo records everything here as it happens. The summary is computed from the record alone, so it
-cannot say more than what happened.
+cannot say more than what happened; and it holds the ticks against those that the market had.
 """
 
 from collections.abc import Callable
@@ -10,24 +10,16 @@ from typing import Final
 import attrs
 import trio
 
+from derivtrio import Tick
 from derivtrio.events import Closed, Connecting, Event, Failed, Opened, Ready
-from derivtrio.report import one_line
+from derivtrio.report import clock, one_line
 from derivtrio.simulator import Market
 
 #: The phases of a demo that was not cut short.
 _NAMES: Final = ("before", "between", "after")
 
-_GOOD: Final = "The program subscribed once, and the ticks came back after both breaks."
+_GOOD: Final = "The program subscribed once; no tick is missing, none came twice."
 _BAD: Final = "The ticks did not come as they should have: the demo has failed."
-
-
-@attrs.frozen
-class Tick:
-    """A tick that came; *quote* as people write it."""
-
-    symbol: str
-    epoch: int
-    quote: str
 
 
 @attrs.frozen
@@ -62,8 +54,8 @@ class Record:
         self._more = trio.Event()
 
     async def ticks(self, count: int) -> None:
-        """Wait until the connection that followed the last break has brought *count* ticks."""
-        while len(phases(self.happened)[-1].ticks) < count:
+        """Wait until the connection that followed the last break has brought *count* live ticks."""
+        while phases(self.happened)[-1].live < count:
             await self._more.wait()
 
 
@@ -90,6 +82,16 @@ class Phase:
     attempts: int = 0
     connection: int = 0
     ticks: list[Tick] = attrs.field(factory=list)
+
+    @property
+    def live(self) -> int:
+        """How many of the ticks came as the market had them."""
+        return len(self.ticks) - self.fetched
+
+    @property
+    def fetched(self) -> int:
+        """How many of the ticks were fetched from the server's history."""
+        return sum(map(fetched, self.ticks))
 
     def take(self, at: float, what: Happening) -> None:
         """Note what of *what* belongs here."""
@@ -123,40 +125,68 @@ def phases(happened: list[tuple[float, Happening]]) -> list[Phase]:
     return divided
 
 
-def survived(done: list[Phase], quota: int) -> bool:
-    """Return whether there were ticks before, between and after the two breaks."""
-    return len(done) == len(_NAMES) and all(len(phase.ticks) >= quota for phase in done)
+def fetched(tick: Tick) -> bool:
+    """Tell whether *tick* is from the server's history, which has no ask and no bid."""
+    return tick.ask is None
+
+
+def survived(done: list[Phase], quota: int, market: Market) -> bool:
+    """Return whether live ticks came before, between and after the breaks, and none is missing."""
+    complete = len(done) == len(_NAMES) and all(phase.live >= quota for phase in done)
+    return complete and faults_in(record_of(done), market) == []
+
+
+def record_of(done: list[Phase]) -> list[Tick]:
+    """Return all ticks, in the order in which they came."""
+    return [tick for phase in done for tick in phase.ticks]
+
+
+def faults_in(record: list[Tick], market: Market) -> list[str]:
+    """Return in what way *record* is not what the *market* had from its first tick to its last."""
+    if not record:
+        return []
+    known = market.ticks(record[0].symbol, record[0].epoch, record[-1].epoch)
+    expected = [(tick.epoch, tick.quote) for tick in known]
+    seen = [(tick.epoch, tick.quote) for tick in record]
+    if seen == expected:
+        return []
+    missing, wrong = len(set(expected) - set(seen)), len(set(seen) - set(expected))
+    faults = [f"{missing} missing"] * bool(missing) + [f"{wrong} wrong"] * bool(wrong)
+    return faults or ["out of order, or more than once"]
 
 
 def summary(done: list[Phase], quota: int, market: Market) -> list[str]:
     """Return what became of the ticks and of the connection, a line each."""
     lines = ["Summary"]
-    previous: Phase | None = None
     for name, phase in zip(_NAMES, done, strict=False):
-        if phase.cause is not None and previous is not None:
-            lines += _outage(phase.cause, phase, missed(previous, phase, market))
+        if phase.cause is not None:
+            lines += _outage(phase.cause, phase)
         where = f" on connection {phase.connection}" if phase.connection else ""
-        lines.append(f"  {name:<8} {_counted(len(phase.ticks), 'tick')}{where}")
-        previous = phase
-    return [*lines, "", _GOOD if survived(done, quota) else _BAD]
+        lines.append(f"  {name:<8} {_counted(phase.live, 'live tick')}{where}")
+    lines += ["", *_comparison(record_of(done), market)]
+    return [*lines, _GOOD if survived(done, quota, market) else _BAD]
 
 
-def missed(before: Phase, after: Phase, market: Market) -> int | None:
-    """Return how many ticks the market had between two phases; None if the second had none."""
-    if not (before.ticks and after.ticks):
-        return None
-    return len(
-        market.ticks(before.ticks[-1].symbol, before.ticks[-1].epoch + 1, after.ticks[0].epoch - 1)
-    )
+def _comparison(record: list[Tick], market: Market) -> list[str]:
+    """Hold *record*, if there is any, against the *market*, in two lines."""
+    if not record:
+        return []
+    first, last = clock(record[0].epoch), clock(record[-1].epoch)
+    faults = ", ".join(faults_in(record, market))
+    verdict, details = ("differs from", f": {faults}") if faults else ("equals", ", tick for tick")
+    return [
+        f"Record: {_counted(len(record), 'tick')}, from {first} to {last} UTC; from first to last",
+        f"it {verdict} the simulator's market function{details}.",
+    ]
 
 
-def _outage(cause: Break, phase: Phase, lost: int | None) -> list[str]:
+def _outage(cause: Break, phase: Phase) -> list[str]:
     noticed, restored = phase.noticed, phase.restored
     length = "no end seen" if restored is None else f"{restored - phase.broken:.1f} s"
     facts = [
         "not noticed" if noticed is None else f"noticed after {noticed - phase.broken:.1f} s",
         _counted(phase.attempts, "attempt"),
-        *([] if lost is None else [f"{_counted(lost, 'tick')} missed"]),
+        f"{_counted(phase.fetched, 'tick')} fetched afterwards",
     ]
     lines = [f"  {cause.name:<8} outage of {length}: {', '.join(facts)}"]
     if noticed is not None:

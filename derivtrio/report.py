@@ -10,9 +10,10 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import attrs
 import click
 from rich.console import Console
 
@@ -30,10 +31,9 @@ from derivtrio.events import (
     Throttled,
     Waiting,
 )
+from derivtrio.models import Tick
 
-#: The members of a wire tick that are shown; its `id` means nothing to others.
-_TICK_FIELDS = ("symbol", "epoch", "quote", "ask", "bid", "pip_size")
-
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _SENTENCES: Final[Mapping[type, str]] = {
     Connecting: "connecting, attempt {0.attempt}",
@@ -43,7 +43,6 @@ _SENTENCES: Final[Mapping[type, str]] = {
     Failed: "failed: {0.error}",
     Closed: "closed by {0.by}, code {0.code} {0.reason}",
     Waiting: "waiting {0.delay:.1f} s before attempt {0.attempt}",
-    Gap: "{0.stream}: nothing between {0.after} and {0.before} ({0.reason})",
     Throttled: "holding back {0.group} for {0.delay:.1f} s",
     Overflow: "{0.stream}: {0.dropped} items dropped",
 }
@@ -73,29 +72,34 @@ def show_json(value: Mapping[str, Any]) -> None:
         click.echo(json.dumps(value))
 
 
-def show_tick(tick: Mapping[str, Any]) -> None:
-    """Print a wire *tick*: time (UTC), symbol and quote on a terminal, else a JSON line."""
+def show_tick(tick: Tick) -> None:
+    """Print *tick*: time (UTC), symbol and quote on a terminal, else a JSON line."""
     if to_terminal():
-        click.echo(f"{clock(tick['epoch'])}  {one_line(tick['symbol']):<10}  {quote_of(tick)}")
+        click.echo(f"{moment(tick.epoch)}  {tick.symbol:<10}  {quote_of(tick)}")
     else:
-        click.echo(json.dumps({field: tick.get(field) for field in _TICK_FIELDS}))
+        click.echo(json.dumps(attrs.asdict(tick)))
 
 
-def quote_of(tick: Mapping[str, Any]) -> str:
+def quote_of(tick: Tick) -> str:
     """Return the quote with all the decimals that its symbol has."""
-    quote, decimals = tick["quote"], tick.get("pip_size")
-    if isinstance(decimals, int) and isinstance(quote, int | float):
-        return f"{quote:.{decimals}f}"
-    return one_line(quote)
+    return f"{tick.quote:.{tick.pip_size}f}" if tick.pip_size else f"{tick.quote}"
 
 
-def clock(epoch: float) -> str:
+def moment(epoch: int) -> str:
+    """Return the date and the time of day, in UTC."""
+    return f"{_EPOCH + timedelta(seconds=epoch):%Y-%m-%d %H:%M:%S}"
+
+
+def clock(epoch: int) -> str:
     """Return the time of day, in UTC."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%H:%M:%S")
+    return moment(epoch).split()[1]
 
 
 def sentence(event: Event) -> str | None:
     """Return what *event* means in words, or None for what a person need not know."""
+    if isinstance(event, Gap):
+        between = f"between {moment(event.after)} and {moment(event.before)}"
+        return one_line(f"{event.stream}: nothing {between} ({event.reason})")
     template = _SENTENCES.get(type(event))
     return None if template is None else one_line(template.format(event))
 

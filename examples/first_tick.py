@@ -11,10 +11,10 @@ async def main() -> None:
     """Leaving the block forgets the subscription and closes the connection with a goodbye."""
     async with (
         derivtrio.open_client(endpoint=URL) as client,
-        client.subscribe({"ticks": "R_100"}) as ticks,
+        client.ticks("R_100") as ticks,
     ):
-        async for message in ticks:
-            print(message["tick"]["symbol"], message["tick"]["quote"])
+        async for tick in ticks:
+            print(tick.symbol, tick.quote)
             break
 
 

@@ -17,12 +17,12 @@ SYMBOLS = ("R_10", "R_25", "R_50", "R_75", "R_100")
 async def follow(client: derivtrio.Client, symbol: str) -> None:
     """Print every tick of *symbol*.
 
-    `overflow="latest"` says that only the newest price matters: if printing is too slow, older
-    ticks are dropped, and `ticks.dropped` counts them.
+    `overflow="latest"` says that only the newest price matters: if this task lags by more than
+    `buffer` ticks, all but the newest are dropped, and `ticks.dropped` counts them.
     """
-    async with client.subscribe({"ticks": symbol}, overflow="latest") as ticks:
-        async for message in ticks:
-            print(f"{symbol:<6} {message['tick']['quote']:>12}", flush=True)
+    async with client.ticks(symbol, buffer=60, overflow="latest") as ticks:
+        async for tick in ticks:
+            print(f"{symbol:<6} {tick.quote:>12.{tick.pip_size}f}", flush=True)
 
 
 async def main() -> None:

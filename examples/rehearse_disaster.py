@@ -14,9 +14,9 @@ from derivtrio.simulator import open_simulator
 async def highest(client: derivtrio.Client, symbol: str, count: int) -> float:
     """Return the highest of the next *count* quotes: the program that is to be tested."""
     quotes: list[float] = []
-    async with client.subscribe({"ticks": symbol}) as ticks:
-        async for message in ticks:
-            quotes.append(message["tick"]["quote"])
+    async with client.ticks(symbol) as ticks:
+        async for tick in ticks:
+            quotes.append(tick.quote)
             if len(quotes) == count:
                 break
     return max(quotes)

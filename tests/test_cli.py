@@ -4,11 +4,13 @@ import json
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 import pytest
 import trio
@@ -18,10 +20,10 @@ from click.testing import CliRunner, Result
 from served import Served, finished, line, served, started
 
 import derivtrio
-from derivtrio import cli, command, report
+from derivtrio import Tick, cli, command, report
 from derivtrio.demo import Pace, demonstrate, show
-from derivtrio.outages import Happening, Tick, summary, survived
-from derivtrio.simulator import open_simulator
+from derivtrio.outages import Happening, Phase, faults_in, fetched, summary, survived
+from derivtrio.simulator import Market, open_simulator
 
 COMMANDS = ("demo", "ping", "call", "ticks", "simulate")
 
@@ -92,6 +94,9 @@ def test_what_connects_says_where(name: str) -> None:
         ["call", '"ping"'],
         ["ticks"],
         ["ticks", "R_100", "--count", "0"],
+        ["ticks", "R_100", "--start", "0"],
+        ["ticks", "R_100", "--start", "yesterday"],
+        ["ticks", "R_100", "--start", "1700000000000"],
         ["simulate", "--port", "65536"],
         ["simulate", "--fault", "drop"],
         ["simulate", "--fault", "nothing@1"],
@@ -248,11 +253,11 @@ def test_ticks_prints_times_and_all_decimals_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "to_terminal", lambda: True)
-    report.show_tick({"symbol": "R_50", "epoch": 1_700_000_000, "quote": 190.5, "pip_size": 4})
-    report.show_tick({"symbol": "R_50", "epoch": 1_700_000_001, "quote": "190.50"})
+    report.show_tick(Tick("R_50", 1_700_000_000, 190.5, pip_size=4))
+    report.show_tick(Tick("R_50", 1_700_000_001, 190.5))
     assert capsys.readouterr().out.splitlines() == [
-        "22:13:20  R_50        190.5000",
-        "22:13:21  R_50        190.50",
+        "2023-11-14 22:13:20  R_50        190.5000",
+        "2023-11-14 22:13:21  R_50        190.5",
     ]
 
 
@@ -262,38 +267,62 @@ def test_an_unknown_symbol_ends_ticks_with_1(server: Served) -> None:
     assert "InvalidSymbol" in only_line(result.stderr)
 
 
-async def test_ticks_says_where_an_outage_may_have_swallowed_some(
-    autojump_clock: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async with (
-        open_simulator(port=None, start=1_700_000_000, faults=["refuse:10@5.5", "drop@5.5"]) as sim,
-        derivtrio.open_client(endpoint=sim.endpoint) as client,
-    ):
-        with trio.CancelScope() as scope:
-            await cli.follow_one(client, "1HZ100V", cli.Tally(12), scope)
+async def printed(
+    capsys: pytest.CaptureFixture[str], client: derivtrio.Client, count: int, start: int | None
+) -> tuple[list[dict[str, Any]], str]:
+    """Return the ticks that `derivtrio ticks` prints, and what it says besides."""
+    with trio.CancelScope() as scope:
+        await cli.follow_one(client.ticks("1HZ100V", start=start), cli.Tally(count), scope)
     out, err = capsys.readouterr()
-    epochs = [json.loads(text)["epoch"] for text in out.splitlines()]
-    assert len(epochs) == 12
-    assert epochs == sorted(set(epochs))
-    assert epochs[5] == 1_700_000_005
-    assert epochs[6] >= 1_700_000_015
-    shown = f"1HZ100V: any ticks between 22:13:25 and {report.clock(epochs[6])} are lost"
-    assert only_line(err) == shown
+    return [json.loads(text) for text in out.splitlines()], err
 
 
-async def test_a_tick_that_comes_again_after_a_reconnect_is_printed_once(
-    autojump_clock: Any, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("faults", [["drop@5.5"], ["refuse:10@5.5", "drop@5.5"]], ids=len)
+async def test_ticks_prints_every_tick_of_an_outage_once(
+    autojump_clock: Any, capsys: pytest.CaptureFixture[str], faults: list[str]
 ) -> None:
     async with (
-        open_simulator(port=None, start=1_700_000_000, faults=["drop@5.5"]) as sim,
+        open_simulator(port=None, start=1_700_000_000, faults=faults) as sim,
         derivtrio.open_client(endpoint=sim.endpoint) as client,
     ):
-        with trio.CancelScope() as scope:
-            await cli.follow_one(client, "1HZ100V", cli.Tally(12), scope)
-    out, err = capsys.readouterr()
-    epochs = [json.loads(text)["epoch"] for text in out.splitlines()]
-    assert epochs == list(range(1_700_000_000, 1_700_000_012))
+        ticks, err = await printed(capsys, client, 30, None)
+        assert client.status.connection == 2
+    assert [tick["epoch"] for tick in ticks] == list(range(1_700_000_000, 1_700_000_030))
+    known = [sim.market.tick("1HZ100V", tick["epoch"]) for tick in ticks]
+    assert [tick["quote"] for tick in ticks] == [tick.quote for tick in known]
     assert err == ""
+    for tick in ticks:
+        assert list(tick) == ["symbol", "epoch", "quote", "ask", "bid", "pip_size"]
+        assert (tick["ask"] is None) == (tick["bid"] is None)
+    assert any(tick["ask"] is None for tick in ticks) == (len(faults) > 1)
+
+
+async def test_ticks_begins_at_start_and_says_what_the_server_no_longer_has(
+    autojump_clock: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 1_700_000_000
+    async with (
+        open_simulator(port=None, start=now) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+    ):
+        ticks, err = await printed(capsys, client, 30, now - 20)
+        assert [tick["epoch"] for tick in ticks] == list(range(now - 20, now + 10))
+        assert err == ""
+        ticks, err = await printed(capsys, client, 1, now - 400 * 86400)
+    until = report.moment(ticks[0]["epoch"])
+    assert only_line(err) == (
+        f"1HZ100V: nothing between 2022-10-10 22:13:19 and {until} (no longer kept)"
+    )
+
+
+def test_ticks_from_the_past_as_a_program(server: Served) -> None:
+    ago = int(time.time()) - 3600  # the simulated clock is ahead of it
+    arguments = ["R_100", "--start", str(ago), "--count", "5", "--url", server.url]
+    result = run("ticks", *arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    ticks = [json.loads(text) for text in result.stdout.splitlines()]
+    known = server.sim.market.ticks("R_100", ago, ago + 60)[:5]
+    assert [(t["epoch"], t["quote"]) for t in ticks] == [(t.epoch, t.quote) for t in known]
 
 
 # Signals and pipes
@@ -378,13 +407,13 @@ def test_simulate_says_in_one_line_that_a_file_is_no_certificate() -> None:
 # demo
 
 
-@pytest.mark.parametrize(("came_back", "status"), [(True, 0), (False, 1)])
-def test_the_status_of_demo_says_whether_the_ticks_came_back(
-    monkeypatch: pytest.MonkeyPatch, *, came_back: bool, status: int
+@pytest.mark.parametrize(("seamless", "status"), [(True, 0), (False, 1)])
+def test_the_status_of_demo_says_whether_the_record_is_without_a_seam(
+    monkeypatch: pytest.MonkeyPatch, *, seamless: bool, status: int
 ) -> None:
     async def pretended(_pace: Pace) -> bool:
         await trio.lowlevel.checkpoint()
-        return came_back
+        return seamless
 
     monkeypatch.setattr(cli, "show", pretended)
     assert run("demo").exit_code == status
@@ -395,7 +424,7 @@ async def play(pace: Pace) -> tuple[list[Happening], list[str], bool]:
     async with open_simulator(port=None, start=1_700_000_000) as sim:
         done = await demonstrate(sim, sim.endpoint, pace, lambda _at, what: told.append(what))
         lines = summary(done, pace.ticks, sim.market)
-    return told, lines, survived(done, pace.ticks)
+    return told, lines, survived(done, pace.ticks, sim.market)
 
 
 def outage_in(line: str) -> float:
@@ -405,33 +434,71 @@ def outage_in(line: str) -> float:
 
 async def test_the_demo_tells_what_happened(autojump_clock: Any) -> None:
     begun = trio.current_time()
-    told, lines, came_back = await play(Pace())
+    told, lines, seamless = await play(Pace())
     assert trio.current_time() - begun < 30
-    assert came_back
-    epochs = [what.epoch for what in told if isinstance(what, Tick)]
-    assert epochs == sorted(set(epochs))
+    assert seamless
+    ticks = [what for what in told if isinstance(what, Tick)]
+    epochs = [tick.epoch for tick in ticks]
+    assert epochs == list(range(1_700_000_000, epochs[-1] + 1))
     assert [what.by for what in told if isinstance(what, derivtrio.Closed)] == [
         *("network", "heartbeat")
     ]
-    _, before, drop, network, between, freeze, heartbeat, after, _, verdict = lines
-    assert before == "  before   6 ticks on connection 1"
+    _, before, drop, network, between, freeze, heartbeat, after, _, *verdict = lines
+    assert before == "  before   6 live ticks on connection 1"
     assert ": noticed after 0.0 s, " in drop
-    assert 1.5 <= outage_in(drop) <= 2.5
+    assert 2.5 <= outage_in(drop) <= 3.5
     assert network.endswith("noticed by: network (the connection ended without a Close)")
-    assert between == "  between  6 ticks on connection 2"
+    assert between == "  between  6 live ticks on connection 2"
     assert ": noticed after 2.0 s, 1 attempt, " in freeze
     assert 2.0 <= outage_in(freeze) <= 2.5
     assert "noticed by: heartbeat (nothing came for 2 s" in heartbeat
-    assert after == "  after    6 ticks on connection 3"
-    assert "came back after both breaks" in verdict
+    assert after == "  after    6 live ticks on connection 3"
+    counts = [int(n) for n in re.findall(r"(\d+) ticks? fetched afterwards", drop + freeze)]
+    assert min(counts) >= 1
+    assert sum(counts) == len([tick for tick in ticks if fetched(tick)]) == len(ticks) - 18
+    last = report.clock(epochs[-1])
+    assert verdict == [
+        f"Record: {len(ticks)} ticks, from 22:13:20 to {last} UTC; from first to last",
+        "it equals the simulator's market function, tick for tick.",
+        "The program subscribed once; no tick is missing, none came twice.",
+    ]
+
+
+async def test_a_demo_with_a_seam_in_its_record_says_so(autojump_clock: Any) -> None:
+    async with open_simulator(port=None, start=1_700_000_000) as sim:
+        pace = Pace()
+        done = await demonstrate(sim, sim.endpoint, pace, lambda *_: None)
+        assert survived(done, pace.ticks, sim.market)
+        (lost,) = [tick for tick in done[1].ticks if fetched(tick)][:1]
+        done[1].ticks.remove(lost)
+        assert not survived(done, pace.ticks, sim.market)
+        *_, difference, verdict = summary(done, pace.ticks, sim.market)
+    assert difference.startswith("it differs from ")
+    assert difference.endswith(": 1 missing.")
+    assert verdict.endswith("the demo has failed.")
+
+
+def test_a_record_is_held_against_the_market() -> None:
+    market = Market(1)
+    record = [
+        Tick(tick.symbol, tick.epoch, tick.quote)
+        for tick in market.ticks("1HZ100V", 1_700_000_000, 1_700_000_009)
+    ]
+    wrong = attrs.evolve(record[5], quote=0.5)
+    assert faults_in([], market) == faults_in(record, market) == []
+    assert faults_in([*record[:5], *record[6:]], market) == ["1 missing"]
+    assert faults_in([*record[:5], wrong, *record[6:]], market) == ["1 missing", "1 wrong"]
+    for disorder in ([*record, record[-1]], [record[0], record[2], record[1], *record[3:]]):
+        assert faults_in(disorder, market) == ["out of order, or more than once"]
+    assert not survived([Phase(ticks=record)] * 2, 0, market)
 
 
 async def test_a_demo_whose_ticks_do_not_come_back_says_so(autojump_clock: Any) -> None:
-    _, lines, came_back = await play(Pace(away=1000, patience=30))
-    assert not came_back
+    _, lines, seamless = await play(Pace(away=1000, patience=30))
+    assert not seamless
     text = "\n".join(lines)
     assert "outage of no end seen: noticed after 0.0 s" in text
-    assert "between  0 ticks" in text
+    assert "between  0 live ticks" in text
     assert "  freeze" not in text
     assert lines[-1].endswith("the demo has failed.")
 
@@ -442,8 +509,8 @@ async def test_a_demo_without_any_ticks_says_so(autojump_clock: Any) -> None:
         sim.faults.refuse()
         pace = Pace(patience=10)
         done = await demonstrate(sim, sim.endpoint, pace, lambda _at, what: told.append(what))
-        assert not survived(done, pace.ticks)
-        assert "  before   0 ticks" in summary(done, pace.ticks, sim.market)
+        assert not survived(done, pace.ticks, sim.market)
+        assert "  before   0 live ticks" in summary(done, pace.ticks, sim.market)
 
 
 def test_the_demo_over_tcp_is_plain_text_when_piped(capsys: pytest.CaptureFixture[str]) -> None:
@@ -452,5 +519,12 @@ def test_the_demo_over_tcp_is_plain_text_when_piped(capsys: pytest.CaptureFixtur
     out = capsys.readouterr().out
     assert out.isascii()
     assert "\x1b" not in out
-    for words in ("server  drops", "by network", "server  freezes", "by heartbeat", "Summary"):
+    for words in (
+        "server  drops",
+        "by network",
+        "server  freezes",
+        "by heartbeat",
+        "fetched",
+        "Summary",
+    ):
         assert words in out

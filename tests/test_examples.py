@@ -1,6 +1,8 @@
 """The examples run, against the simulator, and do what they say."""
 
+import re
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from served import Served, finished, line, lines_until, served, started
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TESTED = {
+    "candles.py",
     "first_tick.py",
     "many_symbols.py",
     "rehearse_disaster.py",
@@ -37,6 +40,31 @@ def test_first_tick(server: Served) -> None:
     symbol, quote = result.stdout.split()
     assert symbol == "R_100"
     assert float(quote) > 0
+
+
+def test_candles(server: Served) -> None:
+    begun = int(time.time()) - 600
+    shown = []
+    with started(path_of("candles.py"), DERIV_URL=server.url) as process:
+        for _ in range(11):
+            at, *prices = line(process).split()
+            shown.append((at, [float(price) for price in prices]))
+        server.do(server.sim.faults.drop)
+        at, *prices = line(process).split()
+        shown.append((at, [float(price) for price in prices]))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    first = begun + -begun % 60
+    starts = [at for at, _ in shown]
+    late = starts[0] != time.strftime("%H:%M", time.localtime(first))
+    first += 60 * late  # the minute may have ended between our look at the clock and its own
+    for number, (at, prices) in enumerate(shown):
+        opened = first + 60 * number
+        quotes = [tick.quote for tick in server.sim.market.ticks("R_100", opened, opened + 59)]
+        assert at == time.strftime("%H:%M", time.localtime(opened))
+        assert prices == [quotes[0], max(quotes), min(quotes), quotes[-1]]
 
 
 def test_watch_connection(server: Served) -> None:
@@ -79,5 +107,6 @@ def test_rehearse_disaster() -> None:
     result = finished(path_of("rehearse_disaster.py"))
     assert result.returncode == 0
     assert result.stdout.startswith("highest: ")
+    assert re.search(r", after 359[89] s$", result.stdout, re.MULTILINE)
     assert "connections: 3" in result.stdout
     assert "Traceback" not in result.stderr

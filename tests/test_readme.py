@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def server() -> Iterator[Served]:
 
 def test_there_is_code() -> None:
     assert len(SCRIPTS) == 2
-    assert len(FRAGMENTS) == 4
+    assert len(FRAGMENTS) == 8
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=["first lines", "simulator"])
@@ -56,10 +57,10 @@ def test_the_first_ten_lines_are_ten() -> None:
     assert len([line for line in SCRIPTS[0].splitlines() if line.strip()]) == 10
 
 
-@pytest.mark.parametrize("fragment", FRAGMENTS, ids=lambda text: text.split(":")[0].split("=")[0])
+@pytest.mark.parametrize("fragment", FRAGMENTS, ids=lambda text: text.splitlines()[0])
 async def test_the_fragments_run(autojump_clock: Any, fragment: str) -> None:
     """They stand in a program that has a client."""
-    names: dict[str, Any] = {"derivtrio": derivtrio, "trio": trio}
+    names: dict[str, Any] = {"derivtrio": derivtrio, "time": time, "trio": trio}
     code = compile(fragment, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     async with (
         open_simulator(port=None) as sim,

@@ -3,6 +3,7 @@
 It is not run. Each `type: ignore` is an assertion, too: mypy reports those that are not needed.
 """
 
+from decimal import Decimal
 from typing import Any, assert_type
 
 import derivtrio
@@ -50,6 +51,27 @@ async def opening() -> None:
     derivtrio.Settings(hartbeat_interval=20)  # type: ignore[call-arg]
 
 
+async def streaming(client: derivtrio.Client) -> None:
+    async with client.ticks("R_100", start=1, strict=True, buffer=10) as ticks:
+        assert_type(ticks, derivtrio.Subscription[derivtrio.Tick])
+        async for tick in ticks:
+            assert_type(tick, derivtrio.Tick)
+            assert_type(tick.ask, float | None)
+    async with client.candles("R_100", 60, start=1, closed_only=True, overflow="latest") as candles:
+        assert_type(candles, derivtrio.Subscription[derivtrio.Candle])
+        assert_type((await anext(candles)).closed, bool)
+    async with client.balance(buffer=10) as balances:
+        assert_type(balances, derivtrio.Subscription[derivtrio.Balance])
+        assert_type((await anext(balances)).balance, float | Decimal)
+    async with client.open_contract(5, overflow="latest") as contracts:
+        assert_type(contracts, derivtrio.Subscription[derivtrio.OpenContract])
+        assert_type((await anext(contracts)).profit, float | Decimal | None)
+    client.ticks("R_100", 5)  # type: ignore[call-arg]
+    client.ticks(["R_100"])  # type: ignore[arg-type]
+    client.candles("R_100", start=1.5)  # type: ignore[arg-type]
+    client.open_contract("5")  # type: ignore[arg-type]
+
+
 async def using(client: derivtrio.Client) -> None:
     assert_type(await client.call({"time": 1}), dict[str, Any])
     await client.send("text")
@@ -84,6 +106,9 @@ def watch(event: derivtrio.Event) -> str:
             return f"{code} {by}"
         case derivtrio.Waiting(delay=delay):
             return f"{delay:.1f}"
+        case derivtrio.Gap(after=after, before=before):
+            assert_type((after, before), tuple[int, int])
+            return f"{after} {before}"
         case derivtrio.Failed(error=error):
             assert_type(error, Exception)
             return str(error)
@@ -103,6 +128,8 @@ def failing(error: derivtrio.DerivError) -> None:
     match error:
         case derivtrio.OutcomeUnknown():
             assert_type(error.written_at, float)
+        case derivtrio.NotContinuous():
+            assert_type(error.gap, derivtrio.Gap)
         case derivtrio.ApiError():
             assert_type(error.code, str)
         case derivtrio.ConnectionFailed():
