@@ -1,9 +1,9 @@
 """derivtrio: the Deriv WebSocket API for trio.
 
 async with derivtrio.open_client(app_id=1089) as client:
-    async with client.subscribe({"ticks": "R_100"}) as ticks:
-        async for message in ticks:
-            print(message["tick"]["quote"])
+    async with client.ticks("R_100") as ticks:
+        async for tick in ticks:
+            print(tick.quote)
 """
 
 from derivtrio.client import Client, open_client

@@ -29,7 +29,7 @@ T = TypeVar("T")
 OverflowPolicy = Literal["error", "drop_oldest", "latest"]
 
 #: A consumer of a full buffer lets other tasks run at least this often.
-_CHECKPOINT_EVERY: Final = 256
+CHECKPOINT_EVERY: Final = 256
 
 
 @attrs.define(eq=False)
@@ -105,7 +105,7 @@ class Mailbox(Generic[T]):
         """
         taken = self._taken
         if taken:
-            if len(taken) % _CHECKPOINT_EVERY == 0:
+            if len(taken) % CHECKPOINT_EVERY == 0:
                 await trio.lowlevel.checkpoint()
             return taken.popleft()
         with suppress(trio.EndOfChannel):

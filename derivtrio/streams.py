@@ -15,7 +15,7 @@ from derivtrio.crew import Desk, make
 from derivtrio.errors import ApiError, ConnectionLost, NotContinuous, ResponseTimeout, malformed
 from derivtrio.events import Event, Gap
 from derivtrio.journal import Journal
-from derivtrio.mailbox import Mailbox
+from derivtrio.mailbox import CHECKPOINT_EVERY, Mailbox
 from derivtrio.verdict import is_passing
 
 T = TypeVar("T")
@@ -146,6 +146,8 @@ class Continuous(Generic[T]):
         """Return the next item. *Cancellation*: loses nothing."""
         while True:
             if self._page:
+                if len(self._page) % CHECKPOINT_EVERY == 0:
+                    await trio.lowlevel.checkpoint()
                 item = self._page.popleft()
             elif self._filler is not None:
                 await self._fetch(self._filler)

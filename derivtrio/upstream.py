@@ -72,7 +72,7 @@ class Consumer:
         dropped = self.mailbox.dropped
         if dropped >= self._next_report:
             self._next_report = 2 * dropped
-            self._announce(Overflow(self.name, dropped))
+            self._announce(Overflow(self.mailbox.name, dropped))
 
 
 @attrs.define(eq=False)

@@ -109,6 +109,22 @@ async def test_g05_ticks_from_the_past_run_into_the_present(autojump_clock: Any)
     check_ticks(sim, "1HZ100V", taken)
 
 
+async def test_g07_a_page_of_history_lets_others_run(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("1HZ100V", start=START - 4000) as ticks,
+    ):
+        await anext(ticks)
+        taken = 0
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            while True:
+                await anext(ticks)
+                taken += 1
+    assert taken <= 256
+
+
 async def test_g05_what_the_server_no_longer_has_is_a_gap(autojump_clock: Any) -> None:
     start = START - 400 * DAY  # the server keeps 365
     async with (
