@@ -14,6 +14,7 @@ A caller that goes away marks the call `abandoned`: while queued it is then neve
 written, its reply is dropped.
 """
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -49,6 +50,7 @@ class Call:
         then: who receives what follows the reply, for a call that opens a stream.
         only_on: the connection it is meant for, or None for any.
         req_id: under what number it was last written; 0 before that.
+        deadline: until when its reply must be there, on trio's clock.
 
     """
 
@@ -59,14 +61,14 @@ class Call:
     then: Receiver | None = attrs.field(default=None, repr=False)
     only_on: int | None = None
     req_id: int = attrs.field(default=0, init=False)
+    deadline: float = attrs.field(default=math.inf, init=False)
     abandoned: bool = attrs.field(default=False, init=False)
     _connection: int | None = attrs.field(default=None, init=False)
     _written_at: float = attrs.field(default=0.0, init=False)
     _writes: int = attrs.field(default=0, init=False)
     _patience: float = attrs.field(default=0.0, init=False, repr=False)
-    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
     _decided: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
-    _reply: dict[str, Any] | None = attrs.field(default=None, init=False, repr=False)
+    _reply: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
     _error: Exception | None = attrs.field(default=None, init=False, repr=False)
 
     @property
@@ -81,7 +83,7 @@ class Call:
         self._written_at = time.time()
         self._writes += 1
         self._patience = patience
-        self._scope.deadline = trio.current_time() + patience
+        self.deadline = trio.current_time() + patience
 
     def deliver(self, message: dict[str, Any]) -> Receiver | None:
         """Take the reply; return who receives what follows."""
@@ -115,8 +117,18 @@ class Call:
             text = f"{why} before the reply to {self.name} came, for the {_MAX_WRITES}rd time"
             self.fail(ConnectionLost(text, self.request, self._connection))
             return None
-        self._scope.deadline = float("inf")
+        self.deadline = math.inf
         return self
+
+    def expire(self) -> None:
+        """Decide the call, whose deadline has passed."""
+        late = ResponseTimeout(self.request, self._patience)
+        if self.safe:
+            self.fail(late)
+            return
+        unknown = self._unknown(f"{self.name}: {late}")
+        unknown.__cause__ = late
+        self.fail(unknown)
 
     async def wait(self) -> dict[str, Any]:
         """Return the reply, or raise what the call ended with.
@@ -124,14 +136,11 @@ class Call:
         *Cancellation*: abandons the call.
         """
         try:
-            with self._scope:
-                await self._decided.wait()
+            await self._decided.wait()
         finally:
             self.abandoned = not self._decided.is_set()
         if self._error is not None:
             raise self._error
-        if self._reply is None:
-            raise self._overdue()
         return self._reply
 
     def _refusal(self, error: Any) -> Exception:
@@ -140,14 +149,6 @@ class Call:
             return refusal
         unknown = self._unknown(f"the server answered {self.name} with {refusal}")
         unknown.__cause__ = refusal
-        return unknown
-
-    def _overdue(self) -> Exception:
-        late = ResponseTimeout(self.request, self._patience)
-        if self.safe:
-            return late
-        unknown = self._unknown(f"{self.name}: {late}")
-        unknown.__cause__ = late
         return unknown
 
     def _unknown(self, text: str) -> OutcomeUnknown:

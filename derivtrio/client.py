@@ -306,7 +306,7 @@ class Client:
             attempt=journal.attempt,
             since=journal.since,
             round_trip=journal.round_trip,
-            pending=len(desk.outbox) + desk.router.count(Call),
+            pending=len(desk.outbox) + len(desk.router.of_kind(Call)),
             subscriptions=len(self._supervisor.ledger),
             last_error=journal.last_error,
         )

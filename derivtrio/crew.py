@@ -1,7 +1,7 @@
-"""The three tasks that work on one link, one function each.
+"""The tasks that work on one link, one function each.
 
 They share a fate: when one of them notices that the link is lost it says so to the link, and the
-scope in which all three run is cancelled. None of them catches anything but what it names.
+scope in which all of them run is cancelled. None of them catches anything but what it names.
 """
 
 from typing import Any
@@ -86,6 +86,23 @@ async def beat(link: Link, desk: Desk) -> None:
             text = f"nothing came for {trio.current_time() - link.heard:.3g} s, in spite of a ping"
             link.lose(Loss("heartbeat", error=HeartbeatMissed(text)))
             return
+
+
+async def expire(desk: Desk) -> None:
+    """Decide the calls whose reply does not come within `response_timeout` of their writing.
+
+    One task for all of them costs less than a deadline for each. All have the same patience, so
+    none that is written while this sleeps can be due before it wakes.
+    """
+    while True:
+        now = trio.current_time()
+        pending = desk.router.of_kind(Call)
+        for call in pending:
+            if call.deadline <= now:
+                desk.router.discard(call.req_id)
+                call.expire()
+        later = (call.deadline for call in pending if call.deadline > now)
+        await trio.sleep_until(min(later, default=now + desk.settings.response_timeout))
 
 
 async def post(link: Link, desk: Desk, *calls: Call) -> None:

@@ -11,7 +11,7 @@ library does at its edges (the numbers are those of the thirteen regression test
 - trio-websocket's reader runs in a task of its own, shielded until the goodbye is done (H12), and
   whatever it raises is the end of this link and of nothing else (H11).
 - A write that was cut off leaves half a frame on the wire; the link then counts as broken (H8).
-- There is one closer, `_part`, and it runs once (H10). trio-websocket's `ping` is not used (H4).
+- There is one closer, `part`, and it runs once (H10). trio-websocket's `ping` is not used (H4).
 
 A link does not raise when it is lost. Whoever notices calls `lose`, the first reason stands, and
 the scope of everybody who works on this link is cancelled.

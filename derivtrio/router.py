@@ -14,7 +14,7 @@ The rules:
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 
@@ -23,6 +23,9 @@ FIRST_FOREIGN_ID: Final = 2**31
 
 #: How many ids already given up are remembered, so that late messages do not repeat the forget.
 _REMEMBERED: Final = 1024
+
+
+R = TypeVar("R")
 
 
 class Receiver(Protocol):
@@ -46,9 +49,9 @@ class Router:
     _given_up: dict[str, None] = attrs.field(factory=dict, init=False)
     _last_id: int = attrs.field(default=0, init=False)
 
-    def count(self, kind: type) -> int:
-        """Return how many receivers of *kind* there are."""
-        return sum(isinstance(receiver, kind) for receiver in self._receivers.values())
+    def of_kind(self, kind: type[R]) -> list[R]:
+        """Return the receivers of *kind*, oldest first."""
+        return [each for each in self._receivers.values() if isinstance(each, kind)]
 
     def register(self, receiver: Receiver) -> int:
         """Return the `req_id` under which *receiver* will be found."""

@@ -8,7 +8,7 @@ an old one, never the same socket again, and the intensity is the backoff's.
 The life of one link, in order; `run_link` and `staff` below are this list as code:
 
 1. dial: URL, TCP, TLS, WebSocket handshake              -> `Opened`
-2. start the reader and the heartbeat
+2. start the reader, the heartbeat and the timekeeper
 3. restore: authorize, then resubscribe, all answered    -> `Authorized`
 4. start the writer: calls flow                          -> `Ready`
 5. wait until something fails
@@ -27,7 +27,7 @@ import trio
 
 from derivtrio.backoff import Series
 from derivtrio.calls import Call
-from derivtrio.crew import Desk, beat, forget_unwanted, read, write
+from derivtrio.crew import Desk, beat, expire, forget_unwanted, read, write
 from derivtrio.endpoints import Endpoint
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
@@ -99,6 +99,7 @@ class Supervisor:
             async with trio.open_nursery() as crew:
                 crew.start_soon(read, link, self.desk, name="derivtrio.reader")
                 crew.start_soon(beat, link, self.desk, name="derivtrio.heartbeat")
+                crew.start_soon(expire, self.desk, name="derivtrio.timekeeper")
                 await restore(link, self.desk, self.ledger, self.token)
                 crew.start_soon(write, link, self.desk, name="derivtrio.writer")
                 self._ready_since = trio.current_time()

@@ -159,6 +159,7 @@ def test_g12_cancelled_anywhere_the_client_goes_on(operation: Any) -> None:
                 "derivtrio.heartbeat",
                 "derivtrio.reader",
                 "derivtrio.supervisor",
+                "derivtrio.timekeeper",
                 "derivtrio.websocket",
                 "derivtrio.writer",
             ]

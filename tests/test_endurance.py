@@ -71,3 +71,17 @@ async def test_g14_calls_that_are_never_answered_leave_nothing(autojump_clock: A
                 await client.call({"statement": 1})
         assert client.status.pending == 0
         assert client.status.connection == 1
+
+
+async def test_g14_forgets_that_are_never_answered_leave_nothing(autojump_clock: Any) -> None:
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+    ):
+        for _ in range(50):
+            async with client.subscribe({"ticks": "R_100"}) as ticks:
+                await anext(ticks)
+        assert client.status.pending == 50
+        await trio.sleep(2 * SETTINGS.response_timeout)
+        assert client.status.pending == 0
+        assert len(server.asked("forget")) == 50

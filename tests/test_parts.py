@@ -441,7 +441,7 @@ def test_a_reply_goes_to_its_request_and_to_it_once() -> None:
     router.route({"echo_req": {"req_id": ids[0]}, "n": 3})
     assert [m["n"] for m in first.taken] == [3]
     assert [m["n"] for m in second.taken] == [1]
-    assert router.count(object) == 0
+    assert len(router.of_kind(object)) == 0
 
 
 def test_a_call_hands_over_to_the_stream_it_has_opened() -> None:
