@@ -37,7 +37,8 @@ class Mailbox(Generic[T]):
     """A bounded buffer of items for one consumer; `dropped` counts what was lost to it.
 
     Once it is `closed` nothing more can be put in.
-    It knows of no `gaps`: what it holds is as the server sent it.
+    `on_drop` is told of each item that a lossy policy takes. A mailbox knows of no `gaps`: what
+    it holds is as the server sent it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Mailbox(Generic[T]):
     dropped: int = attrs.field(default=0, init=False)
     closed: bool = attrs.field(default=False, init=False)
     gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
+    on_drop: Callable[[T], None] | None = attrs.field(default=None, init=False, repr=False)
     _error: Exception | None = attrs.field(default=None, init=False)
     _filling: deque[T] = attrs.field(factory=deque, init=False)
     _posted: bool = attrs.field(default=False, init=False)
@@ -119,13 +121,13 @@ class Mailbox(Generic[T]):
         if self.overflow == "error":
             self.dropped += 1
             self.close(SlowConsumer(self.name, self.buffer))
-        elif self.overflow == "drop_oldest":
-            self.dropped += 1
-            (self._taken or self._filling).popleft()
-        else:
-            self.dropped += len(self)
-            self._taken.clear()
-            self._filling.clear()
+            return False
+        most = 1 if self.overflow == "drop_oldest" else len(self)
+        for _ in range(most):
+            item = (self._taken or self._filling).popleft()
+            if self.on_drop is not None:
+                self.on_drop(item)
+        self.dropped += most
         return False
 
 

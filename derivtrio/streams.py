@@ -137,6 +137,9 @@ class Continuous(Generic[T]):
     _filler: Filler | None = attrs.field(default=None, init=False)
     _page: deque[T] = attrs.field(factory=deque, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._mailbox.on_drop = self._lose
+
     @property
     def dropped(self) -> int:
         """How many items the overflow policy has taken from this consumer."""
@@ -181,11 +184,20 @@ class Continuous(Generic[T]):
         if gap is not None:
             self._note(gap)
 
+    def _lose(self, item: T | Hole) -> None:
+        """Tell of a hole that the overflow policy has taken: it will not be filled."""
+        if isinstance(item, Hole):
+            reason = "dropped by the overflow policy"
+            self._record(Gap(item.symbol, item.after, item.before, filled=False, reason=reason))
+
     def _note(self, gap: Gap) -> None:
-        self.gaps.append(gap)
-        self._desk.journal.announce(gap)
+        self._record(gap)
         if self._strict:
             raise NotContinuous(gap)
+
+    def _record(self, gap: Gap) -> None:
+        self.gaps.append(gap)
+        self._desk.journal.announce(gap)
 
 
 @attrs.define(eq=False)

@@ -125,6 +125,24 @@ async def test_g07_a_page_of_history_lets_others_run(autojump_clock: Any) -> Non
     assert taken <= 256
 
 
+@pytest.mark.parametrize("overflow", ["drop_oldest", "latest"])
+async def test_g05_an_outage_that_the_overflow_policy_takes_is_a_gap(
+    autojump_clock: Any, overflow: Any
+) -> None:
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("1HZ100V", buffer=10, overflow=overflow) as ticks,
+    ):
+        first = await anext(ticks)
+        await outage(sim, client, 100)
+        await trio.sleep(20)
+        (gap,) = ticks.gaps
+        assert gap.after == first.epoch
+        assert first.epoch + 100 <= gap.before < (await anext(ticks)).epoch
+        assert not gap.filled
+
+
 async def test_g05_what_the_server_no_longer_has_is_a_gap(autojump_clock: Any) -> None:
     start = START - 400 * DAY  # the server keeps 365
     async with (
