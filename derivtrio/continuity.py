@@ -128,7 +128,7 @@ class Filler:
 
     def __attrs_post_init__(self) -> None:
         self._after = self.hole.after
-        self._window = self._unit * MAX_ROWS
+        self._window = self._full
 
     @property
     def done(self) -> bool:
@@ -152,13 +152,17 @@ class Filler:
         if rows and not items and _time_of(rows[0]) > end:
             return [], self._lose(end)
         cut_off = len(rows) >= MAX_ROWS and _time_of(rows[0]) > start
-        if cut_off and self._window > self._unit * MAX_ROWS:
-            self._window = self._unit * MAX_ROWS  # a window that must fit
+        if cut_off and self._window > self._full:
+            self._window = self._full  # a window that must fit
             return [], None
         gap = self._end_loss(_time_of(items[0])) if items else None
         self._after = end
-        self._window = self._unit * MAX_ROWS if items else 2 * self._window
+        self._window = min(self._full, 2 * self._window) if items else 2 * self._window
         return items, gap or self._last_gap()
+
+    def interrupted(self) -> None:
+        """Ask for less at a time: connections may be too short-lived for more."""
+        self._window = max(self._unit, min(self._window, self._full) // 2)
 
     def refused(self, code: str) -> Gap:
         """Return the gap that is left when the server refuses to say more."""
@@ -169,6 +173,11 @@ class Filler:
     @property
     def _unit(self) -> int:
         return self.hole.granularity or 1
+
+    @property
+    def _full(self) -> int:
+        """The longest window that must fit into one reply, in seconds."""
+        return self._unit * MAX_ROWS
 
     @property
     def _bounds(self) -> tuple[int, int]:

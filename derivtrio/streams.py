@@ -172,7 +172,8 @@ class Continuous(Generic[T]):
         try:
             reply = await make(api_call(filler.request), self._desk)
         except (ConnectionLost, ResponseTimeout):
-            return  # it will be asked for again
+            filler.interrupted()  # and ask again
+            return
         except ApiError as error:
             if is_passing(error):
                 await trio.sleep(_PAUSE)

@@ -478,6 +478,22 @@ def test_a_filler_widens_its_windows_where_nothing_happened_and_narrows_them_aga
     assert sizes == [5000, 10000, 20000, 5000]
 
 
+def test_a_filler_that_is_interrupted_asks_for_less_and_then_for_more_again() -> None:
+    filler = Filler(Hole("R_100", 0, 100_000, "reconnect"))
+    sizes = []
+    for step in range(8):
+        start, end = filler.request["start"], int(filler.request["end"])
+        sizes.append(end - start + 1)
+        if step < 3:
+            filler.interrupted()
+        else:
+            filler.digest(history(range(start, end + 1)))
+    assert sizes == [5000, 2500, 1250, 625, 1250, 2500, 5000, 5000]
+    for _ in range(20):
+        filler.interrupted()
+    assert filler.request["end"] == str(filler.request["start"])
+
+
 def test_a_filler_sees_through_newest_rows_in_place_of_old_ones() -> None:
     filler = Filler(Hole("R_100", 0, 30_000, "start"))
     newest = history(range(50_000, 55_000))
