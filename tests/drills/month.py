@@ -1,0 +1,335 @@
+"""The drill on the virtual clock: a month, with a fault every few minutes.
+
+A server stands for a day, and the next one takes its place. Each day begins with a calm, and memory
+is measured in it. Then misfortunes come at random, one every few minutes on average, some so soon
+after another that they strike in the middle of its repair. The settings are the defaults: this is
+what a user would live through.
+
+Two consumers share the ticks of a one-second symbol, one from first to last and one that comes
+and goes; a third takes the finished candles of another symbol.
+"""
+
+import argparse
+import gc
+import logging
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+import attrs
+import trio
+import trio.testing
+
+from derivtrio import Client, Closed, Gap, Ready, Settings, open_client
+from derivtrio.endpoints import Generation, Limits
+from derivtrio.simulator import Faults, Simulator, open_simulator
+from tests.drills.witness import Witness, candle_row, candle_witness, tick_row, tick_witness
+
+SYMBOL: Final = "1HZ100V"
+CANDLES: Final = ("R_100", 300)
+
+#: Longer than the longest wait between two attempts, and then enough to be stable.
+_CALM: Final = 150
+_STALE: Final = 5
+
+#: How many faults come right after another, and how long a visit lasts, on average.
+_OFTEN: Final = 0.2
+_VISIT: Final = 900
+
+#: What a month may leave behind. One object for each fault would be eight thousand.
+_OBJECTS: Final = 500
+
+Chance = random.Random
+Misfortune = Callable[[Faults, Chance, Client], Awaitable[None]]
+
+
+async def _delay(faults: Faults, chance: Chance, _: Client) -> None:
+    faults.delay(chance.uniform(0.1, 5))
+    await trio.sleep(chance.uniform(1, 60))
+    faults.delay(0)
+
+
+async def _refuse(faults: Faults, chance: Chance, _: Client) -> None:
+    """Be away for half a minute, more or less; a few times in a month for hours."""
+    away = min(6 * 3600, chance.lognormvariate(3.4, 2))
+    faults.refuse(away)
+    faults.drop()
+    await trio.sleep(away)
+
+
+async def _storm(faults: Faults, chance: Chance, client: Client) -> None:
+    """Break one connection after another, each as it begins to give back what was missed."""
+    faults.delay(0.2)
+    for _ in range(chance.randint(2, 8)):
+        faults.drop()
+        await trio.sleep(0.01)
+        await client.wait_ready()
+        await trio.sleep(chance.uniform(0, 0.5))
+    faults.drop()
+    faults.delay(0)
+
+
+def _at_once(deed: Callable[[Faults, Chance], None]) -> Misfortune:
+    async def misfortune(faults: Faults, chance: Chance, _: Client) -> None:
+        deed(faults, chance)
+
+    return misfortune
+
+
+def _then_drop(deed: Callable[[Faults, Chance], None]) -> Misfortune:
+    """Return what befalls the next attempts, together with what makes them necessary."""
+
+    async def misfortune(faults: Faults, chance: Chance, _: Client) -> None:
+        deed(faults, chance)
+        faults.drop(reset=chance.random() < 0.5)
+
+    return misfortune
+
+
+MISFORTUNES: Final[Mapping[str, Misfortune]] = {
+    "drop": _at_once(lambda faults, _: faults.drop()),
+    "reset": _at_once(lambda faults, _: faults.drop(reset=True)),
+    "close": _at_once(lambda f, chance: f.close(chance.choice([1000, 1001, 1011, 1012, 4000]))),
+    "close without FIN": _at_once(lambda faults, _: faults.close_without_fin()),
+    "freeze": _at_once(lambda faults, _: faults.freeze()),
+    "cut": _at_once(lambda faults, chance: faults.cut(chance.randint(0, 300))),
+    "garbage": _at_once(lambda faults, _: faults.garbage()),
+    "garbage bytes": _at_once(lambda f, chance: f.garbage(chance.randbytes(20))),
+    "unknown": _at_once(lambda faults, _: faults.unknown()),
+    "huge": _at_once(lambda faults, _: faults.huge(200_000)),
+    "delay": _delay,
+    "refuse": _refuse,
+    "storm": _storm,
+    "silence": _then_drop(lambda f, chance: f.silence(chance.randint(1, 3))),
+    "reject 503": _then_drop(lambda f, chance: f.reject(503, times=chance.randint(1, 3))),
+    "hang up": _then_drop(lambda f, chance: f.hang_up(chance.randint(1, 3))),
+    "garbage handshake": _then_drop(lambda faults, _: faults.garbage_handshake()),
+    "accept, then close": _then_drop(lambda faults, _: faults.accept_then_close(1011)),
+}
+
+
+@attrs.frozen
+class Plan:
+    """How many days, of how many seconds, with a fault *every* so many seconds on average."""
+
+    days: int = 30
+    seed: int = 1
+    every: float = 240
+    day: float = 86_400
+    start: float = 1_748_736_000  # the first of June, midnight
+
+
+@attrs.frozen
+class Memory:
+    """What is alive when garbage is collected: objects, and blocks of memory."""
+
+    objects: int
+    blocks: int
+
+
+@attrs.define(eq=False)
+class Site:
+    """An endpoint where one server after another stands, and for a while none."""
+
+    generation: Generation = "v3"
+    limits: Limits = "website_status"
+    sim: Simulator | None = None
+
+    async def url(self) -> str:
+        return "ws://drill.invalid/websockets/v3?app_id=1089"
+
+    async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
+        if self.sim is None:
+            await trio.lowlevel.checkpoint()
+            raise ConnectionRefusedError
+        return await self.sim.endpoint.open_stream(host, port)
+
+
+@attrs.define(eq=False)
+class Drill:
+    """What has come of it so far."""
+
+    plan: Plan
+    site: Site
+    client: Client
+    ticks: Witness
+    candles: Witness
+    tell: Callable[[str], None]
+    begin: float = attrs.field(factory=trio.current_time)
+    chance: Chance = attrs.field(init=False)
+    suffered: Counter[str] = attrs.field(factory=Counter, init=False)
+    visits: int = attrs.field(default=0, init=False)
+    visitors: list[str] = attrs.field(factory=list, init=False)
+    events: Counter[str] = attrs.field(factory=Counter, init=False)
+    memory: list[Memory] = attrs.field(factory=list, init=False)
+    gaps: list[str] = attrs.field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.chance = Chance(self.plan.seed)
+
+    @property
+    def growth(self) -> Memory:
+        """What the days after the first have left behind."""
+        first, last = self.memory[1], self.memory[-1]
+        return Memory(last.objects - first.objects, last.blocks - first.blocks)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was lost, and nothing left behind."""
+        content = self.ticks.content and self.candles.content and not self.visitors
+        return content and not self.gaps and self.growth.objects < _OBJECTS
+
+    async def run(self) -> None:
+        """Live through all days, and a last calm."""
+        async with trio.open_nursery() as nursery:
+            for task in (self._count, self._follow_ticks, self._follow_candles, self._come_and_go):
+                nursery.start_soon(task)
+            for number in range(1, self.plan.days + 1):
+                await self._live(self.begin + number * self.plan.day)
+                await trio.sleep(self.chance.uniform(0, 60))
+            await self._live(trio.current_time())
+            nursery.cancel_scope.cancel()
+
+    async def _live(self, until: float) -> None:
+        """See one day through: two servers in calm, then what comes *until* then.
+
+        The first gives back what was missed. Its end, as that of a stable connection, makes the
+        client forget the attempts that it took to get there.
+        """
+        async with self._server():
+            await trio.sleep(_CALM)
+        async with self._server() as sim:
+            await trio.sleep(_CALM)
+            self._measure()
+            with trio.move_on_at(until):
+                await self._suffer(sim.faults)
+
+    @asynccontextmanager
+    async def _server(self) -> AsyncGenerator[Simulator]:
+        async with open_simulator(self.plan.seed, port=None, start=self._now()) as sim:
+            self.site.sim = sim
+            yield sim
+        self.site.sim = None
+
+    async def _suffer(self, faults: Faults) -> None:
+        names = list(MISFORTUNES)
+        while True:
+            often = self.chance.random() < _OFTEN
+            pause = self.chance.expovariate(1 / (2 if often else self.plan.every))
+            await trio.sleep(pause)
+            name = self.chance.choice(names)
+            self.suffered[name] += 1
+            await MISFORTUNES[name](faults, self.chance, self.client)
+
+    def _measure(self) -> None:
+        """See what is alive, and whether anything still comes."""
+        now = self._now()
+        if self.ticks.last is None or self.ticks.last < now - _STALE:
+            self.ticks.remark(f"nothing after {self.ticks.last}, at {now:.0f}")
+        self.ticks.rest()
+        self.candles.rest()
+        gc.collect()
+        self.memory.append(Memory(len(gc.get_objects()), sys.getallocatedblocks()))
+        day, faults = len(self.memory) - 1, sum(self.suffered.values())
+        self.tell(f"day {day}, {faults} faults; {self.ticks}; {self.memory[-1]}")
+
+    def _now(self) -> float:
+        return self.plan.start + trio.current_time() - self.begin
+
+    async def _follow_ticks(self) -> None:
+        async with self.client.ticks(SYMBOL) as ticks:
+            async for tick in ticks:
+                self.ticks.note(tick_row(tick))
+
+    async def _follow_candles(self) -> None:
+        async with self.client.candles(*CANDLES, closed_only=True) as candles:
+            async for candle in candles:
+                self.candles.note(candle_row(candle))
+
+    async def _come_and_go(self) -> None:
+        """Share the ticks for about a quarter of an hour, again and again."""
+        chance = Chance(self.plan.seed)
+        while True:
+            witness = tick_witness(f"visitor {self.visits}", self.plan.seed, SYMBOL)
+            with trio.move_on_after(chance.expovariate(1 / _VISIT)):
+                async with self.client.ticks(SYMBOL) as ticks:
+                    async for tick in ticks:
+                        witness.note(tick_row(tick))
+            self.visits += 1
+            self.visitors += witness.remarks
+            await trio.sleep(chance.expovariate(1 / _VISIT))
+
+    async def _count(self) -> None:
+        async with self.client.events() as events:
+            async for event in events:
+                if isinstance(event, Closed):
+                    self.events[event.by] += 1
+                elif isinstance(event, Ready):
+                    self.events["ready"] += 1
+                elif isinstance(event, Gap):
+                    self.gaps.append(str(event))
+
+
+async def run(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Drill:
+    """Run the drill under a `MockClock`, and return what has come of it; *tell* of each day."""
+    random.seed(plan.seed)  # the client's backoff draws from there
+    site = Site()
+    ticks = tick_witness("ticks", plan.seed, SYMBOL)
+    candles = candle_witness("candles", plan.seed, *CANDLES)
+    settings = Settings(wait_ready=False)
+    async with open_client(endpoint=site, settings=settings) as client:
+        drill = Drill(plan, site, client, ticks, candles, tell)
+        await drill.run()
+    return drill
+
+
+def summary(drill: Drill) -> str:
+    """Return what has come of it, on one screen."""
+    suffered, ended = drill.suffered, drill.events.copy()
+    ready, growth = ended.pop("ready"), drill.growth
+    first, last = drill.ticks.first, drill.ticks.last
+    return "\n".join(
+        [
+            f"{drill.plan.days} days, {sum(suffered.values())} faults, seed {drill.plan.seed}:",
+            "  " + ", ".join(f"{count} {name}" for name, count in suffered.most_common()),
+            f"{ready} times ready; ended by",
+            "  " + ", ".join(f"{by} {count}" for by, count in ended.most_common()),
+            f"{drill.ticks}, from {first} to {last}",
+            f"{drill.candles}",
+            f"visits: {drill.visits}; gaps: {len(drill.gaps)}",
+            f"memory after the first day: {drill.memory[1]}; change since: {growth}",
+            *drill.ticks.remarks,
+            *drill.candles.remarks,
+            *(drill.visitors + drill.gaps)[:10],
+            "PASSED" if drill.passed else "FAILED",
+        ]
+    )
+
+
+def main() -> None:
+    """Do what the command line says; exit with 1 if anything was lost."""
+    parser = argparse.ArgumentParser(prog="python -m tests.drills.month", description=__doc__)
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--every", type=float, default=240, help="seconds between faults (240)")
+    given = parser.parse_args()
+    logging.getLogger("derivtrio").setLevel(logging.CRITICAL)
+    plan = Plan(given.days, given.seed, given.every)
+    clock, begin = trio.testing.MockClock(autojump_threshold=0), time.perf_counter()
+    drill = trio.run(run, plan, _say, clock=clock)
+    _say(summary(drill))
+    _say(f"in {time.perf_counter() - begin:.0f} s")
+    sys.exit(not drill.passed)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
