@@ -144,7 +144,7 @@ class Call:
         return self._reply
 
     def _refusal(self, error: Any) -> Exception:
-        refusal = api_error(error if isinstance(error, dict) else {"message": error}, self.request)
+        refusal = api_error(error, self.request)
         if self.safe or not is_doubtful(refusal):
             return refusal
         unknown = self._unknown(f"the server answered {self.name} with {refusal}")

@@ -145,8 +145,13 @@ def malformed(text: str, request: Mapping[str, Any] | None = None) -> InvalidReq
     return InvalidRequest("InvalidRequest", text, request=request)
 
 
-def api_error(error: Mapping[str, Any], request: Mapping[str, Any] | None = None) -> ApiError:
-    """Return the exception for the `error` member of a reply to *request*."""
+def api_error(error: Any, request: Mapping[str, Any] | None = None) -> ApiError:
+    """Return the exception for *error*, the `error` member of a reply to *request*.
+
+    Deriv sends an object; whatever else a server sends there is taken for its message.
+    """
+    if not isinstance(error, Mapping):
+        error = {"message": error}
     code = str(error.get("code", "UnknownError"))
     kind = _CLASS_BY_CODE.get(code, ApiError)
     details = error.get("details")

@@ -105,6 +105,29 @@ async def test_an_error_on_a_live_stream_ends_its_consumer_alone(autojump_clock:
         await anext(good)
 
 
+async def test_an_error_that_is_no_object_ends_its_stream_and_nothing_else(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await peer.reply(request, tick={}, subscription={"id": "stream"})
+            await peer.reply(request, error="out of order")
+        else:
+            await peer.reply(request, error=None)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        client.subscribe({"ticks": "R_100"}) as ticks,
+    ):
+        await anext(ticks)
+        with pytest.raises(derivtrio.ApiError, match="out of order"):
+            await anext(ticks)
+        with pytest.raises(derivtrio.ApiError):
+            await client.call({"time": 1})
+        assert client.status.connection == 1
+
+
 async def test_a_first_reply_without_a_subscription_is_all_there_is(autojump_clock: Any) -> None:
     async def handle(peer: Peer, request: Request) -> None:
         await peer.reply(request, proposal_open_contract={"is_sold": 1})
