@@ -321,7 +321,7 @@ class Client:
         journal = self._supervisor.desk.journal
         await trio.lowlevel.checkpoint()
         while not (journal.state is State.READY and _is_up(self._supervisor.link)):
-            if journal.state in (State.CLOSING, State.CLOSED, State.FAILED):
+            if journal.ending:
                 await trio.lowlevel.checkpoint_if_cancelled()  # the body of a failed client is
                 raise self._lifetime.refusal()
             await journal.change()

@@ -13,7 +13,7 @@ with the newest rows instead, which only their times give away.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import attrs
 
@@ -22,8 +22,6 @@ from derivtrio.models import Candle, Tick
 
 #: The most rows that the server returns, whatever `count` says.
 MAX_ROWS: Final = 5000
-
-Why = Literal["reconnect", "start"]
 
 
 @attrs.frozen
@@ -36,7 +34,6 @@ class Hole:
     symbol: str
     after: int
     before: int
-    why: Why
     granularity: int = 0
 
 
@@ -48,32 +45,31 @@ class TickLine:
     start: int | None = None
     over: bool = attrs.field(default=False, init=False)
     _last: int | None = attrs.field(default=None, init=False)
-    _why: Why | None = attrs.field(default=None, init=False)
+    _interrupted: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.start is not None:
-            self._last, self._why = self.start - 1, "start"
+            self._last, self._interrupted = self.start - 1, True
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Tick | Hole]:
         """Return what *message* adds: a tick, perhaps a hole before it, or nothing."""
         tick = message.get("tick")
         if not isinstance(tick, dict) or "quote" not in tick:
             return ()
-        epoch, last, why = tick["epoch"], self._last, self._why
+        epoch, last, interrupted = tick["epoch"], self._last, self._interrupted
         if last is not None and epoch <= last:
             return ()
-        self._last, self._why = epoch, None
+        self._last, self._interrupted = epoch, False
         item = Tick(
             self.symbol, epoch, tick["quote"], tick.get("ask"), tick.get("bid"), tick["pip_size"]
         )
-        if why is None or last is None or epoch == last + 1:
+        if not interrupted or last is None or epoch == last + 1:
             return (item,)
-        return (Hole(self.symbol, last, epoch, why), item)
+        return (Hole(self.symbol, last, epoch), item)
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
-        if self._last is not None and self._why is None:
-            self._why = "reconnect"
+        self._interrupted = self._last is not None
 
 
 @attrs.define
@@ -85,10 +81,10 @@ class CandleLine:
     start: int | None = None
     over: bool = attrs.field(default=False, init=False)
     _forming: Candle | None = attrs.field(default=None, init=False)
-    _why: Why | None = attrs.field(default=None, init=False)
+    _interrupted: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._why = None if self.start is None else "start"
+        self._interrupted = self.start is not None
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Candle | Hole]:
         """Return what *message* adds: the forming candle, and what came to an end before it."""
@@ -99,22 +95,22 @@ class CandleLine:
         before, earliest = self._forming, self.start if self.start is not None else 0
         if candle.open_time < (earliest if before is None else before.open_time):
             return ()
-        why, self._why, self._forming = self._why, None, candle
+        interrupted, self._interrupted, self._forming = self._interrupted, False, candle
         if before is None:
-            return (candle,) if why is None else self._after_hole(earliest - 1, candle, why)
+            return self._after_hole(earliest - 1, candle) if interrupted else (candle,)
         if candle.open_time == before.open_time:
             return (candle,)
-        if why is None:
+        if not interrupted:
             return (attrs.evolve(before, closed=True), candle)
-        return self._after_hole(before.open_time - self.granularity, candle, why)
+        return self._after_hole(before.open_time - self.granularity, candle)
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
-        if self._forming is not None and self._why is None:
-            self._why = "reconnect"
+        if self._forming is not None:
+            self._interrupted = True
 
-    def _after_hole(self, after: int, candle: Candle, why: Why) -> Sequence[Candle | Hole]:
-        return (Hole(self.symbol, after, candle.open_time, why, self.granularity), candle)
+    def _after_hole(self, after: int, candle: Candle) -> Sequence[Candle | Hole]:
+        return (Hole(self.symbol, after, candle.open_time, self.granularity), candle)
 
 
 @attrs.define

@@ -103,6 +103,11 @@ class Journal:
         """Stop `listen`."""
         self.traffic -= self._listeners.pop(mailbox, False)
 
+    @property
+    def ending(self) -> bool:
+        """Whether the client is closing, or has come to its end."""
+        return self.state in _ENDING
+
     def announce(self, event: Event) -> None:
         """Tell *event* to everybody, at once."""
         match event:
@@ -114,7 +119,7 @@ class Journal:
                 self.connection = self.round_trip = None
             case Failed(error=error):
                 self.last_error = error
-        if type(event) in _STATE_AFTER and self.state not in _ENDING:
+        if type(event) in _STATE_AFTER and not self.ending:
             self.enter(_STATE_AFTER[type(event)])
         self._log(event)
         about_traffic = isinstance(event, MessageReceived | MessageSent)

@@ -66,7 +66,7 @@ class Lifetime:
         """
         _check_farewell(code, reason)
         desk, link = self.supervisor.desk, self.supervisor.link
-        if desk.journal.state not in (State.CLOSING, State.CLOSED, State.FAILED):
+        if not desk.journal.ending:
             desk.journal.enter(State.CLOSING)
             desk.outbox.close(self.refusal)
             try:

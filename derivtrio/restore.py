@@ -6,7 +6,6 @@ consumer with that error. What it cannot do just now is asked for again.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 import trio
 
@@ -18,13 +17,10 @@ from derivtrio.events import Authorized
 from derivtrio.ledger import Ledger
 from derivtrio.link import NORMAL, Link, Loss
 from derivtrio.upstream import Upstream
-from derivtrio.verdict import is_passing
+from derivtrio.verdict import RETRY_PAUSE, is_passing
 
 #: What `open_client` accepts as `token`.
 TokenSource = str | Callable[[], Awaitable[str]] | None
-
-#: Before a subscription is asked for again that the server could not grant just now.
-_PAUSE: Final = 0.5
 
 
 async def restore(link: Link, desk: Desk, ledger: Ledger[Upstream], token: TokenSource) -> None:
@@ -80,5 +76,5 @@ async def _answered(upstream: Upstream, call: Call, link: Link, desk: Desk) -> N
                 return
         else:
             return
-        await trio.sleep(_PAUSE)
+        await trio.sleep(RETRY_PAUSE)
         call = await _ask_for(upstream, link, desk)

@@ -19,9 +19,9 @@ from derivtrio.crew import make
 from derivtrio.errors import AlreadySubscribed
 from derivtrio.supervisor import Supervisor
 from derivtrio.upstream import Consumer, Upstream
+from derivtrio.verdict import RETRY_PAUSE
 
 _TRIES: Final = 4
-_PAUSE: Final = 0.5
 
 
 @attrs.define(eq=False)
@@ -77,7 +77,7 @@ class ServerStream:
             if upstream is None or upstream.over:
                 await self._begin(self._share)
             else:
-                await self._join(upstream)
+                await self._join(self._share, upstream)
 
     def close(self) -> None:
         """Leave; the last one has the stream forgotten."""
@@ -99,16 +99,16 @@ class ServerStream:
             except AlreadySubscribed:
                 if not tries_left:
                     raise
-            await trio.sleep(_PAUSE)
+            await trio.sleep(RETRY_PAUSE)
         share.upstream = upstream
         self._supervisor.ledger.add(upstream)
 
-    async def _join(self, upstream: Upstream) -> None:
+    async def _join(self, share: Share, upstream: Upstream) -> None:
         if "ticks_history" in self._request:  # whoever asks for history wants it first
             once = {name: value for name, value in self._request.items() if name != "subscribe"}
             self._consumer.take(await make(api_call(once), self._supervisor.desk))
             if upstream.over:
-                await self._begin(self._share or Share())
+                await self._begin(share)
                 return
         self._upstream = upstream
         upstream.attach(self._consumer)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import attrs
 import trio
@@ -16,13 +16,10 @@ from derivtrio.errors import ApiError, ConnectionLost, NotContinuous, ResponseTi
 from derivtrio.events import Event, Gap
 from derivtrio.journal import Journal
 from derivtrio.mailbox import CHECKPOINT_EVERY, Mailbox
-from derivtrio.verdict import is_passing
+from derivtrio.verdict import RETRY_PAUSE, is_passing
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-#: Before history is asked for again that the server could not give just now.
-_PAUSE: Final = 0.5
 
 
 class Source(Protocol):
@@ -176,7 +173,7 @@ class Continuous(Generic[T]):
             return
         except ApiError as error:
             if is_passing(error):
-                await trio.sleep(_PAUSE)
+                await trio.sleep(RETRY_PAUSE)
                 return
             self._note(filler.refused(error.code))
             return

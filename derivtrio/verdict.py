@@ -55,6 +55,9 @@ PASSING_CODES: Final = frozenset(
     " WrongResponse".split()
 )
 
+#: How long to wait before asking for such a thing again, in seconds.
+RETRY_PAUSE: Final = 0.5
+
 #: Codes after which the backend may have executed the request all the same: the server lost
 #: sight of it, or could not deliver what came back.
 DOUBTFUL_CODES: Final = frozenset(

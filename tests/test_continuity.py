@@ -457,7 +457,7 @@ def history(times: Sequence[int]) -> dict[str, Any]:
 
 
 def test_a_filler_asks_forwards_for_windows_that_must_fit() -> None:
-    filler = Filler(Hole("R_100", 99, 12000, "reconnect"))
+    filler = Filler(Hole("R_100", 99, 12000))
     windows = []
     while not filler.done:
         request = filler.request
@@ -469,7 +469,7 @@ def test_a_filler_asks_forwards_for_windows_that_must_fit() -> None:
 
 
 def test_a_filler_widens_its_windows_where_nothing_happened_and_narrows_them_again() -> None:
-    filler = Filler(Hole("frxEURUSD", 0, 100_000, "reconnect"))
+    filler = Filler(Hole("frxEURUSD", 0, 100_000))
     sizes = []
     for reply in ([], [], range(30_000, 35_000), range(15_001, 20_001)):
         start, end = filler.request["start"], int(filler.request["end"])
@@ -479,7 +479,7 @@ def test_a_filler_widens_its_windows_where_nothing_happened_and_narrows_them_aga
 
 
 def test_a_filler_that_is_interrupted_asks_for_less_and_then_for_more_again() -> None:
-    filler = Filler(Hole("R_100", 0, 100_000, "reconnect"))
+    filler = Filler(Hole("R_100", 0, 100_000))
     sizes = []
     for step in range(8):
         start, end = filler.request["start"], int(filler.request["end"])
@@ -495,7 +495,7 @@ def test_a_filler_that_is_interrupted_asks_for_less_and_then_for_more_again() ->
 
 
 def test_a_filler_sees_through_newest_rows_in_place_of_old_ones() -> None:
-    filler = Filler(Hole("R_100", 0, 30_000, "start"))
+    filler = Filler(Hole("R_100", 0, 30_000))
     newest = history(range(50_000, 55_000))
     assert filler.digest(newest) == ([], None)
     items, gap = filler.digest(history(range(7_000, 9_000)))
@@ -505,13 +505,13 @@ def test_a_filler_sees_through_newest_rows_in_place_of_old_ones() -> None:
 
 
 def test_a_filler_reports_what_is_refused_or_gone_to_the_end() -> None:
-    filler = Filler(Hole("R_100", 0, 6_000, "start"))
+    filler = Filler(Hole("R_100", 0, 6_000))
     gaps = [filler.digest(history(range(9_000, 9_005)))[1] for _ in range(2)]
     assert filler.done
     assert gaps[0] is None
     assert gaps[1] is not None
     assert (gaps[1].after, gaps[1].before) == (0, 6_000)
-    filler = Filler(Hole("R_100", 0, 6_000, "start"))
+    filler = Filler(Hole("R_100", 0, 6_000))
     gap = filler.refused("StreamingNotAllowed")
     assert filler.done
     assert (gap.after, gap.before, gap.reason) == (0, 6_000, "refused: StreamingNotAllowed")
