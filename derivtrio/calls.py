@@ -17,7 +17,7 @@ written, its reply is dropped.
 import math
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 import trio
@@ -54,6 +54,7 @@ class Call:
 
     """
 
+    lane: ClassVar[None] = None
     name: str
     request: Mapping[str, Any] = attrs.field(repr=False)
     body: str | bytes = attrs.field(repr=False)

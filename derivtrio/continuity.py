@@ -56,16 +56,22 @@ class TickLine:
         tick = message.get("tick")
         if not isinstance(tick, dict) or "quote" not in tick:
             return ()
-        epoch, last, interrupted = tick["epoch"], self._last, self._interrupted
-        if last is not None and epoch <= last:
+        prices = tick["quote"], tick.get("ask"), tick.get("bid")
+        return self.advance(Tick(self.symbol, tick["epoch"], *prices, tick["pip_size"]))
+
+    def advance(self, tick: Tick) -> Sequence[Tick | Hole]:
+        """Return *tick*, perhaps a hole before it, or nothing if it was delivered already."""
+        last, epoch = self._last, tick.epoch
+        if last is None:
+            self._last = epoch
+            return (tick,)
+        if epoch <= last:
             return ()
-        self._last, self._interrupted = epoch, False
-        item = Tick(
-            self.symbol, epoch, tick["quote"], tick.get("ask"), tick.get("bid"), tick["pip_size"]
-        )
-        if not interrupted or last is None or epoch == last + 1:
-            return (item,)
-        return (Hole(self.symbol, last, epoch), item)
+        self._last = epoch
+        if not self._interrupted:
+            return (tick,)
+        self._interrupted = False
+        return (tick,) if epoch == last + 1 else (Hole(self.symbol, last, epoch), tick)
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""

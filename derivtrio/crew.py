@@ -4,7 +4,7 @@ They share a fate: when one of them notices that the link is lost it says so to 
 scope in which all of them run is cancelled. None of them catches anything but what it names.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import trio
@@ -38,9 +38,9 @@ class Desk:
 
 async def read(link: Link, desk: Desk) -> None:
     """Route what comes, until nothing more will. Never waits for a consumer."""
-    route = desk.router.route
+    route, express = desk.router.route, desk.router.express
     while (batch := await link.receive()) is not None:
-        for data in batch:
+        for data in express.left(batch) if express.open and not desk.journal.traffic else batch:
             if desk.journal.traffic:
                 desk.journal.announce(MessageReceived(_shown(data)))
             if isinstance(data, Binary):
@@ -158,6 +158,7 @@ def forget_unwanted(link: Link, desk: Desk) -> None:
 class Pong:
     """Receives the answer to a heartbeat, and measures the way there and back."""
 
+    lane: ClassVar[None] = None
     _journal: Journal
     _asked: float = attrs.field(factory=trio.current_time, init=False)
 

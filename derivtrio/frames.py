@@ -23,12 +23,14 @@ Whether a taken payload is UTF-8 is for the JSON decoder to find; it looks at ev
 """
 
 import os
+import struct
 import sys
 from typing import Final
 
 import attrs
 
 _FINAL_TEXT: Final = 0x81
+_SHORT_TEXT: Final = _FINAL_TEXT << 8
 _FIN: Final = 0x80
 _MASKED: Final = 0x80
 _LENGTH: Final = 0x7F
@@ -39,6 +41,7 @@ _CONTROL: Final = 0x08
 _CLOSE: Final = 0x08
 _MAX_CONTROL: Final = 125
 _FOR_EVER: Final = sys.maxsize
+_two_words: Final = struct.Struct(">HH").unpack_from
 
 
 @attrs.frozen
@@ -123,19 +126,19 @@ class Splitter:
         """
         if self._passing or self._in_fragments or self.only_close or not self.take:
             return start
-        size, limit = len(data), self.max_size
-        while start + 4 <= size and data[start] == _FINAL_TEXT:
-            length = data[start + 1]
-            body = start + 2
-            if length == _TWO_BYTES:
-                length = data[start + 2] << 8 | data[start + 3]
-                body = start + 4
-            elif length > _TWO_BYTES:
-                break
+        last, limit, take = len(data) - 4, self.max_size, items.append
+        while start <= last:
+            head, length = _two_words(data, start)
+            body = start + 4
+            if head != _SHORT_TEXT | _TWO_BYTES:
+                if not _SHORT_TEXT <= head < _SHORT_TEXT | _TWO_BYTES:
+                    break
+                length = head & _LENGTH
+                body = start + 2
             end = body + length
-            if end > size or length > limit:
+            if end > last + 4 or length > limit:
                 break
-            items.append(data[body:end])
+            take(data[body:end])
             start = end
         return start
 

@@ -1,10 +1,10 @@
 """Bounded buffers between user code and the socket. A memory channel is behind each.
 
-`Mailbox` leads from the reader to one consumer. What its channel carries is not single items but
-batches: the first item that comes while the consumer is away is posted in a new batch, later ones
-join that batch, and the consumer takes it whole. So a consumer is woken once per batch, and the
-reader never waits: when the consumer lags by more than `buffer` items, the overflow policy
-decides on the spot.
+`Mailbox` leads from the reader to one consumer. Its channel carries no items, but the word that
+there are some: the consumer that finds its mailbox empty waits for that word, and then takes all
+that has come. So a consumer is woken once per batch, and the reader never waits: when the consumer
+lags by more than `buffer` items, the overflow policy decides on the spot. A mailbox in which there
+is nothing, and at which nobody has waited, is only a few hundred bytes.
 
 `Outbox` leads from user code to the writer. Its channel has room for so many requests; then
 callers wait at the door.
@@ -32,7 +32,7 @@ OverflowPolicy = Literal["error", "drop_oldest", "latest"]
 CHECKPOINT_EVERY: Final = 256
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)  # validating each count would cost time
 class Mailbox(Generic[T]):
     """A bounded buffer of items for one consumer; `dropped` counts what was lost to it.
 
@@ -49,14 +49,10 @@ class Mailbox(Generic[T]):
     gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
     on_drop: Callable[[T], None] | None = attrs.field(default=None, init=False, repr=False)
     _error: Exception | None = attrs.field(default=None, init=False)
-    _filling: deque[T] = attrs.field(factory=deque, init=False)
-    _posted: bool = attrs.field(default=False, init=False)
-    _taken: deque[T] = attrs.field(factory=deque, init=False)
-    _post: trio.MemorySendChannel[deque[T]] = attrs.field(init=False)
-    _door: trio.MemoryReceiveChannel[deque[T]] = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._post, self._door = trio.open_memory_channel(1)
+    _items: deque[T] | None = attrs.field(default=None, init=False)
+    _rung: bool = attrs.field(default=False, init=False)
+    _bell: trio.MemorySendChannel[None] | None = attrs.field(default=None, init=False)
+    _door: trio.MemoryReceiveChannel[None] | None = attrs.field(default=None, init=False)
 
     @buffer.validator
     def _check_buffer(self, _: object, value: object) -> None:
@@ -71,21 +67,23 @@ class Mailbox(Generic[T]):
             raise ValueError(text)
 
     def __len__(self) -> int:
-        return len(self._taken) + len(self._filling)
+        return len(self._items or ())
 
     def put(self, item: T) -> bool:
         """Put *item* in, at once; return whether nothing was lost by it."""
-        filling, lossless = self._filling, True
+        items, lossless = self._items, True
         if self.closed:
             return True
-        if len(filling) + len(self._taken) >= self.buffer:
-            lossless = self._make_room()
+        if items is None:
+            items = self._items = deque()
+        elif len(items) >= self.buffer:
+            lossless = self._make_room(items)
             if self.closed:
                 return False
-        filling.append(item)
-        if not self._posted:
-            self._post.send_nowait(filling)
-            self._posted = True
+        items.append(item)
+        if not self._rung and self._bell is not None:
+            self._rung = True
+            self._bell.send_nowait(None)
         return lossless
 
     def close(self, error: Exception | None = None) -> None:
@@ -93,7 +91,8 @@ class Mailbox(Generic[T]):
         if not self.closed:
             self.closed = True
             self._error = error
-            self._post.close()
+            if self._bell is not None:
+                self._bell.close()
 
     async def get(self) -> T:
         """Return the next item.
@@ -105,26 +104,48 @@ class Mailbox(Generic[T]):
             Exception: what the stream was closed with.
 
         """
-        taken = self._taken
-        if taken:
-            if len(taken) % CHECKPOINT_EVERY == 0:
+        while True:
+            item = self.take()
+            if item is not None:
+                return item
+            if self._items:
                 await trio.lowlevel.checkpoint()
-            return taken.popleft()
-        with suppress(trio.EndOfChannel):
-            taken = self._taken = await self._door.receive()
-            self._filling, self._posted = deque(), False
-            return taken.popleft()
-        raise self._error or StopAsyncIteration  # as it is, its cause included
+                return self._items.popleft() if self._items else await self.get()
+            await self._more()
 
-    def _make_room(self) -> bool:
+    def take(self) -> T | None:
+        """Return the next item if one is there; None if it is to be waited for with `get`.
+
+        That is also the case now and then with a full mailbox, to let other tasks run.
+        """
+        items = self._items
+        if not items or not len(items) % CHECKPOINT_EVERY:
+            return None
+        item = items.popleft()
+        if not items:
+            self._items = None  # it would be the largest part of an idle subscription
+        return item
+
+    async def _more(self) -> None:
+        """Wait until something is put in; raise what the stream ended with, if it is over."""
+        if self.closed:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            raise self._error or StopAsyncIteration  # as it is, its cause included
+        if self._door is None:
+            self._bell, self._door = trio.open_memory_channel(1)
+        with suppress(trio.EndOfChannel):
+            await self._door.receive()
+            self._rung = False
+
+    def _make_room(self, items: deque[T]) -> bool:
         """Apply the overflow policy; the answer is always that something was lost."""
         if self.overflow == "error":
             self.dropped += 1
             self.close(SlowConsumer(self.name, self.buffer))
             return False
-        most = 1 if self.overflow == "drop_oldest" else len(self)
+        most = 1 if self.overflow == "drop_oldest" else len(items)
         for _ in range(most):
-            item = (self._taken or self._filling).popleft()
+            item = items.popleft()
             if self.on_drop is not None:
                 self.on_drop(item)
         self.dropped += most

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import attrs
 import click
+import msgspec
 from rich.console import Console
 
 from derivtrio.errors import ConnectionFailed
@@ -77,7 +77,7 @@ def show_tick(tick: Tick) -> None:
     if to_terminal():
         click.echo(f"{moment(tick.epoch)}  {tick.symbol:<10}  {quote_of(tick)}")
     else:
-        click.echo(json.dumps(attrs.asdict(tick)))
+        click.echo(json.dumps(msgspec.structs.asdict(tick)))
 
 
 def quote_of(tick: Tick) -> str:

@@ -18,6 +18,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 
+from derivtrio.express import Express, Lane
+
 #: The user's own raw messages take their `req_id`s from here up; ours count from 1.
 FIRST_FOREIGN_ID: Final = 2**31
 
@@ -29,7 +31,15 @@ R = TypeVar("R")
 
 
 class Receiver(Protocol):
-    """Whoever waits for the messages of one request."""
+    """Whoever waits for the messages of one request.
+
+    `lane` is where its ticks may go past it.
+    """
+
+    @property
+    def lane(self) -> Lane | None:
+        """Itself, or None."""
+        ...
 
     def deliver(self, message: dict[str, Any]) -> "Receiver | None":
         """Take *message*; return who takes the next one of this request."""
@@ -45,6 +55,7 @@ class Router:
     """The table of requests that were written and may still be answered."""
 
     unwanted: list[str] = attrs.field(factory=list, init=False)
+    express: Express = attrs.field(factory=Express, init=False)
     _receivers: dict[int, Receiver] = attrs.field(factory=dict, init=False)
     _given_up: dict[str, None] = attrs.field(factory=dict, init=False)
     _last_id: int = attrs.field(default=0, init=False)
@@ -62,11 +73,12 @@ class Router:
     def discard(self, req_id: int) -> None:
         """Expect nothing more for *req_id*."""
         self._receivers.pop(req_id, None)
+        self.express.lanes.pop(req_id, None)
 
     def drop(self, receiver: Receiver) -> None:
         """Expect nothing more for *receiver*."""
         for req_id in [i for i, waiting in self._receivers.items() if waiting is receiver]:
-            del self._receivers[req_id]
+            self.discard(req_id)
 
     def give_up(self, stream_id: str) -> None:
         """Note that nobody wants the stream any more."""
@@ -90,18 +102,24 @@ class Router:
             if following is receiver:
                 return
             if following is not None:
-                self._receivers[req_id] = following
+                self._follow(req_id, following)
                 return
-            del self._receivers[req_id]
+            self.discard(req_id)
         elif req_id > self._last_id:
             return
         if "error" not in message and (stream_id := stream_id_of(message)) is not None:
             self.give_up(stream_id)
 
+    def _follow(self, req_id: int, receiver: Receiver) -> None:
+        self._receivers[req_id] = receiver
+        if (lane := receiver.lane) is not None:
+            self.express.lanes[req_id] = lane
+
     def clear(self) -> list[Receiver]:
         """Forget everybody, as the connection is gone; return them, oldest first."""
         receivers = list(self._receivers.values())
         self._receivers.clear()
+        self.express.lanes.clear()
         self.unwanted.clear()
         self._given_up.clear()
         return receivers

@@ -72,6 +72,7 @@ class ServerStream:
     async def open(self) -> None:
         """Open the upstream and wait for its first reply, or join it."""
         self._share = self._shares.hold(self._key)
+        self._supervisor.desk.router.express.plain += self._wants_plain_ticks
         async with self._share.lock:
             upstream = self._share.upstream
             if upstream is None or upstream.over:
@@ -85,9 +86,15 @@ class ServerStream:
         if self._share is None:
             return
         self._shares.release(self._key, self._share)
+        self._supervisor.desk.router.express.plain -= self._wants_plain_ticks
         self._share = None
         if self._upstream is not None and not self._upstream.detach(self._consumer):
             self._supervisor.drop(self._upstream)
+
+    @property
+    def _wants_plain_ticks(self) -> bool:
+        calls_with_ticks = {"ticks", "ticks_history"}
+        return self._consumer.line is None and not calls_with_ticks.isdisjoint(self._request)
 
     async def _begin(self, share: Share) -> None:
         upstream = self._upstream = Upstream(self._consumer.name, self._request)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 import attrs
 import trio
@@ -12,13 +12,22 @@ from derivtrio.calls import api_call
 from derivtrio.catalog import may_stream
 from derivtrio.continuity import Filler, Hole
 from derivtrio.crew import Desk, make
-from derivtrio.errors import ApiError, ConnectionLost, NotContinuous, ResponseTimeout, malformed
+from derivtrio.errors import (
+    ApiError,
+    ConnectionLost,
+    NotContinuous,
+    ResponseTimeout,
+    malformed,
+    unreadable,
+)
 from derivtrio.events import Event, Gap
 from derivtrio.journal import Journal
 from derivtrio.mailbox import CHECKPOINT_EVERY, Mailbox
 from derivtrio.verdict import RETRY_PAUSE, is_passing
 
 T = TypeVar("T")
+_HISTORY: Final = "ticks_history"
+
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -119,6 +128,14 @@ class Subscription(Generic[T]):
 
 
 @attrs.define(eq=False)
+class Repair(Generic[T]):
+    """A hole that is being closed: who says what to ask for, and what has come of it so far."""
+
+    filler: Filler
+    page: deque[T] = attrs.field(factory=deque, init=False)
+
+
+@attrs.define(eq=False)
 class Continuous(Generic[T]):
     """Reads a mailbox of ticks or candles, and closes the holes in it from the server's history.
 
@@ -131,8 +148,7 @@ class Continuous(Generic[T]):
     _wanted: Callable[[T], bool] | None
     _strict: bool
     gaps: list[Gap] = attrs.field(factory=list, init=False)
-    _filler: Filler | None = attrs.field(default=None, init=False)
-    _page: deque[T] = attrs.field(factory=deque, init=False)
+    _repair: Repair[T] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._mailbox.on_drop = self._lose
@@ -145,27 +161,35 @@ class Continuous(Generic[T]):
     async def get(self) -> T:
         """Return the next item. *Cancellation*: loses nothing."""
         while True:
-            if self._page:
-                if len(self._page) % CHECKPOINT_EVERY == 0:
-                    await trio.lowlevel.checkpoint()
-                item = self._page.popleft()
-            elif self._filler is not None:
-                await self._fetch(self._filler)
-                continue
+            if self._repair is not None:
+                item = await self._repaired(self._repair)
+                if item is None:
+                    continue
             else:
-                arrived = await self._mailbox.get()
+                arrived = self._mailbox.take() or await self._mailbox.get()
                 if isinstance(arrived, Hole):
-                    self._filler = Filler(arrived)
+                    self._repair = Repair(Filler(arrived))
                     continue
                 item = arrived
             if self._wanted is None or self._wanted(item):
                 return item
 
-    async def _fetch(self, filler: Filler) -> None:
-        """Fetch one window of the hole, or find that it is closed."""
-        if filler.done:
-            self._filler = None
-            return
+    async def _repaired(self, repair: Repair[T]) -> T | None:
+        """Return the next item of the hole; None where it has to be asked for again."""
+        page = repair.page
+        if page:
+            if len(page) % CHECKPOINT_EVERY == 0:
+                await trio.lowlevel.checkpoint()
+            return page.popleft()
+        if repair.filler.done:
+            self._repair = None
+        else:
+            await self._fetch(repair)
+        return None
+
+    async def _fetch(self, repair: Repair[T]) -> None:
+        """Fetch one window of the hole."""
+        filler = repair.filler
         try:
             reply = await make(api_call(filler.request), self._desk)
         except (ConnectionLost, ResponseTimeout):
@@ -177,8 +201,11 @@ class Continuous(Generic[T]):
                 return
             self._note(filler.refused(error.code))
             return
-        items, gap = filler.digest(reply)
-        self._page.extend(cast("list[T]", items))  # of the kind that the hole is in
+        try:
+            items, gap = filler.digest(reply)
+        except (LookupError, TypeError, ValueError) as error:
+            raise unreadable(_HISTORY, error) from error
+        repair.page.extend(cast("list[T]", items))  # of the kind that the hole is in
         if gap is not None:
             self._note(gap)
 

@@ -5,10 +5,12 @@ from typing import Any, Protocol
 
 import attrs
 
-from derivtrio.errors import ConnectionLost, ProtocolViolation, api_error
+from derivtrio import codec
+from derivtrio.errors import ConnectionLost, api_error, unreadable
 from derivtrio.events import Event, Overflow
 from derivtrio.ledger import resumption
 from derivtrio.mailbox import Mailbox
+from derivtrio.models import Tick
 from derivtrio.router import Receiver, stream_id_of
 
 
@@ -47,17 +49,15 @@ class Consumer:
         """Put what *message* adds into the mailbox; return whether more is wanted."""
         mailbox, line = self.mailbox, self.line
         if line is None:
-            if not mailbox.put(message):
-                self._report_overflow()
-            return not mailbox.closed
+            return mailbox.put(message) or self.survives()
         try:
             items = line.feed(message)
         except (LookupError, TypeError, ValueError) as error:
-            mailbox.close(_unreadable(self.name, error))
+            mailbox.close(unreadable(self.name, error))
             return False
         for item in items:
             if not mailbox.put(item):
-                self._report_overflow()
+                self.survives()
         if line.over:
             mailbox.close()
         return not mailbox.closed
@@ -67,12 +67,16 @@ class Consumer:
         if self.line is not None:
             self.line.interrupt()
 
-    def _report_overflow(self) -> None:
-        """Announce the first loss, and then each time that the losses have doubled."""
+    def survives(self) -> bool:
+        """Say whether it does, now that its mailbox has lost something.
+
+        The first loss is announced, and then each time that the losses have doubled.
+        """
         dropped = self.mailbox.dropped
         if dropped >= self._next_report:
             self._next_report = 2 * dropped
             self._announce(Overflow(self.mailbox.name, dropped))
+        return not self.mailbox.closed
 
 
 @attrs.define(eq=False)
@@ -84,7 +88,7 @@ class Upstream:
         request: what asks for it on a new connection; None once that is impossible.
         ids: the `subscription.id`s it has on the present connection; `ticks` with a list of
             symbols has several.
-        latest: the newest message.
+        latest: the newest message, as a dict or as it came.
         over: whether nothing more will come of it.
 
     """
@@ -92,7 +96,7 @@ class Upstream:
     name: str
     request: Mapping[str, Any] | None = attrs.field(repr=False)
     ids: list[str] = attrs.field(factory=list, init=False)
-    latest: dict[str, Any] | None = attrs.field(default=None, init=False, repr=False)
+    latest: dict[str, Any] | bytes | None = attrs.field(default=None, init=False, repr=False)
     over: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
@@ -100,7 +104,8 @@ class Upstream:
         """Let *consumer* share it from the newest message on."""
         self._consumers += (consumer,)
         if self.latest is not None:
-            consumer.take(self.latest)
+            latest = self.latest
+            consumer.take(codec.decode(latest) if isinstance(latest, bytes) else latest)
             if not self.ids:  # there is no connection now, and that message may be old
                 consumer.interrupt()
 
@@ -127,6 +132,25 @@ class Upstream:
             self._learn(stream_id_of(message))
         return None if self.over else self
 
+    @property
+    def lane(self) -> "Upstream | None":
+        """Itself, if it brings nothing but the ticks of the symbol that was asked for."""
+        latest = self.latest
+        tick = latest.get("tick") if isinstance(latest, dict) else None
+        wanted = (self.request or {}).get("ticks")
+        return self if isinstance(tick, dict) and tick.get("symbol") == wanted else None
+
+    def take_tick(self, tick: Tick, data: bytes) -> bool:
+        """Pass *tick* on, which came in the message *data*; return whether more is wanted."""
+        if self.over:
+            return False
+        self.latest = data
+        for consumer in self._consumers:
+            for item in consumer.line.advance(tick):  # type: ignore[union-attr]  # a tick line
+                if not consumer.mailbox.put(item) and not consumer.survives():
+                    self.over = not self.detach(consumer)
+        return not self.over
+
     def _learn(self, stream_id: str | None) -> None:
         if stream_id is not None:
             self.ids.append(stream_id)
@@ -147,11 +171,3 @@ class Upstream:
         if self.request is None:
             text = f"{why}, and a stream opened by {self.name} cannot be resumed"
             self.close(ConnectionLost(text, {}))
-
-
-def _unreadable(name: str, error: Exception) -> ProtocolViolation:
-    violation = ProtocolViolation(
-        f"the server sent a {name} message that cannot be read: {error!r}"
-    )
-    violation.__cause__ = error
-    return violation

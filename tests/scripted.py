@@ -24,7 +24,7 @@ class Peer:
     stream: trio.abc.Stream
 
     async def send(self, message: Request) -> None:
-        await self.websocket.send_message(json.dumps(message))
+        await self.websocket.send_message(json.dumps(message, separators=(",", ":")))
 
     async def reply(self, request: Request, **payload: Any) -> None:
         name = next(iter(payload))

@@ -10,8 +10,8 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import attrs
 import click
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -484,7 +484,7 @@ def test_a_record_is_held_against_the_market() -> None:
         Tick(tick.symbol, tick.epoch, tick.quote)
         for tick in market.ticks("1HZ100V", 1_700_000_000, 1_700_000_009)
     ]
-    wrong = attrs.evolve(record[5], quote=0.5)
+    wrong = msgspec.structs.replace(record[5], quote=0.5)
     assert faults_in([], market) == faults_in(record, market) == []
     assert faults_in([*record[:5], *record[6:]], market) == ["1 missing"]
     assert faults_in([*record[:5], wrong, *record[6:]], market) == ["1 missing", "1 wrong"]

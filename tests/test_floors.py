@@ -18,6 +18,7 @@ FLOORS = (
         "backoff",
         "frames",
         "answer",
+        "express",
         "router",
         "ledger",
         "continuity",

@@ -417,6 +417,8 @@ async def test_traffic_is_announced_only_while_somebody_listens_to_it() -> None:
 
 
 class Taker:
+    lane = None
+
     def __init__(self, following: Any = None) -> None:
         self.taken: list[dict[str, Any]] = []
         self.following = following

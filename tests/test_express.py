@@ -1,0 +1,206 @@
+"""The express lane: ticks that skip the dicts arrive as all others do."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from scripted import Peer, Request, open_server
+
+import derivtrio
+from derivtrio import Settings, Tick
+from derivtrio.client import Client
+from derivtrio.codec import encode
+from derivtrio.express import Express
+from derivtrio.simulator import open_simulator
+
+PATIENT = Settings(heartbeat_interval=3600)
+
+
+@attrs.define
+class Lane:
+    """Takes ticks until it is told not to."""
+
+    over: bool = False
+    taken: list[tuple[Tick, bytes]] = attrs.field(factory=list)
+
+    def take_tick(self, tick: Tick, data: bytes) -> bool:
+        if not self.over:
+            self.taken.append((tick, data))
+        return not self.over
+
+
+TICK = {"symbol": "R_100", "epoch": 7, "quote": 1.5, "ask": 1.6, "bid": 1.4, "pip_size": 2}
+MESSAGE = {"echo_req": {"ticks": "R_100"}, "req_id": 3, "tick": TICK, "subscription": {"id": "x"}}
+
+
+def as_bytes(message: dict[str, Any]) -> bytes:
+    return encode(message).encode()
+
+
+def test_a_tick_of_a_lane_is_decoded_into_a_tick() -> None:
+    express, lane, data = Express(), Lane(), as_bytes(MESSAGE)
+    assert not express.open
+    express.lanes[3] = lane
+    assert express.open
+    assert list(express.left([data])) == []
+    assert lane.taken == [(Tick("R_100", 7, 1.5, 1.6, 1.4, 2), data)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        as_bytes(MESSAGE | {"req_id": 4}),
+        as_bytes({k: v for k, v in MESSAGE.items() if k != "req_id"}),
+        as_bytes(MESSAGE | {"req_id": True}),
+        as_bytes(MESSAGE | {"error": {"code": "WrongResponse"}}),
+        as_bytes(MESSAGE | {"tick": {}}),
+        as_bytes(MESSAGE | {"tick": TICK | {"quote": "1.5"}}),
+        as_bytes({"req_id": 3, "ohlc": TICK}),
+        as_bytes(MESSAGE)[:-1],
+        encode(MESSAGE),
+        b"\xff",
+        b"",
+        object(),
+    ],
+)
+def test_everything_else_is_left_as_it_is(data: object) -> None:
+    express, lane = Express(), Lane()
+    express.lanes[3] = lane
+    assert list(express.left([data, as_bytes(MESSAGE), data])) == [data, data]
+    assert len(lane.taken) == 1
+
+
+def test_a_lane_that_is_over_leaves_its_ticks_to_the_ordinary_way() -> None:
+    express = Express()
+    express.lanes[3] = Lane(over=True)
+    assert list(express.left([as_bytes(MESSAGE)])) == [as_bytes(MESSAGE)]
+
+
+class Market:
+    """A handler that streams ticks, each said by the test."""
+
+    def __init__(self, symbol: str = "R_100") -> None:
+        self.symbol = symbol
+        self.asked: list[tuple[Peer, Request]] = []
+        self.forgotten: list[str] = []
+
+    async def __call__(self, peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            self.asked.append((peer, request))
+            await self.tick(1)
+        elif "forget" in request:
+            self.forgotten.append(request["forget"])
+            await peer.reply(request, forget=1)
+
+    async def tick(self, *epochs: int, **others: Any) -> None:
+        peer, request = self.asked[-1]
+        for epoch in epochs:
+            tick = {"symbol": self.symbol, "epoch": epoch, "quote": epoch / 2, "pip_size": 1}
+            stream = {"id": f"stream-{len(self.asked)}"}
+            await peer.reply(request, tick=tick, subscription=stream, **others)
+
+
+@asynccontextmanager
+async def market_and_client(
+    symbol: str = "R_100",
+) -> AsyncGenerator[tuple[Market, Client]]:
+    market = Market(symbol)
+    async with (
+        open_server(market) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        yield market, client
+
+
+def lanes_of(client: Client) -> Express:
+    return client._supervisor.desk.router.express  # noqa: SLF001 - no user needs to see them
+
+
+async def epochs_of(stream: derivtrio.Subscription[Tick], count: int) -> list[int]:
+    return [(await anext(stream)).epoch for _ in range(count)]
+
+
+async def test_typed_ticks_take_it_and_leave_no_lane_behind(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client):
+        async with client.ticks("R_100") as stream:
+            await market.tick(2, 3, 3, 2, 4)
+            assert await epochs_of(stream, 4) == [1, 2, 3, 4]
+            assert len(lanes_of(client).lanes) == 1
+        assert not lanes_of(client).lanes
+        await trio.sleep(1)
+        assert market.forgotten == ["stream-1"]
+
+
+async def test_whoever_joins_later_is_given_the_newest_tick(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as first:
+        await market.tick(2, 3)
+        await trio.sleep(1)
+        async with client.ticks("R_100") as second:
+            assert await epochs_of(second, 1) == [3]
+        async with client.subscribe({"ticks": "R_100"}) as plain:
+            assert (await anext(plain))["tick"]["epoch"] == 3
+            assert not lanes_of(client).open
+            await market.tick(4)
+            assert (await anext(plain))["echo_req"]["ticks"] == "R_100"
+        assert lanes_of(client).open
+        await market.tick(5)
+        assert await epochs_of(first, 5) == [1, 2, 3, 4, 5]
+        assert len(market.asked) == 1
+
+
+async def test_an_error_on_the_lane_ends_the_stream(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as stream:
+        await market.tick(2)
+        peer, request = market.asked[0]
+        await peer.refuse(request, "StreamingNotAllowed")
+        assert await epochs_of(stream, 2) == [1, 2]
+        with pytest.raises(derivtrio.ApiError, match="StreamingNotAllowed"):
+            await anext(stream)
+        assert not lanes_of(client).lanes
+
+
+async def test_a_slow_consumer_is_ended_and_its_stream_forgotten(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client):
+        async with client.ticks("R_100", buffer=2) as stream:
+            await market.tick(2, 3, 4)
+            await trio.sleep(1)
+            await market.tick(5)
+            await trio.sleep(1)
+            assert market.forgotten == ["stream-1"]
+            assert await epochs_of(stream, 2) == [1, 2]
+            with pytest.raises(derivtrio.SlowConsumer):
+                await anext(stream)
+
+
+async def test_another_spelling_of_the_symbol_keeps_the_consumers_own(autojump_clock: Any) -> None:
+    async with market_and_client("R_100") as (market, client), client.ticks("r_100") as stream:
+        await market.tick(2)
+        assert [(await anext(stream)).symbol for _ in range(2)] == ["r_100", "r_100"]
+        assert not lanes_of(client).lanes
+
+
+async def test_a_tick_that_cannot_be_read_ends_its_stream(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as stream:
+        peer, request = market.asked[0]
+        await peer.reply(request, tick={"symbol": "R_100", "quote": 1}, subscription={"id": "x"})
+        assert await epochs_of(stream, 1) == [1]
+        with pytest.raises(derivtrio.ProtocolViolation, match="epoch"):
+            await anext(stream)
+
+
+async def test_g14_lanes_end_with_their_connection(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+        client.ticks("1HZ100V") as stream,
+    ):
+        seen = await epochs_of(stream, 3)
+        old = set(lanes_of(client).lanes)
+        sim.faults.drop()
+        seen += await epochs_of(stream, 40)
+        assert old.isdisjoint(lanes_of(client).lanes)
+        assert len(lanes_of(client).lanes) == 1
+        assert seen == list(range(seen[0], seen[0] + 43))
