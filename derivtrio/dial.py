@@ -7,6 +7,8 @@ import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
 
 import trio
 
@@ -50,7 +52,7 @@ async def open_stream(
         raise ConnectRefused(text) from error
     if not address.secure:
         return stream
-    context = ssl_context or ssl.create_default_context()
+    context = ssl_context or _platform_context()
     tls = trio.SSLStream(stream, context, server_hostname=address.host, https_compatible=True)
     try:
         await tls.do_handshake()
@@ -60,6 +62,22 @@ async def open_stream(
             raise _tls_failure(error, address.host) from error.__cause__
         raise
     return tls
+
+
+def _platform_context() -> ssl.SSLContext:
+    """Return a context that trusts the platform's authorities, as they are now."""
+    paths = ssl.get_default_verify_paths()
+    files = [Path(path) for path in (paths.cafile, paths.capath) if path is not None]
+    return _context_of(*((file, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=1)
+def _context_of(*files: tuple[Path, int]) -> ssl.SSLContext:  # noqa: ARG001 - what it depends on
+    """Return such a context, anew when one of its *files* has changed.
+
+    Reading a few hundred certificates takes 30 ms and nearly a megabyte: too much for each attempt.
+    """
+    return ssl.create_default_context()
 
 
 def _tls_failure(error: trio.BrokenResourceError, host: str) -> LinkError:

@@ -18,7 +18,7 @@ the scope of everybody who works on this link is cancelled.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
 import attrs
@@ -47,9 +47,6 @@ NORMAL: Final = 1000
 PROTOCOL_ERROR: Final = 1002
 ABNORMAL: Final = 1006
 TOO_BIG: Final = 1009
-
-#: How many reads may wait for the reader task, which itself waits for nobody.
-_INBOX: Final = 64
 
 
 @attrs.frozen
@@ -128,20 +125,19 @@ class Link:
     loss: Loss | None = attrs.field(default=None, init=False)
     close_by: float = attrs.field(default=float("inf"), init=False)
     _tap: Tap = attrs.field(init=False)
-    _into_inbox: trio.MemorySendChannel[tuple[list[Item], bool]] = attrs.field(init=False)
-    _inbox: trio.MemoryReceiveChannel[tuple[list[Item], bool]] = attrs.field(init=False)
+    _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _websocket: trio_websocket.WebSocketConnection | None = attrs.field(default=None, init=False)
     _websocket_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _goodbye_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _dialled: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _websocket_ended: bool = attrs.field(default=False, init=False)
     _crash: Exception | None = attrs.field(default=None, init=False)
     _writes: int = attrs.field(default=0, init=False)
     _idle: trio.Event | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._into_inbox, self._inbox = trio.open_memory_channel(_INBOX)
         splitter = Splitter(self._settings.max_message_size, take=self._settings.bulk_frames)
-        self._tap = Tap(self._stream, splitter, self._deliver, self._websocket_is_done)
+        self._tap = Tap(self._stream, splitter, self._websocket_is_done)
 
     @property
     def end(self) -> Loss:
@@ -175,11 +171,16 @@ class Link:
 
     async def receive(self) -> list[Message] | None:
         """Return the messages of one read, oldest first, or None when there will be no more."""
-        try:
-            items, mixed = await self._inbox.receive()
-        except trio.EndOfChannel:
-            return None
-        return await self._resolve(items) if mixed else items  # type: ignore[return-value]
+        while not self._websocket_ended:
+            items, passed = list[Item](), b""
+            with trio.CancelScope() as self._reading:
+                items, passed = await self._tap.read()
+            if passed or self._tap.ended:
+                await self._tap.pass_on(passed)
+                return await self._resolve(items)
+            if items:
+                return items  # type: ignore[return-value]
+        return None
 
     async def send(self, *messages: str | bytes) -> None:
         """Write *messages*; returns when the socket has them, and not at all when that fails.
@@ -241,7 +242,9 @@ class Link:
             self._crash = _first_cause(group.exceptions[0])  # there is one task in there
         finally:
             self._dialled.set()
-            self._into_inbox.close()
+            self._websocket_ended = True
+            self._tap.done()
+            self._reading.cancel()
             self._goodbye_scope.cancel()
 
     def stop_websocket(self) -> None:
@@ -253,7 +256,6 @@ class Link:
         loss = self.end
         with trio.CancelScope(shield=True):
             self._tap.closing()
-            self._inbox.close()
             if self._websocket is not None and loss.by == "us" and not self._writes:
                 limit = min(self.close_by, trio.current_time() + self._settings.close_timeout)
                 with trio.move_on_at(limit), self._goodbye_scope:
@@ -294,10 +296,6 @@ class Link:
         failure = HandshakeFailed(f"the server's handshake is not a WebSocket's: {error}")
         failure.__cause__ = error
         return failure
-
-    async def _deliver(self, items: list[Item], mixed: bool) -> None:  # noqa: FBT001
-        with suppress(trio.BrokenResourceError):  # the goodbye has begun; nobody reads any more
-            await self._into_inbox.send((items, mixed))
 
     async def _resolve(self, items: list[Item]) -> list[Message]:
         """Put the messages that went through wsproto where their markers stand."""

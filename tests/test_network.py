@@ -10,6 +10,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import re
 import ssl
 import threading
@@ -17,6 +18,7 @@ import traceback
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -39,6 +41,7 @@ from websockets.exceptions import ConnectionClosed
 from derivtrio import (
     Authorized,
     Backoff,
+    CertificateRejected,
     Client,
     Closed,
     ConnectionFailed,
@@ -268,6 +271,23 @@ async def test_the_calls_of_a_session(tls: Tls) -> None:
             *["authorize", "ping", "time", "ticks", "forget", "ping"]
         ]
         assert server.requests[4]["forget"] == "stream-1"
+
+
+async def test_the_platforms_authorities_are_those_of_now(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted = tmp_path / "authorities.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    async with open_foreign_server(context) as server:
+        trustme.CA().cert_pem.write_to_path(str(trusted))
+        os.utime(trusted, (1, 1))
+        with pytest.raises(CertificateRejected):
+            await connected(server).__aenter__()
+        authority.cert_pem.write_to_path(str(trusted))
+        async with connected(server) as client:
+            assert (await client.call({"ping": 1}))["ping"] == "pong"
 
 
 async def restarts(server: ForeignServer) -> None:
