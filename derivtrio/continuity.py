@@ -9,7 +9,11 @@ A filler asks for history forwards, a window at a time, so that what it fetches 
 at once and no more than a window is ever held. Three facts about Deriv's `ticks_history` shape
 it: a reply has at most 5000 rows, the newest of the window, without saying that there were more;
 no symbol has more than one tick a second; and a window that lies too far in the past is answered
-with the newest rows instead, which only their times give away.
+with the newest rows instead, which only their times give away. If the first window reaches back
+beyond what the server keeps, its rows just begin later, as in a quiet market. That is why it begins
+a little before the last item delivered: of those rows one must be there. (A stream that begins
+with a `start` of its own has no such witness; on the very edge of what is kept, the first 5000
+seconds of it may be missing without a `Gap`.)
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,18 +27,24 @@ from derivtrio.models import Candle, Tick
 #: The most rows that the server returns, whatever `count` says.
 MAX_ROWS: Final = 5000
 
+#: How many units before its witness a hole is asked for.
+_MARGIN: Final = 10
+
 
 @attrs.frozen
 class Hole:
     """What is missing between the epochs `after` and `before`, both known.
 
     For candles `granularity` is theirs, and the epochs are opening times; for ticks it is 0.
+    `witness` is the epoch of an item that the server is known to have had, not later than the
+    first that can be missing.
     """
 
     symbol: str
     after: int
     before: int
     granularity: int = 0
+    witness: int | None = None
 
 
 @attrs.define
@@ -71,7 +81,10 @@ class TickLine:
         if not self._interrupted:
             return (tick,)
         self._interrupted = False
-        return (tick,) if epoch == last + 1 else (Hole(self.symbol, last, epoch), tick)
+        if epoch == last + 1:
+            return (tick,)
+        witness = None if self.start is not None and last < self.start else last
+        return (Hole(self.symbol, last, epoch, witness=witness), tick)
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
@@ -103,20 +116,23 @@ class CandleLine:
             return ()
         interrupted, self._interrupted, self._forming = self._interrupted, False, candle
         if before is None:
-            return self._after_hole(earliest - 1, candle) if interrupted else (candle,)
+            return self._after_hole(earliest - 1, candle, None) if interrupted else (candle,)
         if candle.open_time == before.open_time:
             return (candle,)
         if not interrupted:
             return (attrs.evolve(before, closed=True), candle)
-        return self._after_hole(before.open_time - self.granularity, candle)
+        last = before.open_time
+        return self._after_hole(last - self.granularity, candle, last)
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
         if self._forming is not None:
             self._interrupted = True
 
-    def _after_hole(self, after: int, candle: Candle) -> Sequence[Candle | Hole]:
-        return (Hole(self.symbol, after, candle.open_time, self.granularity), candle)
+    def _after_hole(
+        self, after: int, candle: Candle, witness: int | None
+    ) -> Sequence[Candle | Hole]:
+        return (Hole(self.symbol, after, candle.open_time, self.granularity, witness), candle)
 
 
 @attrs.define
@@ -127,10 +143,12 @@ class Filler:
     _after: int = attrs.field(init=False)
     _window: int = attrs.field(init=False)
     _lost_after: int | None = attrs.field(default=None, init=False)
+    _witness: int | None = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._after = self.hole.after
         self._window = self._full
+        self._witness = self.hole.witness
 
     @property
     def done(self) -> bool:
@@ -150,15 +168,18 @@ class Filler:
         """Return the items that *reply* has for the window, and the gap before them, if any."""
         start, end = self._bounds
         rows = _rows(reply, self.hole)
-        items = [item for item in rows if start <= _time_of(item) <= end]
+        items = [item for item in rows if self._after < _time_of(item) <= end]
         if rows and not items and _time_of(rows[0]) > end:
             return [], self._lose(end)
         cut_off = len(rows) >= MAX_ROWS and _time_of(rows[0]) > start
         if cut_off and self._window > self._full:
             self._window = self._full  # a window that must fit
             return [], None
+        if self._witness is not None and not (rows and _time_of(rows[0]) <= self._witness):
+            self._lost_after = self._after
+        self._witness = None
         gap = self._end_loss(_time_of(items[0])) if items else None
-        self._after = end
+        self._after = max(self._after, end)
         self._window = min(self._full, 2 * self._window) if items else 2 * self._window
         return items, gap or self._last_gap()
 
@@ -183,13 +204,17 @@ class Filler:
 
     @property
     def _bounds(self) -> tuple[int, int]:
-        return self._after + 1, min(self.hole.before - 1, self._after + self._window)
+        start = self._after + 1
+        if self._witness is not None:
+            start = min(start, self._witness - _MARGIN * self._unit)
+        return start, min(self.hole.before - 1, start - 1 + self._window)
 
     def _lose(self, end: int) -> Gap | None:
         """Note that the server no longer has the window up to *end*."""
         if self._lost_after is None:
             self._lost_after = self._after
-        self._after = end
+        self._witness = None
+        self._after = max(self._after, end)
         self._window *= 2
         return self._last_gap()
 

@@ -111,7 +111,7 @@ class ServerStream:
         self._supervisor.ledger.add(upstream)
 
     async def _join(self, share: Share, upstream: Upstream) -> None:
-        if "ticks_history" in self._request:  # whoever asks for history wants it first
+        if self._consumer.line is None and "ticks_history" in self._request:  # its reply is history
             once = {name: value for name, value in self._request.items() if name != "subscribe"}
             self._consumer.take(await make(api_call(once), self._supervisor.desk))
             if upstream.over:

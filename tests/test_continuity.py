@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from scripted import Peer, Request, open_server
 
 import derivtrio
@@ -515,3 +517,80 @@ def test_a_filler_reports_what_is_refused_or_gone_to_the_end() -> None:
     gap = filler.refused("StreamingNotAllowed")
     assert filler.done
     assert (gap.after, gap.before, gap.reason) == (0, 6_000, "refused: StreamingNotAllowed")
+
+
+def answered(request: dict[str, Any], every: int, kept: int, now: int) -> dict[str, Any]:
+    """Answer as a server that has a tick every so many seconds, and keeps those since *kept*."""
+    start, end = request["start"], int(request["end"])
+    start, end = (max(start, kept), min(end, now)) if end >= kept else (kept, now)
+    return history(range(start + -start % every, end + 1, every)[-5000:])
+
+
+@given(
+    every=st.sampled_from([1, 2, 7, 600]),
+    length=st.integers(min_value=600, max_value=20_000),
+    kept=st.integers(min_value=-10_000, max_value=21_000),
+    interruptions=st.sets(st.integers(min_value=0, max_value=8)),
+)
+def test_g05_what_is_missing_of_a_hole_is_told_wherever_the_servers_memory_begins(
+    every: int, length: int, kept: int, interruptions: set[int]
+) -> None:
+    after = 100_000 - 100_000 % every
+    before, kept = after + length - length % every, after + kept
+    filler = Filler(Hole("R_100", after, before, witness=after))
+    filled: set[int] = set()
+    gaps: list[derivtrio.Gap] = []
+    for step in range(1000):
+        if filler.done:
+            break
+        if step in interruptions:
+            filler.interrupted()
+        items, gap = filler.digest(answered(filler.request, every, kept, before + 6000))
+        assert [i.epoch for i in items if isinstance(i, Tick)] == sorted({i.epoch for i in items})
+        filled |= {item.epoch for item in items}
+        gaps += [gap] if gap is not None else []
+    missing = {t for t in range(after + every, before, every) if t not in filled}
+    assert missing == {t for t in range(after + every, before, every) if t < kept}
+    assert all(any(gap.after < t < gap.before for gap in gaps) for t in missing)
+    assert not any(gap.after < t < gap.before for gap in gaps for t in filled)
+    assert len(gaps) <= 1
+
+
+async def test_g06_joining_candles_needs_no_request(autojump_clock: Any) -> None:
+    begin = START - START % 60 - 600
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.candles("1HZ100V", 60) as first,
+    ):
+        await trio.sleep(90)
+        async with client.candles("1HZ100V", 60) as second:
+            newest = await anext(second)
+            assert newest == (await take(first, trio.current_time() + 0.1))[-1]
+            assert not newest.closed
+        assert len([r for r in sim.connections[0].requests if "ticks_history" in r]) == 1
+        async with client.candles("1HZ100V", 60, start=begin, closed_only=True) as third:
+            taken = await take(third, trio.current_time() + 120)
+    assert taken[0].open_time == begin
+    check_candles(sim, "1HZ100V", 60, taken)
+
+
+async def test_history_that_cannot_be_read_is_said_to_be_so(autojump_clock: Any) -> None:
+    replies = [{"times": [1, 2], "prices": [1.0]}, {"times": [3], "prices": ["no price"]}]
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            tick = {"symbol": "R_100", "epoch": 50, "quote": 1.5, "pip_size": 1}
+            await peer.reply(request, tick=tick, subscription={"id": "x"})
+        elif "ticks_history" in request:
+            await peer.reply(request, history=replies.pop(0), pip_size=1)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.ticks("R_100", start=1) as ticks,
+    ):
+        for _ in range(2):
+            with pytest.raises(derivtrio.ProtocolViolation, match="ticks_history"):
+                await anext(ticks)
+        assert client.status.connection == 1
