@@ -563,7 +563,7 @@ async def test_g06_joining_candles_needs_no_request(autojump_clock: Any) -> None
         derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
         client.candles("1HZ100V", 60) as first,
     ):
-        await trio.sleep(90)
+        await trio.sleep(90.5)
         async with client.candles("1HZ100V", 60) as second:
             newest = await anext(second)
             assert newest == (await take(first, trio.current_time() + 0.1))[-1]
