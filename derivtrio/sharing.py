@@ -8,7 +8,8 @@ The one thing that can go wrong is haste: the server may still count a stream th
 moment ago, and answer `AlreadySubscribed`. It is asked again, a few times, half a second apart.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import attrs
@@ -26,11 +27,25 @@ _TRIES: Final = 4
 
 @attrs.define(eq=False)
 class Share:
-    """Where equal requests meet. `holders` counts those who are here, or on their way."""
+    """Where equal requests meet. `holders` counts those who are here, or on their way.
+
+    A thousand streams are a thousand of these, so the lock is here only while it is needed.
+    """
 
     upstream: Upstream | None = None
     holders: int = 0
-    lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _lock: trio.Lock | None = attrs.field(default=None, init=False)
+
+    @asynccontextmanager
+    async def one_at_a_time(self) -> AsyncGenerator[None]:
+        """Let one after another open the upstream or join it."""
+        lock = self._lock = self._lock or trio.Lock()
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():  # nobody was waiting for it
+                self._lock = None
 
 
 @attrs.define(eq=False)
@@ -73,7 +88,7 @@ class ServerStream:
         """Open the upstream and wait for its first reply, or join it."""
         self._share = self._shares.hold(self._key)
         self._supervisor.desk.router.express.plain += self._wants_plain_ticks
-        async with self._share.lock:
+        async with self._share.one_at_a_time():
             upstream = self._share.upstream
             if upstream is None or upstream.over:
                 await self._begin(self._share)
