@@ -4,11 +4,17 @@ Two questions decide what becomes of a request when its connection breaks: which
 it safe to ask again? A call that is not in the table counts as unsafe: better to report that its
 outcome is unknown than to repeat a purchase.
 
-Names and streaming flags are those of Deriv's published schemas of both generations.
+`entry` has all that is known of a call: what Deriv's schemas say is in `published`, which is
+generated; what they do not say is in the tables below, which are made by hand.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Final
+
+import attrs
+
+from derivtrio.published import OPTIONS, V3
 
 #: Calls that only read, or that change nothing but the connection itself.
 READS: Final = frozenset(
@@ -48,12 +54,15 @@ WRITES: Final = frozenset(
     " verify_email".split()
 )
 
+#: What the schemas say, by generation and call.
+PUBLISHED: Final[Mapping[str, Mapping[str, Any]]] = {"v3": V3, "options": OPTIONS}
+
 #: Calls that take `subscribe: 1` and then go on sending.
 STREAMS: Final = frozenset(
-    "auto_get auto_start balance buy crypto_estimations exchange_rates p2p_advert_info"
-    " p2p_advertiser_create p2p_advertiser_info p2p_order_create p2p_order_info p2p_order_list"
-    " p2p_settings proposal proposal_open_contract ticks ticks_batch ticks_history transaction"
-    " website_status".split()
+    name
+    for calls in PUBLISHED.values()
+    for name, call in calls.items()
+    if not call["takes"].keys().isdisjoint(("subscribe", "subscribe!"))
 )
 
 #: The lengths that a candle can have, in seconds.
@@ -63,8 +72,115 @@ GRANULARITIES: Final = frozenset(
 
 NAMES: Final = READS | WRITES
 
+#: Rate limits: which calls count in which budgets. v3 says so in the words of its
+#: `website_status.api_call_limits`, the Options API in Deriv's page on limits.
+_GROUPS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "v3": {
+        "ping": (),
+        "portfolio": ("outcome",),
+        "statement": ("outcome",),
+        "proposal": ("outcome", "pricing"),
+        "proposal_open_contract": ("pricing",),
+    },
+    "options": {
+        "ping": (),
+        "proposal": ("trading",),
+        "proposal_open_contract": ("trading",),
+        "buy": ("trading",),
+        "sell": ("trading",),
+        "balance": ("account",),
+        "statement": ("account",),
+        "portfolio": ("report",),
+        "profit_table": ("report",),
+    },
+}
+
+#: What `forget_all` calls a call's streams, where that is not the call's own name.
+_FORGET_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "buy": ("proposal_open_contract",),
+    "p2p_advert_info": ("p2p_advert",),
+    "p2p_advertiser_create": ("p2p_advertiser",),
+    "p2p_advertiser_info": ("p2p_advertiser",),
+    "p2p_order_create": ("p2p_order",),
+    "p2p_order_info": ("p2p_order",),
+    "p2p_order_list": ("p2p_order",),
+    "ticks_history": ("ticks", "candles"),
+}
+
+#: Streams that it takes no type for.
+_UNFORGETTABLE: Final = frozenset({"auto_get", "auto_start", "exchange_rates", "ticks_batch"})
+
+#: What a stream goes on with, where that is not what it begins with.
+_FOLLOWS: Final[Mapping[str, tuple[str, ...]]] = {
+    "buy": ("proposal_open_contract",),
+    "ticks_history": ("tick", "ohlc"),
+}
+
 #: A call of its own, and an argument of six other calls.
 _ARGUMENT_TOO: Final = "landing_company"
+
+
+@attrs.frozen
+class Entry:
+    """What is known of one call of one generation of the API.
+
+    Attributes:
+        scopes: it needs a token that has one of these; empty where it needs none.
+        answers: the message types of its reply.
+        streams: the message types with which it goes on when it is subscribed to; empty where
+            it cannot be.
+        forget_types: by which of its types `forget_all` ends these streams.
+        safe: whether it may be asked again after its reply was lost.
+        groups: the budgets that it counts in, when requests are limited.
+        takes: the members of the request, in the notation of `published`.
+
+    """
+
+    name: str
+    generation: str
+    scopes: tuple[str, ...]
+    answers: tuple[str, ...]
+    streams: tuple[str, ...]
+    forget_types: tuple[str, ...]
+    safe: bool
+    groups: tuple[str, ...]
+    takes: Mapping[str, Any] = attrs.field(repr=False)
+
+
+def entry(name: str, generation: str = "v3") -> Entry | None:
+    """Return what is known of the call *name*; None where that generation has no such call."""
+    return _entry(name, generation) if name in PUBLISHED.get(generation, {}) else None
+
+
+@functools.cache
+def _entry(name: str, generation: str) -> Entry:
+    found = PUBLISHED[generation][name]
+    answers = found.get("answers", (name,))
+    streams = _FOLLOWS.get(name, answers) if name in STREAMS else ()
+    if streams != answers:
+        answers = tuple(answer for answer in answers if answer not in streams)
+    forgotten = streams and name not in _UNFORGETTABLE
+    return Entry(
+        name=name,
+        generation=generation,
+        scopes=found.get("needs", ()),
+        answers=answers,
+        streams=streams,
+        forget_types=_FORGET_TYPES.get(name, (name,)) if forgotten else (),
+        safe=is_safe(name),
+        groups=groups_of(name, generation),
+        takes=found["takes"],
+    )
+
+
+def generations_of(name: str) -> tuple[str, ...]:
+    """Return the generations that have the call."""
+    return tuple(generation for generation, calls in PUBLISHED.items() if name in calls)
+
+
+def groups_of(name: str, generation: str = "v3") -> tuple[str, ...]:
+    """Return the budgets that the call counts in; a `ping` counts in none."""
+    return _GROUPS.get(generation, {}).get(name, ("general",))
 
 
 def name_of(request: Mapping[str, Any]) -> str:

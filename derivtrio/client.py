@@ -7,9 +7,11 @@ from typing import Any, Final
 import attrs
 import trio
 
+from derivtrio.api import Api
 from derivtrio.beside import running
 from derivtrio.calls import Call, api_call, raw_call
 from derivtrio.catalog import GRANULARITIES, name_of
+from derivtrio.checking import check_request
 from derivtrio.continuity import CandleLine, Hole, TickLine
 from derivtrio.crew import Desk, make
 from derivtrio.endpoints import Endpoint, as_endpoint
@@ -90,6 +92,12 @@ class Client:
     _supervisor: Supervisor
     _lifetime: Lifetime
     _shares: Shares = attrs.field(factory=Shares, init=False)
+    _generation: str = attrs.field(init=False)
+    _checked: bool = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._generation = getattr(self._supervisor.endpoint, "generation", "v3")
+        self._checked = self._supervisor.desk.settings.check_requests
 
     def __repr__(self) -> str:
         status = self.status
@@ -117,7 +125,19 @@ class Client:
             ClientClosed, ConnectionFailed: the client is no more.
 
         """
-        return await make(api_call(request), self._supervisor.desk)
+        call = api_call(request)
+        if self._checked:
+            check_request(call.name, call.request, self._generation)
+        return await make(call, self._supervisor.desk)
+
+    @property
+    def api(self) -> Api:
+        """Every call by its name, with typed fields: `await client.api.time()`.
+
+        It does what `call` does. A call's own member, where it is more than a 1, is the first
+        argument: `await client.api.ticks_history("R_100", end="latest")`.
+        """
+        return Api(self.call, self._generation)
 
     async def send(self, message: str | bytes | Mapping[str, Any]) -> None:
         """Write a message of your own making; return when the socket has it.
@@ -153,6 +173,8 @@ class Client:
 
         """
         request = subscribing(request)
+        if self._checked:
+            check_request(name_of(request), request, self._generation)
         mailbox: Mailbox[dict[str, Any]] = Mailbox(name_of(request), buffer, overflow)
         return Subscription(mailbox, self._stream(request, None, mailbox))
 

@@ -11,20 +11,21 @@ from urllib.parse import urlsplit, urlunsplit
 
 HIDDEN = "<not shown>"
 
-_SECRET_FIELDS = frozenset(
+#: Members of requests whose values are secrets.
+SECRET_FIELDS = frozenset(
     "authorize connect_copy copy_start copy_stop new_password old_password otp password token "
     "tokens url_parameters verification_code verification_otp client_password "
     "investPassword mainPassword".split()
 )
 _IN_TEXT = re.compile(
-    r'("(?:' + "|".join(sorted(_SECRET_FIELDS)) + r')"\s*:\s*)("(?:[^"\\]|\\.)*"|\[[^\]]*\])'
+    r'("(?:' + "|".join(sorted(SECRET_FIELDS)) + r')"\s*:\s*)("(?:[^"\\]|\\.)*"|\[[^\]]*\])'
 )
 
 
 def masked(message: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of *message* in which secret fields read `<not shown>`."""
     return {
-        field: HIDDEN if field in _SECRET_FIELDS and not _is_flag(value) else value
+        field: HIDDEN if field in SECRET_FIELDS and not _is_flag(value) else value
         for field, value in message.items()
     }
 

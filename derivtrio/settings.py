@@ -59,6 +59,8 @@ class Settings:
         wait_ready: whether `open_client` waits for the first connection to be `READY`.
         bulk_frames: whether text frames are taken from the stream, and put into it, in bulk (see
             `tap`); `False` has every frame go through wsproto, one by one.
+        check_requests: whether calls and subscriptions that Deriv's schemas do not allow are
+            refused before they are sent; `False` is for what is newer than this client.
 
     """
 
@@ -78,6 +80,7 @@ class Settings:
     )
     wait_ready: bool = attrs.field(default=True, validator=instance_of(bool))
     bulk_frames: bool = attrs.field(default=True, validator=instance_of(bool))
+    check_requests: bool = attrs.field(default=True, validator=instance_of(bool))
 
     def but(self, **changes: Any) -> "Settings":
         """Return a copy with *changes*, validated like a new one."""

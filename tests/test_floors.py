@@ -13,7 +13,10 @@ PACKAGE = Path(derivtrio.__file__).parent
 FLOORS = (
     ("redaction", "events", "errors", "settings", "codec", "models"),
     (
+        "published",
         "catalog",
+        "shapes",
+        "checking",
         "verdict",
         "backoff",
         "frames",
@@ -26,7 +29,7 @@ FLOORS = (
     ),
     ("beside", "endpoints", "dial", "tap", "link", "calls", "mailbox", "journal", "upstream"),
     ("crew", "restore", "supervisor", "lifetime"),
-    ("streams", "sharing", "client", "script"),
+    ("streams", "sharing", "api", "client", "script"),
     ("", "trace", "report", "outages", "command", "demo", "cli", "__main__"),
 )
 ORDER = [module for floor in FLOORS for module in floor]

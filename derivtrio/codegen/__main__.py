@@ -1,0 +1,27 @@
+"""`python -m derivtrio.codegen PATH`: write the generated files anew."""
+
+import sys
+from pathlib import Path
+
+from derivtrio.codegen.data import published_module
+from derivtrio.codegen.reading import Schemas, read_schemas
+from derivtrio.codegen.stubs import api_stub
+
+
+def generated(schemas: Schemas) -> dict[str, str]:
+    """Return the text of every generated file, by its name in the package."""
+    return {"published.py": published_module(schemas), "api.pyi": api_stub(schemas)}
+
+
+def main() -> None:
+    """Write them."""
+    if len(sys.argv) != 2 or not Path(sys.argv[1], "v3").is_dir():  # noqa: PLR2004
+        sys.exit("usage: python -m derivtrio.codegen PATH, a folder with v3/ and options/ in it")
+    package = Path(__file__).parents[1]
+    for name, text in generated(read_schemas(Path(sys.argv[1]))).items():
+        (package / name).write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{package / name}\n")
+
+
+if __name__ == "__main__":
+    main()

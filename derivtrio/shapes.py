@@ -1,0 +1,221 @@
+"""What a value may be: the notation of `published`, turned into checks and into words.
+
+A check is a function of a value: None if the value is as it may be, else a complaint. Whatever is
+in doubt is let through; the server has the last word.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any, Final
+
+#: Where, below the value that was checked (`.limit_order.stop_loss`), and what is wrong there.
+Complaint = tuple[str, str]
+Check = Callable[[Any], Complaint | None]
+
+_NUMBER: Final = re.compile(r"(integer|number)(?: (>?)([\d.]*?)\.\.([\d.]*))?$")
+_TEXT: Final = re.compile(r"(text|secret)(?: (\d*)\.\.(\d*))?(?: ~ (.*))?$", re.DOTALL)
+_LONGEST: Final = 60
+
+
+def check_of(shape: Any) -> Check:
+    """Return the check for *shape*."""
+    if isinstance(shape, tuple):
+        return _one_of(shape)
+    if isinstance(shape, list):
+        return _any_of(shape)
+    if isinstance(shape, dict):
+        return _array(shape) if "[]" in shape else members_check(shape)
+    if shape == "any":
+        return lambda _: None
+    if shape in _PLAIN:
+        return _plain(shape, _PLAIN[shape])
+    return _number(shape) if _NUMBER.match(shape) else _text(shape)
+
+
+def described(shape: Any) -> str:
+    """Return in words what *shape* allows."""
+    if isinstance(shape, tuple):
+        shown = [repr(value) for value in shape]
+        return f"one of {', '.join(shown)}" if len(shown) > 1 else shown[0]
+    if isinstance(shape, list):
+        return " or ".join(map(described, shape))
+    if isinstance(shape, dict):
+        return f"a list, each item {described(shape['[]'])}" if "[]" in shape else "an object"
+    if match := _NUMBER.match(shape):
+        return _in_words("a whole number" if match[1] == "integer" else "a number", match)
+    if match := _TEXT.match(shape):
+        size = f" of {match[2] or 0} to {match[3]} characters" if match[3] else ""
+        return f"a text{size}" + (f" that matches {match[4]}" if match[4] else "")
+    return _WORDS[shape]
+
+
+def near(name: str, names: Sequence[str]) -> str | None:
+    """Return the one of *names* that may have been meant by *name*."""
+    found = get_close_matches(name, names, 1)
+    return found[0] if found else next((n for n in names if n.endswith(f"_{name}")), None)
+
+
+_WORDS: Final = {"boolean": "true or false", "null": "null", "object": "an object", "any": "any"}
+_PLAIN: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+    "object": lambda value: isinstance(value, Mapping),
+}
+
+
+def _in_words(kind: str, match: re.Match[str]) -> str:
+    _, above, low, high = match.groups()
+    lowest = f"{'more than' if above else 'at least'} {low}" if low else ""
+    highest = f"at most {high}" if high else ""
+    return f"{kind}, {' and '.join(filter(None, (lowest, highest)))}".removesuffix(", ")
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, (bool, int, float, Decimal, str)):
+        text = repr(value)
+        return text if len(text) <= _LONGEST else f"one of {len(text)} characters"
+    return f"a {type(value).__name__}"
+
+
+def _refused(shape: Any, value: Any) -> Complaint:
+    is_secret = isinstance(shape, str) and shape.startswith("secret")
+    shown = f"this {type(value).__name__}" if is_secret else _shown(value)
+    return "", f"is {described(shape)}, not {shown}"
+
+
+def _plain(shape: str, holds: Callable[[Any], bool]) -> Check:
+    return lambda value: None if holds(value) else _refused(shape, value)
+
+
+def _one_of(values: tuple[Any, ...]) -> Check:
+    allowed = frozenset(values)
+    kind = type(values[0])
+
+    def check(value: Any) -> Complaint | None:
+        if isinstance(value, kind) and value in allowed and value.__class__ is not bool:
+            return None
+        return _refused(values, value)
+
+    return check
+
+
+def _number(shape: str) -> Check:
+    match = _NUMBER.match(shape)
+    assert match  # noqa: S101 - the caller has seen that it does
+    kind, above, low, high = match.groups()
+    kinds = int if kind == "integer" else (int, float, Decimal)
+    lowest, highest = _bound(low, -math.inf), _bound(high, math.inf)
+
+    def check(value: Any) -> Complaint | None:
+        if isinstance(value, kinds) and value.__class__ is not bool:
+            return None
+        return _refused(shape, value)
+
+    def check_bounds(value: Any) -> Complaint | None:
+        complaint = check(value)
+        if complaint is not None:
+            return complaint
+        if not lowest <= value <= highest or (above and value == lowest):
+            return _refused(shape, value)
+        return None
+
+    return check_bounds if low or high else check
+
+
+def _bound(number: str | None, otherwise: float) -> float:
+    if not number:
+        return otherwise
+    return float(number) if "." in number else int(number)
+
+
+def _text(shape: str) -> Check:
+    match = _TEXT.match(shape)
+    assert match  # noqa: S101 - every other shape has been tried
+    shortest, longest = int(match[2] or 0), int(match[3] or 0)
+    pattern = match[4]
+    search = None
+
+    def check(value: Any) -> Complaint | None:
+        nonlocal search
+        if isinstance(value, str):
+            if pattern is None:
+                return None
+            if search is None:
+                search = re.compile(pattern).search  # when it is needed, not before
+            if search(value):
+                return None
+        return _refused(shape, value)
+
+    def check_size(value: Any) -> Complaint | None:
+        if isinstance(value, str) and not shortest <= len(value) <= longest:
+            return _refused(shape, value)
+        return check(value)
+
+    return check_size if longest else check
+
+
+def _any_of(shapes: list[Any]) -> Check:
+    checks = [check_of(shape) for shape in shapes]
+
+    def check(value: Any) -> Complaint | None:
+        complaints = []
+        for one in checks:
+            complaint = one(value)
+            if complaint is None:
+                return None
+            complaints.append(complaint)
+        return next((found for found in complaints if found[0]), _refused(shapes, value))
+
+    return check
+
+
+def _array(shape: Mapping[str, Any]) -> Check:
+    check_item = check_of(shape["[]"])
+
+    def check(value: Any) -> Complaint | None:
+        if not isinstance(value, (list, tuple, set, frozenset)):
+            return _refused(shape, value)
+        for place, item in enumerate(value):
+            complaint = check_item(item)
+            if complaint is not None:
+                where, what = complaint
+                return f"[{place}]{where}", what
+        return None
+
+    return check
+
+
+def members_check(shape: Mapping[str, Any], *always: str) -> Check:
+    """Return the check for an object that has the members of *shape*, and may have *always*."""
+    members = {key.rstrip("!"): item for key, item in shape.items() if key != "*"}
+    checks = {name: check_of(item) for name, item in members.items()}
+    checks.update(dict.fromkeys(always, check_of("any")))
+    others = check_of(shape["*"]) if "*" in shape else None
+    required = tuple(key[:-1] for key in shape if key.endswith("!"))
+
+    def check(value: Any) -> Complaint | None:
+        if value.__class__ is not dict and not isinstance(value, Mapping):
+            return _refused(shape, value)
+        for name, item in value.items():
+            check_member = checks.get(name, others)
+            if check_member is None:
+                return f".{name}", _stranger(str(name), tuple(members))
+            complaint = check_member(item)
+            if complaint is not None:
+                where, what = complaint
+                return f".{name}{where}", what
+        for name in required:
+            if name not in value:
+                return f".{name}", f"is missing; it is {described(members[name])}"
+        return None
+
+    return check
+
+
+def _stranger(name: str, names: Sequence[str]) -> str:
+    meant = near(name, names)
+    hint = f"did you mean {meant!r}?" if meant else f"there are {', '.join(sorted(names))}"
+    return f"is no member here; {hint}"
