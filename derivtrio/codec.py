@@ -7,6 +7,7 @@ no such number and msgspec would quietly write `null` in its place.
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -36,9 +37,16 @@ def encode(message: Mapping[str, Any]) -> str:
         text = _encoder.encode(message).decode()
     except (msgspec.MsgspecError, OverflowError, RecursionError) as error:
         raise ValueError(str(error)) from error
-    if "null" in text:
-        json.dumps(message, allow_nan=False, default=str)
+    if "null" in text or "NaN" in text or "Infinity" in text:
+        json.dumps(message, allow_nan=False, default=_finite)
     return text
+
+
+def _finite(value: Any) -> str:
+    if isinstance(value, Decimal) and not value.is_finite():
+        text = f"{value} is not a number that JSON has"
+        raise ValueError(text)
+    return str(value)
 
 
 def sorted_text(message: Mapping[str, Any]) -> str:

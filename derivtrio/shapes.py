@@ -17,7 +17,10 @@ Check = Callable[[Any], Complaint | None]
 
 _NUMBER: Final = re.compile(r"(integer|number)(?: (>?)([\d.]*?)\.\.([\d.]*))?$")
 _TEXT: Final = re.compile(r"(text|secret)(?: (\d*)\.\.(\d*))?(?: ~ (.*))?$", re.DOTALL)
+
+#: How much of a value, and of a list of values, is shown.
 _LONGEST: Final = 60
+_MOST: Final = 12
 
 
 def check_of(shape: Any) -> Check:
@@ -38,8 +41,9 @@ def check_of(shape: Any) -> Check:
 def described(shape: Any) -> str:
     """Return in words what *shape* allows."""
     if isinstance(shape, tuple):
-        shown = [repr(value) for value in shape]
-        return f"one of {', '.join(shown)}" if len(shown) > 1 else shown[0]
+        shown = ", ".join(map(repr, shape[:_MOST]))
+        more = f", … ({len(shape)} values)" if len(shape) > _MOST else ""
+        return f"one of {shown}{more}" if len(shape) > 1 else shown
     if isinstance(shape, list):
         return " or ".join(map(described, shape))
     if isinstance(shape, dict):
@@ -83,7 +87,12 @@ def _shown(value: Any) -> str:
 def _refused(shape: Any, value: Any) -> Complaint:
     is_secret = isinstance(shape, str) and shape.startswith("secret")
     shown = f"this {type(value).__name__}" if is_secret else _shown(value)
-    return "", f"is {described(shape)}, not {shown}"
+    meant = None
+    if isinstance(shape, tuple) and isinstance(value, str):
+        meant = near(value, [allowed for allowed in shape if isinstance(allowed, str)])
+    return "", f"is {described(shape)}, not {shown}" + (
+        f"; did you mean {meant!r}?" if meant else ""
+    )
 
 
 def _plain(shape: str, holds: Callable[[Any], bool]) -> Check:

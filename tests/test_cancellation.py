@@ -81,7 +81,7 @@ async def call(client: derivtrio.Client) -> None:
 
 
 async def change(client: derivtrio.Client) -> None:
-    await client.call({"buy": "id", "price": 1})
+    await client.call({"buy": "1", "price": 1})
 
 
 async def send(client: derivtrio.Client) -> None:
@@ -260,7 +260,7 @@ async def test_g02_nothing_outlives_the_block_at_any_stage(
                 ) as client:
                     await trio.sleep(5)
                     nursery.start_soon(ask, client, {"statement": 1})
-                    nursery.start_soon(ask, client, {"buy": "id", "price": 1})
+                    nursery.start_soon(ask, client, {"buy": "1", "price": 1})
                     await trio.testing.wait_all_tasks_blocked()
                     begin = trio.current_time()
                     if ending == "raising":

@@ -36,6 +36,9 @@ ORDER = [module for floor in FLOORS for module in floor]
 SANS_IO = {*FLOORS[0], *FLOORS[1]}
 ANNEXE = "simulator"
 
+#: The tool that makes `published` and the stubs; nothing imports it.
+TOOL = "codegen"
+
 
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
@@ -66,7 +69,7 @@ def inner_imports_of(path: Path) -> set[str]:
     }
 
 
-CLIENT = [path for path in modules() if not name_of(path).startswith(ANNEXE)]
+CLIENT = [path for path in modules() if not name_of(path).startswith((ANNEXE, TOOL))]
 ANNEXED = [path for path in modules() if name_of(path).startswith(ANNEXE)]
 
 
@@ -88,6 +91,14 @@ def test_only_people_see_the_simulator(path: Path) -> None:
 @pytest.mark.parametrize("path", ANNEXED, ids=name_of)
 def test_the_simulator_imports_nothing_of_the_client_but_data(path: Path) -> None:
     assert inner_imports_of(path) <= {ANNEXE, *FLOORS[0]}
+
+
+def test_the_tool_stands_on_the_lowest_floor_and_nobody_on_it() -> None:
+    for path in modules():
+        if name_of(path).startswith(TOOL):
+            assert inner_imports_of(path) <= {TOOL, *FLOORS[0]}
+        else:
+            assert TOOL not in inner_imports_of(path)
 
 
 @pytest.mark.parametrize("path", [p for p in CLIENT if name_of(p) in SANS_IO], ids=name_of)

@@ -652,7 +652,7 @@ async def test_h08_a_write_that_stalls_loses_the_connection_in_time(autojump_clo
         await diary.follow(client)
         await trio.sleep(5)
         with pytest.raises(OutcomeUnknown, match="took no bytes for 35 s"):
-            await client.call({"buy": "x" * 10_000})
+            await client.call({"buy": "1", "price": 1, "passthrough": {"x": "x" * 10_000}})
         assert trio.current_time() == endpoint.lines[0].closed_at == 40
         await diary.until(Closed)
         assert isinstance(diary.of(Failed)[0].error, HeartbeatMissed)

@@ -164,7 +164,7 @@ async def test_a_purchase_that_streams_is_resumed_by_its_contract(autojump_clock
     async with (
         open_server(handle) as server,
         derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
-        client.subscribe({"buy": "id", "price": 10}) as contract,
+        client.subscribe({"buy": "1", "price": 10}) as contract,
     ):
         assert (await anext(contract))["buy"]["contract_id"] == 42
         for peer in (0, 1):
@@ -184,7 +184,7 @@ async def test_a_stream_opened_by_a_change_that_cannot_be_resumed_ends(
     async with (
         open_server(handle) as server,
         derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
-        client.subscribe({"p2p_order_create": 1}) as order,
+        client.subscribe({"p2p_order_create": 1, "advert_id": "1", "amount": 1}) as order,
     ):
         await anext(order)
         await server.peers[0].drop()
@@ -446,7 +446,7 @@ async def test_same_connection_lets_an_unknown_outcome_out(autojump_clock: Any) 
     ):
         with pytest.raises(derivtrio.OutcomeUnknown):
             async with client.same_connection():
-                await client.call({"buy": "id", "price": 1})
+                await client.call({"buy": "1", "price": 1})
 
 
 async def test_same_connection_does_not_carry_a_read_over(autojump_clock: Any) -> None:
@@ -462,7 +462,9 @@ async def test_same_connection_does_not_carry_a_read_over(autojump_clock: Any) -
     ):
         with pytest.raises(derivtrio.ConnectionChanged):
             async with client.same_connection():
-                await client.call({"proposal": 1})
+                await client.call(
+                    {"proposal": 1, "contract_type": "CALL", "currency": "USD", "symbol": "R_100"}
+                )
         await client.call({"time": 1})
     assert len(server.asked("proposal")) == 1
 
