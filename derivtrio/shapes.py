@@ -211,7 +211,7 @@ def members_check(shape: Mapping[str, Any], *always: str) -> Check:
         for name, item in value.items():
             check_member = checks.get(name, others)
             if check_member is None:
-                return f".{name}", _stranger(str(name), tuple(members))
+                return f".{name}", _stranger(str(name), (*members, *always))
             complaint = check_member(item)
             if complaint is not None:
                 where, what = complaint

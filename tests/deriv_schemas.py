@@ -65,10 +65,19 @@ def load(call: str, direction: str) -> dict[str, Any]:
     return schema
 
 
+def load_request(call: str, generation: str) -> dict[str, Any]:
+    """Return the schema of the request *call* of either generation."""
+    if generation == "v3":
+        return load(call, "send")
+    path = ROOT / generation / f"{call}_request.schema.json"
+    schema: dict[str, Any] = json.loads(path.read_text())
+    return schema
+
+
 @functools.cache
 def validator(call: str, direction: str) -> Draft4Validator:
     """Return a validator that leaves out the patterns that are not in Python's dialect."""
-    return Draft4Validator(_without_foreign_patterns(load(call, direction)))
+    return Draft4Validator(portable(load(call, direction)))
 
 
 def check_request(request: dict[str, Any]) -> None:
@@ -87,13 +96,14 @@ def check_message(message: dict[str, Any]) -> None:
     assert message["msg_type"] in message
 
 
-def _without_foreign_patterns(schema: Any) -> Any:
+def portable(schema: Any) -> Any:
+    """Return *schema* without the patterns that are not in Python's dialect."""
     if isinstance(schema, list):
-        return [_without_foreign_patterns(item) for item in schema]
+        return [portable(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        name: _without_foreign_patterns(value)
+        name: portable(value)
         for name, value in schema.items()
         if not (name == "pattern" and isinstance(value, str) and not _is_python(value))
     }

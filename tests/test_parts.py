@@ -44,6 +44,7 @@ from derivtrio.verdict import is_doubtful, is_fatal, is_passing
         ("ssl_context", "default"),
         ("wait_ready", 1),
         ("bulk_frames", None),
+        ("check_requests", 1),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(field: str, value: Any) -> None:
