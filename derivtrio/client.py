@@ -117,7 +117,8 @@ class Client:
         *Cancellation*: a call that was not written yet is never sent. One that was may be executed.
 
         Raises:
-            InvalidRequest: the request is malformed; nothing was sent.
+            InvalidRequest: the request is malformed, or not as Deriv's schemas have it (see
+                `Settings.check_requests`); nothing was sent.
             ApiError: the server's answer is an error.
             OutcomeUnknown: it changes something, was written, and may have been executed.
             ConnectionLost: it only reads, and broke three connections in a row.

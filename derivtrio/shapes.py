@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, Final
 
 #: Where, below the value that was checked (`.limit_order.stop_loss`), and what is wrong there.
@@ -58,6 +57,8 @@ def described(shape: Any) -> str:
 
 def near(name: str, names: Sequence[str]) -> str | None:
     """Return the one of *names* that may have been meant by *name*."""
+    from difflib import get_close_matches  # noqa: PLC0415 - of use only when something is wrong
+
     found = get_close_matches(name, names, 1)
     return found[0] if found else next((n for n in names if n.endswith(f"_{name}")), None)
 

@@ -1,5 +1,6 @@
 """G03, G04: what becomes of a call."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -88,6 +89,8 @@ async def test_an_error_reply_is_raised_with_its_data(autojump_clock: Any) -> No
         ("ping", "mapping"),
         ({"ping": 1, "time": 1}, "ping and time"),
         ({"proposal": 1, "amount": float("nan")}, "JSON"),
+        ({"proposal": 1, "amount": Decimal("NaN")}, "JSON"),
+        ({"proposal": 1, "amount": Decimal("-Infinity")}, "JSON"),
         ({"ping": object()}, "object"),
         ({"ping": "\ud800"}, "surrogates"),
     ],

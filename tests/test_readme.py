@@ -43,7 +43,7 @@ def server() -> Iterator[Served]:
 
 def test_there_is_code() -> None:
     assert len(SCRIPTS) == 2
-    assert len(FRAGMENTS) == 8
+    assert len(FRAGMENTS) == 10
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=["first lines", "simulator"])

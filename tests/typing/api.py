@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, assert_type
 
 import derivtrio
+from derivtrio.api import Api
 
 if TYPE_CHECKING:  # the types of requests and replies are for type checkers; at run time: dicts
     from collections.abc import Sequence
 
-    from derivtrio.api import Api, BuyParameters, TicksHistoryReply
+    from derivtrio.api import BuyParameters, TicksHistoryReply
 
 
 async def calls_of_each_shape(client: derivtrio.Client) -> None:
@@ -24,8 +25,8 @@ async def calls_of_each_shape(client: derivtrio.Client) -> None:
     assert_type((await api.time(passthrough={"n": 1}))["time"], int)
 
     # its own member says what is asked for: by position or by name
+    history: TicksHistoryReply
     history = await api.ticks_history("R_100", end="latest", style="ticks", granularity=60)
-    assert_type(history, TicksHistoryReply)
     await api.ticks_history(ticks_history="R_100", end="latest", count=5)
     rows = history.get("history")
     assert rows is not None
