@@ -104,13 +104,13 @@ def _with_payload(gives: dict[str, Shape], call: str, answers: tuple[str, ...]) 
 
     Of a call that returns, there was no error.
     """
-    payload = {key for key in gives if key != "subscription"}
-    only = len(answers) == 1
+    payload = {key.rstrip("!") for key in gives} - {"subscription"}
+    if len(answers) > 1:
+        return gives
+    sure = payload if len(payload) == 1 else payload & {call, *answers}
     return {
-        f"{key}!"
-        if only and key in payload and (key in (call, *answers) or len(payload) == 1)
-        else key: value
-        for key, value in gives.items()
+        f"{key.rstrip('!')}!" if key.rstrip("!") in sure else key: shape
+        for key, shape in gives.items()
     }
 
 

@@ -46,7 +46,6 @@ _IN_REPLIES: Final = {**_TEXTS, "integer": "int", "number": "float", "boolean": 
 #: Members so named would hide the types that stand beside them.
 _TYPE_NAMES: Final = frozenset("bool dict float int list str".split())
 
-
 _SUBSCRIPTION: Final = {"id!": "text"}
 _STEP: Final = "    "
 _VALUE: Final = re.compile(r'"[^"]*"|-?\d+')
