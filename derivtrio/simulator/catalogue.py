@@ -45,6 +45,83 @@ _CONTRACT_TYPE: Schema = {
         " TURBOSLONG TURBOSSHORT"
     ).split(),
 }
+_NUMBER: Schema = {"type": "number"}
+_INTEGER: Schema = {"type": "integer"}
+_AMOUNT: Schema = {"type": "number", "minimum": 0}
+_EPOCH: Schema = {"type": "integer", "maximum": 9999999999, "minimum": 0}
+_LATER_EPOCH: Schema = {"type": "integer", "maximum": 9999999999, "minimum": 1}
+_BARRIER: Schema = {"type": "string", "pattern": r"^(?=.{1,20}$)[+-]?[0-9]+\.?[0-9]*$"}
+_DAY: Schema = {
+    "type": "string",
+    "pattern": "^([0-9]{4}-(0?[1-9]|1[012])-(0?[1-9]|[12][0-9]|3[01])|[0-9]{1,10})$",
+}
+_LIMIT_OR_NONE: Schema = {"type": ["null", "number"]}
+
+
+def _limit_order(limit: Schema) -> Schema:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"stop_loss": limit, "take_profit": limit},
+    }
+
+
+def _types(names: str) -> Schema:
+    return {"type": "string", "enum": names.split()}
+
+
+#: What a contract can be made of. `proposal` and `buy` differ in what they list for its type, and
+#: in the least value of some epochs.
+_PARAMETERS: dict[str, Schema] = {
+    "amount": _AMOUNT,
+    "barrier": _BARRIER,
+    "barrier2": _BARRIER,
+    "barrier_range": {"type": "string", "enum": ["tight", "middle", "wide"]},
+    "basis": {"type": "string", "enum": ["payout", "stake"]},
+    "cancellation": {"type": "string", "pattern": r"^\w+$"},
+    "currency": _CURRENCY,
+    "date_start": _EPOCH,
+    "duration": {"type": "integer", "maximum": 99999999, "minimum": 0},
+    "duration_unit": {"type": "string", "enum": ["d", "m", "s", "h", "t"]},
+    "growth_rate": _NUMBER,
+    "limit_order": _limit_order(_NUMBER),
+    "multiplier": _AMOUNT,
+    "payout_per_point": _NUMBER,
+    "product_type": _BASIC,
+    "selected_tick": _INTEGER,
+    "symbol": _SYMBOL,
+    "trade_risk_profile": {"type": "string", "enum": ["low", "medium", "high"]},
+}
+_PROPOSED_TYPE = _types(
+    "MULTUP MULTDOWN UPORDOWN EXPIRYRANGE ONETOUCH CALLE LBHIGHLOW ASIAND EXPIRYRANGEE DIGITDIFF"
+    " DIGITMATCH DIGITOVER PUTE DIGITUNDER NOTOUCH CALL RANGE LBFLOATPUT DIGITODD PUT ASIANU"
+    " LBFLOATCALL EXPIRYMISSE EXPIRYMISS DIGITEVEN TICKHIGH TICKLOW RESETCALL RESETPUT SNOWDOWN"
+    " SNOWUP CALLSPREAD PUTSPREAD RUNHIGH RUNLOW ACCU VANILLALONGCALL VANILLALONGPUT TURBOSLONG"
+    " TURBOSSHORT"
+)
+_BOUGHT_TYPE = _types(
+    "ACCU ASIAND ASIANU CALL CALLE CALLSPREAD DIGITDIFF DIGITEVEN DIGITMATCH DIGITODD DIGITOVER"
+    " DIGITUNDER EXPIRYMISS EXPIRYMISSE EXPIRYRANGE EXPIRYRANGEE LBFLOATCALL LBFLOATPUT LBHIGHLOW"
+    " MULTDOWN MULTUP NOTOUCH ONETOUCH PUT PUTE PUTSPREAD RANGE RESETCALL RESETPUT RUNHIGH RUNLOW"
+    " SNOWDOWN SNOWUP TICKHIGH TICKLOW TURBOSLONG TURBOSSHORT UPORDOWN VANILLALONGCALL"
+    " VANILLALONGPUT"
+)
+#: `uniqueItems` stands where it has no effect, as it does in the official schema.
+_OWNED_TYPES: Schema = {
+    "type": "array",
+    "items": {
+        **_types(
+            "ACCU ASIAND ASIANU CALL CALLE CALLSPREAD DIGITDIFF DIGITEVEN DIGITMATCH DIGITODD"
+            " DIGITOVER DIGITUNDER EXPIRYMISSE EXPIRYMISS EXPIRYRANGE EXPIRYRANGEE LBFLOATCALL"
+            " LBFLOATPUT LBHIGHLOW MULTDOWN MULTUP NOTOUCH ONETOUCH PUT PUTE PUTSPREAD RANGE"
+            " RESETCALL RESETPUT RUNHIGH RUNLOW TICKHIGH TICKLOW UPORDOWN VANILLALONGCALL"
+            " VANILLALONGPUT TURBOSLONG TURBOSSHORT"
+        ),
+        "uniqueItems": True,
+    },
+}
+_READ = ("read", "trading_information")
+_TRADE = ("trade",)
 _GRANULARITY: Schema = {
     "type": "integer",
     "enum": [60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400],
@@ -66,6 +143,13 @@ def _call(name: str, schema: Schema, *also_required: str, **others: Schema) -> C
 
 def _one_or_several(schema: Schema) -> Schema:
     return {"oneOf": [schema, {"type": "array", "items": schema}]}
+
+
+def _account_call(
+    scopes: tuple[str, ...], name: str, schema: Schema, *also_required: str, **others: Schema
+) -> Call:
+    call = _call(name, schema, *also_required, loginid=_LOGINID, **others)
+    return attrs.evolve(call, scopes=scopes)
 
 
 CALLS = {
@@ -116,14 +200,133 @@ CALLS = {
         tokens={"type": "array", "items": _TOKEN, "maxItems": 25},
     ),
     "logout": _call("logout", _ONE, loginid=_LOGINID),
-    "balance": attrs.evolve(
-        _call(
-            "balance",
-            _ONE,
-            account={"type": "string", "pattern": "^(current|all|[A-Z]{2,4}[0-9]{1,10})$"},
-            subscribe=_ZERO_OR_ONE,
-            loginid=_LOGINID,
-        ),
-        scopes=("read", "trading_information"),
+    "balance": _account_call(
+        _READ,
+        "balance",
+        _ONE,
+        account={"type": "string", "pattern": "^(current|all|[A-Z]{2,4}[0-9]{1,10})$"},
+        subscribe=_ZERO_OR_ONE,
     ),
+    "proposal": _call(
+        "proposal",
+        _ONE,
+        "contract_type",
+        "currency",
+        "symbol",
+        **_PARAMETERS,
+        contract_type=_PROPOSED_TYPE,
+        date_expiry=_EPOCH,
+        loginid=_LOGINID,
+        subscribe=_ONE,
+        trading_period_start=_INTEGER,
+    ),
+    "buy": _account_call(
+        _TRADE,
+        "buy",
+        {"type": "string", "pattern": r"^(?:[\w-]{32,128}|1)$"},
+        "price",
+        parameters={
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["contract_type", "currency", "symbol"],
+            "properties": {
+                **_PARAMETERS,
+                "app_markup_percentage": _NUMBER,
+                "contract_type": _BOUGHT_TYPE,
+                "date_expiry": _LATER_EPOCH,
+                "trading_period_start": _LATER_EPOCH,
+            },
+        },
+        price=_AMOUNT,
+        subscribe=_ONE,
+    ),
+    "sell": _account_call(_TRADE, "sell", _INTEGER, "price", price=_NUMBER),
+    "cancel": _account_call(_TRADE, "cancel", _INTEGER),
+    "contract_update": _account_call(
+        _TRADE,
+        "contract_update",
+        _ONE,
+        "contract_id",
+        "limit_order",
+        contract_id=_INTEGER,
+        limit_order=_limit_order(_LIMIT_OR_NONE),
+    ),
+    "contract_update_history": _account_call(
+        ("read",),
+        "contract_update_history",
+        _ONE,
+        "contract_id",
+        contract_id=_INTEGER,
+        limit={"type": "number", "maximum": 999, "minimum": 1},
+    ),
+    "proposal_open_contract": _account_call(
+        _READ, "proposal_open_contract", _ONE, contract_id=_INTEGER, subscribe=_ONE
+    ),
+    "portfolio": _account_call(_READ, "portfolio", _ONE, contract_type=_OWNED_TYPES),
+    "statement": _account_call(
+        _READ,
+        "statement",
+        _ONE,
+        action_type={
+            "type": "string",
+            "enum": (
+                "buy sell deposit withdrawal escrow adjustment virtual_credit transfer"
+            ).split(),
+        },
+        date_from=_EPOCH,
+        date_to=_EPOCH,
+        description=_ZERO_OR_ONE,
+        limit={"type": "number", "maximum": 999, "minimum": 0},
+        offset={"type": "integer", "minimum": 0},
+    ),
+    "profit_table": _account_call(
+        _READ,
+        "profit_table",
+        _ONE,
+        contract_type=_OWNED_TYPES,
+        date_from=_DAY,
+        date_to=_DAY,
+        description=_ZERO_OR_ONE,
+        limit={"type": "number", "maximum": 500, "minimum": 0},
+        offset={"type": "integer", "minimum": 0},
+        sort={"type": "string", "enum": ["ASC", "DESC"]},
+    ),
+    "transaction": _account_call(_READ, "transaction", _ONE, "subscribe", subscribe=_ONE),
+    "sell_expired": _account_call(_TRADE, "sell_expired", _ONE),
+    "topup_virtual": _account_call(_TRADE, "topup_virtual", _ONE),
 }
+
+#: The calls that Deriv has, and the simulator has not: it says so.
+NOT_SIMULATED = frozenset(
+    (
+        "account_list api_token app_delete app_get app_list app_markup_details"
+        " app_markup_statistics app_register app_update asset_index"
+        " buy_contract_for_multiple_accounts cashier confirm_email connect_copy"
+        " connect_status contracts_for_company copy_start copy_stop copytrading_list"
+        " copytrading_statistics crypto_config crypto_estimations document_upload"
+        " economic_calendar exchange_rates exchange_verification_code"
+        " financial_assessment_questions get_account_status get_financial_assessment"
+        " get_limits get_self_exclusion get_settings get_third_party_redirect"
+        " kyc_auth_status landing_company landing_company_details login_history mt5_deposit"
+        " mt5_get_settings mt5_login_list mt5_new_account mt5_password_change"
+        " mt5_password_check mt5_password_reset mt5_withdrawal new_account_check_duplicate"
+        " new_account_maltainvest new_account_real new_account_virtual new_account_wallet"
+        " new_account_wallet_and_trading new_partner_account oauth_apps p2p_advert_create"
+        " p2p_advert_info p2p_advert_list p2p_advert_update p2p_advertiser_adverts"
+        " p2p_advertiser_create p2p_advertiser_info p2p_advertiser_list"
+        " p2p_advertiser_payment_methods p2p_advertiser_relations p2p_advertiser_update"
+        " p2p_chat_create p2p_country_list p2p_order_cancel p2p_order_confirm"
+        " p2p_order_create p2p_order_dispute p2p_order_info p2p_order_list p2p_order_review"
+        " p2p_payment_methods p2p_ping p2p_settings partner_account_creation"
+        " partner_account_creation_status partner_accounts partner_settings"
+        " partner_settings_update partner_toolkit payment_methods paymentagent_create"
+        " paymentagent_details paymentagent_list paymentagent_transfer paymentagent_withdraw"
+        " paymentagent_withdraw_justification payout_currencies reality_check residence_list"
+        " revoke_oauth_app sell_contract_for_multiple_accounts set_account_currency"
+        " set_financial_assessment set_self_exclusion set_settings states_list ticks_batch"
+        " tin_validations tnc_approval trading_durations"
+        " trading_platform_investor_password_reset trading_platform_password_reset"
+        " trading_platform_status trading_servers transfer_between_accounts"
+        " unsubscribe_email verify_email website_config"
+    ).split()
+)

@@ -3,8 +3,8 @@
 import datetime as dt
 
 from derivtrio.simulator.envelope import Message, invalid, reply
+from derivtrio.simulator.gates import require_symbol
 from derivtrio.simulator.hours import ALWAYS, DAY
-from derivtrio.simulator.quotes import require_symbol
 from derivtrio.simulator.session import Session
 from derivtrio.simulator.symbols import Symbol
 
