@@ -209,7 +209,8 @@ class Connection:
             call = call_of(request) or "error"
             await self.post([refusal(request, error_type(call), mishap.error)])
         else:
-            subscriptions.tell(replies, math.ceil(self.clock.now() + mishap.late))
+            for reply in replies:
+                subscriptions.tell_late(reply, math.ceil(self.clock.now() + mishap.late))
 
     def _wake_ticker(self) -> None:
         self._subscribed.set()

@@ -69,6 +69,7 @@ class Subscriptions:
     _due: list[tuple[int, int, _Follower | Message]] = attrs.field(
         factory=list, init=False, repr=False
     )
+    _held: dict[str, int] = attrs.field(factory=dict, init=False, repr=False)
     _order: Iterator[int] = attrs.field(factory=count, init=False, repr=False)
     _issued: Iterator[int] = attrs.field(factory=count, init=False, repr=False)
 
@@ -88,7 +89,17 @@ class Subscriptions:
     def tell(self, messages: Iterable[Message], epoch: int) -> None:
         """Send *messages* at *epoch*, before the ticks of that second."""
         for message in messages:
-            heapq.heappush(self._due, (epoch, next(self._order), message))
+            self._push(epoch, message)
+        self.on_news()
+
+    def tell_late(self, reply: Message, epoch: int) -> None:
+        """Send *reply* at *epoch*; the stream that it opens, if any, says nothing before it."""
+        waiting, self._due = self._due, []
+        heapq.heappush(self._due, (epoch, next(self._order), reply))
+        if stream_id := _stream_id(reply):
+            self._held[stream_id] = epoch
+        for due, _, item in sorted(waiting, key=lambda entry: entry[:2]):
+            self._push(due, item)
         self.on_news()
 
     def find(self, key: Key) -> Stream | None:
@@ -132,10 +143,20 @@ class Subscriptions:
         return not isinstance(item, _Follower) or item.stream.id in self.streams
 
     def _schedule(self, follower: _Follower, after: int) -> None:
-        due = self.market.next_tick_epoch(follower.symbol, after)
-        heapq.heappush(self._due, (due, next(self._order), follower))
+        self._push(self.market.next_tick_epoch(follower.symbol, after), follower)
+
+    def _push(self, due: int, item: _Follower | Message) -> None:
+        earliest = self._held.get(_stream_id(item), due)
+        heapq.heappush(self._due, (max(due, earliest), next(self._order), item))
 
     def new_id(self) -> str:
         """Return an id that no other thing on any connection has."""
         name = f"{self.identity}/{next(self._issued)}".encode()
         return str(uuid.UUID(bytes=hashlib.blake2b(name, digest_size=16).digest()))
+
+
+def _stream_id(item: _Follower | Message) -> str:
+    if isinstance(item, _Follower):
+        return item.stream.id
+    stream_id: str = item.get("subscription", {}).get("id", "")
+    return stream_id

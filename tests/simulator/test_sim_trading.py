@@ -12,7 +12,6 @@ from derivtrio.simulator import SCOPES, Account, Market, demo_account, open_simu
 from derivtrio.simulator.session import Session, World
 
 DEMO = "VRTC1000001"
-OTHER = Account("CR90000001", Decimal("5.00"), {"other": SCOPES}, is_virtual=False)
 RISE: dict[str, Any] = {
     "amount": 10,
     "basis": "stake",
@@ -27,7 +26,8 @@ LASTING = RISE | {"duration": 60, "duration_unit": "s"}
 
 @pytest.fixture
 def session() -> Session:
-    accounts = {each.loginid: each for each in (demo_account(), OTHER)}
+    other = Account("CR90000001", Decimal("5.00"), {"other": SCOPES}, is_virtual=False)
+    accounts = {each.loginid: each for each in (demo_account(), other)}
     session = Session(World(1, Market(1), accounts), number=1)
     ask(session, {"authorize": "demo-token"})
     return session
@@ -305,6 +305,32 @@ async def test_a_reply_can_be_late(autojump_clock: object) -> None:
         message = await peer.receive()
         assert (message["msg_type"], message["req_id"]) == ("buy", 4)
         assert trio.current_time() == 30
+
+
+async def test_nothing_is_streamed_before_a_late_reply(autojump_clock: object) -> None:
+    async with open_simulator(port=None, start=START) as sim, open_peer(sim) as peer:
+        await log_in(peer)
+        sim.faults.answer_late(30, "buy")
+        request = {"buy": "1", "price": 10, "parameters": LASTING, "subscribe": 1}
+        first = await peer.ask(request)
+        assert (first["msg_type"], trio.current_time()) == ("buy", 30)
+        second = await peer.receive()
+        assert (second["msg_type"], trio.current_time()) == ("proposal_open_contract", 30)
+        assert second["subscription"] == first["subscription"]
+
+
+async def test_faults_come_in_the_order_asked_for_and_only_for_their_call(
+    autojump_clock: object,
+) -> None:
+    async with open_simulator(port=None, start=START) as sim, open_peer(sim) as peer:
+        await log_in(peer)
+        sim.faults.fail_before("Timeout", "buy", times=2)
+        sim.faults.fail_before("WrongResponse")
+        request = {"buy": "1", "price": 10, "parameters": RISE}
+        codes = [(await peer.ask({"sell": 1, "price": 0}))["error"]["code"]]
+        codes += [(await peer.ask(request))["error"]["code"] for _ in range(2)]
+        assert codes == ["WrongResponse", "Timeout", "Timeout"]
+        assert "buy" in await peer.ask(request)
 
 
 async def test_clear_calls_off_what_waits_for_requests(autojump_clock: object) -> None:
