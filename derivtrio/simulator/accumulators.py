@@ -29,10 +29,12 @@ from derivtrio.simulator.orders import (
     not_offered,
     refused,
 )
+from derivtrio.simulator.symbols import Symbol
 
 _MARGIN = 0.001
 _MAX_PAYOUT = Decimal("10000.00")
-_MAX_TICKS = {
+#: The growth rates on offer, and how many ticks each of them lasts at most.
+MAX_TICKS = {
     Decimal("0.01"): 230,
     Decimal("0.02"): 120,
     Decimal("0.03"): 80,
@@ -132,15 +134,20 @@ def check_limits(limits: Limits) -> None:
         raise no_contract(text="Invalid input (stop_loss) for this contract type (ACCU).")
 
 
+def is_offered(symbol: Symbol) -> bool:
+    """Whether there are accumulators on *symbol*."""
+    uneven = symbol.step or symbol.jumps or symbol.daily_drift
+    return symbol.hours == ALWAYS and not uneven
+
+
 def _check(order: Order) -> None:
-    symbol = order.symbol
-    if symbol.hours != ALWAYS or symbol.step or symbol.jumps or symbol.daily_drift:
+    if not is_offered(order.symbol):
         raise not_offered(what="asset")
     if order.basis != "stake":
         raise no_contract(text="Basis must be stake for this contract.")
     check_stake(order.amount)
-    if order.growth_rate not in _MAX_TICKS:
-        offered = ", ".join(map(str, _MAX_TICKS))
+    if order.growth_rate not in MAX_TICKS:
+        offered = ", ".join(map(str, MAX_TICKS))
         raise refused(text=f"Growth rate is not in acceptable range. Accepts {offered}.")
     check_limits(order.limits)
 
@@ -150,7 +157,7 @@ def _rate(order: Order) -> Decimal:
 
 
 def _most_ticks(order: Order) -> int:
-    return _MAX_TICKS[_rate(order)]
+    return MAX_TICKS[_rate(order)]
 
 
 def _width(order: Order) -> float:

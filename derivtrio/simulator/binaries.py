@@ -11,7 +11,7 @@ from decimal import Decimal
 from derivtrio.simulator.contracts import Closing, Contract, Quote
 from derivtrio.simulator.envelope import Message, Refusal
 from derivtrio.simulator.gates import require_open
-from derivtrio.simulator.hours import DAY, HOUR, MINUTE
+from derivtrio.simulator.hours import DAY
 from derivtrio.simulator.market import Market, Tick
 from derivtrio.simulator.money import down_to_cents, to_cents
 from derivtrio.simulator.odds import asked_rate, bid_rate, chance_above
@@ -25,10 +25,11 @@ from derivtrio.simulator.orders import (
     not_offered,
     refused,
 )
+from derivtrio.simulator.wording import longcode, shortcode
 
-_MIN_SECONDS = 15
-_MAX_TICKS = 10
-_UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
+#: How short they may be, in seconds, and how long, in ticks.
+MIN_SECONDS = 15
+MAX_TICKS = 10
 
 
 class Binary:
@@ -55,8 +56,8 @@ class Binary:
             ask=ask,
             payout=payout,
             expiry=expiry,
-            longcode=_longcode(order, epoch),
-            shortcode=_shortcode(order, payout, epoch, expiry),
+            longcode=longcode(order, epoch),
+            shortcode=shortcode(order, payout, epoch, expiry),
             details={
                 **({} if barrier is None else {"contract_details": {"barrier": barrier}}),
                 "validation_params": {
@@ -137,8 +138,8 @@ def _spot(order: Order, market: Market, epoch: int) -> Tick:
 def _expiry(order: Order, market: Market, start: int) -> int:
     """Return the epoch of the end of *order* if bought at *start*, or raise the `Refusal`."""
     if order.ticks is not None:
-        if not 1 <= order.ticks <= _MAX_TICKS:
-            raise refused(text=f"Number of ticks must be between 1 and {_MAX_TICKS}.")
+        if not 1 <= order.ticks <= MAX_TICKS:
+            raise refused(text=f"Number of ticks must be between 1 and {MAX_TICKS}.")
         end = start
         for _ in range(order.ticks + (order.contract_type not in DIGITS)):
             end = market.next_tick_epoch(order.symbol.name, end)
@@ -148,7 +149,7 @@ def _expiry(order: Order, market: Market, start: int) -> int:
     end = order.end(start)
     if end <= start:
         raise refused(text="Expiry time cannot be in the past.")
-    if not _MIN_SECONDS <= end - start <= 365 * DAY:
+    if not MIN_SECONDS <= end - start <= 365 * DAY:
         raise not_offered(what="duration")
     if not market.is_open(order.symbol.name, end):
         raise refused(text="Contract must expire during trading hours.")
@@ -228,80 +229,3 @@ def _wins(order: Order, last: Tick, barrier: float) -> bool:
         "PUT": last.quote < barrier,
         "PUTE": last.quote <= barrier,
     }[order.contract_type]
-
-
-def _longcode(order: Order, epoch: int) -> str:
-    name, ticks = order.symbol.display_name, _counted(order.ticks or 0, "tick")
-    if order.contract_type in DIGITS:
-        outcome = _DIGIT_TEXTS[order.contract_type].format(order.barrier)
-        return f"Win payout if the last digit of {name} is {outcome} after {ticks}."
-    level = f"{_COMPARISONS[order.contract_type]} {_level(order)}"
-    if order.ticks is not None:
-        return f"Win payout if {name} after {ticks} is {level}."
-    lasting = _lasting(order.end(epoch) - epoch)
-    return f"Win payout if {name} is {level} at {lasting} after contract start time."
-
-
-_COMPARISONS = {
-    "CALL": "strictly higher than",
-    "CALLE": "higher than or equal to",
-    "PUT": "strictly lower than",
-    "PUTE": "lower than or equal to",
-}
-
-_DIGIT_TEXTS = {
-    "DIGITMATCH": "{}",
-    "DIGITDIFF": "not {}",
-    "DIGITEVEN": "even",
-    "DIGITODD": "odd",
-    "DIGITOVER": "strictly higher than {}",
-    "DIGITUNDER": "strictly lower than {}",
-}
-
-
-def _level(order: Order) -> str:
-    text = order.barrier or "+0"
-    if text[0] not in "+-":
-        return text
-    offset = float(text)
-    if not offset:
-        return "entry spot"
-    return f"entry spot {'plus' if offset > 0 else 'minus'} {abs(offset):.{order.symbol.decimals}f}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _lasting(seconds: int) -> str:
-    parts = []
-    for size, noun in _UNITS:
-        number, seconds = divmod(seconds, size)
-        if number:
-            parts.append(_counted(number, noun))
-    return " ".join(parts)
-
-
-def _shortcode(order: Order, payout: Decimal, start: int, expiry: int) -> str:
-    end = f"{order.ticks}T" if order.ticks is not None else str(expiry)
-    return "_".join(
-        [
-            order.contract_type,
-            order.symbol.name,
-            f"{payout:.2f}",
-            str(start),
-            end,
-            _short_barrier(order),
-            "0",
-        ]
-    )
-
-
-def _short_barrier(order: Order) -> str:
-    """Return the barrier as shortcodes have it: `S30P` is 30 pips above the entry spot."""
-    text = order.barrier or "+0"
-    if order.contract_type in DIGITS:
-        return text.lstrip("+")
-    if text[0] in "+-":
-        return f"S{round(float(text) * 10**order.symbol.decimals)}P"
-    return str(round(float(text) * 10**6))

@@ -10,6 +10,7 @@ from derivtrio.codec import DecodeError, decode
 from derivtrio.simulator import (
     identity,
     listings,
+    offerings,
     positions,
     proposals,
     quotes,
@@ -31,7 +32,7 @@ _HANDLERS: dict[str, _Handler] = {
     "website_status": service.website_status,
     "active_symbols": listings.active_symbols,
     "trading_times": listings.trading_times,
-    "contracts_for": listings.contracts_for,
+    "contracts_for": offerings.contracts_for,
     "ticks": quotes.ticks,
     "ticks_history": quotes.ticks_history,
     "forget": service.forget,

@@ -31,7 +31,8 @@ from derivtrio.simulator.orders import (
     refused,
 )
 
-_OFFERED = (10, 20, 30, 50, 100)
+#: The multipliers on offer.
+OFFERED = (10, 20, 30, 50, 100)
 _COMMISSION = Decimal("0.0005")
 _INSURANCE = Decimal("1.1")
 #: How many seconds of the future are looked at in one go.
@@ -161,8 +162,8 @@ def _check(order: Order) -> None:
     if order.basis != "stake":
         raise no_contract(text="Basis must be stake for this contract.")
     check_stake(order.amount)
-    if order.multiplier not in _OFFERED:
-        offered = ",".join(map(str, _OFFERED))
+    if order.multiplier not in OFFERED:
+        offered = ",".join(map(str, OFFERED))
         raise refused(text=f"Multiplier is not in acceptable range. Accepts {offered}.")
     check_limits(order, order.limits)
 

@@ -6,7 +6,6 @@ offers is refused here, in Deriv's words where they are known. The error codes a
 values that are not accepted, `OfferingsValidationError` for what is not on offer.
 """
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -24,11 +23,15 @@ MIN_STAKE = Decimal("0.35")
 MAX_PAYOUT = Decimal("50000.00")
 CURRENCY = "USD"
 
+#: How long deal cancellation can be had for.
+CANCELLATIONS = ("5m", "10m", "15m", "30m", "60m")
+
 RISE_FALL = ("CALL", "CALLE", "PUT", "PUTE")
 DIGITS = ("DIGITMATCH", "DIGITDIFF", "DIGITEVEN", "DIGITODD", "DIGITOVER", "DIGITUNDER")
 MULTIPLIERS = ("MULTUP", "MULTDOWN")
 ACCUMULATORS = ("ACCU",)
 
+_MAX_AMOUNT = 10**9
 _SECONDS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
 
 _TIMING = {"duration", "duration_unit", "date_expiry"}
@@ -187,6 +190,8 @@ def _number(value: float | None) -> Decimal | None:
 
 def _money(what: str, value: float) -> Decimal:
     amount = exact(value)
+    if amount > _MAX_AMOUNT:
+        raise refused(text=f"{what} is too large.")
     if amount != round(amount, 2):
         raise refused(text=f"{what} can not have more than 2 decimal places.")
     return round(amount, 2)
@@ -195,6 +200,6 @@ def _money(what: str, value: float) -> Decimal:
 def _cancellation(text: str | None) -> int | None:
     if text is None:
         return None
-    if not re.fullmatch("(5|10|15|30|60)m", text):
+    if text not in CANCELLATIONS:
         raise refused(text="Deal cancellation is not offered at this duration.")
     return int(text[:-1]) * MINUTE

@@ -4,7 +4,8 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
-from hypothesis import given
+import deriv_schemas
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_sim_calls import answers
 from test_sim_contracts import ACCUMULATOR, MULTIPLIER
@@ -113,9 +114,59 @@ def check_contracts(session: Session, epoch: int, rows: list[dict[str, Any]]) ->
     assert flows == expected
 
 
+EPOCHS = st.integers(START - 10, START + 10**6) | st.integers(1, 9999999999)
+AMOUNTS = st.floats(0, 1e300) | st.integers(0, 10**4) | CENTS
+LIMITS = st.dictionaries(st.sampled_from(["take_profit", "stop_loss"]), AMOUNTS)
+BARRIERS = st.from_regex(r"\A[+-]?[0-9]{1,9}(\.[0-9]{0,4})?\Z")
+SYMBOLS = ["R_100", "frxEURUSD", "stpRNG", "RDBULL", "BOOM1000"]
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "amount": AMOUNTS,
+    "barrier": BARRIERS,
+    "basis": st.sampled_from(["stake", "payout"]),
+    "cancellation": st.sampled_from(["5m", "x"]),
+    "date_expiry": EPOCHS,
+    "duration": st.integers(0, 100) | st.integers(0, 99999999),
+    "duration_unit": st.sampled_from("dmsht"),
+    "growth_rate": st.sampled_from([0.01, 0.05]) | st.floats(-1e300, 1e300),
+    "limit_order": LIMITS,
+    "multiplier": AMOUNTS,
+    "symbol": st.sampled_from(SYMBOLS),
+}
+CHANGES = st.lists(
+    st.sampled_from(sorted(FIELDS)).flatmap(lambda name: st.tuples(st.just(name), FIELDS[name])),
+    max_size=3,
+).map(dict)
+PARAMETERS = st.builds(lambda order, changes: order | changes, ORDERS, CHANGES)
+
+
+def test_whatever_is_asked_for_is_sold_or_refused() -> None:
+    sold, codes = set(), set()
+
+    @settings(max_examples=400)
+    @given(PARAMETERS, st.integers(0, 10**6))
+    def check(parameters: dict[str, Any], offset: int) -> None:
+        session = Session(World(1, Market(1), {LOGINID: demo_account()}), number=1)
+        ask(session, {"authorize": "demo-token"}, START)
+        request = {"buy": "1", "price": 10**9, "parameters": parameters}
+        message = ask(session, request, START + offset)
+        if "error" in message:
+            codes.add(message["error"]["code"])
+            return
+        sold.add(parameters["contract_type"])
+        look_up = {"proposal_open_contract": 1, "contract_id": message["buy"]["contract_id"]}
+        for later in (0, 1, 100, 10**5):
+            assert "error" not in ask(session, look_up, START + offset + later)
+
+    check()
+    assert sold == {"CALL", "PUTE", "DIGITDIFF", "MULTUP", "MULTDOWN", "ACCU"}
+    assert len(codes) >= 3
+
+
 def ask(session: Session, request: dict[str, Any], epoch: int) -> dict[str, Any]:
     (message,) = answers(session, request, epoch)
     answered: dict[str, Any] = decode(encode(message))
+    if deriv_schemas.available():
+        deriv_schemas.check_message(answered)
     return answered
 
 
