@@ -4,19 +4,31 @@ The fields are the `properties` of the official v3 send schemas, word for word w
 a test holds this table against them. *scopes* are the ones of which a token needs one.
 """
 
-from typing import Any
-
 import attrs
 
-Schema = dict[str, Any]
+from derivtrio.simulator.fields import (
+    AMOUNT,
+    BASIC,
+    BOUGHT_TYPE,
+    CURRENCY,
+    DAY,
+    EPOCH,
+    INTEGER,
+    LATER_EPOCH,
+    LIMIT_OR_NONE,
+    NUMBER,
+    OWNED_TYPES,
+    PARAMETERS,
+    PROPOSED_TYPE,
+    SYMBOL,
+    Schema,
+    limit_order,
+)
 
 _ONE: Schema = {"type": "integer", "enum": [1]}
 _ZERO_OR_ONE: Schema = {"type": "integer", "enum": [0, 1]}
-_SYMBOL: Schema = {"type": "string", "pattern": r"^\w{2,30}$"}
 _TOKEN: Schema = {"type": "string", "pattern": r"^[\w\-]{1,128}$"}
 _LOGINID: Schema = {"type": "string", "pattern": "^[A-Za-z]+[0-9]+$"}
-_BASIC: Schema = {"type": "string", "enum": ["basic"]}
-_CURRENCY: Schema = {"type": "string", "pattern": "^[a-zA-Z0-9]{2,20}$"}
 _COMPANY: Schema = {
     "type": "string",
     "enum": ["iom", "malta", "maltainvest", "svg", "virtual", "vanuatu"],
@@ -44,81 +56,6 @@ _CONTRACT_TYPE: Schema = {
         " RESETPUT CALLSPREAD PUTSPREAD RUNHIGH RUNLOW ACCU VANILLALONGCALL VANILLALONGPUT"
         " TURBOSLONG TURBOSSHORT"
     ).split(),
-}
-_NUMBER: Schema = {"type": "number"}
-_INTEGER: Schema = {"type": "integer"}
-_AMOUNT: Schema = {"type": "number", "minimum": 0}
-_EPOCH: Schema = {"type": "integer", "maximum": 9999999999, "minimum": 0}
-_LATER_EPOCH: Schema = {"type": "integer", "maximum": 9999999999, "minimum": 1}
-_BARRIER: Schema = {"type": "string", "pattern": r"^(?=.{1,20}$)[+-]?[0-9]+\.?[0-9]*$"}
-_DAY: Schema = {
-    "type": "string",
-    "pattern": "^([0-9]{4}-(0?[1-9]|1[012])-(0?[1-9]|[12][0-9]|3[01])|[0-9]{1,10})$",
-}
-_LIMIT_OR_NONE: Schema = {"type": ["null", "number"]}
-
-
-def _limit_order(limit: Schema) -> Schema:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {"stop_loss": limit, "take_profit": limit},
-    }
-
-
-def _types(names: str) -> Schema:
-    return {"type": "string", "enum": names.split()}
-
-
-#: What a contract can be made of. `proposal` and `buy` differ in what they list for its type, and
-#: in the least value of some epochs.
-_PARAMETERS: dict[str, Schema] = {
-    "amount": _AMOUNT,
-    "barrier": _BARRIER,
-    "barrier2": _BARRIER,
-    "barrier_range": {"type": "string", "enum": ["tight", "middle", "wide"]},
-    "basis": {"type": "string", "enum": ["payout", "stake"]},
-    "cancellation": {"type": "string", "pattern": r"^\w+$"},
-    "currency": _CURRENCY,
-    "date_start": _EPOCH,
-    "duration": {"type": "integer", "maximum": 99999999, "minimum": 0},
-    "duration_unit": {"type": "string", "enum": ["d", "m", "s", "h", "t"]},
-    "growth_rate": _NUMBER,
-    "limit_order": _limit_order(_NUMBER),
-    "multiplier": _AMOUNT,
-    "payout_per_point": _NUMBER,
-    "product_type": _BASIC,
-    "selected_tick": _INTEGER,
-    "symbol": _SYMBOL,
-    "trade_risk_profile": {"type": "string", "enum": ["low", "medium", "high"]},
-}
-_PROPOSED_TYPE = _types(
-    "MULTUP MULTDOWN UPORDOWN EXPIRYRANGE ONETOUCH CALLE LBHIGHLOW ASIAND EXPIRYRANGEE DIGITDIFF"
-    " DIGITMATCH DIGITOVER PUTE DIGITUNDER NOTOUCH CALL RANGE LBFLOATPUT DIGITODD PUT ASIANU"
-    " LBFLOATCALL EXPIRYMISSE EXPIRYMISS DIGITEVEN TICKHIGH TICKLOW RESETCALL RESETPUT SNOWDOWN"
-    " SNOWUP CALLSPREAD PUTSPREAD RUNHIGH RUNLOW ACCU VANILLALONGCALL VANILLALONGPUT TURBOSLONG"
-    " TURBOSSHORT"
-)
-_BOUGHT_TYPE = _types(
-    "ACCU ASIAND ASIANU CALL CALLE CALLSPREAD DIGITDIFF DIGITEVEN DIGITMATCH DIGITODD DIGITOVER"
-    " DIGITUNDER EXPIRYMISS EXPIRYMISSE EXPIRYRANGE EXPIRYRANGEE LBFLOATCALL LBFLOATPUT LBHIGHLOW"
-    " MULTDOWN MULTUP NOTOUCH ONETOUCH PUT PUTE PUTSPREAD RANGE RESETCALL RESETPUT RUNHIGH RUNLOW"
-    " SNOWDOWN SNOWUP TICKHIGH TICKLOW TURBOSLONG TURBOSSHORT UPORDOWN VANILLALONGCALL"
-    " VANILLALONGPUT"
-)
-#: `uniqueItems` stands where it has no effect, as it does in the official schema.
-_OWNED_TYPES: Schema = {
-    "type": "array",
-    "items": {
-        **_types(
-            "ACCU ASIAND ASIANU CALL CALLE CALLSPREAD DIGITDIFF DIGITEVEN DIGITMATCH DIGITODD"
-            " DIGITOVER DIGITUNDER EXPIRYMISSE EXPIRYMISS EXPIRYRANGE EXPIRYRANGEE LBFLOATCALL"
-            " LBFLOATPUT LBHIGHLOW MULTDOWN MULTUP NOTOUCH ONETOUCH PUT PUTE PUTSPREAD RANGE"
-            " RESETCALL RESETPUT RUNHIGH RUNLOW TICKHIGH TICKLOW UPORDOWN VANILLALONGCALL"
-            " VANILLALONGPUT TURBOSLONG TURBOSSHORT"
-        ),
-        "uniqueItems": True,
-    },
 }
 _READ = ("read", "trading_information")
 _TRADE = ("trade",)
@@ -163,7 +100,7 @@ CALLS = {
         contract_type={"type": "array", "items": _CONTRACT_TYPE},
         landing_company=_COMPANY,
         landing_company_short=_COMPANY,
-        product_type=_BASIC,
+        product_type=BASIC,
         loginid=_LOGINID,
     ),
     "trading_times": _call(
@@ -171,17 +108,17 @@ CALLS = {
     ),
     "contracts_for": _call(
         "contracts_for",
-        _SYMBOL,
-        currency=_CURRENCY,
+        SYMBOL,
+        currency=CURRENCY,
         landing_company=_COMPANY,
         landing_company_short=_COMPANY,
-        product_type=_BASIC,
+        product_type=BASIC,
         loginid=_LOGINID,
     ),
-    "ticks": _call("ticks", _one_or_several(_SYMBOL), subscribe=_ONE),
+    "ticks": _call("ticks", _one_or_several(SYMBOL), subscribe=_ONE),
     "ticks_history": _call(
         "ticks_history",
-        _SYMBOL,
+        SYMBOL,
         "end",
         adjust_start_time=_ONE,
         count={"type": "integer"},
@@ -213,12 +150,12 @@ CALLS = {
         "contract_type",
         "currency",
         "symbol",
-        **_PARAMETERS,
-        contract_type=_PROPOSED_TYPE,
-        date_expiry=_EPOCH,
+        **PARAMETERS,
+        contract_type=PROPOSED_TYPE,
+        date_expiry=EPOCH,
         loginid=_LOGINID,
         subscribe=_ONE,
-        trading_period_start=_INTEGER,
+        trading_period_start=INTEGER,
     ),
     "buy": _account_call(
         _TRADE,
@@ -230,39 +167,39 @@ CALLS = {
             "additionalProperties": False,
             "required": ["contract_type", "currency", "symbol"],
             "properties": {
-                **_PARAMETERS,
-                "app_markup_percentage": _NUMBER,
-                "contract_type": _BOUGHT_TYPE,
-                "date_expiry": _LATER_EPOCH,
-                "trading_period_start": _LATER_EPOCH,
+                **PARAMETERS,
+                "app_markup_percentage": NUMBER,
+                "contract_type": BOUGHT_TYPE,
+                "date_expiry": LATER_EPOCH,
+                "trading_period_start": LATER_EPOCH,
             },
         },
-        price=_AMOUNT,
+        price=AMOUNT,
         subscribe=_ONE,
     ),
-    "sell": _account_call(_TRADE, "sell", _INTEGER, "price", price=_NUMBER),
-    "cancel": _account_call(_TRADE, "cancel", _INTEGER),
+    "sell": _account_call(_TRADE, "sell", INTEGER, "price", price=NUMBER),
+    "cancel": _account_call(_TRADE, "cancel", INTEGER),
     "contract_update": _account_call(
         _TRADE,
         "contract_update",
         _ONE,
         "contract_id",
         "limit_order",
-        contract_id=_INTEGER,
-        limit_order=_limit_order(_LIMIT_OR_NONE),
+        contract_id=INTEGER,
+        limit_order=limit_order(LIMIT_OR_NONE),
     ),
     "contract_update_history": _account_call(
         ("read",),
         "contract_update_history",
         _ONE,
         "contract_id",
-        contract_id=_INTEGER,
+        contract_id=INTEGER,
         limit={"type": "number", "maximum": 999, "minimum": 1},
     ),
     "proposal_open_contract": _account_call(
-        _READ, "proposal_open_contract", _ONE, contract_id=_INTEGER, subscribe=_ONE
+        _READ, "proposal_open_contract", _ONE, contract_id=INTEGER, subscribe=_ONE
     ),
-    "portfolio": _account_call(_READ, "portfolio", _ONE, contract_type=_OWNED_TYPES),
+    "portfolio": _account_call(_READ, "portfolio", _ONE, contract_type=OWNED_TYPES),
     "statement": _account_call(
         _READ,
         "statement",
@@ -273,8 +210,8 @@ CALLS = {
                 "buy sell deposit withdrawal escrow adjustment virtual_credit transfer"
             ).split(),
         },
-        date_from=_EPOCH,
-        date_to=_EPOCH,
+        date_from=EPOCH,
+        date_to=EPOCH,
         description=_ZERO_OR_ONE,
         limit={"type": "number", "maximum": 999, "minimum": 0},
         offset={"type": "integer", "minimum": 0},
@@ -283,9 +220,9 @@ CALLS = {
         _READ,
         "profit_table",
         _ONE,
-        contract_type=_OWNED_TYPES,
-        date_from=_DAY,
-        date_to=_DAY,
+        contract_type=OWNED_TYPES,
+        date_from=DAY,
+        date_to=DAY,
         description=_ZERO_OR_ONE,
         limit={"type": "number", "maximum": 500, "minimum": 0},
         offset={"type": "integer", "minimum": 0},

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from derivtrio.simulator.catalogue import Call, Schema
+from derivtrio.simulator.catalogue import Call
 from derivtrio.simulator.envelope import UNKNOWN_MEMBER, Message, invalid
+from derivtrio.simulator.fields import Schema
 
 
 def check(request: Message, call: Call) -> None:
