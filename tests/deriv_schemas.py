@@ -54,6 +54,7 @@ def available() -> bool:
     return (ROOT / "v3").is_dir()
 
 
+@functools.cache
 def calls() -> list[str]:
     return sorted(path.name for path in (ROOT / "v3").iterdir())
 
