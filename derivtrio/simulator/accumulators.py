@@ -15,7 +15,6 @@ from decimal import Decimal
 from derivtrio.simulator.binaries import entry_of
 from derivtrio.simulator.contracts import Closing, Contract, Quote
 from derivtrio.simulator.envelope import Message
-from derivtrio.simulator.gates import require_open
 from derivtrio.simulator.hours import ALWAYS
 from derivtrio.simulator.market import Market, Tick
 from derivtrio.simulator.money import down_to_cents
@@ -30,6 +29,7 @@ from derivtrio.simulator.orders import (
     refused,
 )
 from derivtrio.simulator.symbols import Symbol
+from derivtrio.simulator.tradable import require_open
 
 _MARGIN = 0.001
 _MAX_PAYOUT = Decimal("10000.00")

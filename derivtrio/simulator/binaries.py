@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from derivtrio.simulator.contracts import Closing, Contract, Quote
 from derivtrio.simulator.envelope import Message, Refusal
-from derivtrio.simulator.gates import require_open
 from derivtrio.simulator.hours import DAY
 from derivtrio.simulator.market import Market, Tick
 from derivtrio.simulator.money import down_to_cents, to_cents
@@ -25,6 +24,7 @@ from derivtrio.simulator.orders import (
     not_offered,
     refused,
 )
+from derivtrio.simulator.tradable import require_open
 from derivtrio.simulator.wording import longcode, shortcode
 
 #: How short they may be, in seconds, and how long, in ticks.

@@ -17,7 +17,6 @@ from decimal import Decimal
 from derivtrio.simulator.binaries import entry_of
 from derivtrio.simulator.contracts import Closing, Contract, Quote
 from derivtrio.simulator.envelope import Message
-from derivtrio.simulator.gates import require_open
 from derivtrio.simulator.hours import HOUR, MINUTE
 from derivtrio.simulator.market import Market, Tick
 from derivtrio.simulator.money import CENT, down_to_cents, exact, to_cents
@@ -30,6 +29,7 @@ from derivtrio.simulator.orders import (
     no_contract,
     refused,
 )
+from derivtrio.simulator.tradable import require_open
 
 #: The multipliers on offer.
 OFFERED = (10, 20, 30, 50, 100)

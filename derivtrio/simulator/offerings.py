@@ -11,10 +11,10 @@ import attrs
 from derivtrio.simulator import accumulators, multipliers
 from derivtrio.simulator.binaries import MAX_TICKS, MIN_SECONDS
 from derivtrio.simulator.envelope import Message, reply
-from derivtrio.simulator.gates import require_symbol
 from derivtrio.simulator.orders import CANCELLATIONS
 from derivtrio.simulator.session import Session
 from derivtrio.simulator.symbols import Symbol
+from derivtrio.simulator.tradable import require_symbol
 
 #: A way to expire, with the shortest and the longest duration.
 _Expiry = tuple[str, str, str]

@@ -13,11 +13,11 @@ from typing import Any
 import attrs
 
 from derivtrio.simulator.envelope import Refusal
-from derivtrio.simulator.gates import require_symbol
 from derivtrio.simulator.hours import DAY, HOUR, MINUTE
 from derivtrio.simulator.market import Market
 from derivtrio.simulator.money import exact, in_words
 from derivtrio.simulator.symbols import Symbol
+from derivtrio.simulator.tradable import require_symbol
 
 MIN_STAKE = Decimal("0.35")
 MAX_PAYOUT = Decimal("50000.00")

@@ -7,11 +7,11 @@ from typing import Any
 import attrs
 
 from derivtrio.simulator.envelope import Message, Refusal, refusal, reply
-from derivtrio.simulator.gates import require_open, require_symbol
 from derivtrio.simulator.history import Window, window_of
 from derivtrio.simulator.market import Candle, Market, Tick
 from derivtrio.simulator.session import Session
 from derivtrio.simulator.subscriptions import Key, Render, Stream
+from derivtrio.simulator.tradable import require_open, require_symbol
 
 _DEFAULT_GRANULARITY = 60
 
