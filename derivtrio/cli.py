@@ -206,7 +206,8 @@ async def follow_one(stream: Subscription[Tick], tally: Tally, everyone: trio.Ca
     multiple=True,
     metavar="FAULT@SECONDS",
     callback=checked(lambda faults: [parse_fault(fault) for fault in faults]),
-    help="Such as drop@10, freeze@20, close:1001@30, refuse:5@40; may be repeated.",
+    help="Such as drop@10, freeze@20, close:1001@30, refuse:5@40, lose_after:buy@50; may be"
+    " repeated.",
 )
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Serve wss://.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False))

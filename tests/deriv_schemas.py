@@ -54,6 +54,7 @@ def available() -> bool:
     return (ROOT / "v3").is_dir()
 
 
+@functools.cache
 def calls() -> list[str]:
     return sorted(path.name for path in (ROOT / "v3").iterdir())
 
@@ -90,6 +91,8 @@ def check_message(message: dict[str, Any]) -> None:
     """Raise `ValidationError` unless *message* is one that a Deriv server may send."""
     Draft4Validator(_ENVELOPE).validate(message)
     call = next((member for member in message["echo_req"] if member in calls()), None)
+    if (call, message["msg_type"]) == ("buy", "proposal_open_contract"):
+        call = "proposal_open_contract"
     if "error" in message or call is None or (call, message["msg_type"]) in _UNPUBLISHED:
         return
     validator(call, "receive").validate(message)

@@ -5,7 +5,9 @@ everything that goes wrong on a network can be made to happen.
 """
 
 from derivtrio.simulator.accounts import DEMO_TOKEN, SCOPES, Account, demo_account
+from derivtrio.simulator.books import Ledger, Transaction
 from derivtrio.simulator.connection import Connection
+from derivtrio.simulator.contracts import Closing, Contract
 from derivtrio.simulator.faults import Faults
 from derivtrio.simulator.market import Candle, Market, Tick
 from derivtrio.simulator.record import ConnectionRecord, Ending
@@ -18,16 +20,20 @@ __all__ = [
     "SCOPES",
     "Account",
     "Candle",
+    "Closing",
     "Connection",
     "ConnectionRecord",
+    "Contract",
     "Ending",
     "Faults",
+    "Ledger",
     "Market",
     "MemoryEndpoint",
     "ScheduledFault",
     "Simulator",
     "Stream",
     "Tick",
+    "Transaction",
     "demo_account",
     "open_simulator",
     "parse_fault",

@@ -6,6 +6,7 @@ over says so with `_leave`, which cancels all four; the first one is right. Then
 said, as far as there is one, and what is left to do with the byte stream is in the `Departure`.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -17,8 +18,10 @@ import trio
 
 from derivtrio.codec import encode
 from derivtrio.simulator.clock import Clock
-from derivtrio.simulator.dialogue import answer, parse
-from derivtrio.simulator.envelope import Message, masked
+from derivtrio.simulator.dialogue import answer, call_of, error_type, parse
+from derivtrio.simulator.envelope import Message, masked, refusal
+from derivtrio.simulator.mishaps import Mishap
+from derivtrio.simulator.news import settle
 from derivtrio.simulator.record import ConnectionRecord, Ending
 from derivtrio.simulator.session import Session
 from derivtrio.simulator.subscriptions import Stream
@@ -81,6 +84,7 @@ class Connection:
         self.requests = deque(maxlen=_REMEMBERED_REQUESTS)
         self._note_traffic()
         self._outbox, self._parcels = trio.open_memory_channel[_Parcel](_OUTBOX)
+        self.session.subscriptions.on_news = self._wake_ticker
 
     @property
     def number(self) -> int:
@@ -112,7 +116,7 @@ class Connection:
             await self.wire.send([greeting])
         except trio.BrokenResourceError:
             self._leave(_departure_after(Goodbye("reset")))
-        with self._tasks:
+        with self.session.attending(), self._tasks:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read_requests)
                 nursery.start_soon(self._stream_quotes)
@@ -175,7 +179,11 @@ class Connection:
             self._note_traffic()
             request = parse(received)
             self.requests.append(masked(request))
-            await self.post(await self._replies(request))
+            mishap = self.session.world.mishaps.befalling(call_of(request))
+            if mishap is None:
+                await self.post(await self._replies(request))
+            else:
+                await self._go_wrong(request, mishap)
         self._leave(_departure_after(received))
 
     async def _replies(self, request: Message) -> list[Message]:
@@ -188,6 +196,25 @@ class Connection:
         self._subscribed.set()
         return replies
 
+    async def _go_wrong(self, request: Message, mishap: Mishap) -> None:
+        """Answer *request* in the way that *mishap* says, or drop the connection instead."""
+        replies = await self._replies(request) if mishap.executed else []
+        subscriptions = self.session.subscriptions
+        if mishap.drops:
+            self._leave(Departure(Ending("server", "fault: reply lost")))
+        elif mishap.error is not None:
+            # What was executed behind an error is not streamed either.
+            for reply in replies:
+                subscriptions.remove(reply.get("subscription", {}).get("id", ""))
+            call = call_of(request) or "error"
+            await self.post([refusal(request, error_type(call), mishap.error)])
+        else:
+            for reply in replies:
+                subscriptions.tell_late(reply, math.ceil(self.clock.now() + mishap.late))
+
+    def _wake_ticker(self) -> None:
+        self._subscribed.set()
+
     async def _stream_quotes(self) -> None:
         subscriptions = self.session.subscriptions
         while True:
@@ -197,6 +224,7 @@ class Connection:
                 if due is not None:
                     wait.deadline = self.clock.deadline(due)
                 await self._subscribed.wait()
+            settle(self.session.world, self.clock.epoch())
             await self.post(islice(subscriptions.due_messages(self.clock.epoch()), _BATCH))
 
     async def _write_parcels(self) -> None:

@@ -1,15 +1,26 @@
 """From one request to its replies, without any I/O.
 
-The order of the checks: is it JSON, is it an object, is its call known, is it well-formed, may
-this login make it. A refusal at any of them is the reply.
+The order of the checks: is it JSON, is it an object, is its call known, is it simulated, is it
+well-formed, may this login make it. A refusal at any of them is the reply.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 
 from derivtrio.codec import DecodeError, decode
-from derivtrio.simulator import identity, listings, quotes, service
-from derivtrio.simulator.catalogue import CALLS
+from derivtrio.simulator import (
+    identity,
+    listings,
+    offerings,
+    positions,
+    proposals,
+    quotes,
+    reports,
+    service,
+    trading,
+)
+from derivtrio.simulator.catalogue import CALLS, NOT_SIMULATED
 from derivtrio.simulator.envelope import Message, Refusal, refusal
+from derivtrio.simulator.news import settle
 from derivtrio.simulator.session import Session
 from derivtrio.simulator.validation import check
 
@@ -21,7 +32,7 @@ _HANDLERS: dict[str, _Handler] = {
     "website_status": service.website_status,
     "active_symbols": listings.active_symbols,
     "trading_times": listings.trading_times,
-    "contracts_for": listings.contracts_for,
+    "contracts_for": offerings.contracts_for,
     "ticks": quotes.ticks,
     "ticks_history": quotes.ticks_history,
     "forget": service.forget,
@@ -29,6 +40,19 @@ _HANDLERS: dict[str, _Handler] = {
     "authorize": identity.authorize,
     "logout": identity.logout,
     "balance": identity.balance,
+    "proposal": proposals.proposal,
+    "buy": trading.buy,
+    "sell": trading.sell,
+    "cancel": trading.cancel,
+    "contract_update": trading.contract_update,
+    "contract_update_history": reports.contract_update_history,
+    "proposal_open_contract": positions.proposal_open_contract,
+    "portfolio": reports.portfolio,
+    "statement": reports.statement,
+    "profit_table": reports.profit_table,
+    "transaction": positions.transaction,
+    "sell_expired": trading.sell_expired,
+    "topup_virtual": trading.topup_virtual,
 }
 
 #: The calls whose errors do not carry the call's own name (recorded from the live API).
@@ -49,19 +73,36 @@ def answer(session: Session, request: Message, epoch: int) -> Iterator[Message |
 
     Some take a while to compute; each `None` in between is a place where others may have a turn.
     """
-    name = next((member for member in request if member in CALLS), None)
+    settle(session.world, epoch)
+    name = call_of(request)
     if name is None:
-        yield refusal(request, "error", _nothing_to_do(request))
+        yield _nothing_to_do(request)
         return
     try:
         check(request, CALLS[name])
         session.require(CALLS[name].scopes, request.get("loginid"))
         yield from _HANDLERS[name](session, request, epoch)
     except Refusal as refused:
-        yield refusal(request, _ERROR_TYPES.get(name, name), refused)
+        yield refusal(request, error_type(name), refused)
 
 
-def _nothing_to_do(request: Message) -> Refusal:
+def call_of(request: Message) -> str | None:
+    """Return the name of the call that *request* makes, if it is a simulated one."""
+    return next((member for member in request if member in CALLS), None)
+
+
+def error_type(name: str) -> str:
+    """Return the `msg_type` of the errors of the call *name*."""
+    return _ERROR_TYPES.get(name, name)
+
+
+def _nothing_to_do(request: Message) -> Message:
     if not request:
-        return Refusal(code="BadRequest", message="The application sent an invalid request.")
-    return Refusal(code="UnrecognisedRequest", message="Unrecognised request.")
+        text = "The application sent an invalid request."
+        return refusal(request, "error", Refusal(code="BadRequest", message=text))
+    name = next((member for member in request if member in NOT_SIMULATED), None)
+    if name is None:
+        text = "Unrecognised request."
+        return refusal(request, "error", Refusal(code="UnrecognisedRequest", message=text))
+    text = f"The simulator does not have {name}, though Deriv does."
+    return refusal(request, name, Refusal(code="NotSimulated", message=text))

@@ -3,7 +3,10 @@
 Faults of the first kind wait for connections to come: `refuse`, and the ones that take `times`,
 which befall that many attempts, in the order in which they were asked for. Those of the second
 kind befall the live connections at once, all of them or the given one. `delay` and `fragmented`
-are standing: without a connection they hold for all, later ones too, until `clear`.
+are standing: without a connection they hold for all, later ones too, until `clear`. Those of the
+third kind wait for requests: `lose_before`, `lose_after`, `fail_before`, `fail_after` and
+`answer_late` befall that many requests of the named *call*, on any connection, in the order in
+which they were asked for. Without a call they wait for those that change something.
 
 Every method returns at once; what it asks for happens as soon as the simulator's tasks run.
 """
@@ -18,6 +21,7 @@ import trio
 from derivtrio.codec import encode
 from derivtrio.simulator.connection import Connection
 from derivtrio.simulator.handshake import Rejection
+from derivtrio.simulator.mishaps import CHANGING, Mishap, Mishaps, failure
 
 #: A record header no TLS version knows, and the banner of another protocol.
 _NOT_TLS = b"\x00\xffThis is not a ServerHello\r\n"
@@ -44,6 +48,7 @@ class Faults:
     """The faults of one simulator; see the module for the two kinds."""
 
     _live: dict[int, Connection] = attrs.field(repr=False)
+    _mishaps: Mishaps = attrs.field(repr=False)
     openings: deque[Opening] = attrs.field(factory=deque, init=False)
     refused_until: float = attrs.field(default=-math.inf, init=False)
     delay_by: float = attrs.field(default=0.0, init=False)
@@ -152,9 +157,34 @@ class Faults:
         for each in self._those(connection):
             each.cut(size)
 
+    def lose_before(self, call: str | None = None, times: int = 1) -> None:
+        """Drop the connection when the request comes, and do not execute it."""
+        self._mishaps.add(Mishap(_calls(call), executed=False, drops=True), times)
+
+    def lose_after(self, call: str | None = None, times: int = 1) -> None:
+        """Execute the request, and drop the connection in place of a reply."""
+        self._mishaps.add(Mishap(_calls(call), drops=True), times)
+
+    def fail_before(
+        self, code: str = "WrongResponse", call: str | None = None, times: int = 1
+    ) -> None:
+        """Answer with an error of this *code*, and do not execute the request."""
+        self._mishaps.add(Mishap(_calls(call), executed=False, error=failure(code)), times)
+
+    def fail_after(
+        self, code: str = "WrongResponse", call: str | None = None, times: int = 1
+    ) -> None:
+        """Execute the request, and answer with an error of this *code* all the same."""
+        self._mishaps.add(Mishap(_calls(call), error=failure(code)), times)
+
+    def answer_late(self, seconds: float, call: str | None = None, times: int = 1) -> None:
+        """Execute the request at once, and reply *seconds* later, at a whole epoch second."""
+        self._mishaps.add(Mishap(_calls(call), late=seconds), times)
+
     def clear(self) -> None:
         """Lift what is standing or waiting: connections that were hit stay as they are."""
         self.openings.clear()
+        self._mishaps.clear()
         self.refused_until = -math.inf
         self.delay_by, self.fragment_size = 0.0, None
         for each in self._those(None):
@@ -182,3 +212,7 @@ class Faults:
     def _announce_change(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
+
+
+def _calls(call: str | None) -> frozenset[str]:
+    return CHANGING if call is None else frozenset({call})

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from derivtrio.simulator.accounts import Account
 from derivtrio.simulator.envelope import Message, Refusal, reply
-from derivtrio.simulator.session import Login, Session, World
+from derivtrio.simulator.session import ACCOUNT_STREAMS, Login, Session, World
 
 _USER_ID = 1000001
 
@@ -18,7 +18,7 @@ def authorize(session: Session, request: Message, _epoch: int) -> list[Message]:
     """
     tokens = [request["authorize"], *request.get("tokens", [])]
     logins = [_login(session.world, token) for token in tokens]
-    session.subscriptions.remove_kinds(["balance"])
+    session.subscriptions.remove_kinds(ACCOUNT_STREAMS)
     session.logins = {login.account.loginid: login for login in logins}
     answer = _authorized(session.world, logins[0])
     return [reply(request, "authorize") | {"authorize": answer}]
@@ -26,7 +26,7 @@ def authorize(session: Session, request: Message, _epoch: int) -> list[Message]:
 
 def logout(session: Session, request: Message, _epoch: int) -> list[Message]:
     """Answer `logout`: the connection stays, its streams of account data do not."""
-    session.subscriptions.remove_kinds(["balance"])
+    session.subscriptions.remove_kinds(ACCOUNT_STREAMS)
     session.logins = {}
     return [reply(request, "logout") | {"logout": 1}]
 

@@ -1,10 +1,9 @@
-"""The calls that list what is traded, and when, and how."""
+"""The calls that list what is traded, and when."""
 
 import datetime as dt
 
 from derivtrio.simulator.envelope import Message, invalid, reply
 from derivtrio.simulator.hours import ALWAYS, DAY
-from derivtrio.simulator.quotes import require_symbol
 from derivtrio.simulator.session import Session
 from derivtrio.simulator.symbols import Symbol
 
@@ -41,19 +40,6 @@ def trading_times(session: Session, request: Message, epoch: int) -> list[Messag
         for market, parts in markets.items()
     ]
     return [reply(request, "trading_times") | {"trading_times": {"markets": listed}}]
-
-
-def contracts_for(session: Session, request: Message, epoch: int) -> list[Message]:
-    """Answer `contracts_for`: rise/fall contracts, for every symbol."""
-    market, name = session.world.market, request["contracts_for"]
-    require_symbol(market, name)
-    available = [
-        _contract(market.symbols[name], contract_type, sentiment)
-        for contract_type, sentiment in (("CALL", "up"), ("PUT", "down"))
-    ]
-    spot = market.tick(name, epoch).quote
-    answer = {"available": available, "hit_count": len(available), "spot": spot}
-    return [reply(request, "contracts_for") | {"contracts_for": answer}]
 
 
 def _listing(symbol: Symbol, order: int, *, is_open: bool) -> Message:
@@ -108,24 +94,3 @@ def _clock_time(epoch: int) -> str:
 
 def _trading_days(symbol: Symbol) -> list[str]:
     return [day for number, day in enumerate(_WEEKDAYS) if number * DAY < symbol.hours.span]
-
-
-def _contract(symbol: Symbol, contract_type: str, sentiment: str) -> Message:
-    group = symbol.group
-    return {
-        "barrier_category": "euro_atm",
-        "barriers": 0,
-        "contract_category": "callput",
-        "contract_category_display": "Up/Down",
-        "contract_display": "Rise" if sentiment == "up" else "Fall",
-        "contract_type": contract_type,
-        "exchange_name": "FOREX" if group.symbol_type == "forex" else "RANDOM",
-        "expiry_type": "tick",
-        "market": group.market[0],
-        "max_contract_duration": "10t",
-        "min_contract_duration": "1t",
-        "sentiment": sentiment,
-        "start_type": "spot",
-        "submarket": group.submarket[0],
-        "underlying_symbol": symbol.name,
-    }

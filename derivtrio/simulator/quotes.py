@@ -11,6 +11,7 @@ from derivtrio.simulator.history import Window, window_of
 from derivtrio.simulator.market import Candle, Market, Tick
 from derivtrio.simulator.session import Session
 from derivtrio.simulator.subscriptions import Key, Render, Stream
+from derivtrio.simulator.tradable import require_open, require_symbol
 
 _DEFAULT_GRANULARITY = 60
 
@@ -48,22 +49,11 @@ def ticks_history(session: Session, request: Message, epoch: int) -> Iterator[Me
     yield envelope | {msg_type: payload, "pip_size": symbol.decimals}
 
 
-def require_symbol(market: Market, symbol: str) -> None:
-    """Raise the `Refusal` that an unknown *symbol* gets."""
-    if symbol not in market.symbols:
-        raise Refusal(code="InvalidSymbol", message=f"Symbol {symbol} is invalid.")
-
-
-def _require_open(market: Market, symbol: str, epoch: int) -> None:
-    if not market.is_open(symbol, epoch):
-        raise Refusal(code="MarketIsClosed", message="This market is presently closed.")
-
-
 def _first_tick(session: Session, request: Message, symbol: str, epoch: int) -> Message:
     market = session.world.market
     try:
         require_symbol(market, symbol)
-        _require_open(market, symbol, epoch)
+        require_open(market, symbol, epoch)
         stream = session.subscriptions.add(("ticks", symbol), request)
     except Refusal as refused:
         return refusal(request, "tick", refused)
@@ -73,7 +63,7 @@ def _first_tick(session: Session, request: Message, symbol: str, epoch: int) -> 
 
 def _reserve(session: Session, request: Message, epoch: int) -> Stream:
     symbol = request["ticks_history"]
-    _require_open(session.world.market, symbol, epoch)
+    require_open(session.world.market, symbol, epoch)
     is_candles = request.get("style") == "candles"
     key: Key = ("candles", symbol, _granularity(request)) if is_candles else ("ticks", symbol)
     return session.subscriptions.add(key, request)

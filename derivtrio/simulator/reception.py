@@ -57,7 +57,7 @@ class Reception:
 
     def __attrs_post_init__(self) -> None:
         self.history = deque(maxlen=_REMEMBERED_CONNECTIONS)
-        self.faults = Faults(self.live)
+        self.faults = Faults(self.live, self.world.mishaps)
 
     async def receive(self, stream: _Raw) -> None:
         """Deal with *stream* until it is closed or held."""

@@ -11,9 +11,21 @@ from collections.abc import Callable, Iterable
 import attrs
 import trio
 
+from derivtrio.simulator.catalogue import CALLS
 from derivtrio.simulator.faults import Faults
 
 _Converter = Callable[[str], float | int | str]
+
+
+def _insist(holds: object, message: str) -> None:
+    if not holds:
+        raise ValueError(message)
+
+
+def _call(name: str) -> str:
+    _insist(name in CALLS, f"there is no call {name!r}")
+    return name
+
 
 #: The arguments that each fault takes in words, and how many of them it must be given.
 _ARGUMENTS: dict[str, tuple[tuple[_Converter, ...], int]] = {
@@ -34,6 +46,11 @@ _ARGUMENTS: dict[str, tuple[tuple[_Converter, ...], int]] = {
     "huge": ((int,), 1),
     "unknown": ((), 0),
     "cut": ((int,), 1),
+    "lose_before": ((_call, int), 0),
+    "lose_after": ((_call, int), 0),
+    "fail_before": ((str, _call, int), 0),
+    "fail_after": ((str, _call, int), 0),
+    "answer_late": ((float, _call, int), 1),
     "clear": ((), 0),
 }
 
@@ -53,6 +70,17 @@ _REPERTOIRE = (
     ("hang_up@0", "drop@0"),
     ("reject:503@0", "drop@0"),
     ("accept_then_close:1001@0", "drop@0"),
+)
+
+#: What it draws from besides, if trading is to suffer.
+_TRADE_REPERTOIRE = (
+    ("lose_before@0",),
+    ("lose_after@0",),
+    ("fail_before:WrongResponse@0",),
+    ("fail_after:WrongResponse@0",),
+    ("fail_before:Timeout@0",),
+    ("fail_after:Timeout@0",),
+    ("answer_late:5@0",),
 )
 
 
@@ -101,18 +129,19 @@ def _parse(text: str) -> ScheduledFault:
     return ScheduledFault(at, name, arguments)
 
 
-def _insist(holds: object, message: str) -> None:
-    if not holds:
-        raise ValueError(message)
+def random_faults(
+    seed: int, *, every: float, until: float, trading: bool = False
+) -> list[ScheduledFault]:
+    """Return faults of all kinds, one *every* so many seconds on average, *until* that time.
 
-
-def random_faults(seed: int, *, every: float, until: float) -> list[ScheduledFault]:
-    """Return faults of all kinds, one *every* so many seconds on average, *until* that time."""
+    With *trading* those that befall what changes something are among them, half of the time.
+    """
     chance = random.Random(seed)  # noqa: S311  (repeatable is what it must be)
+    repertoire = _REPERTOIRE + _TRADE_REPERTOIRE * 2 if trading else _REPERTOIRE
     faults: list[ScheduledFault] = []
     at = chance.expovariate(1 / every)
     while at < until:
-        for text in chance.choice(_REPERTOIRE):
+        for text in chance.choice(repertoire):
             fault = parse_fault(text)
             faults.append(attrs.evolve(fault, at=round(at + fault.at, 3)))
         at += chance.expovariate(1 / every)

@@ -13,16 +13,17 @@ from typing import Literal
 import attrs
 import trio
 
-from derivtrio.codec import encode
 from derivtrio.simulator.accounts import Account, demo_account
+from derivtrio.simulator.books import Ledger
+from derivtrio.simulator.clerk import settle_contracts
 from derivtrio.simulator.clock import Clock
 from derivtrio.simulator.connection import Connection
 from derivtrio.simulator.faults import Faults
 from derivtrio.simulator.handshake import PATH
-from derivtrio.simulator.identity import balance_news
 from derivtrio.simulator.listening import listen
 from derivtrio.simulator.market import Market
 from derivtrio.simulator.memory import MemoryStream, open_pair
+from derivtrio.simulator.news import settle, spread
 from derivtrio.simulator.reception import Reception, Terms
 from derivtrio.simulator.record import ConnectionRecord
 from derivtrio.simulator.schedule import ScheduledFault, parse_fault, play
@@ -130,11 +131,14 @@ class Simulator:
 
     def deposit(self, loginid: str, amount: Decimal) -> None:
         """Change a balance, as a cashier would; whoever subscribed to it is told."""
-        account = self.accounts[loginid]
-        account.balance += amount
-        for connection in self.connections:
-            for message in balance_news(connection.session, account):
-                connection.inject(encode(message))
+        world, epoch = self._world, self._clock.epoch()
+        settle(world, epoch)
+        spread(world, world.desk.move(world.desk.ledgers[loginid], amount, epoch), epoch)
+
+    def ledger(self, loginid: str) -> Ledger:
+        """Return the books of an account: what really happened, up to now."""
+        settle(self._world, self._clock.epoch())
+        return self._world.desk.ledgers[loginid]
 
     def __repr__(self) -> str:
         """Return where it is, and how many connections it has and had."""
@@ -190,6 +194,7 @@ async def open_simulator(
             url = _tcp_url(host, port, secure=ssl_context is not None)
         endpoint = MemoryEndpoint(reception, crew)
         crew.start_soon(play, schedule, reception.faults)
+        crew.start_soon(settle_contracts, world, clock)
         yield Simulator(world, reception.faults, endpoint, clock, reception, url)
 
 

@@ -1,22 +1,43 @@
 """What the server knows about one connection: who is logged in, and what is being streamed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
 
 from derivtrio.simulator.accounts import Account
+from derivtrio.simulator.books import Ledger
+from derivtrio.simulator.desk import Desk
 from derivtrio.simulator.envelope import Refusal
 from derivtrio.simulator.market import Market
+from derivtrio.simulator.mishaps import Mishaps
+from derivtrio.simulator.orders import Order
 from derivtrio.simulator.subscriptions import Subscriptions
+
+#: The streams that tell about an account: they end with the login.
+ACCOUNT_STREAMS = ("balance", "proposal_open_contract", "transaction")
 
 
 @attrs.frozen
 class World:
-    """What all connections share: the market, and the accounts by login id."""
+    """What all connections share: the market, the accounts by login id, and their trade.
+
+    *audience* are the sessions of the live connections by number: they hear the news. *mishaps*
+    wait for requests to befall.
+    """
 
     seed: int
     market: Market
     accounts: dict[str, Account]
+    desk: Desk = attrs.field(init=False)
+    audience: "dict[int, Session]" = attrs.field(factory=dict, init=False, repr=False)
+    mishaps: Mishaps = attrs.field(factory=Mishaps, init=False)
+
+    @desk.default
+    def _desk(self) -> Desk:
+        ledgers = {loginid: Ledger(account) for loginid, account in self.accounts.items()}
+        return Desk(self.market, ledgers)
 
 
 @attrs.frozen
@@ -35,9 +56,21 @@ class Session:
     number: int
     logins: dict[str, Login] = attrs.field(factory=dict, init=False)
     subscriptions: Subscriptions = attrs.field(init=False)
+    #: What has been priced and not been bought yet, by id, with the epoch at which that lapses;
+    #: of a streamed proposal the stream is the one to lapse.
+    proposals: dict[str, tuple[Order, int | None]] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.subscriptions = Subscriptions(f"{self.world.seed}/{self.number}", self.world.market)
+
+    @contextmanager
+    def attending(self) -> Iterator[None]:
+        """Hear the news of the world for as long as the block lasts."""
+        self.world.audience[self.number] = self
+        try:
+            yield
+        finally:
+            del self.world.audience[self.number]
 
     def login(self, loginid: str | None = None) -> Login:
         """Return the login for *loginid*, or the one that `authorize` named first.

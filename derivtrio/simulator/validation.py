@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from derivtrio.simulator.catalogue import Call, Schema
+from derivtrio.simulator.catalogue import Call
 from derivtrio.simulator.envelope import UNKNOWN_MEMBER, Message, invalid
+from derivtrio.simulator.fields import Schema
 
 
 def check(request: Message, call: Call) -> None:
@@ -32,9 +33,11 @@ def _fault(schema: Schema, value: Any) -> str | None:
     return None
 
 
-def _wrong_type(wanted: str, value: Any) -> str | None:
-    found = _type_name(value)
-    return None if found == wanted else f"Expected {wanted} - got {found}."
+def _wrong_type(wanted: str | list[str], value: Any) -> str | None:
+    found, allowed = _type_name(value), [wanted] if isinstance(wanted, str) else wanted
+    if found in allowed or (found == "integer" and "number" in allowed):
+        return None
+    return f"Expected {'/'.join(allowed)} - got {found}."
 
 
 def _not_listed(listed: list[Any], value: Any) -> str | None:
@@ -60,6 +63,18 @@ def _too_many(most: int, value: list[Any]) -> str | None:
     return f"Too many items: {len(value)}/{most}." if len(value) > most else None
 
 
+def _missing_member(required: list[str], value: Message) -> str | None:
+    missing = [name for name in required if name not in value]
+    return f"/{missing[0]}: Missing property." if missing else None
+
+
+def _wrong_member(schemas: Schema, value: Message) -> str | None:
+    if unknown := sorted(value.keys() - schemas.keys()):
+        return f"{UNKNOWN_MEMBER} {', '.join(unknown)}."
+    faults = ((name, _fault(schemas[name], member)) for name, member in value.items())
+    return next((f"/{name}: {fault}" for name, fault in faults if fault is not None), None)
+
+
 def _wrong_item(schema: Schema, value: list[Any]) -> str | None:
     faults = (_fault(schema, item) for item in value)
     return next((fault for fault in faults if fault is not None), None)
@@ -83,6 +98,8 @@ _RULES: dict[str, Callable[[Any, Any], str | None]] = {
     "maximum": _too_large,
     "maxItems": _too_many,
     "items": _wrong_item,
+    "required": _missing_member,
+    "properties": _wrong_member,
     "oneOf": _no_alternative,
 }
 

@@ -12,6 +12,7 @@ from derivtrio.simulator import SCOPES, Account, Market, demo_account
 from derivtrio.simulator.dialogue import answer, parse
 from derivtrio.simulator.hours import DAY
 from derivtrio.simulator.identity import balance_news
+from derivtrio.simulator.orders import ACCUMULATORS, DIGITS, MULTIPLIERS, RISE_FALL
 from derivtrio.simulator.session import Session, World
 
 SATURDAY = START - START % DAY + 4 * DAY
@@ -125,7 +126,11 @@ def test_trading_times_of_no_day(session: Session) -> None:
 
 def test_contracts_for(session: Session) -> None:
     answered = ask(session, {"contracts_for": "R_50"})["contracts_for"]
-    assert [each["contract_type"] for each in answered["available"]] == ["CALL", "PUT"]
+    types = {each["contract_type"] for each in answered["available"]}
+    assert types == {*RISE_FALL, *DIGITS, *MULTIPLIERS, *ACCUMULATORS}
+    assert answered["hit_count"] == len(answered["available"])
+    steps = ask(session, {"contracts_for": "stpRNG"})["contracts_for"]["available"]
+    assert types - {each["contract_type"] for each in steps} == {"ACCU"}
     assert error(session, {"contracts_for": "R_51"})["code"] == "InvalidSymbol"
 
 

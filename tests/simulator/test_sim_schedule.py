@@ -25,6 +25,10 @@ WRITTEN = [
     ("cut:3@1", ScheduledFault(1, "cut", (3,))),
     ("accept_then_close:1013:2@1", ScheduledFault(1, "accept_then_close", (1013, 2))),
     ("clear@100", ScheduledFault(100, "clear")),
+    ("lose_after@1", ScheduledFault(1, "lose_after")),
+    ("lose_before:buy:3@1", ScheduledFault(1, "lose_before", ("buy", 3))),
+    ("fail_after:Timeout:sell@1", ScheduledFault(1, "fail_after", ("Timeout", "sell"))),
+    ("answer_late:0.5:buy:2@1", ScheduledFault(1, "answer_late", (0.5, "buy", 2))),
 ]
 
 
@@ -46,6 +50,7 @@ def test_a_fault_can_be_written_down(text: str, fault: ScheduledFault) -> None:
         ("drop@soon", "could not convert string to float: 'soon'"),
         ("drop@-1", "-1 seconds is no time after the start"),
         ("drop@nan", "nan seconds is no time after the start"),
+        ("lose_after:explode@5", "there is no call 'explode'"),
         ("_arm@5", "there is no '_arm'"),
     ],
 )
@@ -62,6 +67,7 @@ def test_every_fault_can_be_written_down() -> None:
         if not name.startswith("_") and name not in ("next_opening", "wait_accepting")
     }
     least = {"reject": ":503", "delay": ":1", "fragmented": ":1", "huge": ":1", "cut": ":1"}
+    least["answer_late"] = ":1"
     assert {parse_fault(f"{name}{least.get(name, '')}@1").name for name in public} == public
 
 

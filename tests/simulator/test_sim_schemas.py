@@ -21,6 +21,34 @@ pytestmark = pytest.mark.skipif(
 
 _PROSE = {"description", "title", "default", "examples", "sensitive"}
 
+RISE = {
+    "amount": 10,
+    "basis": "stake",
+    "contract_type": "CALL",
+    "currency": "USD",
+    "duration": 5,
+    "duration_unit": "t",
+    "symbol": "R_100",
+    "barrier": "+0.30",
+}
+MULTIPLIER = {
+    "amount": 10,
+    "basis": "stake",
+    "contract_type": "MULTUP",
+    "currency": "USD",
+    "multiplier": 100,
+    "symbol": "R_100",
+}
+ACCUMULATOR = {
+    "amount": 10,
+    "basis": "stake",
+    "contract_type": "ACCU",
+    "currency": "USD",
+    "growth_rate": 0.03,
+    "limit_order": {"take_profit": 5},
+    "symbol": "R_100",
+}
+
 #: At least one valid request of each kind, in an order in which they can be made.
 REQUESTS: list[dict[str, Any]] = [
     {"ping": 1, "req_id": 1, "passthrough": {"note": "hi"}},
@@ -42,6 +70,30 @@ REQUESTS: list[dict[str, Any]] = [
     {"balance": 1},
     {"balance": 1, "account": "all"},
     {"balance": 1, "subscribe": 1},
+    {"proposal": 1, **RISE},
+    {"proposal": 1, "subscribe": 1, **RISE},
+    {"proposal": 1, **MULTIPLIER},
+    {"proposal": 1, **ACCUMULATOR},
+    {"transaction": 1, "subscribe": 1},
+    {"proposal_open_contract": 1},
+    {"proposal_open_contract": 1, "subscribe": 1},
+    {"buy": "1", "price": 100, "parameters": RISE},
+    {"buy": "1", "price": 100, "parameters": RISE | {"symbol": "1HZ100V"}, "subscribe": 1},
+    {"buy": "1", "price": 100, "parameters": MULTIPLIER | {"cancellation": "60m"}},
+    {"cancel": 310_000_000_003},
+    {"buy": "1", "price": 100, "parameters": MULTIPLIER},
+    {"contract_update": 1, "contract_id": 310_000_000_004, "limit_order": {"stop_loss": 5}},
+    {"contract_update_history": 1, "contract_id": 310_000_000_004},
+    {"proposal_open_contract": 1, "contract_id": 310_000_000_004},
+    {"buy": "1", "price": 100, "parameters": ACCUMULATOR},
+    {"portfolio": 1, "contract_type": ["CALL", "MULTUP", "ACCU"]},
+    {"sell": 310_000_000_004, "price": 0},
+    {"sell_expired": 1},
+    {"topup_virtual": 1},
+    {"statement": 1, "description": 1, "limit": 10, "offset": 1, "action_type": "buy"},
+    {"statement": 1},
+    {"profit_table": 1, "description": 1, "sort": "ASC", "date_from": "2020-1-1"},
+    {"profit_table": 1},
     {"forget": "d1ee7d0d-3ca9-fbb4-720b-5312d487185b"},
     {"forget_all": "balance"},
     {"logout": 1},
@@ -72,6 +124,7 @@ async def test_both_directions_keep_to_the_schemas(autojump_clock: object) -> No
         for _ in range(60):
             kinds.add((await peer.receive())["msg_type"])
         assert kinds >= {"tick", "ohlc", "history", "candles", "balance", "forget_all", "logout"}
+        assert kinds >= {"proposal", "buy", "transaction", "proposal_open_contract", "sell"}
 
 
 @pytest.mark.parametrize("call", sorted(CALLS))
