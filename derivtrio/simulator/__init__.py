@@ -5,6 +5,7 @@ everything that goes wrong on a network can be made to happen.
 """
 
 from derivtrio.simulator.accounts import DEMO_TOKEN, SCOPES, Account, demo_account
+from derivtrio.simulator.budgets import Limits, Quota
 from derivtrio.simulator.connection import Connection
 from derivtrio.simulator.faults import Faults
 from derivtrio.simulator.market import Candle, Market, Tick
@@ -22,8 +23,10 @@ __all__ = [
     "ConnectionRecord",
     "Ending",
     "Faults",
+    "Limits",
     "Market",
     "MemoryEndpoint",
+    "Quota",
     "ScheduledFault",
     "Simulator",
     "Stream",

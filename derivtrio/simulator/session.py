@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 
 from derivtrio.simulator.accounts import Account
+from derivtrio.simulator.budgets import Budgets
 from derivtrio.simulator.envelope import Refusal
 from derivtrio.simulator.market import Market
 from derivtrio.simulator.subscriptions import Subscriptions
@@ -12,11 +13,12 @@ from derivtrio.simulator.subscriptions import Subscriptions
 
 @attrs.frozen
 class World:
-    """What all connections share: the market, and the accounts by login id."""
+    """What all connections share: the market, the accounts by login id, the rate limits."""
 
     seed: int
     market: Market
     accounts: dict[str, Account]
+    budgets: Budgets = attrs.field(factory=Budgets)
 
 
 @attrs.frozen
@@ -50,6 +52,10 @@ class Session:
         if chosen not in self.logins:
             raise Refusal(code="AuthorizationRequired", message="Please log in.")
         return self.logins[chosen]
+
+    def charge(self, name: str) -> None:
+        """Count a request for the call *name*; raise the `Refusal` if it is one too many."""
+        self.world.budgets.charge(name, self.number, next(iter(self.logins), None))
 
     def require(self, scopes: tuple[str, ...], loginid: Any) -> None:
         """Raise the `Refusal` unless the login has one of *scopes*; none are always had."""
