@@ -44,10 +44,7 @@ async def restore(link: Link, desk: Desk, ledger: Ledger[Upstream], token: Token
     with trio.move_on_after(limit) as patience:
         try:
             if token is not None:
-                while not desk.outbox.budgets.admit(
-                    "authorize", Urgency.TRADE, trio.current_time()
-                ):
-                    await _hold_back(["authorize"], Urgency.TRADE, desk, patience)
+                await _hold_back_authorization(desk, patience)
                 await _authorize(link, desk, token)
             desk.outbox.open_to(Urgency.TRADE)
             await _resubscribe(link, desk, ledger, patience)
@@ -100,7 +97,7 @@ async def _hold_back_authorization(desk: Desk, patience: trio.CancelScope) -> No
 
 def _name(upstream: Upstream) -> str:
     """Return the call that resumes *upstream*."""
-    return name_of(upstream.request or {"": 0})
+    return name_of(upstream.request or {})
 
 
 async def _hold_back(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import derivtrio
 from derivtrio.anteroom import Anteroom
+from derivtrio.calls import raw_call
 from derivtrio.catalog import NAMES
 from derivtrio.pacing import (
     PATIENCE,
@@ -214,6 +215,13 @@ def test_g08_refusals_of_another_kind_are_not_about_the_budgets() -> None:
 def test_selling_is_urgent() -> None:
     assert [urgency_of(name) for name in ("sell", "cancel", "contract_update")] == [TRADE] * 3
     assert [urgency_of(name) for name in ("buy", "time", "ping")] == [USER] * 3
+
+
+def test_g08_raw_messages_count_as_what_they_are() -> None:
+    assert raw_call('{"proposal": 1}').name == "proposal"
+    assert raw_call({"sell": 1, "price": 0}).urgency is TRADE
+    for data in ('{"no": "call"}', "no JSON", "[]", b"\x00"):
+        assert raw_call(data).name == "a raw message"
 
 
 def test_a_pacer_has_one_set_of_budgets_for_each_generation() -> None:
