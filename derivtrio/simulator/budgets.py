@@ -57,13 +57,14 @@ class Limits:
 class Budgets:
     """What is left to each consumer. Without *limits* nothing is counted.
 
-    *refused* is how many requests were turned away, by call. *now* is a clock in seconds.
+    *refused* is how many requests were turned away, by call. *now* is a clock in seconds,
+    and *hits* are the logs.
     """
 
     limits: Limits | None = None
     now: Callable[[], float] = float
     refused: dict[str, int] = attrs.field(factory=dict, init=False)
-    _hits: dict[tuple[object, str, int], deque[float]] = attrs.field(factory=dict, init=False)
+    hits: dict[tuple[object, str, int], deque[float]] = attrs.field(factory=dict, init=False)
 
     def charge(self, name: str, connection: int, loginid: str | None) -> None:
         """Count a request for the call *name*.
@@ -91,13 +92,13 @@ class Budgets:
 
     def _log(self, consumer: object, service: str, length: int) -> deque[float]:
         key = (consumer, service, length)
-        if key not in self._hits:
-            now, logs = self.now(), list(self._hits.items())
+        if key not in self.hits:
+            now, logs = self.now(), list(self.hits.items())
             for old, log in logs:
                 if log and log[-1] <= now - old[2]:
-                    del self._hits[old]
-            self._hits[key] = deque()
-        return self._hits[key]
+                    del self.hits[old]
+            self.hits[key] = deque()
+        return self.hits[key]
 
     def advertised(self) -> dict[str, Any]:
         """Return `website_status.api_call_limits`; the misspelt name is Deriv's."""
