@@ -140,6 +140,29 @@ async def test_g08_a_storm_of_resubscriptions_leaves_room_for_selling(autojump_c
         assert limited.refusals == 0
 
 
+async def test_g08_selling_does_not_wait_for_the_streams(autojump_clock: Any) -> None:
+    limited = Limited()
+
+    async def slow(peer: Peer, request: Request) -> None:
+        if peer.number > 1 and "ticks" in request:
+            await trio.sleep(5)
+        await limited(peer, request)
+
+    async with (
+        open_server(slow) as server,
+        derivtrio.open_client(endpoint=server, token="made-up") as client,
+        subscribed(client, SYMBOLS[:1]),
+    ):
+        await server.peers[-1].drop()
+        await trio.sleep(2)
+        assert client.status.state is State.RESTORING
+        with trio.fail_after(0.1):
+            await client.call({"sell": 1, "price": 0})
+        assert client.status.state is State.RESTORING
+        await client.call({"time": 1})
+        assert client.status.state is State.READY
+
+
 async def test_g08_whoever_always_asks_does_not_keep_the_streams_away(autojump_clock: Any) -> None:
     limited = Limited(Limits())
     async with (
@@ -152,9 +175,11 @@ async def test_g08_whoever_always_asks_does_not_keep_the_streams_away(autojump_c
         async def ask_always() -> None:
             while True:
                 await client.call({"time": 1})
+                await trio.sleep(6)
 
-        for _ in range(20):
+        for _ in range(20):  # more than two hundred a minute, evenly spread
             nursery.start_soon(ask_always)
+            await trio.sleep(0.3)
         await trio.sleep(100)
         await server.peers[-1].drop()
         with trio.fail_after(600):
@@ -309,6 +334,20 @@ async def test_g08_ten_pings_a_second(autojump_clock: Any) -> None:
     assert 4 < times[-1] - times[0] < 7
 
 
+async def test_g08_heartbeats_count_among_the_pings(autojump_clock: Any) -> None:
+    async with (
+        open_server(Limited()) as server,
+        derivtrio.open_client(endpoint=server, settings=Settings(heartbeat_interval=5)) as client,
+    ):
+        for heartbeats in (0, 1):
+            start = trio.current_time()
+            await fill(client, {"ping": 1}, 8)
+            assert trio.current_time() - start == pytest.approx(1.01 * heartbeats)
+            with trio.move_on_after(5.01):
+                await trio.sleep_forever()
+        assert len(server.asked("ping")) == 18
+
+
 async def test_g08_clients_with_one_pacer_share_the_budgets(autojump_clock: Any) -> None:
     pacer = derivtrio.Pacer()
     limits = Limits(scope="everyone")
@@ -415,6 +454,27 @@ async def test_g08_what_waits_survives_the_loss_of_the_connection(autojump_clock
     times = limited.at("statement")
     assert len(times) == 40
     assert most_within(times, 60) <= 30
+
+
+async def test_g08_what_is_asked_again_goes_before_what_waits(autojump_clock: Any) -> None:
+    limited = Limited()
+
+    async def mute_at_first(peer: Peer, request: Request) -> None:
+        if peer.number > 1 or "statement" not in request:
+            await limited(peer, request)
+
+    async with (
+        open_server(mute_at_first) as server,
+        derivtrio.open_client(endpoint=server) as client,
+        trio.open_nursery() as nursery,
+    ):
+        for n in range(40):
+            nursery.start_soon(client.call, {"statement": 1, "limit": n})
+            await trio.testing.wait_all_tasks_blocked()
+        assert len(server.asked("statement")) == 27
+        await server.peers[-1].drop()
+    again = [request["limit"] for peer, request in server.asked("statement") if peer > 1]
+    assert again == list(range(40))
 
 
 async def test_g08_an_idle_client_does_not_ask_for_limits(autojump_clock: Any) -> None:

@@ -64,7 +64,8 @@ def test_the_refusal_is_worded_as_derivs() -> None:
     budgets.charge("ping", 1, None)
     with pytest.raises(Refusal) as caught:
         budgets.charge("ping", 1, None)
-    assert caught.value == Refusal("RateLimit", "You have reached the rate limit for ping.")
+    assert caught.value.code == "RateLimit"
+    assert caught.value.message == "You have reached the rate limit for ping."
 
 
 def test_nothing_is_kept_of_consumers_who_have_gone() -> None:
