@@ -9,7 +9,6 @@ is nothing, and at which nobody has waited, is only a few hundred bytes.
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final, Generic, Literal, TypeVar
 
 import attrs
