@@ -60,6 +60,7 @@ from derivtrio.events import (
 )
 from derivtrio.journal import State, Status
 from derivtrio.models import Balance, Candle, OpenContract, Tick
+from derivtrio.pacing import Pacer
 from derivtrio.script import run
 from derivtrio.settings import Backoff, Settings
 from derivtrio.streams import Subscription
@@ -107,6 +108,7 @@ __all__ = [
     "Opened",
     "OutcomeUnknown",
     "Overflow",
+    "Pacer",
     "PeerClosed",
     "PermissionDenied",
     "ProtocolViolation",

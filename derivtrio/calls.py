@@ -23,7 +23,7 @@ import attrs
 import trio
 
 from derivtrio import codec
-from derivtrio.catalog import is_safe, name_of
+from derivtrio.catalog import NAMES, is_safe, name_of
 from derivtrio.errors import (
     ConnectionLost,
     OutcomeUnknown,
@@ -31,6 +31,7 @@ from derivtrio.errors import (
     api_error,
     malformed,
 )
+from derivtrio.pacing import Urgency, urgency_of
 from derivtrio.router import FIRST_FOREIGN_ID, Receiver
 from derivtrio.verdict import is_doubtful
 
@@ -49,6 +50,7 @@ class Call:
         safe: whether it may be written again after a loss.
         then: who receives what follows the reply, for a call that opens a stream.
         only_on: the connection it is meant for, or None for any.
+        urgency: who goes first when there is no room for all.
         req_id: under what number it was last written; 0 before that.
         deadline: until when its reply must be there, on trio's clock.
 
@@ -61,6 +63,7 @@ class Call:
     safe: bool
     then: Receiver | None = attrs.field(default=None, repr=False)
     only_on: int | None = None
+    urgency: Urgency = Urgency.USER
     req_id: int = attrs.field(default=0, init=False)
     deadline: float = attrs.field(default=math.inf, init=False)
     abandoned: bool = attrs.field(default=False, init=False)
@@ -158,9 +161,13 @@ class Call:
 
 
 def api_call(
-    request: Mapping[str, Any], *, then: Receiver | None = None, only_on: int | None = None
+    request: Mapping[str, Any],
+    *,
+    then: Receiver | None = None,
+    only_on: int | None = None,
+    urgency: Urgency | None = None,
 ) -> Call:
-    """Return the call that *request* makes.
+    """Return the call that *request* makes, as urgent as its name says if *urgency* is None.
 
     A `req_id` in it is left out: the writer gives every request its own.
 
@@ -178,7 +185,8 @@ def api_call(
         body = codec.encode(request)
     except (TypeError, ValueError) as error:
         raise malformed(str(error), request=request) from error
-    return Call(name, request, body, is_safe(name), then, only_on)
+    urgency = urgency_of(name) if urgency is None else urgency
+    return Call(name, request, body, is_safe(name), then, only_on, urgency)
 
 
 def raw_call(data: str | bytes | Mapping[str, Any]) -> Call:
@@ -196,17 +204,21 @@ def raw_call(data: str | bytes | Mapping[str, Any]) -> Call:
     if not isinstance(data, (str, bytes)):
         text = f"a message is str, bytes or a mapping, not {type(data).__name__}"
         raise malformed(text)
-    if isinstance(data, str):
-        _refuse_our_ids(data)
-    return Call("a raw message", {}, data, safe=False)
-
-
-def _refuse_our_ids(text: str) -> None:
-    try:
-        message = codec.decode(text)
-    except codec.UNDECODABLE:
-        return  # not JSON, and none of our business
-    req_id = message.get("req_id") if isinstance(message, dict) else None
+    message = _object_in(data)
+    req_id = message.get("req_id")
     if isinstance(req_id, int) and req_id < FIRST_FOREIGN_ID:
         refusal = f"req_id {req_id} may be one of the client's own; use {FIRST_FOREIGN_ID} or more"
         raise malformed(refusal)
+    name = next((member for member in message if member in NAMES), "a raw message")
+    return Call(name, {}, data, safe=False, urgency=urgency_of(name))
+
+
+def _object_in(data: str | bytes) -> dict[str, Any]:
+    """Return the JSON object in *data*; an empty one where there is none."""
+    if isinstance(data, bytes):
+        return {}  # written as a binary message, and nobody's request
+    try:
+        message = codec.decode(data)
+    except codec.UNDECODABLE:
+        return {}
+    return message if isinstance(message, dict) else {}

@@ -74,16 +74,16 @@ NAMES: Final = READS | WRITES
 
 #: Rate limits: which calls count in which budgets. v3 says so in the words of its
 #: `website_status.api_call_limits`, the Options API in Deriv's page on limits.
-_GROUPS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+GROUPS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "v3": {
-        "ping": (),
+        "ping": ("ping",),
         "portfolio": ("outcome",),
         "statement": ("outcome",),
         "proposal": ("outcome", "pricing"),
         "proposal_open_contract": ("pricing",),
     },
     "options": {
-        "ping": (),
+        "ping": ("ping",),
         "proposal": ("trading",),
         "proposal_open_contract": ("trading",),
         "buy": ("trading",),
@@ -179,8 +179,8 @@ def generations_of(name: str) -> tuple[str, ...]:
 
 
 def groups_of(name: str, generation: str = "v3") -> tuple[str, ...]:
-    """Return the budgets that the call counts in; a `ping` counts in none."""
-    return _GROUPS.get(generation, {}).get(name, ("general",))
+    """Return the budgets that the call counts in."""
+    return GROUPS.get(generation, {}).get(name, ("general",))
 
 
 def name_of(request: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from derivtrio import Subscription, Tick
 from derivtrio.command import ATTEMPTS, INTERRUPTED, Target, checked, connecting, perform
 from derivtrio.demo import Pace, show
 from derivtrio.report import note, one_line, sentence, show_json, show_tick
-from derivtrio.simulator import DEMO_TOKEN, Simulator, open_simulator, parse_fault
+from derivtrio.simulator import DEMO_TOKEN, Limits, Simulator, open_simulator, parse_fault
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -209,6 +209,7 @@ async def follow_one(stream: Subscription[Tick], tally: Tally, everyone: trio.Ca
     help="Such as drop@10, freeze@20, close:1001@30, refuse:5@40, lose_after:buy@50; may be"
     " repeated.",
 )
+@click.option("--limits", is_flag=True, help="Enforce the rate limits that Deriv advertises.")
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Serve wss://.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False))
 def simulate(
@@ -217,6 +218,7 @@ def simulate(
     port: int,
     seed: int,
     faults: tuple[str, ...],
+    limits: bool,
     tls_cert: str | None,
     tls_key: str | None,
 ) -> None:
@@ -234,6 +236,7 @@ def simulate(
         host=host,
         port=port,
         faults=faults,
+        limits=Limits() if limits else None,
         ssl_context=None if tls_cert is None else tls_context(tls_cert, tls_key),
     )
     perform(functools.partial(serve, server, f"{host} port {port}"))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -13,7 +14,7 @@ from derivtrio.calls import Call, api_call, raw_call
 from derivtrio.catalog import GRANULARITIES, name_of
 from derivtrio.checking import check_request
 from derivtrio.continuity import CandleLine, Hole, TickLine
-from derivtrio.crew import Desk, make
+from derivtrio.crew import Desk, make, note_limits
 from derivtrio.endpoints import Endpoint, as_endpoint
 from derivtrio.errors import ConnectionChanged, malformed
 from derivtrio.events import Event
@@ -21,13 +22,15 @@ from derivtrio.journal import Journal, State, Status
 from derivtrio.ledger import key_of
 from derivtrio.lifetime import Lifetime
 from derivtrio.link import NORMAL, Link
-from derivtrio.mailbox import Mailbox, Outbox, OverflowPolicy
+from derivtrio.mailbox import Mailbox, OverflowPolicy
 from derivtrio.models import Balance, Candle, OpenContract, Tick
+from derivtrio.outbox import Outbox
+from derivtrio.pacing import Budgets, Pacer
 from derivtrio.restore import TokenSource
 from derivtrio.router import Router
 from derivtrio.settings import Settings
 from derivtrio.sharing import ServerStream, Shares
-from derivtrio.snapshots import BalanceLine, ContractLine
+from derivtrio.snapshots import BalanceLine, ContractLine, StatusLine
 from derivtrio.streams import Continuous, EventStream, Source, Subscription, subscribing
 from derivtrio.supervisor import Supervisor
 from derivtrio.upstream import Consumer, Line
@@ -42,11 +45,13 @@ async def open_client(
     endpoint: Endpoint | str | None = None,
     token: TokenSource = None,
     settings: Settings = _DEFAULTS,
+    pacer: Pacer | None = None,
 ) -> AsyncGenerator["Client"]:
     """Open a client; yield it when its first connection is ready; close it at the block's end.
 
     `endpoint` is a WebSocket URL, an `Endpoint`, or None for the v3 API with *app_id*. `token`
-    authorizes every new connection; an async function is asked for a token each time.
+    authorizes every new connection; an async function is asked for a token each time. Clients
+    with the same *pacer* keep within the server's rate limits together; otherwise each has its own.
 
     What the block raises comes out as it is. If the client fails for good meanwhile, the block is
     cancelled and `ConnectionFailed` comes out; if both, the block's exception wins and has the
@@ -65,8 +70,10 @@ async def open_client(
     if not isinstance(settings, Settings):
         text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
         raise TypeError(text)
-    desk = Desk(settings, Outbox(settings.outbox), Router(), Journal())
-    supervisor = Supervisor(as_endpoint(endpoint, app_id), checked_token(token), desk)
+    place, journal = as_endpoint(endpoint, app_id), Journal()
+    budgets = _budgets(settings, pacer, place)
+    desk = Desk(settings, Outbox(settings.outbox, budgets, journal.announce), Router(), journal)
+    supervisor = Supervisor(place, checked_token(token), desk)
     lifetime = Lifetime(supervisor)
     client = Client(supervisor, lifetime)
     async with running(lifetime.serve, stop=lifetime.stop, name="derivtrio.supervisor"):
@@ -120,6 +127,8 @@ class Client:
             InvalidRequest: the request is malformed, or not as Deriv's schemas have it (see
                 `Settings.check_requests`); nothing was sent.
             ApiError: the server's answer is an error.
+            RateLimited: the server finds that too much is asked. What only reads is asked again for
+                more than an hour before that.
             OutcomeUnknown: it changes something, was written, and may have been executed.
             ConnectionLost: it only reads, and broke three connections in a row.
             ResponseTimeout: it only reads, and had no reply within `Settings.response_timeout`.
@@ -174,10 +183,13 @@ class Client:
 
         """
         request = subscribing(request)
+        name, line = name_of(request), None
         if self._checked:
-            check_request(name_of(request), request, self._generation)
-        mailbox: Mailbox[dict[str, Any]] = Mailbox(name_of(request), buffer, overflow)
-        return Subscription(mailbox, self._stream(request, None, mailbox))
+            check_request(name, request, self._generation)
+        mailbox: Mailbox[dict[str, Any]] = Mailbox(name, buffer, overflow)
+        if name == "website_status":
+            line = StatusLine(partial(note_limits, desk=self._supervisor.desk))
+        return Subscription(mailbox, self._stream(request, line, mailbox))
 
     def ticks(
         self,
@@ -369,6 +381,21 @@ class Client:
         return ServerStream(
             self._supervisor, self._shares, key_of(name, request), request, consumer
         )
+
+
+def _budgets(settings: Settings, pacer: Pacer | None, endpoint: Endpoint) -> Budgets:
+    """Return what the client may send. An endpoint of few words is one of the v3 API."""
+    if pacer is not None and not isinstance(pacer, Pacer):
+        text = f"pacer is a derivtrio.Pacer or None, not {type(pacer).__name__}"
+        raise TypeError(text)
+    if not settings.pacing:
+        if pacer is not None:
+            text = "a pacer is of no use with Settings(pacing=False)"
+            raise ValueError(text)
+        return Budgets()
+    generation = getattr(endpoint, "generation", "v3")
+    advertised = getattr(endpoint, "limits", "website_status") == "website_status"
+    return (pacer or Pacer()).budgets(generation, advertised=advertised)
 
 
 def _is_closed(candle: Candle) -> bool:

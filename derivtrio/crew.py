@@ -4,6 +4,7 @@ They share a fate: when one of them notices that the link is lost it says so to 
 scope in which all of them run is cancelled. None of them catches anything but what it names.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -11,19 +12,20 @@ import trio
 
 from derivtrio import codec
 from derivtrio.calls import Call, api_call
-from derivtrio.errors import HeartbeatMissed, ProtocolViolation
+from derivtrio.errors import DerivError, HeartbeatMissed, ProtocolViolation, RateLimited
 from derivtrio.events import MessageReceived, MessageSent
 from derivtrio.journal import Journal
 from derivtrio.link import Binary, Link, Loss, Message
-from derivtrio.mailbox import Outbox
+from derivtrio.outbox import Outbox
+from derivtrio.pacing import PATIENCE, Urgency
 from derivtrio.redaction import masked_text
 from derivtrio.router import Router
 from derivtrio.settings import Settings
 
 _INVALID_DATA = 1007
 
-#: How many requests besides the first the writer takes along when they are waiting anyway.
-_AT_ONCE = 63
+#: How many requests the writer takes along when they are waiting anyway.
+_AT_ONCE = 64
 
 
 @attrs.define
@@ -61,8 +63,22 @@ async def read(link: Link, desk: Desk) -> None:
 async def write(link: Link, desk: Desk) -> None:
     """Write what user code asks for, in its order; what has piled up, in one go."""
     while True:
-        first = await desk.outbox.get()
-        await post(link, desk, first, *desk.outbox.get_more(_AT_ONCE))
+        await post(link, desk, *await desk.outbox.get(_AT_ONCE))
+
+
+async def ask_for_limits(desk: Desk) -> None:
+    """Ask the server for its limits when they begin to matter, once on a connection."""
+    await desk.outbox.limits_matter.wait()
+    try:
+        await make(api_call({"website_status": 1}, urgency=Urgency.TRADE), desk)
+    except DerivError:  # then it is what is documented that counts
+        note_limits({}, desk)
+
+
+def note_limits(message: Mapping[str, Any], desk: Desk) -> None:
+    """Take the limits from a `website_status` message."""
+    desk.outbox.budgets.learn(message)
+    desk.outbox.review()
 
 
 async def beat(link: Link, desk: Desk) -> None:
@@ -78,6 +94,7 @@ async def beat(link: Link, desk: Desk) -> None:
             continue
         desk.router.discard(ping_id)  # of a server that answers everything but pings
         ping_id = desk.router.register(Pong(desk.journal))
+        desk.outbox.budgets.count("ping", trio.current_time())
         arrival = link.arrival()
         with trio.move_on_after(settings.heartbeat_timeout) as patience:
             await link.send(codec.with_req_id('{"ping":1}', ping_id))
@@ -136,14 +153,39 @@ def _prepare(call: Call, link: Link, desk: Desk) -> str | bytes:
 async def make(call: Call, desk: Desk) -> dict[str, Any]:
     """Queue *call* for the writer and return its reply, or raise what it ended with.
 
+    A read that the server refuses for its rate is asked again, for `pacing.PATIENCE` seconds.
+
     *Cancellation*: the call is not written, or, if it was, its reply is dropped when it comes.
     """
-    await desk.outbox.put(call)
-    try:
-        return await call.wait()
-    finally:
-        if call.abandoned:
-            desk.router.discard(call.req_id)
+    first_refused: float | None = None
+    while True:
+        await desk.outbox.put(call)
+        try:
+            reply = await call.wait()
+        except RateLimited as refusal:
+            now = trio.current_time()
+            first_refused = now if first_refused is None else first_refused
+            slow_down(call.name, refusal, desk)
+            if not call.safe or refusal.retry_after is None or now > first_refused + PATIENCE:
+                raise
+        else:
+            if call.name == "website_status":
+                note_limits(reply, desk)
+            return reply
+        finally:
+            if call.abandoned:
+                desk.outbox.withdraw(call)
+                desk.router.discard(call.req_id)
+        # Not even what is urgent is asked again before the pause is over.
+        call = attrs.evolve(call, urgency=max(call.urgency, Urgency.USER))
+
+
+def slow_down(name: str, refusal: RateLimited, desk: Desk) -> None:
+    """Have the budgets of the call *name* respect the server's *refusal*, and say until when."""
+    budgets, now = desk.outbox.budgets, trio.current_time()
+    refusal.retry_after = budgets.refused(name, refusal.code, now)
+    if refusal.retry_after is not None:
+        desk.outbox.throttled(name, Urgency.USER)
 
 
 def forget_unwanted(link: Link, desk: Desk) -> None:

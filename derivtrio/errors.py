@@ -104,7 +104,15 @@ class PermissionDenied(ApiError):
 
 
 class RateLimited(ApiError):
-    """Too many requests; this one was not executed."""
+    """Too many requests; this one was not executed.
+
+    Attributes:
+        retry_after: in how many seconds the client would ask again, which is its guess, for the
+            server does not say; None where it has none.
+
+    """
+
+    retry_after: float | None = None
 
 
 class ServerBusy(ApiError):

@@ -22,6 +22,7 @@ from derivtrio.events import (
     MessageSent,
     Opened,
     Ready,
+    Throttled,
     Waiting,
 )
 from derivtrio.mailbox import Mailbox
@@ -148,6 +149,8 @@ class Journal:
         match event:
             case Ready(connection=connection) if connection > 1:
                 logger.info("ready again, on connection %d", connection)
+            case Throttled(group=group, delay=delay):
+                logger.info("%s requests wait, %.0f s at first, for the rate limit", group, delay)
             case MessageReceived() | MessageSent():
                 pass  # whoever wants the wire in the log subscribes to it
             case _:

@@ -1,25 +1,20 @@
-"""Bounded buffers between user code and the socket. A memory channel is behind each.
+"""The bounded buffer between the socket and user code. A memory channel is behind it.
 
 `Mailbox` leads from the reader to one consumer. Its channel carries no items, but the word that
 there are some: the consumer that finds its mailbox empty waits for that word, and then takes all
 that has come. So a consumer is woken once per batch, and the reader never waits: when the consumer
 lags by more than `buffer` items, the overflow policy decides on the spot. A mailbox in which there
 is nothing, and at which nobody has waited, is only a few hundred bytes.
-
-`Outbox` leads from user code to the writer. Its channel has room for so many requests; then
-callers wait at the door.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Final, Generic, Literal, TypeVar
 
 import attrs
 import trio
 
-from derivtrio.calls import Call
-from derivtrio.errors import DerivError, SlowConsumer
+from derivtrio.errors import SlowConsumer
 from derivtrio.events import Gap
 
 T = TypeVar("T")
@@ -152,87 +147,3 @@ class Mailbox(Generic[T]):
                 self.on_drop(item)
         self.dropped += most
         return False
-
-
-@attrs.define(eq=False)
-class Outbox:
-    """Requests on their way to the writer, in order, with a lane for what goes first."""
-
-    capacity: int
-    _first: deque[Call] = attrs.field(factory=deque, init=False)
-    _door: trio.MemorySendChannel[Call | None] = attrs.field(init=False)
-    _waiting: trio.MemoryReceiveChannel[Call | None] = attrs.field(init=False)
-    _knocked: bool = attrs.field(default=False, init=False)
-    _refusal: Callable[[], DerivError] | None = attrs.field(default=None, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._door, self._waiting = trio.open_memory_channel(self.capacity)
-
-    def __len__(self) -> int:
-        waiting = self._waiting.statistics().current_buffer_used
-        return len(self._first) + waiting - self._knocked
-
-    async def put(self, call: Call) -> None:
-        """Queue *call*; wait while there are `capacity` others.
-
-        *Cancellation*: the call is not queued.
-
-        Raises:
-            DerivError: what the outbox was closed with.
-
-        """
-        if self._refusal is not None:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            raise self._refusal()
-        try:
-            self._door.send_nowait(call)  # the caller will wait for the reply soon enough
-        except trio.WouldBlock:
-            await self._door.send(call)
-
-    def put_first(self, calls: Sequence[Call]) -> None:
-        """Queue *calls* before all others, in their order, without waiting."""
-        if self._refusal is not None:
-            for call in calls:
-                call.fail(self._refusal())
-            return
-        self._first.extendleft(reversed(calls))
-        if calls and not self._waiting.statistics().current_buffer_used:
-            self._door.send_nowait(None)  # the writer may be waiting at the other lane
-            self._knocked = True
-
-    async def get(self) -> Call:
-        """Return the next request to write. *Cancellation*: loses nothing."""
-        while not self._first:
-            call = await self._waiting.receive()
-            if call is not None:
-                return call
-            self._knocked = False
-        return self._first.popleft()
-
-    def get_more(self, most: int) -> list[Call]:
-        """Return up to *most* further requests that are waiting, without waiting for any."""
-        more: list[Call] = []
-        with suppress(trio.WouldBlock):
-            while len(more) < most:
-                if self._first:
-                    more.append(self._first.popleft())
-                elif (call := self._waiting.receive_nowait()) is not None:
-                    more.append(call)
-                else:
-                    self._knocked = False
-        return more
-
-    def close(self, refusal: Callable[[], DerivError]) -> None:
-        """Refuse what comes and fail what waits, each with an error made by *refusal*."""
-        if self._refusal is not None:
-            return
-        self._refusal = refusal
-        calls: list[Call | None] = list(self._first)
-        self._first.clear()
-        with suppress(trio.WouldBlock):
-            while True:  # those who wait at the door are let in, and turned away with the rest
-                calls.append(self._waiting.receive_nowait())
-        self._knocked = False
-        for call in calls:
-            if call is not None:
-                call.fail(refusal())

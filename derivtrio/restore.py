@@ -3,21 +3,33 @@
 Nothing survives a socket: no authorization, no subscription. So before a connection is announced as
 ready, each is asked for, and each is answered. What the server refuses for good ends its own
 consumer with that error. What it cannot do just now is asked for again.
+
+All that counts in the server's budgets. While they have no room for the next subscription, other
+requests go first, and the time does not count against `restore_timeout`. Lest those who always
+ask for more keep a connection from being restored for ever, what has waited for a minute ranks
+with them.
 """
 
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 import trio
 
 from derivtrio.calls import Call, api_call
-from derivtrio.crew import Desk, post
+from derivtrio.catalog import name_of
+from derivtrio.crew import Desk, post, slow_down
 from derivtrio.endpoints import ask
-from derivtrio.errors import ApiError, DerivError, RestoreTimeout
+from derivtrio.errors import ApiError, DerivError, RateLimited, RestoreTimeout
 from derivtrio.events import Authorized
 from derivtrio.ledger import Ledger
 from derivtrio.link import NORMAL, Link, Loss
+from derivtrio.pacing import PATIENCE, Urgency
 from derivtrio.upstream import Upstream
 from derivtrio.verdict import RETRY_PAUSE, is_passing
+
+#: After so many seconds of restoration its requests are as urgent as anybody's.
+_PROMOTION: Final = 60
 
 #: What `open_client` accepts as `token`.
 TokenSource = str | Callable[[], Awaitable[str]] | None
@@ -32,8 +44,10 @@ async def restore(link: Link, desk: Desk, ledger: Ledger[Upstream], token: Token
     with trio.move_on_after(limit) as patience:
         try:
             if token is not None:
+                await _hold_back_authorization(desk, patience)
                 await _authorize(link, desk, token)
-            await _resubscribe(link, desk, ledger)
+            desk.outbox.open_to(Urgency.TRADE)
+            await _resubscribe(link, desk, ledger, patience)
         except (DerivError, OSError) as error:
             link.lose(Loss("us", NORMAL, error=error))
     if patience.cancelled_caught:
@@ -52,11 +66,52 @@ async def _authorize(link: Link, desk: Desk, token: str | Callable[[], Awaitable
     desk.journal.announce(Authorized(str(loginid or "")))
 
 
-async def _resubscribe(link: Link, desk: Desk, ledger: Ledger[Upstream]) -> None:
-    wanted = [upstream for upstream in ledger if not upstream.over]
-    asked = [(upstream, await _ask_for(upstream, link, desk)) for upstream in wanted]
-    for upstream, call in asked:
-        await _answered(upstream, call, link, desk)
+async def _resubscribe(
+    link: Link, desk: Desk, ledger: Ledger[Upstream], patience: trio.CancelScope
+) -> None:
+    """Ask for every stream, as the budgets allow, until each is granted or refused for good."""
+    since = trio.current_time()
+    waiting = list(ledger)
+    while waiting := [upstream for upstream in waiting if not upstream.over]:
+        now = trio.current_time()
+        urgency = Urgency.RESTORATION if now < since + _PROMOTION else Urgency.USER
+        budgets = desk.outbox.budgets
+        admitted = [each for each in waiting if budgets.admit(_name(each), urgency, now)]
+        asked = [(upstream, await _ask_for(upstream, link, desk)) for upstream in admitted]
+        answers = [await _answered(upstream, call, desk, since) for upstream, call in asked]
+        done = {upstream for (upstream, _), done in zip(asked, answers, strict=True) if done}
+        waiting = [upstream for upstream in waiting if upstream not in done]
+        if not all(answers):
+            await trio.sleep(RETRY_PAUSE)
+        elif waiting:
+            desk.outbox.open_to(Urgency.USER)
+            with trio.move_on_at(since + _PROMOTION if urgency > Urgency.USER else math.inf):
+                await _hold_back([_name(each) for each in waiting], urgency, desk, patience)
+
+
+async def _hold_back_authorization(desk: Desk, patience: trio.CancelScope) -> None:
+    name, urgency = "authorize", Urgency.TRADE  # nothing can be sold before it
+    while not desk.outbox.budgets.admit(name, urgency, trio.current_time()):
+        await _hold_back([name], urgency, desk, patience)
+
+
+def _name(upstream: Upstream) -> str:
+    """Return the call that resumes *upstream*."""
+    return name_of(upstream.request or {})
+
+
+async def _hold_back(
+    names: Sequence[str], urgency: Urgency, desk: Desk, patience: trio.CancelScope
+) -> None:
+    """Wait for the budget of the first of these calls; that takes nothing from the *patience*."""
+    start, remaining = trio.current_time(), patience.deadline - trio.current_time()
+    budgets = desk.outbox.budgets
+    patience.deadline = math.inf
+    first = min(names, key=lambda name: budgets.limiting(name, urgency, start)[1])
+    try:
+        await desk.outbox.hold_back(first, urgency)
+    finally:
+        patience.deadline = trio.current_time() + remaining
 
 
 async def _ask_for(upstream: Upstream, link: Link, desk: Desk) -> Call:
@@ -65,16 +120,14 @@ async def _ask_for(upstream: Upstream, link: Link, desk: Desk) -> Call:
     return call
 
 
-async def _answered(upstream: Upstream, call: Call, link: Link, desk: Desk) -> None:
-    """Wait until the server has granted or refused the stream."""
-    while not upstream.over:
-        try:
-            await call.wait()
-        except ApiError as error:
-            if not is_passing(error):
-                upstream.close(error)
-                return
-        else:
-            return
-        await trio.sleep(RETRY_PAUSE)
-        call = await _ask_for(upstream, link, desk)
+async def _answered(upstream: Upstream, call: Call, desk: Desk, since: float) -> bool:
+    """Return whether the server has granted the stream, or refused it for good."""
+    try:
+        await call.wait()
+    except ApiError as error:
+        if isinstance(error, RateLimited):
+            slow_down(call.name, error, desk)
+        if is_passing(error) and trio.current_time() <= since + PATIENCE:
+            return False
+        upstream.close(error)
+    return True

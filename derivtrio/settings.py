@@ -57,6 +57,8 @@ class Settings:
         max_message_size: the largest message accepted from the server, in bytes.
         ssl_context: for `wss://`; `None` means the platform's own certificate authorities.
         wait_ready: whether `open_client` waits for the first connection to be `READY`.
+        pacing: whether requests wait so that the server's rate limits are never exceeded (see
+            `pacing`); `False` is for servers without limits, in tests and benchmarks.
         bulk_frames: whether text frames are taken from the stream, and put into it, in bulk (see
             `tap`); `False` has every frame go through wsproto, one by one.
         check_requests: whether calls and subscriptions that Deriv's schemas do not allow are
@@ -79,6 +81,7 @@ class Settings:
         default=None, validator=optional(instance_of(ssl.SSLContext))
     )
     wait_ready: bool = attrs.field(default=True, validator=instance_of(bool))
+    pacing: bool = attrs.field(default=True, validator=instance_of(bool))
     bulk_frames: bool = attrs.field(default=True, validator=instance_of(bool))
     check_requests: bool = attrs.field(default=True, validator=instance_of(bool))
 

@@ -4,7 +4,7 @@ Nothing is missing after an interruption, for the next snapshot says it all; so 
 no holes. That of a contract is over when the contract is sold: Deriv says nothing after that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -47,6 +47,22 @@ class ContractLine:
         contract = _contract(payload)
         self.over = contract.is_sold
         return (contract,)
+
+    def interrupt(self) -> None:
+        """Nothing can be missing."""
+
+
+@attrs.define
+class StatusLine:
+    """What `website_status` says, as it is; the limits in it are noted on the way."""
+
+    _note: Callable[[Mapping[str, Any]], None]
+    over: bool = attrs.field(default=False, init=False)
+
+    def feed(self, message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Return *message*."""
+        self._note(message)
+        return (message,)
 
     def interrupt(self) -> None:
         """Nothing can be missing."""

@@ -8,9 +8,9 @@ an old one, never the same socket again, and the intensity is the backoff's.
 The life of one link, in order; `run_link` and `staff` below are this list as code:
 
 1. dial: URL, TCP, TLS, WebSocket handshake              -> `Opened`
-2. start the reader, the heartbeat and the timekeeper
+2. start the reader, the heartbeat, the timekeeper, and the writer, which has nothing to write yet
 3. restore: authorize, then resubscribe, all answered    -> `Authorized`
-4. start the writer: calls flow                          -> `Ready`
+4. let the writer have what waits: calls flow            -> `Ready`
 5. wait until something fails
 6. decide every call that was written; those that only read are asked again later
 7. say goodbye if anybody listens, and close the socket  -> `Failed` if it broke, `Closed`
@@ -27,12 +27,13 @@ import trio
 
 from derivtrio.backoff import Series
 from derivtrio.calls import Call
-from derivtrio.crew import Desk, beat, expire, forget_unwanted, read, write
+from derivtrio.crew import Desk, ask_for_limits, beat, expire, forget_unwanted, read, write
 from derivtrio.endpoints import Endpoint
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
 from derivtrio.ledger import Ledger
 from derivtrio.link import Link, open_link
+from derivtrio.pacing import Urgency
 from derivtrio.restore import TokenSource, restore
 from derivtrio.upstream import Upstream
 
@@ -100,8 +101,12 @@ class Supervisor:
                 crew.start_soon(read, link, self.desk, name="derivtrio.reader")
                 crew.start_soon(beat, link, self.desk, name="derivtrio.heartbeat")
                 crew.start_soon(expire, self.desk, name="derivtrio.timekeeper")
-                await restore(link, self.desk, self.ledger, self.token)
+                self.desk.outbox.begin(link.number)
                 crew.start_soon(write, link, self.desk, name="derivtrio.writer")
+                if self.desk.outbox.budgets.advertised:
+                    crew.start_soon(ask_for_limits, self.desk, name="derivtrio.limits")
+                await restore(link, self.desk, self.ledger, self.token)
+                self.desk.outbox.open_to(Urgency.RESTORATION)
                 self._ready_since = trio.current_time()
                 self.desk.journal.announce(Ready(link.number))
 

@@ -416,7 +416,8 @@ async def test_what_has_piled_up_is_written_in_order_and_in_one_go(autojump_cloc
 
     async with trio.open_nursery() as nursery:
         server = Counted(polite, nursery)
-        async with derivtrio.open_client(endpoint=server, settings=PATIENT) as client:
+        settings = PATIENT.but(pacing=False)
+        async with derivtrio.open_client(endpoint=server, settings=settings) as client:
             server.refuses = True
             await server.peers[0].drop()
             await trio.sleep(1)

@@ -157,6 +157,7 @@ def test_g12_cancelled_anywhere_the_client_goes_on(operation: Any) -> None:
             tasks = our_tasks()
             assert tasks == [
                 "derivtrio.heartbeat",
+                "derivtrio.limits",
                 "derivtrio.reader",
                 "derivtrio.supervisor",
                 "derivtrio.timekeeper",

@@ -115,7 +115,7 @@ def test_the_budgets_of_calls() -> None:
     assert groups_of("proposal") == ("outcome", "pricing")
     assert groups_of("portfolio") == ("outcome",)
     assert groups_of("time") == groups_of("invented") == ("general",)
-    assert groups_of("ping") == groups_of("ping", "options") == ()
+    assert groups_of("ping") == groups_of("ping", "options") == ("ping",)
     assert groups_of("sell", "options") == ("trading",)
     assert groups_of("statement", "options") == ("account",)
     assert groups_of("profit_table", "options") == ("report",)

@@ -11,7 +11,7 @@ from derivtrio import Settings
 from derivtrio.crew import Desk, beat
 from derivtrio.journal import Journal
 from derivtrio.link import Loss
-from derivtrio.mailbox import Outbox
+from derivtrio.outbox import Outbox
 from derivtrio.router import Router
 from derivtrio.simulator import open_simulator
 

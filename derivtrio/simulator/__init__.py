@@ -6,6 +6,7 @@ everything that goes wrong on a network can be made to happen.
 
 from derivtrio.simulator.accounts import DEMO_TOKEN, SCOPES, Account, demo_account
 from derivtrio.simulator.books import Ledger, Transaction
+from derivtrio.simulator.budgets import Limits, Quota
 from derivtrio.simulator.connection import Connection
 from derivtrio.simulator.contracts import Closing, Contract
 from derivtrio.simulator.faults import Faults
@@ -27,8 +28,10 @@ __all__ = [
     "Ending",
     "Faults",
     "Ledger",
+    "Limits",
     "Market",
     "MemoryEndpoint",
+    "Quota",
     "ScheduledFault",
     "Simulator",
     "Stream",

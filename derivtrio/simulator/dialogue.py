@@ -1,7 +1,7 @@
 """From one request to its replies, without any I/O.
 
-The order of the checks: is it JSON, is it an object, is its call known, is it simulated, is it
-well-formed, may this login make it. A refusal at any of them is the reply.
+The order of the checks: is it JSON, is it an object, is its call known, is it simulated, is there a
+budget for it, is it well-formed, may this login make it. A refusal at any of them is the reply.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -79,6 +79,7 @@ def answer(session: Session, request: Message, epoch: int) -> Iterator[Message |
         yield _nothing_to_do(request)
         return
     try:
+        session.charge(name)
         check(request, CALLS[name])
         session.require(CALLS[name].scopes, request.get("loginid"))
         yield from _HANDLERS[name](session, request, epoch)

@@ -15,6 +15,7 @@ import trio
 
 from derivtrio.simulator.accounts import Account, demo_account
 from derivtrio.simulator.books import Ledger
+from derivtrio.simulator.budgets import Budgets, Limits
 from derivtrio.simulator.clerk import settle_contracts
 from derivtrio.simulator.clock import Clock
 from derivtrio.simulator.connection import Connection
@@ -121,6 +122,11 @@ class Simulator:
         return self._reception.attempts
 
     @property
+    def refused(self) -> dict[str, int]:
+        """How many requests were refused for their rate, by call."""
+        return dict(self._world.budgets.refused)
+
+    @property
     def held(self) -> int:
         """How many byte streams are kept open and mute by a fault."""
         return len(self._reception.held)
@@ -160,6 +166,7 @@ async def open_simulator(
     start: float | None = None,
     accounts: Iterable[Account] | None = None,
     faults: Iterable[ScheduledFault | str] = (),
+    limits: Limits | None = None,
     idle_timeout: float = 120,
     max_message_size: int = 256 * 1024,
 ) -> AsyncIterator[Simulator]:
@@ -168,9 +175,9 @@ async def open_simulator(
     It listens on *host*, a numeric address, and *port*: 0 picks a free one, `None` means in-memory
     connections only. With a server-side *ssl_context* TCP connections use TLS. Its epoch begins at
     *start*, by default now, and advances with trio's clock. *accounts* take the place of the demo
-    account. *faults* happen at their times. A connection without messages for *idle_timeout*
-    seconds is closed, as Deriv does after two minutes; requests of more than *max_message_size*
-    characters are not accepted.
+    account. *faults* happen at their times. With *limits* it refuses requests that exceed them. A
+    connection without messages for *idle_timeout* seconds is closed, as Deriv does after two
+    minutes; requests of more than *max_message_size* characters are not accepted.
 
     Leaving the block ends all connections at once, without a Close frame. An exception of the
     block's comes out as it is.
@@ -184,7 +191,8 @@ async def open_simulator(
     """
     schedule = [parse_fault(fault) if isinstance(fault, str) else fault for fault in faults]
     given = [demo_account()] if accounts is None else accounts
-    world = World(seed, Market(seed), {account.loginid: copy(account) for account in given})
+    by_loginid = {account.loginid: copy(account) for account in given}
+    world = World(seed, Market(seed), by_loginid, Budgets(limits, trio.current_time))
     clock = Clock(time.time() if start is None else start, trio.current_time())
     reception = Reception(world, clock, Terms(idle_timeout, max_message_size, ssl_context))
     async with reception.closing_held(), _open_crew() as crew:

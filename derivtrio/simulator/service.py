@@ -3,25 +3,6 @@
 from derivtrio.simulator.envelope import Message, reply
 from derivtrio.simulator.session import Session
 
-#: The budgets that the live API advertised in 2026; the misspelt name is Deriv's.
-_API_CALL_LIMITS = {
-    "max_proposal_subscription": {
-        "applies_to": "subscribing to proposal concurrently",
-        "max": 5,
-    },
-    "max_requestes_general": {"applies_to": "rest of calls", "minutely": 220, "hourly": 14400},
-    "max_requests_outcome": {
-        "applies_to": "portfolio, statement and proposal",
-        "minutely": 30,
-        "hourly": 1500,
-    },
-    "max_requests_pricing": {
-        "applies_to": "proposal and proposal_open_contract",
-        "minutely": 80,
-        "hourly": 3600,
-    },
-}
-
 _USD = {
     "fractional_digits": 2,
     "is_deposit_suspended": 0,
@@ -47,7 +28,7 @@ def time(_session: Session, request: Message, epoch: int) -> list[Message]:
 def website_status(session: Session, request: Message, _epoch: int) -> list[Message]:
     """Answer `website_status`, and keep the stream if asked to."""
     status = {
-        "api_call_limits": _API_CALL_LIMITS,
+        "api_call_limits": session.world.budgets.advertised(),
         "clients_country": "id",
         "currencies_config": {"USD": _USD},
         "site_status": "up",

@@ -8,6 +8,7 @@ import attrs
 
 from derivtrio.simulator.accounts import Account
 from derivtrio.simulator.books import Ledger
+from derivtrio.simulator.budgets import Budgets
 from derivtrio.simulator.desk import Desk
 from derivtrio.simulator.envelope import Refusal
 from derivtrio.simulator.market import Market
@@ -21,7 +22,7 @@ ACCOUNT_STREAMS = ("balance", "proposal_open_contract", "transaction")
 
 @attrs.frozen
 class World:
-    """What all connections share: the market, the accounts by login id, and their trade.
+    """What all connections share: the market, the accounts by login id, their trade, the limits.
 
     *audience* are the sessions of the live connections by number: they hear the news. *mishaps*
     wait for requests to befall.
@@ -30,6 +31,7 @@ class World:
     seed: int
     market: Market
     accounts: dict[str, Account]
+    budgets: Budgets = attrs.field(factory=Budgets)
     desk: Desk = attrs.field(init=False)
     audience: "dict[int, Session]" = attrs.field(factory=dict, init=False, repr=False)
     mishaps: Mishaps = attrs.field(factory=Mishaps, init=False)
@@ -83,6 +85,10 @@ class Session:
         if chosen not in self.logins:
             raise Refusal(code="AuthorizationRequired", message="Please log in.")
         return self.logins[chosen]
+
+    def charge(self, name: str) -> None:
+        """Count a request for the call *name*; raise the `Refusal` if it is one too many."""
+        self.world.budgets.charge(name, self.number, next(iter(self.logins), None))
 
     def require(self, scopes: tuple[str, ...], loginid: Any) -> None:
         """Raise the `Refusal` unless the login has one of *scopes*; none are always had."""

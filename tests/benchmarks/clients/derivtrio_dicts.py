@@ -31,10 +31,14 @@ class Supervised:
         return stream
 
 
+#: The server of the benchmarks has no limits.
+SETTINGS = derivtrio.Settings(pacing=False)
+
+
 @asynccontextmanager
 async def open_session(url: str) -> AsyncGenerator[Supervised]:
     """Connect."""
-    async with derivtrio.open_client(endpoint=url) as client:
+    async with derivtrio.open_client(endpoint=url, settings=SETTINGS) as client:
         yield Supervised(client)
 
 

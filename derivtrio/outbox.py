@@ -1,0 +1,221 @@
+"""From user code to the writer: requests in their order, let out as the budgets allow.
+
+A memory channel leads in. It has room for so many requests; then callers wait at the door. As long
+as there is a budget for everything, requests pass straight through. What may not be written yet
+waits in an anteroom, where it holds up nobody who needs another budget, or is more urgent.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import attrs
+import trio
+
+from derivtrio.anteroom import Anteroom
+from derivtrio.calls import Call
+from derivtrio.errors import DerivError
+from derivtrio.events import Event, Throttled
+from derivtrio.pacing import Budgets, Urgency
+
+
+def _nobody(_: Event) -> None:
+    """Listen to nothing."""
+
+
+@attrs.define(eq=False)
+class Outbox:
+    """Requests on their way to the writer.
+
+    Attributes:
+        capacity: how many may wait in the channel.
+        budgets: what may be sent, and when.
+        limits_matter: set when something is first held back on the present connection.
+
+    """
+
+    capacity: int
+    budgets: Budgets = attrs.field(factory=Budgets)
+    announce: Callable[[Event], None] = _nobody
+    limits_matter: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _connection: int | None = attrs.field(default=None, init=False)
+    _first: deque[Call] = attrs.field(factory=deque, init=False)
+    _room: Anteroom[Call] = attrs.field(init=False)
+    _due: float = attrs.field(default=math.inf, init=False)
+    _throttled: set[str] = attrs.field(factory=set, init=False)
+    _held_back: set[str] = attrs.field(factory=set, init=False)
+    _reviewed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _door: trio.MemorySendChannel[Call | None] = attrs.field(init=False)
+    _waiting: trio.MemoryReceiveChannel[Call | None] = attrs.field(init=False)
+    _knocked: bool = attrs.field(default=False, init=False)
+    _refusal: Callable[[], DerivError] | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._room = Anteroom(self.budgets)
+        self._door, self._waiting = trio.open_memory_channel(self.capacity)
+
+    def __len__(self) -> int:
+        waiting = self._waiting.statistics().current_buffer_used
+        return len(self._room) + len(self._first) + waiting - self._knocked
+
+    async def put(self, call: Call) -> None:
+        """Queue *call*; wait while there are `capacity` others.
+
+        *Cancellation*: the call is not queued.
+
+        Raises:
+            DerivError: what the outbox was closed with.
+
+        """
+        if self._refusal is not None:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            raise self._refusal()
+        try:
+            self._door.send_nowait(call)  # the caller will wait for the reply soon enough
+        except trio.WouldBlock:
+            await self._door.send(call)
+
+    def put_first(self, calls: Sequence[Call]) -> None:
+        """Queue *calls* before all others, in their order, without waiting."""
+        if self._refusal is not None:
+            for call in calls:
+                call.fail(self._refusal())
+            return
+        if self._room:
+            for call in reversed(calls):
+                self._room.add_first(call)
+        else:
+            self._first.extendleft(reversed(calls))
+        if calls:
+            self._knock()
+
+    def withdraw(self, call: Call) -> None:
+        """Let *call*, whose caller has gone, take up no room."""
+        self._room.discard(call)
+
+    def begin(self, connection: int) -> None:
+        """Let nothing out until `open_to`; what was for another *connection* is over."""
+        self._connection = connection
+        self._room.gate = None
+        self._held_back.clear()
+        self.limits_matter = trio.Event()
+        for call in list(self._room):
+            if call.only_on is not None:
+                self._room.discard(call)
+                self._first.append(call)  # the writer decides what becomes of it
+
+    def open_to(self, urgency: Urgency) -> None:
+        """Let out what is so urgent, or more."""
+        self._room.gate = urgency
+        if urgency is Urgency.RESTORATION:
+            self._held_back.clear()
+        self._knock()
+
+    def review(self) -> None:
+        """Look again at what waits: the budgets have changed."""
+        self._knock()
+        self._reviewed.set()
+        self._reviewed = trio.Event()
+
+    async def hold_back(self, name: str, urgency: Urgency) -> None:
+        """Wait until the call *name*, made past this queue, may go, as far as can be told now."""
+        group, until = self.throttled(name, urgency)
+        self._held_back.add(group)
+        with trio.move_on_at(until):
+            await self._reviewed.wait()
+
+    def throttled(self, name: str, urgency: Urgency) -> tuple[str, float]:
+        """Say that calls such as *name* have to wait, if they have; return why and until when."""
+        now = trio.current_time()
+        group, until = self.budgets.limiting(name, urgency, now)
+        self._announce({group: until}, now)
+        return group, until
+
+    async def get(self, most: int) -> list[Call]:
+        """Return up to *most* requests to write now; they are counted already.
+
+        *Cancellation*: loses nothing.
+        """
+        while not (calls := self._let_out(most)):
+            if self._due == math.inf:
+                await self._arrival()
+            else:
+                with trio.move_on_at(self._due):
+                    await self._arrival()
+        return calls
+
+    def close(self, refusal: Callable[[], DerivError]) -> None:
+        """Refuse what comes and fail what waits, each with an error made by *refusal*."""
+        if self._refusal is not None:
+            return
+        self._refusal = refusal
+        calls: list[Call | None] = [*self._room.clear(), *self._first]
+        self._first.clear()
+        with suppress(trio.WouldBlock):
+            while True:  # those who wait at the door are let in, and turned away with the rest
+                calls.append(self._waiting.receive_nowait())
+        self._knocked = False
+        for call in calls:
+            if call is not None:
+                call.fail(refusal())
+
+    def _let_out(self, most: int) -> list[Call]:
+        """Return up to *most* requests that may go; whatever may not is in the anteroom then."""
+        now, room, gate = trio.current_time(), self._room, self._room.gate
+        admit = self.budgets.admit
+        out: list[Call] = []
+        while len(out) < most and (call := self._next()) is not None:
+            if call.abandoned:
+                continue
+            passes = not room and gate is not None and call.urgency <= gate
+            stale = call.only_on is not None and call.only_on != self._connection
+            if stale or (passes and admit(call.name, call.urgency, now)):
+                out.append(call)
+            else:
+                room.add(call)
+        if room or self._throttled:
+            while len(out) < most and (call := room.leave(now)) is not None:
+                out.append(call)
+            self._note_stops(now)
+        return out
+
+    def _next(self) -> Call | None:
+        """Take the next request from where they come in, if there is one."""
+        if self._first:
+            return self._first.popleft()
+        with suppress(trio.WouldBlock):
+            if (call := self._waiting.receive_nowait()) is not None:
+                return call
+            self._knocked = False
+            return self._waiting.receive_nowait()
+        return None
+
+    async def _arrival(self) -> None:
+        """Wait for a request, or a knock."""
+        call = await self._waiting.receive()
+        if call is None:
+            self._knocked = False
+        else:
+            self._first.append(call)
+
+    def _knock(self) -> None:
+        """Wake the writer, which may be waiting at the channel."""
+        if not self._waiting.statistics().current_buffer_used:
+            self._door.send_nowait(None)
+            self._knocked = bool(self._waiting.statistics().current_buffer_used)
+
+    def _note_stops(self, now: float) -> None:
+        until = self._room.stopped(now)
+        self._due = min(until.values(), default=math.inf)
+        self._throttled &= self._held_back.union(until, self.budgets.paused(now))
+        self._announce(until, now)
+
+    def _announce(self, until: dict[str, float], now: float) -> None:
+        """Say that requests of these groups wait, once for as long as some do."""
+        for group, end in until.items():
+            if end > now:
+                self.limits_matter.set()
+                if group not in self._throttled:
+                    self._throttled.add(group)
+                    self.announce(Throttled(group, end - now))
