@@ -5,25 +5,21 @@ ready, each is asked for, and each is answered. What the server refuses for good
 consumer with that error. What it cannot do just now is asked for again.
 """
 
-from collections.abc import Awaitable, Callable
-
 import trio
 
+from derivtrio.authorization import Authorization
 from derivtrio.calls import Call, api_call
 from derivtrio.crew import Desk, post
-from derivtrio.endpoints import ask
 from derivtrio.errors import ApiError, DerivError, RestoreTimeout
-from derivtrio.events import Authorized
 from derivtrio.ledger import Ledger
 from derivtrio.link import NORMAL, Link, Loss
 from derivtrio.upstream import Upstream
 from derivtrio.verdict import RETRY_PAUSE, is_passing
 
-#: What `open_client` accepts as `token`.
-TokenSource = str | Callable[[], Awaitable[str]] | None
 
-
-async def restore(link: Link, desk: Desk, ledger: Ledger[Upstream], token: TokenSource) -> None:
+async def restore(
+    link: Link, desk: Desk, ledger: Ledger[Upstream], authorization: Authorization
+) -> None:
     """Authorize and resubscribe; lose *link* if that fails or takes too long.
 
     *Cancellation*: comes, in particular, when the link is lost: this does not return then.
@@ -31,8 +27,7 @@ async def restore(link: Link, desk: Desk, ledger: Ledger[Upstream], token: Token
     limit = desk.settings.restore_timeout
     with trio.move_on_after(limit) as patience:
         try:
-            if token is not None:
-                await _authorize(link, desk, token)
+            await authorization.prove(link, desk)
             await _resubscribe(link, desk, ledger)
         except (DerivError, OSError) as error:
             link.lose(Loss("us", NORMAL, error=error))
@@ -40,16 +35,6 @@ async def restore(link: Link, desk: Desk, ledger: Ledger[Upstream], token: Token
         text = f"authorization and resubscription took longer than {limit:g} s"
         link.lose(Loss("us", NORMAL, error=RestoreTimeout(text)))
     await trio.lowlevel.checkpoint_if_cancelled()
-
-
-async def _authorize(link: Link, desk: Desk, token: str | Callable[[], Awaitable[str]]) -> None:
-    secret = token if isinstance(token, str) else await ask(token, "the token function")
-    call = api_call({"authorize": secret}, only_on=link.number)
-    await post(link, desk, call)
-    reply = await call.wait()
-    account = reply.get("authorize")
-    loginid = account.get("loginid") if isinstance(account, dict) else None
-    desk.journal.announce(Authorized(str(loginid or "")))
 
 
 async def _resubscribe(link: Link, desk: Desk, ledger: Ledger[Upstream]) -> None:

@@ -25,15 +25,15 @@ import time
 import attrs
 import trio
 
+from derivtrio.authorization import Authorization
 from derivtrio.backoff import Series
 from derivtrio.calls import Call
 from derivtrio.crew import Desk, beat, expire, forget_unwanted, read, write
-from derivtrio.endpoints import Endpoint
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
 from derivtrio.ledger import Ledger
 from derivtrio.link import Link, open_link
-from derivtrio.restore import TokenSource, restore
+from derivtrio.restore import restore
 from derivtrio.upstream import Upstream
 
 logger = logging.getLogger("derivtrio")
@@ -49,8 +49,7 @@ class Supervisor:
 
     """
 
-    endpoint: Endpoint
-    token: TokenSource = attrs.field(repr=False)
+    authorization: Authorization
     desk: Desk
     ledger: Ledger[Upstream] = attrs.field(factory=Ledger)
     link: Link | None = attrs.field(default=None, init=False)
@@ -77,8 +76,9 @@ class Supervisor:
     async def run_link(self) -> Exception:
         """Live through one link, and return why it is no more."""
         self._ready_since = None
+        endpoint = self.authorization.endpoint
         try:
-            async with open_link(self.endpoint, self._links + 1, self.desk.settings) as link:
+            async with open_link(endpoint, self._links + 1, self.desk.settings) as link:
                 self.link = link
                 self._links = link.number
                 self.desk.journal.announce(Opened(link.number))
@@ -87,6 +87,7 @@ class Supervisor:
                 finally:
                     self.settle(link)
         except (DerivError, OSError) as error:
+            self.authorization.qualify(error)
             self.desk.journal.announce(Failed(error))
             return error
         finally:
@@ -100,7 +101,7 @@ class Supervisor:
                 crew.start_soon(read, link, self.desk, name="derivtrio.reader")
                 crew.start_soon(beat, link, self.desk, name="derivtrio.heartbeat")
                 crew.start_soon(expire, self.desk, name="derivtrio.timekeeper")
-                await restore(link, self.desk, self.ledger, self.token)
+                await restore(link, self.desk, self.ledger, self.authorization)
                 crew.start_soon(write, link, self.desk, name="derivtrio.writer")
                 self._ready_since = trio.current_time()
                 self.desk.journal.announce(Ready(link.number))

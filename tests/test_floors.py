@@ -27,9 +27,20 @@ FLOORS = (
         "continuity",
         "snapshots",
     ),
-    ("beside", "endpoints", "dial", "tap", "link", "calls", "mailbox", "journal", "upstream"),
-    ("crew", "restore", "supervisor", "lifetime"),
-    ("streams", "sharing", "api", "client", "script"),
+    (
+        "beside",
+        "endpoints",
+        "dial",
+        "options",
+        "tap",
+        "link",
+        "calls",
+        "mailbox",
+        "journal",
+        "upstream",
+    ),
+    ("crew", "authorization", "restore", "supervisor", "lifetime"),
+    ("streams", "sharing", "account", "api", "client", "script"),
     ("", "trace", "report", "outages", "command", "demo", "cli", "__main__"),
 )
 ORDER = [module for floor in FLOORS for module in floor]
