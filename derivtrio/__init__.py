@@ -7,7 +7,7 @@ async with derivtrio.open_client(app_id=1089) as client:
 """
 
 from derivtrio.client import Client, open_client
-from derivtrio.endpoints import V3, Endpoint
+from derivtrio.endpoints import V3, Endpoint, OptionsPublic
 from derivtrio.errors import (
     AccountDisabled,
     AlreadySubscribed,
@@ -40,6 +40,7 @@ from derivtrio.errors import (
     RateLimited,
     ResponseTimeout,
     RestoreTimeout,
+    RestRejected,
     ServerBusy,
     SlowConsumer,
 )
@@ -60,6 +61,7 @@ from derivtrio.events import (
 )
 from derivtrio.journal import State, Status
 from derivtrio.models import Balance, Candle, OpenContract, Tick
+from derivtrio.options import OptionsAccount
 from derivtrio.pacing import Pacer
 from derivtrio.script import run
 from derivtrio.settings import Backoff, Settings
@@ -106,6 +108,8 @@ __all__ = [
     "NotContinuous",
     "OpenContract",
     "Opened",
+    "OptionsAccount",
+    "OptionsPublic",
     "OutcomeUnknown",
     "Overflow",
     "Pacer",
@@ -115,6 +119,7 @@ __all__ = [
     "RateLimited",
     "Ready",
     "ResponseTimeout",
+    "RestRejected",
     "RestoreTimeout",
     "ServerBusy",
     "Settings",

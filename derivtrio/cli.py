@@ -247,7 +247,10 @@ async def serve(server: Callable[[], AbstractAsyncContextManager[Simulator]], wh
     try:
         async with server() as sim:
             click.echo(sim.url)
-            note(f"Serving a simulated Deriv; its token is {DEMO_TOKEN}. Ctrl-C ends it.")
+            note(
+                f"Serving a simulated Deriv; its token is {DEMO_TOKEN}, its Options API is at"
+                f" {sim.options_url}, with {sim.rest_url} for accounts. Ctrl-C ends it."
+            )
             await trio.sleep_forever()
     except BrokenPipeError:
         raise

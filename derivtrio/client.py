@@ -8,7 +8,9 @@ from typing import Any, Final
 import attrs
 import trio
 
+from derivtrio.account import change_account, leave_account
 from derivtrio.api import Api
+from derivtrio.authorization import Authorization, Standing, TokenSource, checked_for
 from derivtrio.beside import running
 from derivtrio.calls import Call, api_call, raw_call
 from derivtrio.catalog import GRANULARITIES, name_of
@@ -26,7 +28,6 @@ from derivtrio.mailbox import Mailbox, OverflowPolicy
 from derivtrio.models import Balance, Candle, OpenContract, Tick
 from derivtrio.outbox import Outbox
 from derivtrio.pacing import Budgets, Pacer
-from derivtrio.restore import TokenSource
 from derivtrio.router import Router
 from derivtrio.settings import Settings
 from derivtrio.sharing import ServerStream, Shares
@@ -49,9 +50,15 @@ async def open_client(
 ) -> AsyncGenerator["Client"]:
     """Open a client; yield it when its first connection is ready; close it at the block's end.
 
-    `endpoint` is a WebSocket URL, an `Endpoint`, or None for the v3 API with *app_id*. `token`
-    authorizes every new connection; an async function is asked for a token each time. Clients
-    with the same *pacer* keep within the server's rate limits together; otherwise each has its own.
+    `endpoint` is a WebSocket URL, an `Endpoint`, or None for the v3 API with *app_id*; for the
+    Options API it is `OptionsPublic()` or `OptionsAccount(account_id, app_id, token)`.
+
+    `token` authorizes every new connection on v3: a str; several of them, the first being for the
+    account that is meant where a request has no `loginid`; or an async function, which is asked for
+    a token each time, and once more if the server finds that one invalid.
+
+    Clients with the same *pacer* keep within the server's rate limits together; otherwise each has
+    its own.
 
     What the block raises comes out as it is. If the client fails for good meanwhile, the block is
     cancelled and `ConnectionFailed` comes out; if both, the block's exception wins and has the
@@ -63,17 +70,18 @@ async def open_client(
     Raises:
         ConnectionFailed: after `Settings.max_attempts`, or when the client failed for good.
         DerivError: the cause itself, where the first connection is refused for good (`ApiError`,
-            `HandshakeRejected`, `CertificateRejected`, `InvalidURL`).
-        ValueError, TypeError: an argument that cannot be meant.
+            `HandshakeRejected`, `RestRejected`, `CertificateRejected`, `InvalidURL`).
+        ValueError, TypeError: an argument that cannot be meant, such as a `token` on the Options
+            API, where the endpoint has it.
 
     """
     if not isinstance(settings, Settings):
         text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
         raise TypeError(text)
-    place, journal = as_endpoint(endpoint, app_id), Journal()
-    budgets = _budgets(settings, pacer, place)
+    where, journal = as_endpoint(endpoint, app_id), Journal()
+    budgets = _budgets(settings, pacer, where)
     desk = Desk(settings, Outbox(settings.outbox, budgets, journal.announce), Router(), journal)
-    supervisor = Supervisor(place, checked_token(token), desk)
+    supervisor = Supervisor(Authorization(where, Standing(checked_for(where, token))), desk)
     lifetime = Lifetime(supervisor)
     client = Client(supervisor, lifetime)
     async with running(lifetime.serve, stop=lifetime.stop, name="derivtrio.supervisor"):
@@ -103,7 +111,7 @@ class Client:
     _checked: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._generation = getattr(self._supervisor.endpoint, "generation", "v3")
+        self._generation = getattr(self._supervisor.authorization.endpoint, "generation", "v3")
         self._checked = self._supervisor.desk.settings.check_requests
 
     def __repr__(self) -> str:
@@ -164,6 +172,43 @@ class Client:
 
         """
         await make(raw_call(message), self._supervisor.desk)
+
+    async def authorize(self, token: TokenSource) -> dict[str, Any]:
+        """Act for the account of *token* from now on, also on later connections (v3 only).
+
+        Return the server's reply. *token* is what `open_client` takes. Streams of account data that
+        are open end with `AuthorizationRequired`.
+
+        *Cancellation*: a request that was written is taken back: what the server accepted before
+        it is asked for again.
+
+        Raises:
+            InvalidToken, ApiError: the server refuses; what was accepted before it stands.
+            InvalidRequest: this is the Options API, where a connection has its account for good.
+            ValueError: *token* can be none.
+
+        And what `call` raises.
+
+        """
+        return await change_account(self._supervisor, token)
+
+    async def logout(self) -> None:
+        """Act for nobody from now on, also on later connections (v3 only).
+
+        Streams of the account's data end with `AuthorizationRequired`.
+
+        *Cancellation*: if the request was not written, nothing has changed; if it was, no later
+        connection is authorized.
+
+        Raises:
+            ApiError: the server refuses; nothing has changed.
+            OutcomeUnknown: it may not have been executed; no later connection is authorized.
+            InvalidRequest: this is the Options API, where a connection has its account for good.
+
+        And what `call` raises.
+
+        """
+        await leave_account(self._supervisor)
 
     def subscribe(
         self,
@@ -416,16 +461,3 @@ def _check_epoch(start: object) -> None:
 
 def _is_up(link: Link | None) -> bool:
     return link is not None and link.loss is None
-
-
-def checked_token(token: TokenSource) -> TokenSource:
-    """Return *token*, if it can be one.
-
-    Raises:
-        ValueError: it cannot; the message does not show it.
-
-    """
-    if token is None or callable(token) or (isinstance(token, str) and token.strip()):
-        return token
-    text = f"token is a non-empty str, an async function, or None, not {type(token).__name__}"
-    raise ValueError(text)

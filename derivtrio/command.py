@@ -21,7 +21,7 @@ import attrs
 import click
 
 from derivtrio import Client, ConnectionFailed, DerivError, LinkError, Settings, open_client, run
-from derivtrio.client import checked_token
+from derivtrio.authorization import checked_for, checked_token
 from derivtrio.endpoints import as_endpoint, parse_url
 from derivtrio.report import log_to_stderr, one_line
 
@@ -105,6 +105,10 @@ def connecting(command: Callable[..., None]) -> Callable[..., None]:
     def with_target(
         *, url: str | None, app_id: str, token: str | None, verbose: bool, **others: Any
     ) -> None:
+        try:
+            checked_for(as_endpoint(url, app_id), token)
+        except ValueError as error:
+            raise click.UsageError(one_line(error)) from None
         command(Target(url, app_id, token, verbose), **others)
 
     for option in reversed(_CONNECTION_OPTIONS):

@@ -52,7 +52,7 @@ async def open_stream(
         raise ConnectRefused(text) from error
     if not address.secure:
         return stream
-    context = ssl_context or _platform_context()
+    context = ssl_context or platform_context()
     tls = trio.SSLStream(stream, context, server_hostname=address.host, https_compatible=True)
     try:
         await tls.do_handshake()
@@ -64,7 +64,7 @@ async def open_stream(
     return tls
 
 
-def _platform_context() -> ssl.SSLContext:
+def platform_context() -> ssl.SSLContext:
     """Return a context that trusts the platform's authorities, as they are now."""
     paths = ssl.get_default_verify_paths()
     files = [Path(path) for path in (paths.cafile, paths.capath) if path is not None]

@@ -26,10 +26,19 @@ Limits = Literal["website_status", "documented"]
 _SECRET_SIZE = 6
 
 V3_URL = "wss://ws.derivws.com/websockets/v3"
+OPTIONS_URL = "wss://api.derivws.com/trading/v1/options/ws/public"
+
+#: What the paths of the Options API's sockets begin with.
+_OPTIONS_PATH = "/trading/v1/options/"
 
 
 class Endpoint(Protocol):
-    """A place to connect to."""
+    """A place to connect to.
+
+    One whose connections belong to an account from the start, as those of the Options API do, says
+    to which in an attribute `account_id`. Each new connection is then asked for its balance, to see
+    that it does, and a handshake that is refused with 401 is tried again, with a new URL.
+    """
 
     @property
     def generation(self) -> Generation:
@@ -87,6 +96,22 @@ class V3:
 
 
 @attrs.frozen
+class OptionsPublic:
+    """The public socket of the Options API: market data, without an account.
+
+    `base` is the whole URL. It needs no `app_id` (Deriv's OpenAPI description).
+    """
+
+    base: str = attrs.field(default=OPTIONS_URL, repr=shown_url)
+    generation: Generation = "options"
+    limits: Limits = "documented"
+
+    async def url(self) -> str:
+        """Return `base`."""
+        return self.base
+
+
+@attrs.frozen
 class Address:
     """A WebSocket URL taken apart. Its `resource` may hold a secret, and is not shown."""
 
@@ -141,6 +166,12 @@ def parse_url(url: str) -> Address:
     return Address(parts.hostname, port or (443 if secure else 80), resource, secure)
 
 
+def account_of(endpoint: Endpoint) -> str | None:
+    """Return the account that connections to *endpoint* belong to from the start, if to any."""
+    account_id = getattr(endpoint, "account_id", None)
+    return None if account_id is None else str(account_id)
+
+
 async def ask(source: Callable[[], Awaitable[str]], what: str) -> str:
     """Return what the user's async function *source* returns.
 
@@ -165,6 +196,8 @@ async def ask(source: Callable[[], Awaitable[str]], what: str) -> str:
 def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
     """Return the endpoint that `open_client`'s arguments mean.
 
+    A URL speaks the Options API if its path is one of that API's, and v3 otherwise.
+
     Raises:
         InvalidURL: a URL that is none.
         ValueError: an `app_id` that is none.
@@ -178,7 +211,8 @@ def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
         return V3(app_id)
     if isinstance(endpoint, str):
         parse_url(endpoint)
-        return V3(app_id, base=endpoint)
+        speaks_options = urlsplit(endpoint).path.startswith(_OPTIONS_PATH)
+        return OptionsPublic(endpoint) if speaks_options else V3(app_id, base=endpoint)
     if not callable(getattr(endpoint, "url", None)):
         text = f"endpoint is a WebSocket URL, an Endpoint or None, not {endpoint!r}"
         raise TypeError(text)

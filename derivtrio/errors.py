@@ -23,7 +23,8 @@
         ├── CertificateRejected   ├── ProtocolViolation
         ├── EndpointFailed        └── RestoreTimeout
         ├── HandshakeFailed
-        └── HandshakeRejected     the server answered the handshake with an HTTP status
+        ├── HandshakeRejected     the server answered the handshake with an HTTP status
+        └── RestRejected          … or the REST call for a one-time URL
 
 Errors carry data, not only prose, and never a secret: the request of an `ApiError` has its tokens
 masked, and a URL is shown without its query.
@@ -317,6 +318,7 @@ class HandshakeRejected(LinkError):
     Attributes:
         status: the HTTP status.
         body: the first 4 KiB of what came with it.
+        one_time: whether the URL was for this attempt alone, and the next one has another.
 
     """
 
@@ -325,6 +327,29 @@ class HandshakeRejected(LinkError):
         super().__init__(f"HTTP {status}" + (f": {text}" if text else ""))
         self.status = status
         self.body = body
+        self.one_time = False
+
+
+class RestRejected(LinkError):
+    """The server refused the REST call that every connection to an account begins with.
+
+    Attributes:
+        status: the HTTP status.
+        code: Deriv's identifier, such as `"Unauthorized"`; empty if it was not Deriv that answered.
+        message: the server's sentence for people, or the beginning of what it sent instead.
+        retry_after: how long the server wants to be left alone, in seconds, if it said so.
+
+    """
+
+    def __init__(
+        self, status: int, code: str = "", message: str = "", retry_after: float | None = None
+    ) -> None:
+        said = f"{code}: {message}" if code and message else code or message
+        super().__init__(f"no one-time URL: HTTP {status}" + (f", {said}" if said else ""))
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
 
 
 class PeerClosed(LinkError):

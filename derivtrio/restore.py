@@ -11,17 +11,16 @@ with them.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import trio
 
+from derivtrio.authorization import Authorization
 from derivtrio.calls import Call, api_call
 from derivtrio.catalog import name_of
 from derivtrio.crew import Desk, post, slow_down
-from derivtrio.endpoints import ask
 from derivtrio.errors import ApiError, DerivError, RateLimited, RestoreTimeout
-from derivtrio.events import Authorized
 from derivtrio.ledger import Ledger
 from derivtrio.link import NORMAL, Link, Loss
 from derivtrio.pacing import PATIENCE, Urgency
@@ -31,11 +30,10 @@ from derivtrio.verdict import RETRY_PAUSE, is_passing
 #: After so many seconds of restoration its requests are as urgent as anybody's.
 _PROMOTION: Final = 60
 
-#: What `open_client` accepts as `token`.
-TokenSource = str | Callable[[], Awaitable[str]] | None
 
-
-async def restore(link: Link, desk: Desk, ledger: Ledger[Upstream], token: TokenSource) -> None:
+async def restore(
+    link: Link, desk: Desk, ledger: Ledger[Upstream], authorization: Authorization
+) -> None:
     """Authorize and resubscribe; lose *link* if that fails or takes too long.
 
     *Cancellation*: comes, in particular, when the link is lost: this does not return then.
@@ -43,9 +41,9 @@ async def restore(link: Link, desk: Desk, ledger: Ledger[Upstream], token: Token
     limit = desk.settings.restore_timeout
     with trio.move_on_after(limit) as patience:
         try:
-            if token is not None:
-                await _hold_back_authorization(desk, patience)
-                await _authorize(link, desk, token)
+            if authorization.call is not None:
+                await _hold_back_authorization(authorization.call, desk, patience)
+                await authorization.prove(link, desk)
             desk.outbox.open_to(Urgency.TRADE)
             await _resubscribe(link, desk, ledger, patience)
         except (DerivError, OSError) as error:
@@ -54,16 +52,6 @@ async def restore(link: Link, desk: Desk, ledger: Ledger[Upstream], token: Token
         text = f"authorization and resubscription took longer than {limit:g} s"
         link.lose(Loss("us", NORMAL, error=RestoreTimeout(text)))
     await trio.lowlevel.checkpoint_if_cancelled()
-
-
-async def _authorize(link: Link, desk: Desk, token: str | Callable[[], Awaitable[str]]) -> None:
-    secret = token if isinstance(token, str) else await ask(token, "the token function")
-    call = api_call({"authorize": secret}, only_on=link.number)
-    await post(link, desk, call)
-    reply = await call.wait()
-    account = reply.get("authorize")
-    loginid = account.get("loginid") if isinstance(account, dict) else None
-    desk.journal.announce(Authorized(str(loginid or "")))
 
 
 async def _resubscribe(
@@ -89,8 +77,8 @@ async def _resubscribe(
                 await _hold_back([_name(each) for each in waiting], urgency, desk, patience)
 
 
-async def _hold_back_authorization(desk: Desk, patience: trio.CancelScope) -> None:
-    name, urgency = "authorize", Urgency.TRADE  # nothing can be sold before it
+async def _hold_back_authorization(name: str, desk: Desk, patience: trio.CancelScope) -> None:
+    urgency = Urgency.TRADE  # nothing can be sold before it
     while not desk.outbox.budgets.admit(name, urgency, trio.current_time()):
         await _hold_back([name], urgency, desk, patience)
 

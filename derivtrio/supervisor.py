@@ -25,16 +25,16 @@ import time
 import attrs
 import trio
 
+from derivtrio.authorization import Authorization
 from derivtrio.backoff import Series
 from derivtrio.calls import Call
 from derivtrio.crew import Desk, ask_for_limits, beat, expire, forget_unwanted, read, write
-from derivtrio.endpoints import Endpoint
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
 from derivtrio.ledger import Ledger
 from derivtrio.link import Link, open_link
 from derivtrio.pacing import Urgency
-from derivtrio.restore import TokenSource, restore
+from derivtrio.restore import restore
 from derivtrio.upstream import Upstream
 
 logger = logging.getLogger("derivtrio")
@@ -50,8 +50,7 @@ class Supervisor:
 
     """
 
-    endpoint: Endpoint
-    token: TokenSource = attrs.field(repr=False)
+    authorization: Authorization
     desk: Desk
     ledger: Ledger[Upstream] = attrs.field(factory=Ledger)
     link: Link | None = attrs.field(default=None, init=False)
@@ -78,8 +77,9 @@ class Supervisor:
     async def run_link(self) -> Exception:
         """Live through one link, and return why it is no more."""
         self._ready_since = None
+        endpoint = self.authorization.endpoint
         try:
-            async with open_link(self.endpoint, self._links + 1, self.desk.settings) as link:
+            async with open_link(endpoint, self._links + 1, self.desk.settings) as link:
                 self.link = link
                 self._links = link.number
                 self.desk.journal.announce(Opened(link.number))
@@ -88,6 +88,7 @@ class Supervisor:
                 finally:
                     self.settle(link)
         except (DerivError, OSError) as error:
+            self.authorization.qualify(error)
             self.desk.journal.announce(Failed(error))
             return error
         finally:
@@ -105,7 +106,7 @@ class Supervisor:
                 crew.start_soon(write, link, self.desk, name="derivtrio.writer")
                 if self.desk.outbox.budgets.advertised:
                     crew.start_soon(ask_for_limits, self.desk, name="derivtrio.limits")
-                await restore(link, self.desk, self.ledger, self.token)
+                await restore(link, self.desk, self.ledger, self.authorization)
                 self.desk.outbox.open_to(Urgency.RESTORATION)
                 self._ready_since = trio.current_time()
                 self.desk.journal.announce(Ready(link.number))

@@ -4,9 +4,12 @@ Transient is the default. What ends the client is what waiting cannot mend: the 
 and says no, it cannot prove who it is, or there is no such place to go. The tables below are the
 whole policy; `is_fatal` only looks things up.
 
-Two choices deserve a word. An unknown host name is transient: a machine that has lost its network
+Three choices deserve a word. An unknown host name is transient: a machine that has lost its network
 cannot tell "no such name" from "no way to ask". And HTTP 403 is fatal although a firewall may have
 said it, because knocking on would only confirm the firewall in its opinion.
+
+The third is a one-time URL. It comes from a REST call, and if that was granted a moment ago, a 401
+at the handshake is about this URL and not about the token; the next attempt has another.
 """
 
 from typing import Final
@@ -25,9 +28,11 @@ from derivtrio.errors import (
     InvalidURL,
     PeerClosed,
     PermissionDenied,
+    RestRejected,
 )
 
-#: Statuses below 500 that a later attempt may find changed; every other one is fatal.
+#: Statuses below 500, of a handshake or of the REST call before it, that a later attempt may find
+#: changed; every other one is fatal.
 TRANSIENT_STATUSES: Final = frozenset({408, 421, 423, 425, 429})
 
 _SERVER_ERRORS: Final = 500
@@ -73,7 +78,9 @@ def is_fatal(error: Exception) -> bool:
     `url()` or a token function, and no amount of retrying mends a bug.
     """
     match error:
-        case HandshakeRejected(status=status):
+        case HandshakeRejected(status=401, one_time=True):
+            return False
+        case HandshakeRejected(status=status) | RestRejected(status=status):
             return status < _SERVER_ERRORS and status not in TRANSIENT_STATUSES
         case PeerClosed(code=code):
             return code in FATAL_CLOSE_CODES

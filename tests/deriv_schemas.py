@@ -55,14 +55,23 @@ def available() -> bool:
 
 
 @functools.cache
-def calls() -> list[str]:
-    return sorted(path.name for path in (ROOT / "v3").iterdir())
+def calls(generation: str = "v3") -> list[str]:
+    """Return the WebSocket calls of a generation, `v3` or `options`."""
+    if generation == "v3":
+        return sorted(path.name for path in (ROOT / "v3").iterdir())
+    names = (path.name for path in (ROOT / "options").glob("*_request.schema.json"))
+    found = (name.removesuffix("_request.schema.json") for name in names)
+    return sorted(c for c in found if c in load(c, "send", "options").get("properties", ()))
 
 
 @functools.cache
-def load(call: str, direction: str) -> dict[str, Any]:
+def load(call: str, direction: str, generation: str = "v3") -> dict[str, Any]:
     """Return the schema of *call* for `send` or `receive`, as published."""
-    schema: dict[str, Any] = json.loads((ROOT / "v3" / call / f"{direction}.json").read_text())
+    path = ROOT / "v3" / call / f"{direction}.json"
+    if generation == "options":
+        word = {"send": "request", "receive": "response"}[direction]
+        path = ROOT / "options" / f"{call}_{word}.schema.json"
+    schema: dict[str, Any] = json.loads(path.read_text())
     return schema
 
 
@@ -76,26 +85,28 @@ def load_request(call: str, generation: str) -> dict[str, Any]:
 
 
 @functools.cache
-def validator(call: str, direction: str) -> Draft4Validator:
+def validator(call: str, direction: str, generation: str = "v3") -> Draft4Validator:
     """Return a validator that leaves out the patterns that are not in Python's dialect."""
-    return Draft4Validator(portable(load(call, direction)))
+    return Draft4Validator(portable(load(call, direction, generation)))
 
 
-def check_request(request: dict[str, Any]) -> None:
+def check_request(request: dict[str, Any], generation: str = "v3") -> None:
     """Raise `ValidationError` unless *request* is one that the official schema allows."""
-    call = next(member for member in request if member in calls())
-    validator(call, "send").validate(request)
+    call = next(member for member in request if member in calls(generation))
+    validator(call, "send", generation).validate(request)
 
 
-def check_message(message: dict[str, Any]) -> None:
+def check_message(message: dict[str, Any], generation: str = "v3") -> None:
     """Raise `ValidationError` unless *message* is one that a Deriv server may send."""
     Draft4Validator(_ENVELOPE).validate(message)
-    call = next((member for member in message["echo_req"] if member in calls()), None)
+    if generation == "options":
+        assert "passthrough" not in message
+    call = next((member for member in message["echo_req"] if member in calls(generation)), None)
     if (call, message["msg_type"]) == ("buy", "proposal_open_contract"):
         call = "proposal_open_contract"
     if "error" in message or call is None or (call, message["msg_type"]) in _UNPUBLISHED:
         return
-    validator(call, "receive").validate(message)
+    validator(call, "receive", generation).validate(message)
     assert message["msg_type"] in message
 
 

@@ -528,3 +528,11 @@ def test_the_demo_over_tcp_is_plain_text_when_piped(capsys: pytest.CaptureFixtur
         "Summary",
     ):
         assert words in out
+
+
+def test_a_token_for_the_options_api_is_refused_as_a_usage_error() -> None:
+    url = "ws://127.0.0.1:9/trading/v1/options/ws/public"
+    result = run("ping", "--url", url, "--token", "s3cr3t")
+    assert result.exit_code == 2
+    assert "the Options API takes no token on its WebSocket" in result.stderr
+    assert "s3cr3t" not in result.output

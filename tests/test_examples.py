@@ -4,6 +4,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ TESTED = {
     "candles.py",
     "first_tick.py",
     "many_symbols.py",
+    "options_account.py",
     "rehearse_disaster.py",
     "unattended.py",
     "watch_connection.py",
@@ -91,6 +93,21 @@ def test_many_symbols(server: Served) -> None:
         _, err = process.communicate()
     assert (process.returncode, err) == (130, "")
     assert seen == {"R_10", "R_25", "R_50", "R_75", "R_100"}
+
+
+def test_options_account(server: Served) -> None:
+    variables = {
+        "DERIV_ACCOUNT": "VRTC1000001",
+        "DERIV_TOKEN": "demo-token",
+        "DERIV_REST_URL": server.sim.rest_url,
+    }
+    with started(path_of("options_account.py"), **variables) as process:
+        assert line(process) == "VRTC1000001 10000.0 USD"
+        server.do(lambda: server.sim.deposit("VRTC1000001", Decimal("2.5")))
+        assert line(process) == "VRTC1000001 10002.5 USD"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert (process.returncode, err) == (130, "")
 
 
 def test_unattended(server: Served) -> None:

@@ -33,6 +33,7 @@ FLOORS = (
         "beside",
         "endpoints",
         "dial",
+        "options",
         "tap",
         "link",
         "calls",
@@ -41,8 +42,8 @@ FLOORS = (
         "outbox",
         "upstream",
     ),
-    ("crew", "restore", "supervisor", "lifetime"),
-    ("streams", "sharing", "api", "client", "script"),
+    ("crew", "authorization", "restore", "supervisor", "lifetime"),
+    ("streams", "sharing", "account", "api", "client", "script"),
     ("", "trace", "report", "outages", "command", "demo", "cli", "__main__"),
 )
 ORDER = [module for floor in FLOORS for module in floor]

@@ -5,6 +5,7 @@ import re
 import shlex
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from served import Served, finished, served
 
 import derivtrio
 from derivtrio.cli import cli
-from derivtrio.simulator import open_simulator
+from derivtrio.simulator import SCOPES, Account, open_simulator
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,7 +32,9 @@ def is_script(block: str) -> bool:
 
 
 SCRIPTS = [block for block in blocks("python") if is_script(block)]
-FRAGMENTS = [block for block in blocks("python") if not is_script(block)]
+PIECES = [block for block in blocks("python") if not is_script(block)]
+OVER_TCP = [block for block in PIECES if "OptionsAccount" in block]
+FRAGMENTS = [block for block in PIECES if block not in OVER_TCP]
 COMMANDS = [line for block in blocks("sh") for line in block.splitlines()]
 
 
@@ -43,7 +46,8 @@ def server() -> Iterator[Served]:
 
 def test_there_is_code() -> None:
     assert len(SCRIPTS) == 2
-    assert len(FRAGMENTS) == 10
+    assert len(FRAGMENTS) == 11
+    assert len(OVER_TCP) == 1
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=["first lines", "simulator"])
@@ -69,6 +73,17 @@ async def test_the_fragments_run(autojump_clock: Any, fragment: str) -> None:
         running = eval(code, names | {"client": client})
         if running is not None:
             await running
+
+
+async def test_the_fragment_about_an_account_runs() -> None:
+    (fragment,) = OVER_TCP
+    account = Account("DOT90004580", Decimal(10), {"demo-token": SCOPES})
+    async with open_simulator(accounts=[account]) as sim:
+        there = fragment.replace('token="…"', f'token="demo-token", base="{sim.rest_url}"')
+        assert there != fragment
+        code = compile(there, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        await eval(code, {"derivtrio": derivtrio})
+        assert sim.accepted == 1
 
 
 def test_the_linked_files_exist() -> None:

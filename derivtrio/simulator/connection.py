@@ -160,8 +160,15 @@ class Connection:
 
     async def post(self, messages: Iterable[Message]) -> None:
         """Send *messages*, waiting while the peer lets too many others wait."""
-        if items := [encode(message) for message in messages]:
+        if items := [self._encoded(message) for message in messages]:
             await self._outbox.send(self._parcel(items))
+
+    def tell(self, message: Message) -> None:
+        """Send *message* as `inject` does."""
+        self.inject(self._encoded(message))
+
+    def _encoded(self, message: Message) -> str:
+        return encode(self.session.dialect.message(message))
 
     def _note_traffic(self) -> None:
         self._patience.deadline = trio.current_time() + self.idle_timeout
@@ -179,7 +186,7 @@ class Connection:
             self._note_traffic()
             request = parse(received)
             self.requests.append(masked(request))
-            mishap = self.session.world.mishaps.befalling(call_of(request))
+            mishap = self.session.world.mishaps.befalling(call_of(self.session, request))
             if mishap is None:
                 await self.post(await self._replies(request))
             else:
@@ -206,7 +213,7 @@ class Connection:
             # What was executed behind an error is not streamed either.
             for reply in replies:
                 subscriptions.remove(reply.get("subscription", {}).get("id", ""))
-            call = call_of(request) or "error"
+            call = call_of(self.session, request) or "error"
             await self.post([refusal(request, error_type(call), mishap.error)])
         else:
             for reply in replies:

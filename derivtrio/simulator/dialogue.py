@@ -18,7 +18,7 @@ from derivtrio.simulator import (
     service,
     trading,
 )
-from derivtrio.simulator.catalogue import CALLS, NOT_SIMULATED
+from derivtrio.simulator.catalogue import NOT_SIMULATED
 from derivtrio.simulator.envelope import Message, Refusal, refusal
 from derivtrio.simulator.news import settle
 from derivtrio.simulator.session import Session
@@ -74,22 +74,23 @@ def answer(session: Session, request: Message, epoch: int) -> Iterator[Message |
     Some take a while to compute; each `None` in between is a place where others may have a turn.
     """
     settle(session.world, epoch)
-    name = call_of(request)
+    dialect = session.dialect
+    name = call_of(session, request)
     if name is None:
         yield _nothing_to_do(request)
         return
     try:
         session.charge(name)
-        check(request, CALLS[name])
-        session.require(CALLS[name].scopes, request.get("loginid"))
-        yield from _HANDLERS[name](session, request, epoch)
+        check(request, dialect.calls[name])
+        session.require(dialect.calls[name].scopes, request.get("loginid"))
+        yield from _HANDLERS[name](session, dialect.request(request), epoch)
     except Refusal as refused:
         yield refusal(request, error_type(name), refused)
 
 
-def call_of(request: Message) -> str | None:
+def call_of(session: Session, request: Message) -> str | None:
     """Return the name of the call that *request* makes, if it is a simulated one."""
-    return next((member for member in request if member in CALLS), None)
+    return next((member for member in request if member in session.dialect.calls), None)
 
 
 def error_type(name: str) -> str:

@@ -12,6 +12,13 @@ import attrs
 
 Message = dict[str, Any]
 
+
+class Translated(Message):
+    """A request in other words than it came in; a reply repeats the *original*."""
+
+    original: Message
+
+
 #: How the fault of a member begins that no request of this call has.
 UNKNOWN_MEMBER = "Properties not allowed:"
 
@@ -39,7 +46,9 @@ def invalid(details: Mapping[str, str]) -> Refusal:
 
 
 def masked(request: Message) -> Message:
-    """Return *request* as it may be repeated and recorded: without its tokens."""
+    """Return *request* as it may be repeated and recorded: as it came, without its tokens."""
+    if isinstance(request, Translated):
+        request = request.original
     return {name: _MASK if name in _SECRET else value for name, value in request.items()}
 
 

@@ -2,8 +2,9 @@
 
 Faults of the first kind wait for connections to come: `refuse`, and the ones that take `times`,
 which befall that many attempts, in the order in which they were asked for. Those of the second
-kind befall the live connections at once, all of them or the given one. `delay` and `fragmented`
-are standing: without a connection they hold for all, later ones too, until `clear`. Those of the
+kind befall the live connections at once, all of them or the given one. A REST call, too, comes on a
+connection of its own over TCP; `rest` waits for REST calls alone. `delay` and `fragmented` are
+standing: without a connection they hold for all, later ones too, until `clear`. Those of the
 third kind wait for requests: `lose_before`, `lose_after`, `fail_before`, `fail_after` and
 `answer_late` befall that many requests of the named *call*, on any connection, in the order in
 which they were asked for. Without a call they wait for those that change something.
@@ -19,6 +20,7 @@ import attrs
 import trio
 
 from derivtrio.codec import encode
+from derivtrio.errors import RestRejected
 from derivtrio.simulator.connection import Connection
 from derivtrio.simulator.handshake import Rejection
 from derivtrio.simulator.mishaps import CHANGING, Mishap, Mishaps, failure
@@ -50,6 +52,7 @@ class Faults:
     _live: dict[int, Connection] = attrs.field(repr=False)
     _mishaps: Mishaps = attrs.field(repr=False)
     openings: deque[Opening] = attrs.field(factory=deque, init=False)
+    rest_refusals: deque[RestRejected] = attrs.field(factory=deque, init=False)
     refused_until: float = attrs.field(default=-math.inf, init=False)
     delay_by: float = attrs.field(default=0.0, init=False)
     fragment_size: int | None = attrs.field(default=None, init=False)
@@ -76,6 +79,19 @@ class Faults:
     def reject(self, status: int, body: bytes = b"", times: int = 1) -> None:
         """Answer the next handshakes with this HTTP *status* and *body*."""
         self._arm(Opening(Rejection(status, body).response()), times)
+
+    def rest(
+        self,
+        status: int,
+        code: str = "InternalServerError",
+        message: str = "Scripted.",
+        *,
+        retry_after: float | None = None,
+        times: int = 1,
+    ) -> None:
+        """Refuse the next REST calls with this *status*, an error and perhaps a `Retry-After`."""
+        refusals = (RestRejected(status, code, message, retry_after) for _ in range(times))
+        self.rest_refusals.extend(refusals)
 
     def break_tls(self, times: int = 1) -> None:
         """Answer the next connections' first bytes with what is no ServerHello, and hang up."""
@@ -185,6 +201,7 @@ class Faults:
         """Lift what is standing or waiting: connections that were hit stay as they are."""
         self.openings.clear()
         self._mishaps.clear()
+        self.rest_refusals.clear()
         self.refused_until = -math.inf
         self.delay_by, self.fragment_size = 0.0, None
         for each in self._those(None):
@@ -195,6 +212,10 @@ class Faults:
     def next_opening(self) -> Opening | None:
         """Return what befalls the connection attempt that has just come, and use it up."""
         return self.openings.popleft() if self.openings else None
+
+    def next_rest_refusal(self) -> RestRejected | None:
+        """Return what befalls the REST call that has just come, and use it up."""
+        return self.rest_refusals.popleft() if self.rest_refusals else None
 
     async def wait_accepting(self) -> None:
         """Wait until new connections are not refused (any more)."""

@@ -1,22 +1,34 @@
-"""The HTTP request that begins a WebSocket connection, and when it is turned down.
+"""The HTTP request that a connection begins with, and the answers to it.
 
-Deriv wants `GET /websockets/v3?app_id=N`; `l` (language) and `brand` may follow. It answers 401
-to an app id that it does not know (reported by third parties). Here that is any app id that is
-missing or no number, and the body is Deriv's `InvalidAppID` error as JSON.
+`Request` is what came, `Rejection` an answer after which the connection ends, and `Upgrade` the
+beginning of a WebSocket.
 """
 
+from collections.abc import Mapping
 from http.client import responses
-from urllib.parse import parse_qs, urlsplit
 
 import attrs
+import h11
 import trio
 from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, RejectConnection, Request
+from wsproto.connection import ConnectionState
+from wsproto.events import AcceptConnection, RejectConnection
 from wsproto.utilities import RemoteProtocolError
 
-from derivtrio.codec import encode
-
 PATH = "/websockets/v3"
+
+
+@attrs.frozen
+class Request:
+    """An HTTP request: `target` has path and query, `headers` names in lower case.
+
+    `data` is all that has come so far, the request included.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    data: bytes = attrs.field(repr=False)
 
 
 @attrs.frozen
@@ -26,17 +38,19 @@ class Rejection:
     status: int
     body: bytes = b""
     content_type: str = "text/plain"
+    headers: Mapping[str, str] = attrs.field(factory=dict)
 
     def response(self) -> bytes:
         """Return the whole HTTP response."""
         phrase = responses.get(self.status, "Unknown")
-        head = (
-            f"HTTP/1.1 {self.status} {phrase}\r\n"
-            f"Content-Type: {self.content_type}\r\n"
-            f"Content-Length: {len(self.body)}\r\n"
-            "Connection: close\r\n\r\n"
-        )
-        return head.encode() + self.body
+        fields = {
+            "Content-Type": self.content_type,
+            "Content-Length": str(len(self.body)),
+            "Connection": "close",
+            **self.headers,
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"HTTP/1.1 {self.status} {phrase}\r\n{lines}\r\n".encode() + self.body
 
 
 @attrs.frozen
@@ -47,47 +61,39 @@ class Upgrade:
     greeting: bytes
 
 
-async def receive_upgrade(stream: trio.abc.Stream) -> Upgrade | None:
-    """Receive the opening request on *stream*; return `None` if it had to be turned down.
+async def receive_request(stream: trio.abc.Stream) -> Request | Rejection:
+    """Receive the opening request on *stream*; what is no HTTP gets an answer of its own.
 
     Raises:
         trio.BrokenResourceError: the peer went away in the middle.
 
     """
+    http, data = h11.Connection(h11.SERVER), b""
+    try:
+        while not isinstance(event := http.next_event(), h11.Request):
+            received = bytes(await stream.receive_some())
+            if not received:
+                raise trio.BrokenResourceError
+            http.receive_data(received)
+            data += received
+        headers = {name.decode(): value.decode() for name, value in event.headers}
+    except h11.RemoteProtocolError as error:
+        return Rejection(error.error_status_hint, str(error).encode())
+    except UnicodeError as error:
+        return Rejection(400, str(error).encode())
+    return Request(event.method.decode(), event.target.decode(), headers, data)
+
+
+def upgrade(request: Request) -> Upgrade | Rejection:
+    """Return the WebSocket connection that *request* asks for, or what is wrong with it."""
     protocol = WSConnection(ConnectionType.SERVER)
     try:
-        request = await _receive_request(stream, protocol)
+        protocol.receive_data(request.data)
     except (RemoteProtocolError, UnicodeError) as error:
-        await stream.send_all(Rejection(_status(error), str(error).encode()).response())
-        return None
-    rejection = verdict(request.target)
-    if rejection is not None:
-        await stream.send_all(rejection.response())
-        return None
+        return Rejection(_status(error), str(error).encode())
+    assert protocol.state is ConnectionState.CONNECTING  # noqa: S101  (it has read the request)
+    next(protocol.events())
     return Upgrade(protocol, protocol.send(AcceptConnection()))
-
-
-def verdict(target: str) -> Rejection | None:
-    """Return why a request for *target* (path and query) is turned down, or `None`."""
-    parts = urlsplit(target)
-    if parts.path != PATH:
-        return Rejection(404, b"Not Found")
-    app_id = parse_qs(parts.query).get("app_id", [""])[0]
-    if app_id.isascii() and app_id.isdecimal():
-        return None
-    error = {"code": "InvalidAppID", "message": "Your app_id is invalid."}
-    return Rejection(401, encode({"error": error}).encode(), "application/json")
-
-
-async def _receive_request(stream: trio.abc.Stream, protocol: WSConnection) -> Request:
-    while True:
-        data = await stream.receive_some()
-        if not data:
-            raise trio.BrokenResourceError
-        protocol.receive_data(bytes(data))
-        for event in protocol.events():
-            if isinstance(event, Request):
-                return event
 
 
 def _status(error: Exception) -> int:

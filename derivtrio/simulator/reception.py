@@ -14,12 +14,12 @@ from typing import Literal
 
 import attrs
 import trio
-from wsproto import WSConnection
 
 from derivtrio.simulator.clock import Clock
 from derivtrio.simulator.connection import Connection
 from derivtrio.simulator.faults import Faults, Opening
-from derivtrio.simulator.handshake import receive_upgrade
+from derivtrio.simulator.gate import Admission, Gate
+from derivtrio.simulator.handshake import Rejection, Request, Upgrade, receive_request, upgrade
 from derivtrio.simulator.memory import MemoryStream
 from derivtrio.simulator.record import ConnectionRecord
 from derivtrio.simulator.session import Session, World
@@ -51,6 +51,7 @@ class Reception:
     live: dict[int, Connection] = attrs.field(factory=dict, init=False)
     history: deque[ConnectionRecord] = attrs.field(init=False)
     faults: Faults = attrs.field(init=False)
+    gate: Gate = attrs.field(init=False)
     attempts: int = attrs.field(default=0, init=False)
     accepted: int = attrs.field(default=0, init=False)
     held: list[_Raw] = attrs.field(factory=list, init=False)
@@ -58,6 +59,8 @@ class Reception:
     def __attrs_post_init__(self) -> None:
         self.history = deque(maxlen=_REMEMBERED_CONNECTIONS)
         self.faults = Faults(self.live, self.world.mishaps)
+        secure = self.terms.ssl_context is not None
+        self.gate = Gate(self.world, self.clock, self.faults, secure)
 
     async def receive(self, stream: _Raw) -> None:
         """Deal with *stream* until it is closed or held."""
@@ -87,15 +90,35 @@ class Reception:
         stream = self._secured(raw)
         if opening is not None and opening.close_code is None:
             return await _play(opening, stream)
-        upgrade = None
+        granted = None
         with trio.move_on_after(_HANDSHAKE_TIMEOUT):
-            upgrade = await receive_upgrade(stream)
-        if upgrade is None:
+            granted = await self._shake_hands(stream)
+        if granted is None:
             return "close"
-        connection = self._admit(stream, upgrade.protocol)
+        connection = self._admit(stream, *granted)
         if opening is not None and opening.close_code is not None:
             connection.close(opening.close_code)
-        return await self._serve(connection, upgrade.greeting)
+        return await self._serve(connection, granted[0].greeting)
+
+    async def _shake_hands(self, stream: trio.abc.Stream) -> tuple[Upgrade, Admission] | None:
+        """Receive the opening request on *stream*; return None if that was all there is to it."""
+        request = await receive_request(stream)
+        answer: tuple[Upgrade, Admission] | Rejection
+        if isinstance(request, Rejection):
+            answer = request
+        else:
+            answer = await self.gate.answer(request) or self._granted(request)
+        if isinstance(answer, Rejection):
+            await stream.send_all(answer.response())
+            return None
+        return answer
+
+    def _granted(self, request: Request) -> tuple[Upgrade, Admission] | Rejection:
+        granted = upgrade(request)
+        if isinstance(granted, Rejection):
+            return granted
+        admission = self.gate.admit(request.target)
+        return admission if isinstance(admission, Rejection) else (granted, admission)
 
     def _secured(self, raw: _Raw) -> trio.abc.Stream:
         """Put TLS on *raw*, where it is a real socket and TLS is wanted."""
@@ -106,10 +129,13 @@ class Reception:
 
     # A connection is admitted before its client is told, so that whoever has seen a handshake
     # succeed finds it among the live ones.
-    def _admit(self, stream: trio.abc.Stream, protocol: WSConnection) -> Connection:
+    def _admit(self, stream: trio.abc.Stream, granted: Upgrade, admission: Admission) -> Connection:
         self.accepted += 1
-        wire = Wire(stream, protocol, self.terms.max_message_size, self.faults.fragment_size)
-        session = Session(self.world, self.accepted)
+        limit = self.terms.max_message_size
+        wire = Wire(stream, granted.protocol, limit, self.faults.fragment_size)
+        session = Session(self.world, self.accepted, admission.dialect)
+        if admission.login is not None:
+            session.logins = {admission.login.account.loginid: admission.login}
         delay = self.faults.delay_by
         connection = Connection(session, wire, self.clock, self.terms.idle_timeout, delay)
         self.live[connection.number] = connection

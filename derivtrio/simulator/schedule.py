@@ -36,6 +36,7 @@ _ARGUMENTS: dict[str, tuple[tuple[_Converter, ...], int]] = {
     "hang_up": ((int,), 0),
     "accept_then_close": ((int, int), 0),
     "reject": ((int,), 1),
+    "rest": ((int, str, str), 1),
     "drop": ((), 0),
     "close": ((int, str), 0),
     "close_without_fin": ((int, str), 0),

@@ -20,6 +20,7 @@ from derivtrio.simulator.clerk import settle_contracts
 from derivtrio.simulator.clock import Clock
 from derivtrio.simulator.connection import Connection
 from derivtrio.simulator.faults import Faults
+from derivtrio.simulator.gate import PUBLIC_PATH
 from derivtrio.simulator.handshake import PATH
 from derivtrio.simulator.listening import listen
 from derivtrio.simulator.market import Market
@@ -31,22 +32,39 @@ from derivtrio.simulator.schedule import ScheduledFault, parse_fault, play
 from derivtrio.simulator.session import World
 
 _QUERY = "app_id=1089"
+_NOWHERE = "simulator.invalid"
 
 
 @attrs.define(eq=False)
 class MemoryEndpoint:
-    """Where to connect without a network: give it to a client in place of a URL."""
+    """Where to connect without a network: give it to a client in place of a URL.
+
+    With an `account_id` connections are for that account of the Options API: `url` is what the REST
+    call is over TCP.
+    """
 
     _reception: Reception = attrs.field(repr=False)
     _handlers: trio.Nursery = attrs.field(repr=False)
-    generation: Literal["v3", "options"] = attrs.field(default="v3", init=False)
-    limits: Literal["website_status", "documented"] = attrs.field(
-        default="website_status", init=False
-    )
+    generation: Literal["v3", "options"] = "v3"
+    account_id: str | None = None
+
+    @property
+    def limits(self) -> Literal["website_status", "documented"]:
+        """How the rate limits of this generation are learnt."""
+        return "website_status" if self.generation == "v3" else "documented"
 
     async def url(self) -> str:
-        """Return a URL that stands for this endpoint; its host exists nowhere."""
-        return f"ws://simulator.invalid{PATH}?{_QUERY}"
+        """Return a URL that stands for this endpoint; its host exists nowhere.
+
+        Raises:
+            RestRejected: there is none for this account, or none now.
+
+        """
+        if self.generation == "v3":
+            return f"ws://{_NOWHERE}{PATH}?{_QUERY}"
+        if self.account_id is None:
+            return f"ws://{_NOWHERE}{PUBLIC_PATH}"
+        return f"ws://{_NOWHERE}{await self._reception.gate.one_time_target(self.account_id)}"
 
     async def open_stream(self, host: str, port: int) -> MemoryStream:  # noqa: ARG002
         """Return a new connection to the simulator; *host* and *port* do not matter.
@@ -68,7 +86,9 @@ class MemoryEndpoint:
 class Simulator:
     """A running simulator; `open_simulator` makes it.
 
-    *faults* is what can befall it, *endpoint* its door for in-memory connections.
+    *faults* is what can befall it. *endpoint* is its door for in-memory connections that speak v3;
+    those for the Options API are `options_public` and `options_account`. Over TCP they are `url`
+    and `options_url`, and `rest_url`, the `base` of an `OptionsAccount`.
     """
 
     _world: World
@@ -76,7 +96,7 @@ class Simulator:
     endpoint: MemoryEndpoint
     _clock: Clock
     _reception: Reception
-    _url: str | None
+    _address: str | None
 
     @property
     def url(self) -> str:
@@ -86,10 +106,37 @@ class Simulator:
             RuntimeError: there is none, since `port=None` was asked for.
 
         """
-        if self._url is None:
-            message = "this simulator has no TCP port: use its endpoint"
-            raise RuntimeError(message)
-        return self._url
+        return f"{self._host_url('ws')}{PATH}?{_QUERY}"
+
+    @property
+    def options_url(self) -> str:
+        """The URL of the Options API's public WebSocket on the same port.
+
+        Raises:
+            RuntimeError: there is none, since `port=None` was asked for.
+
+        """
+        return f"{self._host_url('ws')}{PUBLIC_PATH}"
+
+    @property
+    def rest_url(self) -> str:
+        """The scheme, host and port of the REST API on the same port.
+
+        Raises:
+            RuntimeError: there is none, since `port=None` was asked for.
+
+        """
+        return self._host_url("http")
+
+    @property
+    def options_public(self) -> MemoryEndpoint:
+        """The door for in-memory connections to the Options API's public WebSocket."""
+        return attrs.evolve(self.endpoint, generation="options")
+
+    def options_account(self, account_id: str | None = None) -> MemoryEndpoint:
+        """Return the door for those of an account, by default of the first one."""
+        account_id = account_id or next(iter(self.accounts))
+        return attrs.evolve(self.endpoint, generation="options", account_id=account_id)
 
     @property
     def market(self) -> Market:
@@ -148,12 +195,18 @@ class Simulator:
 
     def __repr__(self) -> str:
         """Return where it is, and how many connections it has and had."""
-        where = self._url or "in memory"
+        where = "in memory" if self._address is None else self.url
         refusing = ", refusing" if self.faults.refusing else ""
         return (
             f"<Simulator {where}, seed {self.market.seed}: {len(self.connections)} live,"
             f" {self.accepted} accepted, {self.attempts} attempts{refusing}>"
         )
+
+    def _host_url(self, scheme: str) -> str:
+        if self._address is None:
+            message = "this simulator has no TCP port: use its endpoint"
+            raise RuntimeError(message)
+        return f"{scheme}{'s' if self._reception.gate.secure else ''}://{self._address}"
 
 
 @asynccontextmanager
@@ -196,14 +249,14 @@ async def open_simulator(
     clock = Clock(time.time() if start is None else start, trio.current_time())
     reception = Reception(world, clock, Terms(idle_timeout, max_message_size, ssl_context))
     async with reception.closing_held(), _open_crew() as crew:
-        url = None
+        address = None
         if port is not None:
             port = await crew.start(listen, host, port, reception, crew)
-            url = _tcp_url(host, port, secure=ssl_context is not None)
+            address = f"{f'[{host}]' if ':' in host else host}:{port}"
         endpoint = MemoryEndpoint(reception, crew)
         crew.start_soon(play, schedule, reception.faults)
         crew.start_soon(settle_contracts, world, clock)
-        yield Simulator(world, reception.faults, endpoint, clock, reception, url)
+        yield Simulator(world, reception.faults, endpoint, clock, reception, address)
 
 
 @asynccontextmanager
@@ -223,8 +276,3 @@ async def _open_crew() -> AsyncIterator[trio.Nursery]:
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
-
-
-def _tcp_url(host: str, port: int, *, secure: bool) -> str:
-    scheme = "wss" if secure else "ws"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{PATH}?{_QUERY}"

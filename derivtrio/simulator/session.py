@@ -10,10 +10,12 @@ from derivtrio.simulator.accounts import Account
 from derivtrio.simulator.books import Ledger
 from derivtrio.simulator.budgets import Budgets
 from derivtrio.simulator.desk import Desk
+from derivtrio.simulator.dialect import V3, Dialect
 from derivtrio.simulator.envelope import Refusal
 from derivtrio.simulator.market import Market
 from derivtrio.simulator.mishaps import Mishaps
 from derivtrio.simulator.orders import Order
+from derivtrio.simulator.passes import Passes
 from derivtrio.simulator.subscriptions import Subscriptions
 
 #: The streams that tell about an account: they end with the login.
@@ -25,13 +27,14 @@ class World:
     """What all connections share: the market, the accounts by login id, their trade, the limits.
 
     *audience* are the sessions of the live connections by number: they hear the news. *mishaps*
-    wait for requests to befall.
+    wait for requests to befall, *passes* for connections to the Options API.
     """
 
     seed: int
     market: Market
     accounts: dict[str, Account]
     budgets: Budgets = attrs.field(factory=Budgets)
+    passes: Passes = attrs.field(init=False)
     desk: Desk = attrs.field(init=False)
     audience: "dict[int, Session]" = attrs.field(factory=dict, init=False, repr=False)
     mishaps: Mishaps = attrs.field(factory=Mishaps, init=False)
@@ -40,6 +43,10 @@ class World:
     def _desk(self) -> Desk:
         ledgers = {loginid: Ledger(account) for loginid, account in self.accounts.items()}
         return Desk(self.market, ledgers)
+
+    @passes.default
+    def _passes(self) -> Passes:
+        return Passes(self.seed)
 
 
 @attrs.frozen
@@ -52,10 +59,14 @@ class Login:
 
 @attrs.define(eq=False)
 class Session:
-    """The state of the connection with this *number*; all of it goes when the socket goes."""
+    """The state of the connection with this *number*; all of it goes when the socket goes.
+
+    *dialect* is the generation of the API that is spoken on it.
+    """
 
     world: World
     number: int
+    dialect: Dialect = V3
     logins: dict[str, Login] = attrs.field(factory=dict, init=False)
     subscriptions: Subscriptions = attrs.field(init=False)
     #: What has been priced and not been bought yet, by id, with the epoch at which that lapses;

@@ -6,6 +6,8 @@ from wire_peer import START, open_peer, open_stream
 
 from derivtrio.simulator import Faults, ScheduledFault, open_simulator, parse_fault, random_faults
 
+_NO_FAULTS = ("next_opening", "next_rest_refusal", "wait_accepting")
+
 WRITTEN = [
     ("drop@10", ScheduledFault(10, "drop")),
     ("freeze@20", ScheduledFault(20, "freeze")),
@@ -24,6 +26,8 @@ WRITTEN = [
     ("silence:3@1", ScheduledFault(1, "silence", (3,))),
     ("cut:3@1", ScheduledFault(1, "cut", (3,))),
     ("accept_then_close:1013:2@1", ScheduledFault(1, "accept_then_close", (1013, 2))),
+    ("rest:429@5", ScheduledFault(5, "rest", (429,))),
+    ("rest:429:RateLimit:slowly@5", ScheduledFault(5, "rest", (429, "RateLimit", "slowly"))),
     ("clear@100", ScheduledFault(100, "clear")),
     ("lose_after@1", ScheduledFault(1, "lose_after")),
     ("lose_before:buy:3@1", ScheduledFault(1, "lose_before", ("buy", 3))),
@@ -64,9 +68,16 @@ def test_every_fault_can_be_written_down() -> None:
     public = {
         name
         for name, member in inspect.getmembers(Faults, inspect.isfunction)
-        if not name.startswith("_") and name not in ("next_opening", "wait_accepting")
+        if not name.startswith("_") and name not in _NO_FAULTS
     }
-    least = {"reject": ":503", "delay": ":1", "fragmented": ":1", "huge": ":1", "cut": ":1"}
+    least = {
+        "reject": ":503",
+        "rest": ":503",
+        "delay": ":1",
+        "fragmented": ":1",
+        "huge": ":1",
+        "cut": ":1",
+    }
     least["answer_late"] = ":1"
     assert {parse_fault(f"{name}{least.get(name, '')}@1").name for name in public} == public
 

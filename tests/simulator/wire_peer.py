@@ -28,6 +28,7 @@ from derivtrio.simulator import Simulator
 #: A Tuesday, 22:13:20 UTC.
 START = 1_700_000_000
 TARGET = "/websockets/v3?app_id=1089"
+PUBLIC = "/trading/v1/options/ws/public"
 
 
 @attrs.define
@@ -41,6 +42,7 @@ class Closed(Exception):
 @attrs.define(eq=False)
 class Peer:
     stream: trio.abc.Stream
+    generation: str = "v3"
     protocol: WSConnection = attrs.field(factory=lambda: WSConnection(ConnectionType.CLIENT))
 
     async def event(self) -> Event:
@@ -68,9 +70,9 @@ class Peer:
                 break
         return rejected.status_code, body
 
-    async def send(self, request: dict[str, Any]) -> None:
-        if deriv_schemas.available():
-            deriv_schemas.check_request(request)
+    async def send(self, request: dict[str, Any], *, checked: bool = True) -> None:
+        if checked and deriv_schemas.available():
+            deriv_schemas.check_request(request, self.generation)
         await self.put(TextMessage(encode(request)))
 
     async def text(self) -> str:
@@ -88,7 +90,7 @@ class Peer:
     async def receive(self) -> dict[str, Any]:
         message: dict[str, Any] = decode(await self.text())
         if deriv_schemas.available():
-            deriv_schemas.check_message(message)
+            deriv_schemas.check_message(message, self.generation)
         return message
 
     async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -118,11 +120,17 @@ async def open_stream(sim: Simulator) -> trio.abc.Stream:
 async def open_peer(sim: Simulator, target: str = TARGET) -> AsyncIterator[Peer]:
     stream = await open_stream(sim)
     try:
-        peer = Peer(stream)
+        peer = Peer(stream, "v3" if target.startswith("/websockets/v3") else "options")
         await peer.shake_hands(target)
         yield peer
     finally:
         await trio.aclose_forcefully(stream)
+
+
+async def private_target(sim: Simulator, account_id: str | None = None) -> str:
+    """Return the path and query of a one-time URL."""
+    url = await sim.options_account(account_id).url()
+    return url.removeprefix("ws://simulator.invalid")
 
 
 async def is_mute(stream: trio.abc.Stream, seconds: float = 1000) -> bool:

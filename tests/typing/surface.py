@@ -44,7 +44,18 @@ async def opening() -> None:
         pass
     async with derivtrio.open_client(endpoint=derivtrio.V3(1089, "ES")):
         pass
+    async with derivtrio.open_client(token=["one", "two"]) as client:
+        assert_type(await client.authorize(token), dict[str, Any])
+        await client.logout()
+    async with derivtrio.open_client(endpoint=derivtrio.OptionsPublic()):
+        pass
+    account = derivtrio.OptionsAccount("DOT1", 1089, token, base="https://example.org")
+    async with derivtrio.open_client(endpoint=account):
+        assert_type(await account.url(), str)
+    derivtrio.OptionsAccount("DOT1", 1089)  # type: ignore[call-arg]
     async with open_simulator() as sim, derivtrio.open_client(endpoint=sim.endpoint):
+        pass
+    async with open_simulator() as sim, derivtrio.open_client(endpoint=sim.options_account()):
         pass
     derivtrio.open_client(endpoint=5)  # type: ignore[arg-type]
     derivtrio.open_client(token=lambda: "t")  # type: ignore[arg-type,return-value]
@@ -136,5 +147,8 @@ def failing(error: derivtrio.DerivError) -> None:
             assert_type(error.attempts, list[derivtrio.Attempt])
         case derivtrio.HandshakeRejected():
             assert_type(error.status, int)
+        case derivtrio.RestRejected():
+            assert_type(error.code, str)
+            assert_type(error.retry_after, float | None)
         case _:
             pass

@@ -1,0 +1,94 @@
+"""Changing the account of a live client: v3's `authorize` and `logout`, remembered.
+
+What the server has accepted is what the next connections are authorized with. In between lies
+doubt: a request that was written and whose caller went away may have been accepted. So it is taken
+back, by repeating what was accepted before it.
+
+Streams of an account's data do not follow: whatever came next on them might be about somebody else,
+or nothing might come at all. Those that are open end with an error, and are to be opened anew.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from derivtrio.authorization import Standing, TokenSource, checked_token, speaks_options
+from derivtrio.calls import api_call
+from derivtrio.catalog import STREAMS
+from derivtrio.crew import make
+from derivtrio.errors import ApiError, AuthorizationRequired, ResponseTimeout, malformed
+from derivtrio.supervisor import Supervisor
+
+#: Streams that are the same whoever listens; all others are about the account.
+_ANYBODYS: Final = frozenset(
+    "crypto_estimations exchange_rates proposal ticks ticks_batch ticks_history"
+    " website_status".split()
+)
+_PERSONAL: Final = STREAMS - _ANYBODYS
+
+
+async def change_account(supervisor: Supervisor, token: TokenSource) -> dict[str, Any]:
+    """Authorize this connection, and all that follow, with *token*; return the server's reply."""
+    _require_v3(supervisor)
+    if (checked := checked_token(token)) is None:
+        text = "authorize takes a token; logout takes none"
+        raise ValueError(text)
+    authorization, desk = supervisor.authorization, supervisor.desk
+
+    async def asked(request: Mapping[str, Any]) -> dict[str, Any]:
+        call = api_call(request)
+        try:
+            return await make(call, desk)
+        except ResponseTimeout:
+            _take_back(supervisor)
+            raise
+        finally:
+            if call.abandoned and call.req_id:
+                _take_back(supervisor)
+
+    async with authorization.turn:
+        reply = await authorization.authorize(checked, asked, desk)
+        _end_personal_streams(supervisor, "the client was authorized anew; open the stream again")
+    return reply
+
+
+async def leave_account(supervisor: Supervisor) -> None:
+    """Log out, and let no later connection be authorized."""
+    _require_v3(supervisor)
+    authorization = supervisor.authorization
+    async with authorization.turn:
+        remembered, authorization.standing = authorization.standing, Standing(None)
+        call, refused = api_call({"logout": 1}), False
+        try:
+            await make(call, supervisor.desk)
+        except ApiError:
+            refused = True
+            raise
+        finally:
+            if refused or not call.req_id:  # or it was never written
+                authorization.standing = remembered
+        authorization.standing = Standing(None)
+        _end_personal_streams(supervisor, "the client has logged out")
+
+
+def _require_v3(supervisor: Supervisor) -> None:
+    if speaks_options(supervisor.authorization.endpoint):
+        text = (
+            "the Options API has no authorize: a connection belongs to its account for good;"
+            " open another client for another account"
+        )
+        raise malformed(text)
+
+
+def _take_back(supervisor: Supervisor) -> None:
+    """Have the present connection be what the client remembers; nobody waits for the answer."""
+    if supervisor.link is not None:
+        request = supervisor.authorization.standing.accepted or {"logout": 1}
+        call = api_call(request, only_on=supervisor.link.number)
+        supervisor.desk.outbox.put_first([call])
+
+
+def _end_personal_streams(supervisor: Supervisor, why: str) -> None:
+    for upstream in supervisor.ledger:
+        if upstream.name in _PERSONAL:
+            upstream.close(AuthorizationRequired("AuthorizationRequired", why))
+            supervisor.drop(upstream)
