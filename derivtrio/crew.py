@@ -4,14 +4,16 @@ They share a fate: when one of them notices that the link is lost it says so to 
 scope in which all of them run is cancelled. None of them catches anything but what it names.
 """
 
+import math
 from typing import Any, ClassVar
 
 import attrs
 import trio
 
 from derivtrio import codec
+from derivtrio.book import Book
 from derivtrio.calls import Call, api_call
-from derivtrio.errors import HeartbeatMissed, ProtocolViolation
+from derivtrio.errors import ConnectionChanged, HeartbeatMissed, ProtocolViolation
 from derivtrio.events import MessageReceived, MessageSent
 from derivtrio.journal import Journal
 from derivtrio.link import Binary, Link, Loss, Message
@@ -34,6 +36,7 @@ class Desk:
     outbox: Outbox
     router: Router
     journal: Journal
+    book: Book = attrs.field(factory=Book)
 
 
 async def read(link: Link, desk: Desk) -> None:
@@ -99,9 +102,10 @@ async def expire(desk: Desk) -> None:
         pending = desk.router.of_kind(Call)
         for call in pending:
             if call.deadline <= now:
-                desk.router.discard(call.req_id)
+                if not call.is_trade:
+                    desk.router.discard(call.req_id)
                 call.expire()
-        later = (call.deadline for call in pending if call.deadline > now)
+        later = (call.deadline for call in pending if now < call.deadline < math.inf)
         await trio.sleep_until(min(later, default=now + desk.settings.response_timeout))
 
 
@@ -110,7 +114,7 @@ async def post(link: Link, desk: Desk, *calls: Call) -> None:
 
     *Cancellation*: breaks the link if the writing has begun.
     """
-    wanted = [c for c in calls if not c.abandoned and c.only_on in (None, link.number)]
+    wanted = [c for c in calls if not c.abandoned and _belongs(c, link)]
     if not wanted:
         return
     texts = [_prepare(call, link, desk) for call in wanted]
@@ -125,6 +129,15 @@ async def post(link: Link, desk: Desk, *calls: Call) -> None:
             call.settle({})
 
 
+def _belongs(call: Call, link: Link) -> bool:
+    """Return whether *call* may be written to *link*; fail one that was meant for another."""
+    if call.only_on in (None, link.number):
+        return True
+    text = f"{call.name} was meant for connection {call.only_on}, which is gone; it was not sent"
+    call.fail(ConnectionChanged(text))
+    return False
+
+
 def _prepare(call: Call, link: Link, desk: Desk) -> str | bytes:
     """Register *call*, and return what is to be written."""
     req_id = desk.router.register(call)
@@ -136,13 +149,18 @@ def _prepare(call: Call, link: Link, desk: Desk) -> str | bytes:
 async def make(call: Call, desk: Desk) -> dict[str, Any]:
     """Queue *call* for the writer and return its reply, or raise what it ended with.
 
-    *Cancellation*: the call is not written, or, if it was, its reply is dropped when it comes.
+    *Cancellation*: the call is not written, or, if it was, its reply is dropped when it comes. A
+    trade that was written is then in doubt, and the book has it.
     """
-    await desk.outbox.put(call)
+    if call.is_trade:
+        desk.book.begin(call)
     try:
+        await desk.outbox.put(call)
         return await call.wait()
     finally:
-        if call.abandoned:
+        if call.is_trade:
+            desk.book.end(call)
+        elif call.abandoned:
             desk.router.discard(call.req_id)
 
 

@@ -11,7 +11,7 @@ PACKAGE = Path(derivtrio.__file__).parent
 
 #: Lowest first. Within a floor, too, imports only go to what stands further left.
 FLOORS = (
-    ("redaction", "events", "errors", "settings", "codec", "models"),
+    ("redaction", "events", "models", "errors", "settings", "codec"),
     (
         "published",
         "catalog",
@@ -25,11 +25,34 @@ FLOORS = (
         "router",
         "ledger",
         "continuity",
+        "receipts",
         "snapshots",
+        "reconciliation",
     ),
-    ("beside", "endpoints", "dial", "tap", "link", "calls", "mailbox", "journal", "upstream"),
+    (
+        "beside",
+        "endpoints",
+        "dial",
+        "tap",
+        "link",
+        "calls",
+        "book",
+        "mailbox",
+        "journal",
+        "upstream",
+    ),
     ("crew", "restore", "supervisor", "lifetime"),
-    ("streams", "sharing", "api", "client", "script"),
+    (
+        "streams",
+        "sharing",
+        "api",
+        "listing",
+        "inquiry",
+        "evidence",
+        "trading",
+        "client",
+        "script",
+    ),
     ("", "trace", "report", "outages", "command", "demo", "cli", "__main__"),
 )
 ORDER = [module for floor in FLOORS for module in floor]
