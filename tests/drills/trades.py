@@ -16,10 +16,10 @@ import logging
 import random
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import attrs
 import trio
@@ -49,8 +49,10 @@ _CODES: Final = ("WrongResponse", "Timeout")
 _SYMBOLS: Final = ("R_10", "R_25", "R_50", "R_75", "R_100", "1HZ10V", "1HZ100V")
 _TYPES: Final = ("CALL", "PUT", "CALLE", "PUTE")
 
+#: How many outcomes may wait to be looked up.
+_MOST_WAITING: Final = 30
+
 Chance = random.Random
-Words = tuple[str, str, Decimal, int]
 Report = Literal["bought", "refused", "not bought", "not sent", "ambiguous"]
 
 
@@ -90,6 +92,15 @@ MISFORTUNES: Final[Mapping[str, Callable[[Chance, Faults], None]]] = {
     "lost proposal": lambda _, faults: faults.lose_after("proposal"),
     "nothing": lambda _, __: None,
 }
+
+
+class Words(NamedTuple):
+    """What tells one contract of the drill from another: type, symbol, stake, ticks."""
+
+    kind: str
+    symbol: str
+    stake: Decimal
+    ticks: int
 
 
 @attrs.frozen
@@ -147,6 +158,7 @@ class Drill:
     chance: Chance = attrs.field(init=False)
     attempts: list[Attempt] = attrs.field(factory=list, init=False)
     suffered: Counter[str] = attrs.field(factory=Counter, init=False)
+    waiting: deque[Attempt] = attrs.field(factory=deque, init=False)
     remarks: list[str] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -182,7 +194,7 @@ class Drill:
         for cents in range(100, 10_000):
             for ticks in self.chance.sample(range(1, 11), 5):
                 kind, symbol = self.chance.choice(_TYPES), self.chance.choice(_SYMBOLS)
-                yield kind, symbol, Decimal(cents) / 100, ticks
+                yield Words(kind, symbol, Decimal(cents) / 100, ticks)
 
     async def _trade(self, work: Iterator[Attempt]) -> None:
         for attempt in work:
@@ -194,14 +206,21 @@ class Drill:
                 await self._buy(attempt)
             except OutcomeUnknown as unknown:
                 attempt.unknown = unknown
-                if self.chance.random() < 2 / 3:
-                    await self._reconcile(attempt)
             except NotExecuted as error:
                 attempt.is_not("not bought", error)
             except (ApiError, ConnectionChanged) as error:
                 attempt.is_not("refused", error)
             except (ConnectionLost, ResponseTimeout) as error:  # of the proposal
                 attempt.is_not("not sent", error)
+            await self._look_up(attempt)
+
+    async def _look_up(self, attempt: Attempt) -> None:
+        """Have an unknown outcome looked up at once, or let it wait until there are many."""
+        if attempt.unknown is not None:
+            self.waiting.append(attempt)
+            at_once = self.chance.random() < 1 / 2
+            if at_once or len(self.waiting) > _MOST_WAITING:
+                await self._reconcile(self.waiting.pop() if at_once else self.waiting.popleft())
 
     async def _buy(self, attempt: Attempt) -> None:
         """Buy, with all means that there are; some lose their patience."""
@@ -215,7 +234,7 @@ class Drill:
                     await trio.sleep(self.chance.choice([0, self.chance.uniform(0, 3)]))
                     purchase = await self.client.buy(proposal, reconcile=reconcile)
             else:
-                limit = attempt.words[2]
+                limit = attempt.words.stake
                 purchase = await self.client.buy(attempt.parameters, limit, reconcile=reconcile)
             attempt.is_bought(purchase)
         if scope.cancelled_caught:
@@ -248,6 +267,10 @@ class Drill:
         for attempt in self.attempts:
             if attempt.report in (None, "ambiguous"):
                 await self._reconcile(attempt)
+        if self.client.doubts:
+            unclear = sum(attempt.report == "ambiguous" for attempt in self.attempts)
+            if len(self.client.doubts) != unclear:
+                self.remarks.append("the client has doubts about what is clear")
 
     def _compare(self) -> None:
         ledger = self.sim.ledger(DEMO)
@@ -255,7 +278,7 @@ class Drill:
         for contract_id, contract in ledger.contracts.items():
             order = contract.order
             assert order.duration is not None
-            words = order.contract_type, order.symbol.name, order.amount, order.duration
+            words = Words(order.contract_type, order.symbol.name, order.amount, order.duration)
             made[words].add(contract_id)
         asked: defaultdict[Words, list[Attempt]] = defaultdict(list)
         for attempt in self.attempts:
@@ -263,22 +286,24 @@ class Drill:
         if sum(map(len, made.values())) > len(self.attempts) or made.keys() - asked.keys():
             self.remarks.append("the ledger has what nobody asked for")
         for words, attempts in asked.items():
-            self._judge(attempts, made[words])
+            self.judge(attempts, made[words])
 
-    def _judge(self, attempts: list[Attempt], made: set[int]) -> None:
+    def judge(self, attempts: list[Attempt], made: set[int]) -> None:
         """Hold the reports about one contract against what was *made*."""
-        reports = Counter(attempt.report for attempt in attempts)
-        told = [attempt.contract_id for attempt in attempts if attempt.report == "bought"]
-        unclear = reports["ambiguous"]
-        right = (
-            len(made) <= len(attempts)
-            and len(told) == len(set(told))
-            and made.issuperset(told)
-            and len(told) <= len(made) <= len(told) + unclear
-            and (not unclear or (len(attempts) == unclear and 0 < len(made) < unclear))
-        )
-        if not right:
+        if not agrees(attempts, made):
             self.remarks.append(f"made: {sorted(made)}; reported: {attempts}")
+
+
+def agrees(attempts: list[Attempt], made: set[int]) -> bool:
+    """Return whether the reports about equal attempts are true, and as clear as they can be.
+
+    *made* are the contracts that there are. Only equal attempts of different fates may be unclear.
+    """
+    told = [attempt.contract_id for attempt in attempts if attempt.report == "bought"]
+    unclear = sum(attempt.report == "ambiguous" for attempt in attempts)
+    if unclear:
+        return unclear == len(attempts) and 0 < len(made) < unclear
+    return len(told) == len(set(told)) and made == set(told)
 
 
 async def run(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Drill:
