@@ -201,6 +201,53 @@ async def test_g04_a_proposal_whose_connection_breaks_while_it_waits_is_not_sent
             assert (type(caught.value) is OutcomeUnknown) == bool(world.client.doubts)
 
 
+async def test_g04_a_proposal_is_refused_at_once_also_during_an_outage(
+    autojump_clock: Any,
+) -> None:
+    async with open_world() as world:
+        async with world.client.proposal(PARAMETERS) as prices:
+            proposal = await anext(prices)
+            world.server.refuses = True
+            await world.server.peers[-1].drop()
+            await trio.sleep(5)
+            with trio.fail_after(0.1), pytest.raises(derivtrio.ConnectionChanged):
+                await world.client.buy(proposal)
+
+
+async def test_g04_a_proposal_waits_for_the_writer_of_its_own_connection_only(
+    autojump_clock: Any,
+) -> None:
+    """It came while its connection was being restored, and the restoration failed."""
+
+    async def half_restored(peer: Peer, request: Request) -> None:
+        if "ticks" not in request:
+            await world.bank.handle(peer, request)
+        elif peer.number == 1:
+            await peer.reply(request, tick={"epoch": 1, "quote": 1}, subscription={"id": "t"})
+
+    async with open_world() as world:
+        world.server.handle = half_restored
+        async with (
+            world.client.proposal(PARAMETERS) as prices,
+            world.client.subscribe({"ticks": "R_100"}),
+        ):
+            await anext(prices)
+            await world.server.peers[-1].drop()
+            proposal = await anext(prices)
+            assert (proposal.connection, world.client.status.state.value) == (2, "restoring")
+            async with trio.open_nursery() as nursery:
+
+                async def buy() -> None:
+                    with trio.fail_after(5), pytest.raises(derivtrio.ConnectionChanged):
+                        await world.client.buy(proposal)
+
+                nursery.start_soon(buy)
+                await trio.sleep(3)
+                world.server.refuses = True
+                await world.server.peers[-1].drop()
+    assert world.server.asked("buy") == []
+
+
 async def test_an_order_that_waits_for_a_connection_is_sent_once_there_is_one(
     autojump_clock: Any,
 ) -> None:
@@ -285,6 +332,28 @@ async def test_g04_a_purchase_that_was_not_made_is_known_when_it_cannot_be_made_
     assert "neither statement nor portfolio" in outcome.how
     assert 20 <= elapsed < 25
     assert len(world.server.asked("buy")) == 1
+
+
+async def test_what_is_long_past_is_known_at_once(autojump_clock: Any) -> None:
+    async with open_world(lost_before) as world:
+        unknown = await in_doubt(world)
+        await trio.sleep(60)
+        with trio.fail_after(1):
+            assert isinstance(await world.client.reconcile(unknown), NotBought)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_a_purchase_that_the_statement_lacks_is_found_in_the_other_lists(
+    autojump_clock: Any, *, closed: bool
+) -> None:
+    async with open_world(lost_after) as world:
+        unknown = await in_doubt(world)
+        if closed:
+            world.bank.sell({"sell": 1001}, "won")
+        world.bank.statement.clear()
+        outcome = await world.client.reconcile(unknown)
+    assert isinstance(outcome, Bought)
+    assert (outcome.purchase.contract_id, outcome.purchase.balance_after) == (1001, None)
 
 
 async def test_a_late_answer_ends_the_looking(autojump_clock: Any) -> None:
@@ -448,6 +517,71 @@ async def test_an_equal_order_under_way_is_waited_for(autojump_clock: Any) -> No
     assert isinstance(outcomes[0], NotBought)
 
 
+async def test_equal_orders_under_way_say_themselves_which_purchase_is_theirs(
+    autojump_clock: Any,
+) -> None:
+    """The order in doubt was written first, and executed last."""
+
+    async def slow_and_doubtful(peer: Peer, request: Request, execute: Any) -> None:
+        await trio.sleep(2)
+        execute()
+        await peer.refuse(request, "Timeout")
+
+    async with open_world(slow_and_doubtful, answering_after(12)) as world:
+        outcomes: list[Any] = []
+
+        async def buy_later() -> None:
+            await trio.sleep(1)
+            outcomes.append(await world.client.buy(PARAMETERS, 10))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(buy_later)
+            unknown = await in_doubt(world)
+            outcome = await world.client.reconcile(unknown)
+    assert isinstance(outcome, Bought)
+    assert (outcomes[0].contract_id, outcome.purchase.contract_id) == (1001, 1002)
+
+
+async def test_an_equal_order_that_is_never_answered_is_not_waited_for_for_ever(
+    autojump_clock: Any,
+) -> None:
+    async def mute(peer: Peer, request: Request, execute: Any) -> None:
+        """Neither execute nor answer."""
+
+    async with open_world(answering("Timeout", executing=True), mute) as world:
+        unknown = await in_doubt(world)
+        with trio.move_on_after(1):
+            await world.client.buy(PARAMETERS, 10)
+        with trio.fail_after(60):
+            assert isinstance(await world.client.reconcile(unknown), Ambiguous)
+
+
+async def test_two_inquiries_into_one_order_agree(autojump_clock: Any) -> None:
+    outcomes: list[Any] = []
+    async with open_world(late(3)) as world:
+        unknown = await in_doubt(world)
+
+        async def reconcile() -> None:
+            outcomes.append(await world.client.reconcile(unknown))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reconcile)
+            nursery.start_soon(reconcile)
+    assert isinstance(outcomes[0], Bought)
+    assert outcomes[0] is outcomes[1]
+
+
+async def test_after_too_many_doubts_no_purchase_is_claimed(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("derivtrio.book._MOST_DOUBTS", 1)
+    async with open_world(lost_after, lost_after) as world:
+        await in_doubt(world)
+        outcome = await world.client.reconcile(await in_doubt(world, duration=7))
+    assert isinstance(outcome, Ambiguous)
+    assert "too many" in outcome.how
+
+
 async def test_a_purchase_that_only_resembles_the_order_forbids_a_no(autojump_clock: Any) -> None:
     async with open_world(lost_before) as world:
         unknown = await in_doubt(world)
@@ -500,6 +634,7 @@ async def test_a_confirmation_that_cannot_be_read_leaves_doubt(autojump_clock: A
     async with open_world(garbled) as world:
         unknown = await in_doubt(world)
         assert "cannot be read" in str(unknown)
+        assert world.client.doubts == (unknown,)
         assert isinstance(await world.client.reconcile(unknown), Bought)
 
 
