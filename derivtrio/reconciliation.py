@@ -216,12 +216,17 @@ def _entangled(
 
 
 def _share_out(orders: Sequence[Order], rows: Sequence[Purchase]) -> dict[Order, Purchase]:
-    """Give as many orders as possible one of *rows* each (a maximum matching, by Kuhn)."""
+    """Give as many orders as possible one of *rows* each, equal ones in their sequence.
+
+    It is a maximum matching, by Kuhn: who finds only rows that are taken asks their owners to take
+    another one.
+    """
     owner: dict[int, Order] = {}
 
     def serve(order: Order, asked: set[int]) -> bool:
-        for index, row in enumerate(rows):
-            if index in asked or fit_of(order, row) is not Fit.FULLY:
+        fitting = [i for i, row in enumerate(rows) if fit_of(order, row) is Fit.FULLY]
+        for index in sorted(fitting, key=lambda i: i in owner):
+            if index in asked:
                 continue
             asked.add(index)
             if index not in owner or serve(owner[index], asked):

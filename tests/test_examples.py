@@ -15,6 +15,7 @@ TESTED = {
     "first_tick.py",
     "many_symbols.py",
     "rehearse_disaster.py",
+    "safe_buy.py",
     "unattended.py",
     "watch_connection.py",
 }
@@ -101,6 +102,25 @@ def test_unattended(server: Served) -> None:
         _, err = process.communicate()
     assert process.returncode == 143
     assert err.endswith("INFO unattended: said goodbye\n")
+
+
+def test_safe_buy(server: Served) -> None:
+    result = finished(path_of("safe_buy.py"), DERIV_URL=server.url)
+    assert result.returncode == 0
+    states = [line.split(":")[0] for line in result.stdout.splitlines()]
+    assert states[0] == "open"
+    assert states[-1] in ("won", "lost")
+
+
+def test_safe_buy_whose_answer_is_lost(server: Served) -> None:
+    before = len(server.sim.ledger("VRTC1000001").contracts)
+    server.do(server.sim.faults.lose_after)
+    result = finished(path_of("safe_buy.py"), DERIV_URL=server.url)
+    assert result.returncode == 0
+    assert result.stdout.startswith("in doubt: connection 1 was lost")
+    assert "bought: transaction " in result.stdout
+    assert result.stdout.splitlines()[-1].split(":")[0] in ("won", "lost")
+    assert len(server.sim.ledger("VRTC1000001").contracts) == before + 1
 
 
 def test_rehearse_disaster() -> None:
