@@ -20,6 +20,7 @@ from derivtrio.calls import Call
 from derivtrio.errors import OutcomeUnknown, api_error
 from derivtrio.models import Outcome
 from derivtrio.receipts import contract_of
+from derivtrio.server_clock import ServerClock
 from derivtrio.verdict import is_doubtful
 
 #: So much earlier than a trade was written, in seconds, no purchase can be taken for it.
@@ -45,11 +46,17 @@ class Book:
     _in_doubt: dict[OutcomeUnknown, Call] = attrs.field(factory=dict, init=False)
     _known: dict[int, float] = attrs.field(factory=dict, init=False)
     _blurred_until: float = attrs.field(default=-math.inf, init=False)
+    _clock: ServerClock | None = attrs.field(default=None, init=False)
 
     @property
     def doubts(self) -> tuple[OutcomeUnknown, ...]:
         """The trades that are in doubt, oldest first."""
         return tuple(self._in_doubt)
+
+    def set_clock(self, reading: ServerClock) -> ServerClock:
+        """Take note of what the server's clock shows; return what is known of it."""
+        self._clock = reading if self._clock is None else self._clock.updated(reading)
+        return self._clock
 
     def begin(self, call: Call) -> None:
         """Note a trade that is about to be made."""

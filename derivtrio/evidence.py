@@ -137,6 +137,8 @@ async def _look_for_purchase(inquiry: Inquiry) -> Outcome | None:
     if asked >= end and finding.purchase is None and not finding.candidates:
         purchases = await _listed(inquiry, order) | purchases
         finding, end = _decide(inquiry, order, purchases, asked)
+    if inquiry.unknown in inquiry.book.verdicts:  # claim nothing for it a second time
+        return inquiry.book.verdicts[inquiry.unknown]
     if asked < end and (finding.purchase is None or finding.rivals):
         return None
     return _judged(inquiry, finding)

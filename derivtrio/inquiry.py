@@ -6,10 +6,6 @@ gone, or when the server has answered a later request on the same connection; th
 itself has 15 seconds to get an answer from its backend, after which it gives up
 (`Mojo::WebSocketProxy`, the framework that serves v3). So an inquiry goes on until that time and a
 margin have passed, and looks once more after it, before anybody may say "no".
-
-All times are compared on the server's clock, which is read with the call `time`. How long ago the
-request was written is known by trio's clock and by the machine's; the longer of the two counts,
-for one stands still while the machine is suspended, and the other may be set.
 """
 
 import math
@@ -34,6 +30,7 @@ from derivtrio.listing import Listing
 from derivtrio.models import Transaction
 from derivtrio.receipts import transaction_in
 from derivtrio.reconciliation import Order
+from derivtrio.server_clock import ServerClock, reading
 from derivtrio.verdict import RETRY_PAUSE, is_passing
 
 #: So long the server waits for its backend, in seconds.
@@ -46,32 +43,8 @@ _MARGIN: Final = 5
 #: certain that it is not executed any more, in seconds.
 CERTAIN_AFTER: Final = _BACKEND + _MARGIN
 
-#: So far the server's clocks may be apart.
-_SKEW: Final = 5
-
 #: How many rows of a list to ask for at a time.
 PAGE: Final = 500
-
-
-@attrs.frozen
-class ServerClock:
-    """What the server's clock showed, and when: between `asked` and `answered` on trio's clock."""
-
-    epoch: int
-    asked: float
-    answered: float
-    wall: float
-
-    def earliest(self, written_on: float | None, written_at: float) -> float:
-        """Return the server's time when something was written, or earlier."""
-        elapsed = self.wall - written_at
-        if written_on is not None:
-            elapsed = max(elapsed, self.answered - written_on)
-        return self.epoch - elapsed - _SKEW
-
-    def latest(self, moment: float) -> float:
-        """Return the server's time at *moment* on trio's clock, or later."""
-        return self.epoch + 1 + moment - self.asked + _SKEW
 
 
 @attrs.define(eq=False)
@@ -128,13 +101,14 @@ class Inquiry:
 
     async def read_clock(self) -> None:
         """Ask what the server's clock shows."""
-        asked = trio.current_time()
+        asked, wall = trio.current_time(), time.time()
         epoch = (await self.ask({"time": 1})).get("time")
         if not isinstance(epoch, int):
             text = f"the server's time is a number, not {epoch!r}"
             raise ProtocolViolation(text)
-        self._clock = ServerClock(epoch, asked, trio.current_time(), time.time())
-        self._read_on[self.call] = self._clock.answered
+        answered = trio.current_time()
+        self._clock = self.book.set_clock(reading(epoch, (asked, answered), (wall, time.time())))
+        self._read_on[self.call] = answered
 
     async def wait(self, pause: float) -> None:
         """Wait for *pause* seconds, or less: until something changes, or all is certain."""

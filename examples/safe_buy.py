@@ -1,18 +1,15 @@
 """Buy one contract, and know for certain what came of it.
 
 The connection may break at any moment, also between the order and its answer. An order is never
-sent twice: when its answer is lost, the account is asked what became of it. `derivtrio simulate`
-has a server to try this with; it takes the token `demo-token`.
+sent twice: when its answer is lost, the account is asked what became of it. Here it happens at a
+simulator, on trio's virtual clock; with a real account only `main` would change.
 """
 
-import os
-
 import trio
+import trio.testing
 
 import derivtrio
-
-URL = os.environ.get("DERIV_URL", "ws://127.0.0.1:8765/websockets/v3?app_id=1089")
-TOKEN = os.environ.get("DERIV_TOKEN", "demo-token")
+from derivtrio.simulator import open_simulator
 
 RISE = {
     "contract_type": "CALL",
@@ -50,7 +47,10 @@ async def buy(client: derivtrio.Client) -> derivtrio.Purchase | None:
 
 async def main() -> None:
     """Buy, and follow the contract to its end, across as many connections as that takes."""
-    async with derivtrio.open_client(endpoint=URL, token=TOKEN) as client:
+    async with (
+        open_simulator(seed=3, port=None, faults=["lose_after:buy@0"]) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, token="demo-token") as client,
+    ):
         purchase = await buy(client)
         if purchase is None:
             return
@@ -59,4 +59,4 @@ async def main() -> None:
                 print(f"{state.status}: {state.profit}")
 
 
-trio.run(main)
+trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

@@ -28,6 +28,7 @@ FLOORS = (
         "receipts",
         "snapshots",
         "reconciliation",
+        "server_clock",
     ),
     (
         "beside",

@@ -1,5 +1,6 @@
 """G04: whatever breaks, the account's ledger and what the client reported agree. See `drills`."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -25,8 +26,10 @@ async def test_g04_ledger_and_reports_agree_on_every_purchase(
 
 
 def attempt(report: Any, contract_id: int | None = None) -> Attempt:
-    words = trades.Words("CALL", "R_100", trades.Decimal(1), 5)
-    return Attempt(words, by_proposal=False, report=report, contract_id=contract_id)
+    words = trades.Words("CALL", "R_100", Decimal(1), 5)
+    return Attempt(
+        words, by_proposal=False, limit=words.stake, report=report, contract_id=contract_id
+    )
 
 
 @pytest.mark.parametrize(

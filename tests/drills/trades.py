@@ -119,6 +119,7 @@ class Attempt:
 
     words: Words
     by_proposal: bool
+    limit: Decimal
     report: Report | None = None
     contract_id: int | None = None
     unknown: OutcomeUnknown | None = attrs.field(default=None, repr=False)
@@ -184,8 +185,10 @@ class Drill:
         while len(self.attempts) < self.plan.attempts:
             twins = 2 if self.chance.random() < self.plan.twins else 1
             asked = next(words)
-            for _ in range(twins):
-                self.attempts.append(Attempt(asked, self.chance.random() < 1 / 3))
+            for number in range(twins):
+                by_proposal = self.chance.random() < 1 / 3
+                limit = asked.stake + number
+                self.attempts.append(Attempt(asked, by_proposal, limit))
                 yield self.attempts[-1]
             if len(self.attempts) % 1000 == 0:
                 self.tell(f"{len(self.attempts)} attempts, {sum(self.suffered.values())} faults")
@@ -226,32 +229,31 @@ class Drill:
         """Buy, with all means that there are; some lose their patience."""
         patience = self.chance.choice([1000, 1000, 1000, self.chance.uniform(0, 30)])
         reconcile = self.chance.random() < 1 / 3
-        before = set(self.client.doubts)
         with trio.move_on_after(patience) as scope:
             if attempt.by_proposal:
                 async with self.client.proposal(attempt.parameters) as prices:
                     proposal = await anext(prices)
                     await trio.sleep(self.chance.choice([0, self.chance.uniform(0, 3)]))
-                    purchase = await self.client.buy(proposal, reconcile=reconcile)
+                    purchase = await self.client.buy(proposal, attempt.limit, reconcile=reconcile)
             else:
-                limit = attempt.words.stake
-                purchase = await self.client.buy(attempt.parameters, limit, reconcile=reconcile)
+                purchase = await self.client.buy(
+                    attempt.parameters, attempt.limit, reconcile=reconcile
+                )
             attempt.is_bought(purchase)
         if scope.cancelled_caught:
-            self._leave_in_doubt(attempt, before)
+            self._leave_in_doubt(attempt)
 
-    def _leave_in_doubt(self, attempt: Attempt, before: set[OutcomeUnknown]) -> None:
-        """Find the doubt that a cancelled purchase has left; without one it was never sent."""
-        taken = {each.unknown for each in self.attempts} | before
-        mine = [
-            unknown
-            for unknown in self.client.doubts
-            if unknown not in taken and unknown.parameters == attempt.parameters
-        ]
-        if mine:
-            attempt.unknown = mine[0]
-        else:
-            attempt.is_not("not sent", "cancelled")
+    def _leave_in_doubt(self, attempt: Attempt) -> None:
+        """Find the doubt that a cancelled purchase has left; without one it was never sent.
+
+        Twins are told apart by their limits, which say nothing about what was bought.
+        """
+        for unknown in self.client.doubts:
+            wanted = unknown.parameters, unknown.request["price"]
+            if wanted == (attempt.parameters, attempt.limit):
+                attempt.unknown = unknown
+                return
+        attempt.is_not("not sent", "cancelled")
 
     async def _reconcile(self, attempt: Attempt) -> None:
         assert attempt.unknown is not None
