@@ -49,7 +49,7 @@ async def main() -> None:
     """Buy, and follow the contract to its end, across as many connections as that takes."""
     async with (
         open_simulator(seed=3, port=None, faults=["lose_after:buy@0"]) as sim,
-        derivtrio.open_client(endpoint=sim.endpoint, token="demo-token") as client,
+        derivtrio.open_client(endpoint=sim.endpoint, token="demo-token") as client,  # noqa: S106
     ):
         purchase = await buy(client)
         if purchase is None:
