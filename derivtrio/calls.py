@@ -58,7 +58,6 @@ class Call:
         closed_on: when its answer came, or its connection ended, on trio's clock: nothing of it
             can be on its way to the server since then.
         answer: the server's answer to a trade, even if it came too late for the caller.
-        changed: set when `closed_on` is.
 
     """
 
@@ -77,7 +76,7 @@ class Call:
     written_on: float | None = attrs.field(default=None, init=False)
     closed_on: float = attrs.field(default=math.inf, init=False)
     answer: dict[str, Any] | None = attrs.field(default=None, init=False, repr=False)
-    changed: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
+    _closed: trio.Event | None = attrs.field(default=None, init=False, repr=False)
     _connection: int | None = attrs.field(default=None, init=False)
     _writes: int = attrs.field(default=0, init=False)
     _patience: float = attrs.field(default=0.0, init=False, repr=False)
@@ -193,9 +192,18 @@ class Call:
         unknown.__cause__ = refusal
         return unknown
 
+    async def wait_closed(self) -> None:
+        """Wait until nothing of it can be on its way any more."""
+        if self._closed is None:
+            self._closed = trio.Event()
+        if self.closed_on < math.inf:
+            self._closed.set()
+        await self._closed.wait()
+
     def _close(self) -> None:
         self.closed_on = trio.current_time()
-        self.changed.set()
+        if self._closed is not None:
+            self._closed.set()
 
 
 def api_call(

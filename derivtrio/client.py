@@ -312,6 +312,7 @@ class Client(Trader):
         journal = self._supervisor.desk.journal
         line = ProposalLine(words, lambda: journal.connection)
         request = subscribing({"proposal": 1, **words})
+        self._new_call(request)
         return Subscription(mailbox, self._stream(request, line, mailbox))
 
     def events(

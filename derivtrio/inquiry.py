@@ -115,7 +115,7 @@ class Inquiry:
         now, end = trio.current_time(), self.end_of(self.call)
         with trio.move_on_at(end if now < end < now + pause else now + pause):
             if self.call is not None and math.isinf(self.call.closed_on):
-                await self.call.changed.wait()
+                await self.call.wait_closed()
             else:
                 await trio.sleep_forever()
 

@@ -16,6 +16,7 @@ import attrs
 import trio
 
 from derivtrio.calls import Call, api_call
+from derivtrio.checking import check_request
 from derivtrio.crew import make
 from derivtrio.errors import ConnectionChanged, NotExecuted, OutcomeUnknown, malformed
 from derivtrio.evidence import inquire
@@ -115,7 +116,7 @@ class Trader:
 
         Otherwise it is as `buy` is.
         """
-        call = api_call({"sell": _contract_id(contract), "price": _amount("price", price)})
+        call = self._new_call({"sell": _contract_id(contract), "price": _amount("price", price)})
         return await self._trade(call, sale_in, reconcile)
 
     async def cancel(self, contract: int | Purchase, *, reconcile: bool = False) -> Sale:
@@ -123,7 +124,7 @@ class Trader:
 
         Otherwise it is as `buy` is.
         """
-        call = api_call({"cancel": _contract_id(contract)})
+        call = self._new_call({"cancel": _contract_id(contract)})
         return await self._trade(call, sale_in, reconcile)
 
     async def update_contract(
@@ -148,7 +149,8 @@ class Trader:
         if not order:
             text = "give take_profit, stop_loss or both"
             raise malformed(text)
-        call = api_call({"contract_update": 1, "contract_id": contract_id, "limit_order": order})
+        request = {"contract_update": 1, "contract_id": contract_id, "limit_order": order}
+        call = self._new_call(request)
 
         def read(reply: Mapping[str, Any]) -> Limits:
             return limits_in(contract_id, reply["contract_update"])
@@ -213,7 +215,7 @@ class Trader:
         if action_type is not None:
             request["action_type"] = action_type
         request |= _period(date_from, date_to)
-        api_call(request)
+        self._new_call(request)
         return Listing(
             self._ask,
             request,
@@ -243,6 +245,13 @@ class Trader:
     async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return await make(api_call(request), self._supervisor.desk)
 
+    def _new_call(self, request: Mapping[str, Any]) -> Call:
+        """Return the call that *request* makes, checked if that is wanted."""
+        call = api_call(request)
+        if self._supervisor.desk.settings.check_requests:
+            check_request(call.name, call.request, self._supervisor.endpoint.generation)
+        return call
+
     def _contract_words(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return checked *parameters*, with the symbol under the name that the server knows."""
         if not isinstance(parameters, Mapping):
@@ -266,15 +275,20 @@ class Trader:
         """Return the call that buys, and the only connection on which it can, if there is one."""
         if isinstance(what, Proposal):
             limit = _amount("price", what.ask_price if price is None else price)
-            request = {"buy": what.id, "price": limit}
-            call = api_call(request, only_on=what.connection, terms=what.parameters)
+            by_id = {"buy": what.id, "price": limit}
+            call = api_call(by_id, only_on=what.connection, terms=what.parameters)
             self._check_connection(what)
             return call, what.connection
         words = self._contract_words(what)
         if price is None:
             text = "price says what the contract may cost at most; give it with parameters"
             raise malformed(text)
-        return api_call({"buy": "1", "price": _amount("price", price), "parameters": words}), None
+        request: dict[str, Any] = {
+            "buy": "1",
+            "price": _amount("price", price),
+            "parameters": words,
+        }
+        return self._new_call(request), None
 
     def _check_connection(self, proposal: Proposal) -> None:
         link = self._supervisor.link

@@ -143,6 +143,7 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(autojump_clock:
             (client.buy, ("an id", 10), "mapping"),
             (client.buy, ({**PARAMETERS, "symbol": ""}, 10), "needs symbol"),
             (client.buy, ({"symbol": "R_100"}, 10), "contract_type and currency"),
+            (client.buy, ({**PARAMETERS, "duraton": 5}, 10), "duration"),
             (client.buy, (PARAMETERS, -1), "0 or more"),
             (client.buy, (PARAMETERS, "10"), "an amount"),
             (client.buy, (PARAMETERS, float("nan")), "an amount"),
@@ -161,6 +162,10 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(autojump_clock:
         for listing in (client.statement, client.profit_table):
             with pytest.raises(derivtrio.InvalidRequest, match="date_from"):
                 listing(date_from="today")  # type: ignore[arg-type]
+        with pytest.raises(derivtrio.InvalidRequest, match="action_type"):
+            client.statement(action_type="bought")
+        with pytest.raises(derivtrio.InvalidRequest, match="contract_type"):
+            client.proposal(PARAMETERS, contract_type="UP")
         with pytest.raises(derivtrio.InvalidRequest, match="symbol"):
             client.proposal(contract_type="CALL", currency="USD")
         trades = [r for _, r in world.server.received[before:] if "forget" not in r]
