@@ -307,7 +307,7 @@ class Client(Trader):
             InvalidRequest: the contract is not described; nothing was sent.
 
         """
-        words = self._contract_words({**(parameters or {}), **more})
+        words = self._contract_words({} if parameters is None else parameters, **more)
         mailbox: Mailbox[Proposal] = Mailbox("proposal", buffer, overflow)
         journal = self._supervisor.desk.journal
         line = ProposalLine(words, lambda: journal.connection)

@@ -252,12 +252,12 @@ class Trader:
             check_request(call.name, call.request, self._supervisor.endpoint.generation)
         return call
 
-    def _contract_words(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def _contract_words(self, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         """Return checked *parameters*, with the symbol under the name that the server knows."""
         if not isinstance(parameters, Mapping):
             text = f"a contract is described by a mapping, not by {type(parameters).__name__}"
             raise malformed(text)
-        words = dict(parameters)
+        words = {**parameters, **more}
         old, new = "symbol", "underlying_symbol"
         if self._supervisor.endpoint.generation == "v3":
             old, new = new, old

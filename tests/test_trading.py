@@ -164,6 +164,8 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(autojump_clock:
                 listing(date_from="today")  # type: ignore[arg-type]
         with pytest.raises(derivtrio.InvalidRequest, match="action_type"):
             client.statement(action_type="bought")
+        with pytest.raises(derivtrio.InvalidRequest, match="a mapping"):
+            client.proposal("CALL")  # type: ignore[arg-type]
         with pytest.raises(derivtrio.InvalidRequest, match="contract_type"):
             client.proposal(PARAMETERS, contract_type="UP")
         with pytest.raises(derivtrio.InvalidRequest, match="symbol"):
