@@ -11,7 +11,8 @@ The life of a call, and what may end it:
       └─ client closed or failed ──> ClientClosed, ConnectionFailed
 
 A caller that goes away marks the call `abandoned`: while queued it is then never sent; once
-written, its reply is dropped.
+written, its reply is dropped. Only of a trade it is kept as `answer`, however late it comes, for
+it says what has become of the money.
 """
 
 import math
@@ -23,7 +24,7 @@ import attrs
 import trio
 
 from derivtrio import codec
-from derivtrio.catalog import NAMES, is_safe, name_of
+from derivtrio.catalog import NAMES, TRADES, is_safe, name_of
 from derivtrio.errors import (
     ConnectionLost,
     OutcomeUnknown,
@@ -51,8 +52,14 @@ class Call:
         then: who receives what follows the reply, for a call that opens a stream.
         only_on: the connection it is meant for, or None for any.
         urgency: who goes first when there is no room for all.
+        terms: of a purchase, the contract that is bought, where that is known.
         req_id: under what number it was last written; 0 before that.
         deadline: until when its reply must be there, on trio's clock.
+        written_at: when it was last written, in seconds since the epoch by this machine's clock.
+        written_on: the same on trio's clock; None before that.
+        closed_on: when its answer came, or its connection ended, on trio's clock: nothing of it
+            can be on its way to the server since then.
+        answer: the server's answer to a trade, even if it came too late for the caller.
 
     """
 
@@ -64,11 +71,16 @@ class Call:
     then: Receiver | None = attrs.field(default=None, repr=False)
     only_on: int | None = None
     urgency: Urgency = Urgency.USER
+    terms: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
     req_id: int = attrs.field(default=0, init=False)
     deadline: float = attrs.field(default=math.inf, init=False)
     abandoned: bool = attrs.field(default=False, init=False)
+    written_at: float = attrs.field(default=0.0, init=False)
+    written_on: float | None = attrs.field(default=None, init=False)
+    closed_on: float = attrs.field(default=math.inf, init=False)
+    answer: dict[str, Any] | None = attrs.field(default=None, init=False, repr=False)
+    _closed: trio.Event | None = attrs.field(default=None, init=False, repr=False)
     _connection: int | None = attrs.field(default=None, init=False)
-    _written_at: float = attrs.field(default=0.0, init=False)
     _writes: int = attrs.field(default=0, init=False)
     _patience: float = attrs.field(default=0.0, init=False, repr=False)
     _decided: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
@@ -80,17 +92,38 @@ class Call:
         """Whether this is data that has no reply."""
         return not self.request
 
+    @property
+    def is_trade(self) -> bool:
+        """Whether its answer matters also after its caller has gone."""
+        return self.name in TRADES
+
+    @property
+    def decided(self) -> bool:
+        """Whether it has ended."""
+        return self._decided.is_set()
+
+    @property
+    def error(self) -> Exception | None:
+        """What it ended with, if not with a reply."""
+        return self._error
+
     def written(self, req_id: int, connection: int, patience: float) -> None:
         """Note that it is being written; the reply has *patience* seconds from now."""
         self.req_id = req_id
         self._connection = connection
-        self._written_at = time.time()
+        self.written_at = time.time()
         self._writes += 1
         self._patience = patience
-        self.deadline = trio.current_time() + patience
+        self.written_on = trio.current_time()
+        self.deadline = self.written_on + patience
 
     def deliver(self, message: dict[str, Any]) -> Receiver | None:
         """Take the reply; return who receives what follows."""
+        if self.is_trade:
+            self.answer = message
+            self._close()
+        if self.decided:
+            return None
         if "error" in message:
             self.fail(self._refusal(message["error"]))
             return None
@@ -112,10 +145,11 @@ class Call:
 
     def lost(self, why: str) -> "Call | None":
         """Decide what the loss of the connection means; return the call if it is asked again."""
-        if self.abandoned:
+        self._close()
+        if self.abandoned or self.decided:
             return None
         if not self.safe:
-            self.fail(self._unknown(f"{why} before the reply to {self.name} came"))
+            self.fail(self.doubt(f"{why} before the reply to {self.name} came"))
             return None
         if self._writes >= _MAX_WRITES:
             text = f"{why} before the reply to {self.name} came, for the {_MAX_WRITES}rd time"
@@ -126,13 +160,19 @@ class Call:
 
     def expire(self) -> None:
         """Decide the call, whose deadline has passed."""
+        self.deadline = math.inf
         late = ResponseTimeout(self.request, self._patience)
         if self.safe:
             self.fail(late)
             return
-        unknown = self._unknown(f"{self.name}: {late}")
+        unknown = self.doubt(f"{self.name}: {late}")
         unknown.__cause__ = late
         self.fail(unknown)
+
+    def doubt(self, text: str) -> OutcomeUnknown:
+        """Return the error that says that nobody knows what has become of it; *text* says why."""
+        text = f"{text}; it may have been executed, and was not sent again"
+        return OutcomeUnknown(text, self.request, self._connection, self.written_at, self.terms)
 
     async def wait(self) -> dict[str, Any]:
         """Return the reply, or raise what the call ended with.
@@ -151,13 +191,22 @@ class Call:
         refusal = api_error(error, self.request)
         if self.safe or not is_doubtful(refusal):
             return refusal
-        unknown = self._unknown(f"the server answered {self.name} with {refusal}")
+        unknown = self.doubt(f"the server answered {self.name} with {refusal}")
         unknown.__cause__ = refusal
         return unknown
 
-    def _unknown(self, text: str) -> OutcomeUnknown:
-        text = f"{text}; it may have been executed, and was not sent again"
-        return OutcomeUnknown(text, self.request, self._connection, self._written_at)
+    async def wait_closed(self) -> None:
+        """Wait until nothing of it can be on its way any more."""
+        if self._closed is None:
+            self._closed = trio.Event()
+        if self.closed_on < math.inf:
+            self._closed.set()
+        await self._closed.wait()
+
+    def _close(self) -> None:
+        self.closed_on = trio.current_time()
+        if self._closed is not None:
+            self._closed.set()
 
 
 def api_call(
@@ -165,9 +214,12 @@ def api_call(
     *,
     then: Receiver | None = None,
     only_on: int | None = None,
+    terms: Mapping[str, Any] | None = None,
     urgency: Urgency | None = None,
 ) -> Call:
     """Return the call that *request* makes, as urgent as its name says if *urgency* is None.
+
+    *terms* tell of a purchase what the request does not.
 
     A `req_id` in it is left out: the writer gives every request its own.
 
@@ -185,8 +237,10 @@ def api_call(
         body = codec.encode(request)
     except (TypeError, ValueError) as error:
         raise malformed(str(error), request=request) from error
+    if name == "buy" and terms is None and isinstance(request.get("parameters"), Mapping):
+        terms = request["parameters"]
     urgency = urgency_of(name) if urgency is None else urgency
-    return Call(name, request, body, is_safe(name), then, only_on, urgency)
+    return Call(name, request, body, is_safe(name), then, only_on, urgency, terms)
 
 
 def raw_call(data: str | bytes | Mapping[str, Any]) -> Call:

@@ -57,6 +57,9 @@ WRITES: Final = frozenset(
 #: What the schemas say, by generation and call.
 PUBLISHED: Final[Mapping[str, Mapping[str, Any]]] = {"v3": V3, "options": OPTIONS}
 
+#: Calls that trade, and whose outcome can be found out afterwards.
+TRADES: Final = frozenset({"buy", "cancel", "contract_update", "sell"})
+
 #: Calls that take `subscribe: 1` and then go on sending.
 STREAMS: Final = frozenset(
     name

@@ -25,15 +25,16 @@ from derivtrio.ledger import key_of
 from derivtrio.lifetime import Lifetime
 from derivtrio.link import NORMAL, Link
 from derivtrio.mailbox import Mailbox, OverflowPolicy
-from derivtrio.models import Balance, Candle, OpenContract, Tick
+from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick
 from derivtrio.outbox import Outbox
 from derivtrio.pacing import Budgets, Pacer
 from derivtrio.router import Router
 from derivtrio.settings import Settings
 from derivtrio.sharing import ServerStream, Shares
-from derivtrio.snapshots import BalanceLine, ContractLine, StatusLine
+from derivtrio.snapshots import BalanceLine, ContractLine, ProposalLine, StatusLine
 from derivtrio.streams import Continuous, EventStream, Source, Subscription, subscribing
 from derivtrio.supervisor import Supervisor
+from derivtrio.trading import Trader
 from derivtrio.upstream import Consumer, Line
 
 _DEFAULTS: Final = Settings()
@@ -101,17 +102,16 @@ async def open_client(
 
 
 @attrs.define(eq=False, repr=False)
-class Client:
+class Client(Trader):
     """A connection to Deriv that is kept up; made by `open_client`."""
 
-    _supervisor: Supervisor
     _lifetime: Lifetime
     _shares: Shares = attrs.field(factory=Shares, init=False)
     _generation: str = attrs.field(init=False)
     _checked: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._generation = getattr(self._supervisor.authorization.endpoint, "generation", "v3")
+        self._generation = self._supervisor.generation
         self._checked = self._supervisor.desk.settings.check_requests
 
     def __repr__(self) -> str:
@@ -337,6 +337,41 @@ class Client:
         request = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1}
         return Subscription(mailbox, self._stream(request, ContractLine(), mailbox))
 
+    def proposal(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        /,
+        *,
+        buffer: int = 1024,
+        overflow: OverflowPolicy = "error",
+        **more: Any,
+    ) -> Subscription[Proposal]:
+        """Return what a contract costs: now, and at each change.
+
+        The contract is described as Deriv documents it, by a mapping, by keywords, or both. Either
+        generation's name for the symbol will do, `symbol` or `underlying_symbol`.
+
+            async with client.proposal(
+                contract_type="CALL", symbol="R_100", currency="USD",
+                basis="stake", amount=10, duration=5, duration_unit="t",
+            ) as prices:
+                purchase = await client.buy(await anext(prices))
+
+        After a reconnect the prices come with a new `id`; an old one cannot be bought any more. A
+        price that does not change comes once, and the stream is over.
+
+        Raises:
+            InvalidRequest: the contract is not described; nothing was sent.
+
+        """
+        words = self._contract_words({} if parameters is None else parameters, **more)
+        mailbox: Mailbox[Proposal] = Mailbox("proposal", buffer, overflow)
+        journal = self._supervisor.desk.journal
+        line = ProposalLine(words, lambda: journal.connection)
+        request = subscribing({"proposal": 1, **words})
+        self._new_call(request)
+        return Subscription(mailbox, self._stream(request, line, mailbox))
+
     def events(
         self,
         *,
@@ -386,7 +421,7 @@ class Client:
             attempt=journal.attempt,
             since=journal.since,
             round_trip=journal.round_trip,
-            pending=len(desk.outbox) + len(desk.router.of_kind(Call)),
+            pending=len(desk.outbox) + sum(not c.decided for c in desk.router.of_kind(Call)),
             subscriptions=len(self._supervisor.ledger),
             last_error=journal.last_error,
         )

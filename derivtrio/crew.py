@@ -4,6 +4,7 @@ They share a fate: when one of them notices that the link is lost it says so to 
 scope in which all of them run is cancelled. None of them catches anything but what it names.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -11,8 +12,15 @@ import attrs
 import trio
 
 from derivtrio import codec
+from derivtrio.book import Book
 from derivtrio.calls import Call, api_call
-from derivtrio.errors import DerivError, HeartbeatMissed, ProtocolViolation, RateLimited
+from derivtrio.errors import (
+    ConnectionChanged,
+    DerivError,
+    HeartbeatMissed,
+    ProtocolViolation,
+    RateLimited,
+)
 from derivtrio.events import MessageReceived, MessageSent
 from derivtrio.journal import Journal
 from derivtrio.link import Binary, Link, Loss, Message
@@ -36,6 +44,7 @@ class Desk:
     outbox: Outbox
     router: Router
     journal: Journal
+    book: Book = attrs.field(factory=Book)
 
 
 async def read(link: Link, desk: Desk) -> None:
@@ -116,9 +125,10 @@ async def expire(desk: Desk) -> None:
         pending = desk.router.of_kind(Call)
         for call in pending:
             if call.deadline <= now:
-                desk.router.discard(call.req_id)
+                if not call.is_trade:
+                    desk.router.discard(call.req_id)
                 call.expire()
-        later = (call.deadline for call in pending if call.deadline > now)
+        later = (call.deadline for call in pending if now < call.deadline < math.inf)
         await trio.sleep_until(min(later, default=now + desk.settings.response_timeout))
 
 
@@ -127,7 +137,7 @@ async def post(link: Link, desk: Desk, *calls: Call) -> None:
 
     *Cancellation*: breaks the link if the writing has begun.
     """
-    wanted = [c for c in calls if not c.abandoned and c.only_on in (None, link.number)]
+    wanted = [c for c in calls if not c.abandoned and _belongs(c, link)]
     if not wanted:
         return
     texts = [_prepare(call, link, desk) for call in wanted]
@@ -140,6 +150,15 @@ async def post(link: Link, desk: Desk, *calls: Call) -> None:
         if call.raw:
             desk.router.discard(call.req_id)
             call.settle({})
+
+
+def _belongs(call: Call, link: Link) -> bool:
+    """Return whether *call* may be written to *link*; fail one that was meant for another."""
+    if call.only_on in (None, link.number):
+        return True
+    text = f"{call.name} was meant for connection {call.only_on}, which is gone; it was not sent"
+    call.fail(ConnectionChanged(text))
+    return False
 
 
 def _prepare(call: Call, link: Link, desk: Desk) -> str | bytes:
@@ -155,13 +174,13 @@ async def make(call: Call, desk: Desk) -> dict[str, Any]:
 
     A read that the server refuses for its rate is asked again, for `pacing.PATIENCE` seconds.
 
-    *Cancellation*: the call is not written, or, if it was, its reply is dropped when it comes.
+    *Cancellation*: the call is not written, or, if it was, its reply is dropped when it comes. A
+    trade that was written is then in doubt, and the book has it.
     """
     first_refused: float | None = None
     while True:
-        await desk.outbox.put(call)
         try:
-            reply = await call.wait()
+            reply = await _made(call, desk)
         except RateLimited as refusal:
             now = trio.current_time()
             first_refused = now if first_refused is None else first_refused
@@ -172,12 +191,23 @@ async def make(call: Call, desk: Desk) -> dict[str, Any]:
             if call.name == "website_status":
                 note_limits(reply, desk)
             return reply
-        finally:
-            if call.abandoned:
-                desk.outbox.withdraw(call)
-                desk.router.discard(call.req_id)
         # Not even what is urgent is asked again before the pause is over.
         call = attrs.evolve(call, urgency=max(call.urgency, Urgency.USER))
+
+
+async def _made(call: Call, desk: Desk) -> dict[str, Any]:
+    if call.is_trade:
+        desk.book.begin(call)
+    try:
+        await desk.outbox.put(call)
+        return await call.wait()
+    finally:
+        if call.abandoned:
+            desk.outbox.withdraw(call)
+        if call.is_trade:
+            desk.book.end(call)
+        elif call.abandoned:
+            desk.router.discard(call.req_id)
 
 
 def slow_down(name: str, refusal: RateLimited, desk: Desk) -> None:

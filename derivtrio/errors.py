@@ -9,9 +9,10 @@
     │   ├── InvalidRequest        (also raised by us, before anything is sent)
     │   └── InvalidToken
     ├── ConnectionLost            a call's connection ended: not executed, or only a read
-    │   └── OutcomeUnknown        … and the request may have been executed
+    │   ├── OutcomeUnknown        … and the request may have been executed
+    │   └── NotExecuted           … and it has been found out that it was not
     ├── ResponseTimeout           a read that was sent and not answered in time
-    ├── ConnectionChanged         the connection of `same_connection()` was replaced
+    ├── ConnectionChanged         the connection that this was meant for was replaced
     ├── NotContinuous             a strict stream has a gap that the server cannot fill
     ├── SlowConsumer              this consumer did not keep up with its stream
     ├── ClientClosed              the client was closed by its own program
@@ -36,6 +37,7 @@ from typing import Any
 import attrs
 
 from derivtrio.events import Gap
+from derivtrio.models import Ambiguous
 from derivtrio.redaction import masked
 
 
@@ -189,12 +191,19 @@ class ConnectionLost(DerivError):
 class OutcomeUnknown(ConnectionLost):
     """The request was written, and nobody can say whether it was executed.
 
-    It was not, and will not be, sent again. Find out before repeating it.
+    It was not, and will not be, sent again. Find out before repeating it: `client.reconcile`
+    does so for trading.
 
     Attributes:
         written_at: when it was written, in seconds since the epoch.
+        parameters: of a purchase, the contract that was asked for, also where the request has
+            but the id of a proposal; None where that is not known.
+        outcome: what was found out, where `reconcile=True` had it looked up and it could not be
+            told: an `Ambiguous`.
 
     """
+
+    outcome: Ambiguous | None = None
 
     def __init__(
         self,
@@ -202,9 +211,18 @@ class OutcomeUnknown(ConnectionLost):
         request: Mapping[str, Any],
         connection: int | None,
         written_at: float,
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(text, request, connection)
         self.written_at = written_at
+        self.parameters = parameters
+
+
+class NotExecuted(ConnectionLost):
+    """Its reply was lost, and it has been found out that the request was not executed.
+
+    Raised by trading with `reconcile=True`. It is safe to ask again.
+    """
 
 
 class ResponseTimeout(DerivError):
@@ -217,7 +235,11 @@ class ResponseTimeout(DerivError):
 
 
 class ConnectionChanged(DerivError):
-    """The connection that `same_connection()` guarded was replaced; its body was cancelled."""
+    """The connection that this was meant for is gone: it was not done.
+
+    Of a proposal, which means nothing on another connection: nothing was bought. Of the block of
+    `same_connection()`: it was cancelled.
+    """
 
 
 class SlowConsumer(DerivError):

@@ -1,4 +1,4 @@
-"""What typed streams carry."""
+"""What typed streams carry, and what trading comes to."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -85,3 +85,198 @@ class OpenContract:
     shortcode: str
     longcode: str
     raw: Mapping[str, Any] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Proposal:
+    """What a contract would cost now; good for one purchase, on the connection it came by.
+
+    Attributes:
+        id: what it is bought by.
+        ask_price: what it costs.
+        payout: what it may pay; None where that is open.
+        spot: the price of the underlying, at the epoch `spot_time`.
+        parameters: what was asked for.
+        connection: the number of the connection on which `id` means something.
+        raw: the payload as it came.
+
+    """
+
+    id: str
+    ask_price: Money
+    payout: Money | None
+    spot: Money | None
+    spot_time: int | None
+    longcode: str
+    parameters: Mapping[str, Any] = attrs.field(repr=False)
+    connection: int | None
+    raw: Mapping[str, Any] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Purchase:
+    """A contract that was bought.
+
+    `purchase_time` is an epoch in seconds. `balance_after` is None where the purchase was found
+    out by `reconcile` from a list that does not have it; so is `payout` where that is open.
+    """
+
+    contract_id: int
+    transaction_id: int
+    buy_price: Money
+    payout: Money | None
+    balance_after: Money | None
+    purchase_time: int
+    shortcode: str
+    longcode: str
+
+
+@attrs.frozen
+class Sale:
+    """A contract that was sold, or cancelled; `reference_id` is the transaction that bought it.
+
+    Where the sale was found out by `reconcile`, what could not be found is None.
+    """
+
+    contract_id: int
+    transaction_id: int | None
+    reference_id: int | None
+    sold_for: Money | None
+    balance_after: Money | None
+
+
+@attrs.frozen
+class Limits:
+    """The limits of a contract after an update, as amounts of profit and of loss; None: no limit.
+
+    `raw` is the payload as it came.
+    """
+
+    contract_id: int
+    take_profit: Money | None
+    stop_loss: Money | None
+    raw: Mapping[str, Any] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Position:
+    """An open contract in the portfolio. Times are epochs in seconds."""
+
+    contract_id: int
+    transaction_id: int
+    contract_type: str
+    symbol: str
+    currency: str
+    buy_price: Money
+    payout: Money | None
+    purchase_time: int
+    expiry_time: int | None
+    shortcode: str
+    longcode: str
+    raw: Mapping[str, Any] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Transaction:
+    """A change of the account's balance: a line of the statement.
+
+    `action` is Deriv's word: `"buy"`, `"sell"` (also for a contract that was settled), `"deposit"`,
+    … `amount` is negative where the balance went down. `reference_id` is, for a sale, the
+    transaction that bought the contract. `transaction_time` is an epoch in seconds.
+    """
+
+    transaction_id: int
+    action: str
+    amount: Money
+    balance_after: Money | None
+    transaction_time: int
+    contract_id: int | None
+    reference_id: int | None
+    payout: Money | None
+    shortcode: str
+    longcode: str
+    raw: Mapping[str, Any] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class ClosedContract:
+    """A contract that is over, in the profit table. Times are epochs in seconds."""
+
+    contract_id: int
+    transaction_id: int
+    buy_price: Money
+    sell_price: Money
+    payout: Money | None
+    purchase_time: int
+    sell_time: int | None
+    shortcode: str
+    longcode: str
+    raw: Mapping[str, Any] = attrs.field(repr=False)
+
+    @property
+    def profit(self) -> Money:
+        """What it brought; negative for a loss. Exact, where both prices are."""
+        if isinstance(self.sell_price, Decimal) and isinstance(self.buy_price, Decimal):
+            return self.sell_price - self.buy_price
+        return float(self.sell_price) - float(self.buy_price)
+
+
+@attrs.frozen
+class Bought:
+    """The purchase in question was made. `how` says how that is known."""
+
+    purchase: Purchase
+    how: str
+
+
+@attrs.frozen
+class NotBought:
+    """The purchase in question was not made, and will not be. `how` says how that is known."""
+
+    how: str
+
+
+@attrs.frozen
+class Sold:
+    """The contract was sold, or cancelled, as asked. `how` says how that is known."""
+
+    sale: Sale
+    how: str
+
+
+@attrs.frozen
+class NotSold:
+    """The contract was not sold by the request in question, and will not be."""
+
+    how: str
+
+
+@attrs.frozen
+class Updated:
+    """The contract has the limits that were asked for."""
+
+    limits: Limits
+    how: str
+
+
+@attrs.frozen
+class NotUpdated:
+    """The contract has other limits than were asked for, and the request cannot change it now."""
+
+    how: str
+
+
+@attrs.frozen
+class Ambiguous:
+    """It cannot be told honestly. `candidates` are the purchases that may be the one in question.
+
+    It is so when several equal orders were in doubt at a time, and fewer were executed; or when
+    another program trades with the same account.
+    """
+
+    candidates: tuple[Purchase, ...]
+    how: str
+
+
+#: What `reconcile` finds out.
+Outcome = Bought | NotBought | Sold | NotSold | Updated | NotUpdated | Ambiguous

@@ -1,16 +1,16 @@
-"""Streams whose every message is the whole truth: a balance, a contract. No I/O.
+"""Streams whose every message is the whole truth: a balance, a contract, a price. No I/O.
 
 Nothing is missing after an interruption, for the next snapshot says it all; so these lines have
 no holes. That of a contract is over when the contract is sold: Deriv says nothing after that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 import attrs
 
-from derivtrio.models import Balance, Money, OpenContract
+from derivtrio.models import Balance, OpenContract, Proposal
+from derivtrio.receipts import exact, money
 
 _PRICES: Final = "buy_price bid_price sell_price payout profit current_spot".split()
 
@@ -26,7 +26,7 @@ class BalanceLine:
         payload = message.get("balance")
         if not isinstance(payload, dict) or "loginid" not in payload:
             return ()
-        amount = _money(payload["balance"]) or 0.0
+        amount = money(payload["balance"]) or 0.0
         return (Balance(payload["loginid"], amount, payload["currency"]),)
 
     def interrupt(self) -> None:
@@ -44,7 +44,7 @@ class ContractLine:
         payload = message.get("proposal_open_contract")
         if not isinstance(payload, dict) or "contract_id" not in payload:
             return ()
-        contract = _contract(payload)
+        contract = contract_in(payload)
         self.over = contract.is_sold
         return (contract,)
 
@@ -68,7 +68,37 @@ class StatusLine:
         """Nothing can be missing."""
 
 
-def _contract(payload: Mapping[str, Any]) -> OpenContract:
+@attrs.define
+class ProposalLine:
+    """Prices of the contract that `parameters` describe; `connection` says which is the present."""
+
+    _parameters: Mapping[str, Any]
+    _connection: Callable[[], int | None]
+    over: bool = attrs.field(default=False, init=False)
+
+    def feed(self, message: Mapping[str, Any]) -> Sequence[Proposal]:
+        """Return the price in *message*."""
+        payload = message.get("proposal")
+        if not isinstance(payload, dict) or "id" not in payload:
+            return ()
+        proposal = Proposal(
+            id=payload["id"],
+            ask_price=exact(payload["ask_price"]),
+            payout=money(payload.get("payout")),
+            spot=money(payload.get("spot")),
+            spot_time=payload.get("spot_time"),
+            longcode=payload.get("longcode", ""),
+            parameters=self._parameters,
+            connection=self._connection(),
+            raw=payload,
+        )
+        return (proposal,)
+
+    def interrupt(self) -> None:
+        """Nothing can be missing."""
+
+
+def contract_in(payload: Mapping[str, Any]) -> OpenContract:
     """Return the contract in *payload*, in the words of either generation."""
     return OpenContract(
         contract_id=payload["contract_id"],
@@ -78,14 +108,10 @@ def _contract(payload: Mapping[str, Any]) -> OpenContract:
         is_expired=bool(payload.get("is_expired")),
         is_sold=bool(payload.get("is_sold")),
         currency=payload.get("currency", ""),
-        **{price: _money(payload.get(price)) for price in _PRICES},
+        **{price: money(payload.get(price)) for price in _PRICES},
         purchase_time=payload.get("purchase_time"),
         date_expiry=payload.get("date_expiry"),
         shortcode=payload.get("shortcode", ""),
         longcode=payload.get("longcode", ""),
         raw=payload,
     )
-
-
-def _money(value: Any) -> Money | None:
-    return Decimal(value) if isinstance(value, str) else value

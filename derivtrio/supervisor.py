@@ -58,6 +58,11 @@ class Supervisor:
     _links: int = attrs.field(default=0, init=False)
     _ready_since: float | None = attrs.field(default=None, init=False)
 
+    @property
+    def generation(self) -> str:
+        """The generation of the API; an endpoint of few words speaks v3."""
+        return getattr(self.authorization.endpoint, "generation", "v3")
+
     async def supervise(self) -> ConnectionFailed:
         """Keep a connection up; return, with the reason, only when there is no hope."""
         journal, settings = self.desk.journal, self.desk.settings

@@ -17,6 +17,7 @@ TESTED = {
     "many_symbols.py",
     "options_account.py",
     "rehearse_disaster.py",
+    "safe_buy.py",
     "unattended.py",
     "watch_connection.py",
 }
@@ -118,6 +119,17 @@ def test_unattended(server: Served) -> None:
         _, err = process.communicate()
     assert process.returncode == 143
     assert err.endswith("INFO unattended: said goodbye\n")
+
+
+def test_safe_buy() -> None:
+    result = finished(path_of("safe_buy.py"))
+    assert result.returncode == 0
+    doubt, found, *states = result.stdout.splitlines()
+    assert doubt.startswith("in doubt: connection 1 was lost")
+    assert found.startswith("bought: transaction ")
+    assert states[0].startswith("open: ")
+    assert states[-1].split(":")[0] in ("won", "lost")
+    assert "Traceback" not in result.stderr
 
 
 def test_rehearse_disaster() -> None:

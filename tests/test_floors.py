@@ -11,7 +11,7 @@ PACKAGE = Path(derivtrio.__file__).parent
 
 #: Lowest first. Within a floor, too, imports only go to what stands further left.
 FLOORS = (
-    ("redaction", "events", "errors", "settings", "codec", "models"),
+    ("redaction", "events", "models", "errors", "settings", "codec"),
     (
         "published",
         "catalog",
@@ -27,7 +27,10 @@ FLOORS = (
         "router",
         "ledger",
         "continuity",
+        "receipts",
         "snapshots",
+        "reconciliation",
+        "server_clock",
     ),
     (
         "beside",
@@ -37,13 +40,25 @@ FLOORS = (
         "tap",
         "link",
         "calls",
+        "book",
         "mailbox",
         "journal",
         "outbox",
         "upstream",
     ),
     ("crew", "authorization", "restore", "supervisor", "lifetime"),
-    ("streams", "sharing", "account", "api", "client", "script"),
+    (
+        "streams",
+        "sharing",
+        "account",
+        "api",
+        "listing",
+        "inquiry",
+        "evidence",
+        "trading",
+        "client",
+        "script",
+    ),
     ("", "trace", "report", "outages", "command", "demo", "cli", "__main__"),
 )
 ORDER = [module for floor in FLOORS for module in floor]

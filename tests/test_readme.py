@@ -46,7 +46,7 @@ def server() -> Iterator[Served]:
 
 def test_there_is_code() -> None:
     assert len(SCRIPTS) == 2
-    assert len(FRAGMENTS) == 11
+    assert len(FRAGMENTS) == 12
     assert len(OVER_TCP) == 1
 
 
@@ -63,12 +63,12 @@ def test_the_first_ten_lines_are_ten() -> None:
 
 @pytest.mark.parametrize("fragment", FRAGMENTS, ids=lambda text: text.splitlines()[0])
 async def test_the_fragments_run(autojump_clock: Any, fragment: str) -> None:
-    """They stand in a program that has a client."""
+    """They stand in a program that has a client, with an account."""
     names: dict[str, Any] = {"derivtrio": derivtrio, "time": time, "trio": trio}
     code = compile(fragment, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     async with (
         open_simulator(port=None) as sim,
-        derivtrio.open_client(endpoint=sim.endpoint) as client,
+        derivtrio.open_client(endpoint=sim.endpoint, token="demo-token") as client,
     ):
         running = eval(code, names | {"client": client})
         if running is not None:

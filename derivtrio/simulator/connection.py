@@ -246,6 +246,7 @@ class Connection:
                 if self._cut_at is not None:
                     await self.wire.send([self.wire.frames(parcel.items[0])[: self._cut_at]])
                     self._leave(Departure(Ending("server", "fault: cut")))
+                    return
                 await self.wire.send(parcel.items)
                 self._note_traffic()
 

@@ -83,6 +83,39 @@ async def streaming(client: derivtrio.Client) -> None:
     client.open_contract("5")  # type: ignore[arg-type]
 
 
+CONTRACT = {"contract_type": "CALL", "symbol": "R_100", "currency": "USD", "amount": 1}
+
+
+async def trading(client: derivtrio.Client, unknown: derivtrio.OutcomeUnknown) -> str:
+    async with client.proposal(CONTRACT, overflow="latest", duration=5) as prices:
+        assert_type(prices, derivtrio.Subscription[derivtrio.Proposal])
+        proposal = await anext(prices)
+    purchase = await client.buy(proposal)
+    assert_type(purchase, derivtrio.Purchase)
+    assert_type(purchase.payout, float | Decimal | None)
+    await client.buy(CONTRACT, Decimal("9.50"), reconcile=True)
+    assert_type(await client.sell(purchase), derivtrio.Sale)
+    assert_type(await client.cancel(purchase.contract_id, reconcile=True), derivtrio.Sale)
+    limits = await client.update_contract(purchase, take_profit=None, stop_loss=5)
+    assert_type(limits, derivtrio.Limits)
+    assert_type(await client.portfolio(), tuple[derivtrio.Position, ...])
+    async for row in client.statement(action_type="buy", date_from=1):
+        assert_type(row, derivtrio.Transaction)
+    async for contract in client.profit_table(date_to=5):
+        assert_type(contract.profit, float | Decimal)
+    assert_type(client.doubts, tuple[derivtrio.OutcomeUnknown, ...])
+    await client.buy("id", 5)  # type: ignore[arg-type]
+    await client.sell("5")  # type: ignore[arg-type]
+    match await client.reconcile(unknown):
+        case derivtrio.Bought(purchase, how):
+            return f"{purchase.contract_id} {how}"
+        case derivtrio.Ambiguous(candidates, how):
+            assert_type(candidates, tuple[derivtrio.Purchase, ...])
+            return how
+        case outcome:
+            return outcome.how
+
+
 async def using(client: derivtrio.Client) -> None:
     assert_type(await client.call({"time": 1}), dict[str, Any])
     await client.send("text")

@@ -1,0 +1,148 @@
+"""The book of this client's trades: what is under way, what is in doubt, and what is known.
+
+A purchase in doubt is recognized among the account's purchases by leaving out those whose origin
+is known, and by knowing which others are in doubt as well. So every trade passes through the book,
+however it was made, also one whose caller was cancelled.
+
+It stays small. What is known is kept only while an older trade is in doubt. What has to be
+forgotten nevertheless, since nobody cleared up thousands of doubts, is remembered as a blur: about
+trades of that time no purchase can be claimed with certainty any more.
+"""
+
+import math
+from typing import Final
+from weakref import WeakKeyDictionary
+
+import attrs
+import trio
+
+from derivtrio.calls import Call
+from derivtrio.errors import OutcomeUnknown, api_error
+from derivtrio.models import Outcome
+from derivtrio.receipts import contract_of
+from derivtrio.server_clock import ServerClock
+from derivtrio.verdict import is_doubtful
+
+#: So much earlier than a trade was written, in seconds, no purchase can be taken for it.
+_SLACK: Final = 120
+
+_MOST_KNOWN: Final = 10_000
+_MOST_DOUBTS: Final = 1000
+
+
+@attrs.define(eq=False)
+class Book:
+    """The trades of one client, from their making until nothing can be mistaken for them.
+
+    Attributes:
+        verdicts: what has been found out about those that were in doubt.
+
+    """
+
+    verdicts: WeakKeyDictionary[OutcomeUnknown, Outcome] = attrs.field(
+        factory=WeakKeyDictionary, init=False
+    )
+    _under_way: dict[Call, None] = attrs.field(factory=dict, init=False)
+    _in_doubt: dict[OutcomeUnknown, Call] = attrs.field(factory=dict, init=False)
+    _known: dict[int, float] = attrs.field(factory=dict, init=False)
+    _blurred_until: float = attrs.field(default=-math.inf, init=False)
+    _clock: ServerClock | None = attrs.field(default=None, init=False)
+
+    @property
+    def doubts(self) -> tuple[OutcomeUnknown, ...]:
+        """The trades that are in doubt, oldest first."""
+        return tuple(self._in_doubt)
+
+    def set_clock(self, reading: ServerClock) -> ServerClock:
+        """Take note of what the server's clock shows; return what is known of it."""
+        self._clock = reading if self._clock is None else self._clock.updated(reading)
+        return self._clock
+
+    def begin(self, call: Call) -> None:
+        """Note a trade that is about to be made."""
+        self._under_way[call] = None
+
+    def end(self, call: Call) -> None:
+        """Note that the caller of a trade has its answer, or has gone away."""
+        del self._under_way[call]
+        if isinstance(call.error, OutcomeUnknown):
+            self._enter(call.error, call)
+        elif call.decided:
+            self._learn_from(call)
+        elif call.written_on is not None:
+            self.doubt(call, f"the caller of {call.name} went away before its reply came")
+
+    def doubt(self, call: Call, text: str) -> OutcomeUnknown:
+        """Put *call* in doubt, for the reason *text*."""
+        unknown = call.doubt(text)
+        self._enter(unknown, call)
+        return unknown
+
+    def call_of(self, unknown: OutcomeUnknown) -> Call | None:
+        """Return the call that *unknown* is about, while it is in doubt."""
+        return self._in_doubt.get(unknown)
+
+    def resolve(self, unknown: OutcomeUnknown, outcome: Outcome) -> None:
+        """Note what has been found out."""
+        self.verdicts[unknown] = outcome
+        self._in_doubt.pop(unknown, None)
+
+    def rivals_of(self, call: Call | None) -> list[Call]:
+        """Return the other purchases that were written and whose outcome is not known."""
+        for each in self._in_doubt.values():
+            self._learn_from(each)
+        return [
+            each
+            for each in (*self._in_doubt.values(), *self._under_way)
+            if each is not call
+            and each.name == "buy"
+            and each.written_on is not None
+            and not is_answered(each)
+        ]
+
+    def is_known(self, contract_id: int) -> bool:
+        """Return whether the contract is the known outcome of one of our purchases."""
+        return contract_id in self._known
+
+    def is_blurred(self, written_on: float) -> bool:
+        """Return whether too much of the time when a trade was written has been forgotten."""
+        return written_on - _SLACK <= self._blurred_until
+
+    def know(self, contract_id: int) -> None:
+        """Note that *contract_id* is the outcome of one of our purchases."""
+        self._known.setdefault(contract_id, trio.current_time())
+        if len(self._known) > _MOST_KNOWN:
+            self._forget()
+
+    def _enter(self, unknown: OutcomeUnknown, call: Call) -> None:
+        self._in_doubt[unknown] = call
+        if len(self._in_doubt) > _MOST_DOUBTS:
+            oldest = self._in_doubt.pop(next(iter(self._in_doubt)))
+            until = min(oldest.closed_on, trio.current_time()) + _SLACK
+            self._blurred_until = max(self._blurred_until, until)
+
+    def _learn_from(self, call: Call) -> None:
+        if call.name == "buy" and (contract_id := contract_of(call.answer)) is not None:
+            self.know(contract_id)
+
+    def _forget(self) -> None:
+        """Forget what no trade in doubt can be mistaken for; and more, if that is not enough."""
+        calls = (*self._in_doubt.values(), *self._under_way)
+        written = [each.written_on for each in calls if each.written_on is not None]
+        horizon = min(written, default=trio.current_time()) - _SLACK
+        most = _MOST_KNOWN // 2
+        excess = list(self._known.items())
+        for contract_id, learnt in excess[:-most]:
+            if learnt >= horizon:
+                self._blurred_until = max(self._blurred_until, learnt)
+            del self._known[contract_id]
+
+
+def is_answered(call: Call) -> bool:
+    """Return whether the server has said what became of a trade, however late."""
+    answer = call.answer
+    if answer is None:
+        return False
+    if "error" in answer:
+        return not is_doubtful(api_error(answer["error"]))
+    return call.name != "buy" or contract_of(answer) is not None

@@ -1,0 +1,282 @@
+"""Find out what became of a trade whose reply was lost, from the evidence that there is.
+
+Deriv has no order numbers and no way to ask for a reply again, so the account is asked: its
+statement, portfolio and profit table for a purchase, the contract itself for the rest. A reply
+that comes after all is the best evidence, and ends the looking at once.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import trio
+
+from derivtrio.book import is_answered
+from derivtrio.catalog import TRADES
+from derivtrio.crew import Desk
+from derivtrio.errors import OutcomeUnknown, ProtocolViolation, api_error, malformed
+from derivtrio.inquiry import CERTAIN_AFTER, PAGE, Inquiry
+from derivtrio.listing import Listing, rows_of
+from derivtrio.models import (
+    Ambiguous,
+    Bought,
+    ClosedContract,
+    Limits,
+    Money,
+    NotBought,
+    NotSold,
+    NotUpdated,
+    OpenContract,
+    Outcome,
+    Position,
+    Purchase,
+    Sale,
+    Sold,
+    Transaction,
+    Updated,
+)
+from derivtrio.receipts import (
+    UNREADABLE,
+    closed_contract_in,
+    limits_in,
+    position_in,
+    purchase_from,
+    purchase_in,
+    sale_in,
+)
+from derivtrio.reconciliation import Finding, Order, decide, same_amount
+from derivtrio.snapshots import contract_in
+
+#: How long to wait from one look to the next, in seconds; the last again and again.
+_PAUSES: Final = (1.0, 2.0, 4.0, 8.0)
+
+
+async def inquire(unknown: OutcomeUnknown, desk: Desk) -> Outcome:
+    """Find out what became of *unknown*.
+
+    Raises:
+        InvalidRequest: it is not about a trade.
+        ApiError: the account cannot be looked into.
+        ProtocolViolation: what the server says of it cannot be read.
+
+    """
+    look = _LOOKS[_trade_of(unknown)]
+    await trio.lowlevel.checkpoint()
+    if (known := desk.book.verdicts.get(unknown)) is not None:
+        return known
+    call = desk.book.call_of(unknown)
+    outcome = await _outcome(Inquiry(unknown, call, desk), look)
+    if not isinstance(outcome, Ambiguous):
+        desk.book.resolve(unknown, outcome)
+        if call is not None:
+            desk.router.discard(call.req_id)
+    return outcome
+
+
+def _trade_of(unknown: OutcomeUnknown) -> str:
+    if not isinstance(unknown, OutcomeUnknown):
+        text = f"reconcile takes an OutcomeUnknown, not {type(unknown).__name__}"
+        raise malformed(text)
+    names = [name for name in TRADES if name in unknown.request]
+    if len(names) != 1:
+        text = f"reconcile knows {', '.join(sorted(TRADES))}; look this one up in its own way"
+        raise malformed(text, unknown.request)
+    return names[0]
+
+
+async def _outcome(
+    inquiry: Inquiry, look: Callable[[Inquiry], Awaitable[Outcome | None]]
+) -> Outcome:
+    """Look until it is known."""
+    pauses = iter(_PAUSES)
+    if (outcome := _answered(inquiry)) is not None:
+        return outcome
+    await inquiry.read_clock()
+    while True:
+        seen = await look(inquiry)
+        outcome = _answered(inquiry) or inquiry.book.verdicts.get(inquiry.unknown) or seen
+        if outcome is not None:
+            return outcome
+        await inquiry.wait(next(pauses, _PAUSES[-1]))
+
+
+def _answered(inquiry: Inquiry) -> Outcome | None:
+    """Return what the server's answer says, if it came after all."""
+    call = inquiry.call
+    if call is None or call.answer is None or not is_answered(call):
+        return None
+    answer, how = call.answer, "the server's answer came after all"
+    try:
+        if "error" in answer:
+            return _refused(call.name, f"{how}: {api_error(answer['error'])}")
+        match call.name:
+            case "buy":
+                return Bought(purchase_in(answer), how)
+            case "contract_update":
+                return Updated(limits_in(inquiry.contract_id, answer["contract_update"]), how)
+            case _:
+                return Sold(sale_in(answer), how)
+    except UNREADABLE:
+        return None
+
+
+def _refused(name: str, how: str) -> Outcome:
+    match name:
+        case "buy":
+            return NotBought(how)
+        case "contract_update":
+            return NotUpdated(how)
+        case _:
+            return NotSold(how)
+
+
+async def _look_for_purchase(inquiry: Inquiry) -> Outcome | None:
+    asked, order = trio.current_time(), inquiry.order()
+    purchases = await _stated(inquiry, order)
+    finding, end = _decide(inquiry, order, purchases, asked)
+    if asked >= end and finding.purchase is None and not finding.candidates:
+        purchases = await _listed(inquiry, order) | purchases
+        finding, end = _decide(inquiry, order, purchases, asked)
+    if inquiry.unknown in inquiry.book.verdicts:  # claim nothing for it a second time
+        return inquiry.book.verdicts[inquiry.unknown]
+    if asked < end and (finding.purchase is None or finding.rivals):
+        return None
+    return _judged(inquiry, finding)
+
+
+def _decide(
+    inquiry: Inquiry, order: Order, purchases: Mapping[int, Purchase], asked: float
+) -> tuple[Finding, float]:
+    """Return what is found, and from when on it can be relied on, on trio's clock."""
+    rivals = inquiry.book.rivals_of(inquiry.call)
+    for call in rivals:
+        inquiry.note_read(call, asked)
+    orders = {inquiry.order_of(call): call for call in rivals}
+    unclaimed = [p for p in purchases.values() if not inquiry.book.is_known(p.contract_id)]
+    finding = decide(order, orders, unclaimed)
+    concerned = [inquiry.call, *(orders[rival] for rival in finding.rivals)]
+    return finding, max(inquiry.end_of(call) for call in concerned)
+
+
+def _judged(inquiry: Inquiry, finding: Finding) -> Outcome:
+    purchase = finding.purchase
+    if purchase is not None:
+        call = inquiry.call
+        if call is None or call.written_on is None or not inquiry.book.is_blurred(call.written_on):
+            inquiry.book.know(purchase.contract_id)
+            return Bought(purchase, _how_bought(purchase, finding))
+        return Ambiguous(finding.candidates, "too many trades of that time are in doubt")
+    if finding.candidates:
+        return Ambiguous(finding.candidates, _how_ambiguous(finding))
+    lists = "neither statement nor portfolio nor profit table has it"
+    return NotBought(f"{lists}, {CERTAIN_AFTER} s after the server can have read it at the latest")
+
+
+async def _stated(inquiry: Inquiry, order: Order) -> dict[int, Purchase]:
+    """Return the purchases in the statement since the beginning of the order's window."""
+    rows = inquiry.statement("buy", order.earliest)
+    found = [row async for row in rows if row.action == "buy"]
+    return {row.contract_id: purchase_from(row) for row in found if row.contract_id is not None}
+
+
+async def _listed(inquiry: Inquiry, order: Order) -> dict[int, Purchase]:
+    """Return the purchases in the portfolio and in the profit table."""
+    reply = await inquiry.ask({"portfolio": 1})
+    open_now = rows_of("portfolio", reply.get("portfolio"), "contracts", position_in)
+    since = str(max(0, math.floor(order.earliest)))
+    request = {"profit_table": 1, "description": 1, "date_from": since}
+    closed = Listing(
+        inquiry.ask, request, "profit_table", closed_contract_in, lambda row: row.contract_id, PAGE
+    )
+    rows: list[Position | ClosedContract] = [*open_now, *[row async for row in closed]]
+    return {row.contract_id: purchase_from(row) for row in rows}
+
+
+async def _look_for_sale(inquiry: Inquiry) -> Outcome | None:
+    certain = trio.current_time() >= inquiry.end_of(inquiry.call)
+    contract = await _contract(inquiry)
+    if contract is None or not contract.is_sold:
+        if not certain:
+            return None
+        how = "the account has no such contract" if contract is None else "the contract is open"
+        return NotSold(f"{how}, {CERTAIN_AFTER} s after the server can have read the request")
+    if contract.status in ("won", "lost"):
+        return NotSold(f"the contract came to its own end: it is {contract.status}")
+    order = inquiry.order()
+    row = await _row_of_sale(inquiry, order.earliest)
+    sold_on = row.transaction_time if row is not None else contract.raw.get("sell_time")
+    if sold_on is None or not order.earliest <= sold_on <= order.latest:
+        return NotSold(f"the contract was sold at another time: {sold_on}")
+    return Sold(_sale(contract, row), f"the contract is {contract.status}, since {sold_on}")
+
+
+async def _contract(inquiry: Inquiry) -> OpenContract | None:
+    request = {"proposal_open_contract": 1, "contract_id": inquiry.contract_id}
+    payload = (await inquiry.ask(request)).get("proposal_open_contract")
+    try:
+        return contract_in(payload) if payload else None
+    except UNREADABLE as error:
+        text = f"the server sent a contract that cannot be read: {error!r}"
+        raise ProtocolViolation(text) from error
+
+
+async def _row_of_sale(inquiry: Inquiry, since: float) -> Transaction | None:
+    async for row in inquiry.statement("sell", since):
+        if row.contract_id == inquiry.contract_id:
+            return row
+    return None
+
+
+def _sale(contract: OpenContract, row: Transaction | None) -> Sale:
+    ids = contract.raw.get("transaction_ids")
+    ids = ids if isinstance(ids, Mapping) else {}
+    return Sale(
+        contract_id=contract.contract_id,
+        transaction_id=ids.get("sell") if row is None else row.transaction_id,
+        reference_id=ids.get("buy") if row is None else row.reference_id,
+        sold_for=contract.sell_price if row is None else row.amount,
+        balance_after=None if row is None else row.balance_after,
+    )
+
+
+async def _look_for_limits(inquiry: Inquiry) -> Outcome | None:
+    certain = trio.current_time() >= inquiry.end_of(inquiry.call)
+    contract = await _contract(inquiry)
+    if contract is not None and not contract.is_sold:
+        shown = contract.raw.get("limit_order")
+        limits = limits_in(inquiry.contract_id, shown if isinstance(shown, Mapping) else {})
+        if _are_met(inquiry.unknown.request["limit_order"], limits):
+            return Updated(limits, "the contract has these limits")
+        return NotUpdated("the contract has other limits") if certain else None
+    if not certain:
+        return None
+    return Ambiguous((), "the contract is over, and does not show its limits any more")
+
+
+def _are_met(asked: Mapping[str, Money | None], limits: Limits) -> bool:
+    shown = {"take_profit": limits.take_profit, "stop_loss": limits.stop_loss}
+    return all(same_amount(amount, shown.get(name)) for name, amount in asked.items())
+
+
+def _how_bought(purchase: Purchase, finding: Finding) -> str:
+    text = f"transaction {purchase.transaction_id} of {purchase.purchase_time} fits this order"
+    if not finding.rivals:
+        return f"{text}, and belongs to no other"
+    return f"{text}; all {len(finding.rivals) + 1} such orders in doubt were executed"
+
+
+def _how_ambiguous(finding: Finding) -> str:
+    count = len(finding.candidates)
+    if finding.rivals:
+        return f"{count} purchases fit this order, and {len(finding.rivals)} others in doubt"
+    if count == 1:
+        return "a purchase of that time resembles this order, but not in every detail"
+    return f"{count} purchases fit this order; another program may trade with the account"
+
+
+_LOOKS: Final[Mapping[str, Callable[[Inquiry], Awaitable[Outcome | None]]]] = {
+    "buy": _look_for_purchase,
+    "sell": _look_for_sale,
+    "cancel": _look_for_sale,
+    "contract_update": _look_for_limits,
+}

@@ -1,0 +1,150 @@
+"""An inquiry into a trade whose reply was lost: whom to ask, until when, on which clock.
+
+That something was executed shows in the account at once, or nearly so. That it was *not* executed
+is harder to know: the request may still be under way. It cannot be any more when its connection is
+gone, or when the server has answered a later request on the same connection; then the server
+itself has 15 seconds to get an answer from its backend, after which it gives up
+(`Mojo::WebSocketProxy`, the framework that serves v3). So an inquiry goes on until that time and a
+margin have passed, and looks once more after it, before anybody may say "no".
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+import trio
+
+from derivtrio.book import Book
+from derivtrio.calls import Call, api_call
+from derivtrio.crew import Desk, make
+from derivtrio.errors import (
+    ApiError,
+    ConnectionLost,
+    OutcomeUnknown,
+    ProtocolViolation,
+    ResponseTimeout,
+)
+from derivtrio.listing import Listing
+from derivtrio.models import Transaction
+from derivtrio.pacing import Urgency
+from derivtrio.receipts import transaction_in
+from derivtrio.reconciliation import Order
+from derivtrio.server_clock import ServerClock, reading
+from derivtrio.verdict import RETRY_PAUSE, is_passing
+
+#: So long the server waits for its backend, in seconds.
+_BACKEND: Final = 15
+
+#: And so long the account's lists may lag behind.
+_MARGIN: Final = 5
+
+#: From when on, after the last moment at which a request can have reached the server, it is
+#: certain that it is not executed any more, in seconds.
+CERTAIN_AFTER: Final = _BACKEND + _MARGIN
+
+#: How many rows of a list to ask for at a time.
+PAGE: Final = 500
+
+
+@attrs.define(eq=False)
+class Inquiry:
+    """What is known about one trade in doubt, and the ways to learn more.
+
+    Attributes:
+        unknown: what the trade ended with.
+        call: the call that made it; None if that is not known any more.
+
+    """
+
+    unknown: OutcomeUnknown
+    call: Call | None
+    _desk: Desk
+    _clock: ServerClock = attrs.field(init=False)
+    _read_on: dict[Call | None, float] = attrs.field(factory=dict, init=False)
+
+    @property
+    def book(self) -> Book:
+        """The book of the client's trades."""
+        return self._desk.book
+
+    @property
+    def contract_id(self) -> int:
+        """The contract that the trade is about, unless it is a purchase."""
+        request = self.unknown.request
+        name = next(n for n in ("contract_id", "sell", "cancel") if n in request)
+        return int(request[name])
+
+    async def ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the answer to a request that only reads, however long it takes."""
+        while True:
+            try:
+                return await make(api_call(request, urgency=Urgency.TRADE), self._desk)
+            except (ConnectionLost, ResponseTimeout):
+                pass
+            except ApiError as error:
+                if not is_passing(error):
+                    raise
+            await trio.sleep(RETRY_PAUSE)
+
+    def statement(self, action: str, since: float) -> Listing[Transaction]:
+        """Return what the statement has of one kind, since an epoch of the server."""
+        request = {
+            "statement": 1,
+            "action_type": action,
+            "description": 1,
+            "date_from": max(0, math.floor(since)),
+        }
+        return Listing(
+            self.ask, request, "statement", transaction_in, lambda row: row.transaction_id, PAGE
+        )
+
+    async def read_clock(self) -> None:
+        """Ask what the server's clock shows."""
+        asked, wall = trio.current_time(), time.time()
+        epoch = (await self.ask({"time": 1})).get("time")
+        if not isinstance(epoch, int):
+            text = f"the server's time is a number, not {epoch!r}"
+            raise ProtocolViolation(text)
+        answered = trio.current_time()
+        self._clock = self.book.set_clock(reading(epoch, (asked, answered), (wall, time.time())))
+        self._read_on[self.call] = answered
+
+    async def wait(self, pause: float) -> None:
+        """Wait for *pause* seconds, or less: until something changes, or all is certain."""
+        now, end = trio.current_time(), self.end_of(self.call)
+        with trio.move_on_at(end if now < end < now + pause else now + pause):
+            if self.call is not None and math.isinf(self.call.closed_on):
+                await self.call.wait_closed()
+            else:
+                await trio.sleep_forever()
+
+    def end_of(self, call: Call | None) -> float:
+        """Return from when on *call* cannot be executed any more, on trio's clock."""
+        closed_on = math.inf if call is None else call.closed_on
+        return min(closed_on, self._read_on.get(call, math.inf)) + CERTAIN_AFTER
+
+    def note_read(self, call: Call, asked: float) -> None:
+        """Note that the server has answered what was asked at *asked*, on trio's clock.
+
+        So it has read what was written before on the same connection, or that one is gone.
+        """
+        if call.written_on is not None and call.written_on < asked:
+            self._read_on.setdefault(call, trio.current_time())
+
+    def order(self) -> Order:
+        """Return what was asked for, and when it may have been executed."""
+        if self.call is not None:
+            return self.order_of(self.call)
+        unknown = self.unknown
+        parameters = unknown.parameters or unknown.request.get("parameters")
+        earliest = self._clock.earliest(None, unknown.written_at)
+        latest = self._clock.latest(self.end_of(None))
+        return Order(parameters, unknown.request.get("price"), earliest, latest)
+
+    def order_of(self, call: Call) -> Order:
+        """Return the same of another call, which was written."""
+        earliest = self._clock.earliest(call.written_on, call.written_at)
+        latest = self._clock.latest(self.end_of(call))
+        return Order(call.terms, call.request.get("price"), earliest, latest)

@@ -1,0 +1,77 @@
+"""Lists that the server gives in pages, read one by one."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+import attrs
+import trio
+
+from derivtrio.errors import ProtocolViolation
+from derivtrio.receipts import UNREADABLE
+
+Row = TypeVar("Row")
+
+Ask = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+
+
+@attrs.define(eq=False)
+class Listing(Generic[Row]):
+    """A list of the account, newest first, to be read with `async for`.
+
+    A page is asked for when the one before is used up. What is added to the list meanwhile pushes
+    the rest down; so a row may come again on the next page, and is then left out. Rows that are
+    newer than the first page are not in it.
+
+    *Cancellation*: loses nothing; the reading can go on.
+    """
+
+    _ask: Ask = attrs.field(repr=False)
+    _request: Mapping[str, Any]
+    _member: str
+    _read: Callable[[Mapping[str, Any]], Row] = attrs.field(repr=False)
+    _key: Callable[[Row], int] = attrs.field(repr=False)
+    _limit: int
+    _offset: int = attrs.field(default=0, init=False)
+    _over: bool = attrs.field(default=False, init=False)
+    _seen: set[int] = attrs.field(factory=set, init=False, repr=False)
+    _page: deque[Row] = attrs.field(factory=deque, init=False, repr=False)
+
+    def __aiter__(self) -> "Listing[Row]":
+        return self
+
+    async def __anext__(self) -> Row:
+        await trio.lowlevel.checkpoint()
+        while not self._page:
+            if self._over:
+                raise StopAsyncIteration
+            await self._turn()
+        return self._page.popleft()
+
+    async def _turn(self) -> None:
+        reply = await self._ask({**self._request, "limit": self._limit, "offset": self._offset})
+        payload = reply.get(self._member)
+        rows = rows_of(self._member, payload, "transactions", self._read)
+        self._over = len(rows) < self._limit
+        self._offset += len(rows)
+        for row in rows:
+            if self._key(row) not in self._seen:
+                self._seen.add(self._key(row))
+                self._page.append(row)
+
+
+def rows_of(
+    name: str, payload: Any, member: str, read: Callable[[Mapping[str, Any]], Row]
+) -> list[Row]:
+    """Return the rows in *member* of *payload*, the server's answer to *name*.
+
+    Raises:
+        ProtocolViolation: they cannot be read.
+
+    """
+    try:
+        rows: Iterable[Mapping[str, Any]] = payload[member]
+        return [read(row) for row in rows]
+    except UNREADABLE as error:
+        text = f"the server sent a {name} that cannot be read: {error!r}"
+        raise ProtocolViolation(text) from error

@@ -1,0 +1,69 @@
+"""The server's clock, as far as it can be known from here. No I/O.
+
+The call `time` gives whole seconds, and its answer takes a while; so what is known is an interval.
+An estimate is kept for as long as newer ones agree with it: what is decided about one order must
+fit what was decided about another, to the second.
+
+When something was written is known by trio's clock and by the machine's. The former stands still
+while the machine is suspended, and the latter may be set; the earlier of the two counts.
+"""
+
+from typing import Final
+
+import attrs
+
+#: So far the server's own clocks may be apart, in seconds.
+_SKEW: Final = 5
+
+
+@attrs.frozen
+class Lead:
+    """By how many seconds the server's clock is ahead of another one: at least, and at most."""
+
+    least: float
+    most: float
+
+    def agrees(self, other: "Lead") -> bool:
+        """Return whether both can be true."""
+        return self.least <= other.most and other.least <= self.most
+
+
+@attrs.frozen
+class ServerClock:
+    """The server's clock, compared with trio's and with that of this machine."""
+
+    over_trio: Lead
+    over_wall: Lead
+
+    def earliest(self, written_on: float | None, written_at: float) -> float:
+        """Return the server's time when something was written, or earlier.
+
+        It was at `written_on` on trio's clock, if that is known, and at `written_at` on the
+        machine's.
+        """
+        by_wall = written_at + self.over_wall.least
+        if written_on is None:
+            return by_wall - _SKEW
+        return min(by_wall, written_on + self.over_trio.least) - _SKEW
+
+    def latest(self, moment: float) -> float:
+        """Return the server's time at *moment* on trio's clock, or later."""
+        return moment + self.over_trio.most + _SKEW
+
+    def updated(self, newer: "ServerClock") -> "ServerClock":
+        """Return what is known after a *newer* reading: the same, unless that disagrees."""
+        trio, wall = self.over_trio, self.over_wall
+        return ServerClock(
+            trio if trio.agrees(newer.over_trio) else newer.over_trio,
+            wall if wall.agrees(newer.over_wall) else newer.over_wall,
+        )
+
+
+def reading(epoch: int, trio: tuple[float, float], wall: tuple[float, float]) -> ServerClock:
+    """Return what an answer to `time` says.
+
+    The question was asked and answered at these times, on trio's clock and on the machine's.
+    """
+    return ServerClock(
+        Lead(epoch - trio[1], epoch + 1 - trio[0]), Lead(epoch - wall[1], epoch + 1 - wall[0])
+    )

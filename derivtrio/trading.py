@@ -1,0 +1,381 @@
+"""Trading in which every order ends decided.
+
+A request that trades is written at most once. If its reply is lost, the caller gets
+`OutcomeUnknown`, which knows what was asked for, and `reconcile` finds out what came of it. Nothing
+is ever repeated on its own: whether an order that was not executed is still wanted, at the price
+of then, is for the program to say.
+"""
+
+import math
+from collections.abc import AsyncIterator, Callable, Mapping
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final, TypeVar, cast
+
+import attrs
+import trio
+
+from derivtrio.calls import Call, api_call
+from derivtrio.checking import check_request
+from derivtrio.crew import make
+from derivtrio.errors import ConnectionChanged, NotExecuted, OutcomeUnknown, malformed
+from derivtrio.evidence import inquire
+from derivtrio.listing import Listing, rows_of
+from derivtrio.models import (
+    Ambiguous,
+    Bought,
+    ClosedContract,
+    Limits,
+    Money,
+    Outcome,
+    Position,
+    Proposal,
+    Purchase,
+    Sale,
+    Sold,
+    Transaction,
+    Updated,
+)
+from derivtrio.receipts import (
+    UNREADABLE,
+    closed_contract_in,
+    limits_in,
+    position_in,
+    purchase_in,
+    sale_in,
+    transaction_in,
+)
+from derivtrio.supervisor import Supervisor
+
+T = TypeVar("T")
+
+
+class Unchanged(Enum):
+    """The type of `UNCHANGED`."""
+
+    UNCHANGED = "unchanged"
+
+
+#: A limit of a contract that an update leaves as it is; None removes it.
+UNCHANGED: Final = Unchanged.UNCHANGED
+
+_STATEMENT_PAGE: Final = 100
+_PROFIT_TABLE_PAGE: Final = 100
+
+#: What tells one contract from another, at the least.
+_ESSENTIAL: Final = ("contract_type", "currency")
+
+
+@attrs.define(eq=False, repr=False)
+class Trader:
+    """The part of a `Client` that trades."""
+
+    _supervisor: Supervisor
+
+    async def buy(
+        self,
+        what: Proposal | Mapping[str, Any],
+        price: Money | None = None,
+        *,
+        reconcile: bool = False,
+    ) -> Purchase:
+        """Buy a contract, once; return what was bought.
+
+        *what* is a `Proposal`, bought by its id on the connection it came by, or the parameters of
+        a contract, as `client.proposal` takes them. *price* is what it may cost at most; of a
+        proposal it is by default its `ask_price`.
+
+        With `reconcile` a lost reply is followed by `client.reconcile`, which may take half a
+        minute; what it finds is returned or raised. To follow the contract to its end:
+
+            purchase = await client.buy(proposal)
+            async with client.open_contract(purchase.contract_id) as contract:
+                async for state in contract:
+                    print(state.status, state.profit)
+
+        *Cancellation*: an order that was not written yet is never sent. One that was is then in
+        doubt: `client.doubts` has it.
+
+        Raises:
+            InvalidRequest: an argument that cannot be meant; nothing was sent.
+            ConnectionChanged: the proposal's connection is gone; nothing was sent.
+            ApiError: the server refuses; nothing was bought.
+            OutcomeUnknown: nobody knows yet whether it was bought. With `reconcile`: it cannot be
+                told, and `outcome` says why.
+            NotExecuted: with `reconcile`: the reply was lost, and it was not bought.
+            ClientClosed, ConnectionFailed: the client is no more; nothing was sent.
+
+        """
+        call, connection = self._order(what, price)
+        return await self._trade(call, purchase_in, reconcile, connection)
+
+    async def sell(
+        self, contract: int | Purchase, price: Money = 0, *, reconcile: bool = False
+    ) -> Sale:
+        """Sell an open contract, once, for *price* at least; 0 is for what the market gives.
+
+        Otherwise it is as `buy` is.
+        """
+        call = self._new_call({"sell": _contract_id(contract), "price": _amount("price", price)})
+        return await self._trade(call, sale_in, reconcile)
+
+    async def cancel(self, contract: int | Purchase, *, reconcile: bool = False) -> Sale:
+        """Cancel a contract that was bought with deal cancellation; the stake comes back.
+
+        Otherwise it is as `buy` is.
+        """
+        call = self._new_call({"cancel": _contract_id(contract)})
+        return await self._trade(call, sale_in, reconcile)
+
+    async def update_contract(
+        self,
+        contract: int | Purchase,
+        *,
+        take_profit: Money | Unchanged | None = UNCHANGED,
+        stop_loss: Money | Unchanged | None = UNCHANGED,
+        reconcile: bool = False,
+    ) -> Limits:
+        """Set at which profit and at which loss the contract closes by itself; None: at none.
+
+        A limit that is not given stays as it is. Otherwise it is as `buy` is.
+        """
+        contract_id = _contract_id(contract)
+        limits = {"take_profit": take_profit, "stop_loss": stop_loss}
+        order = {
+            name: None if limit is None else _amount(name, limit)
+            for name, limit in limits.items()
+            if limit is not UNCHANGED
+        }
+        if not order:
+            text = "give take_profit, stop_loss or both"
+            raise malformed(text)
+        request = {"contract_update": 1, "contract_id": contract_id, "limit_order": order}
+        call = self._new_call(request)
+
+        def read(reply: Mapping[str, Any]) -> Limits:
+            return limits_in(contract_id, reply["contract_update"])
+
+        return await self._trade(call, read, reconcile)
+
+    async def reconcile(self, unknown: OutcomeUnknown) -> Outcome:
+        """Find out what became of a trade whose reply was lost.
+
+        Of a `buy`: `Bought`, `NotBought`, or `Ambiguous` where it cannot be told; of a `sell` or
+        `cancel`: `Sold` or `NotSold`; of a `contract_update`: `Updated`, `NotUpdated` or
+        `Ambiguous`. Each says `how` that is known.
+
+        Waits for a connection. What was executed is found at once; "not" is said only when the
+        server cannot execute it any more, and that may take half a minute. It is taken for granted
+        that no other program gives the same orders with the same account at the same time.
+
+        More often is harmless, also at the same time; and an `Ambiguous` may be cleared up when
+        the other orders are.
+
+        *Cancellation*: ends the looking; nothing is lost.
+
+        Raises:
+            InvalidRequest: *unknown* is not about a trade.
+            ApiError: the account cannot be looked into: the token lacks the scope, for example.
+            ClientClosed, ConnectionFailed: the client is no more.
+
+        """
+        return await inquire(unknown, self._supervisor.desk)
+
+    @property
+    def doubts(self) -> tuple[OutcomeUnknown, ...]:
+        """The trades that are in doubt, oldest first; also those whose caller was cancelled.
+
+        `reconcile` clears them up. The newest thousand are kept.
+        """
+        return self._supervisor.desk.book.doubts
+
+    async def portfolio(self) -> tuple[Position, ...]:
+        """Return the open contracts of the account."""
+        reply = await self._ask({"portfolio": 1})
+        return tuple(rows_of("portfolio", reply.get("portfolio"), "contracts", position_in))
+
+    def statement(
+        self,
+        *,
+        action_type: str | None = None,
+        date_from: int | None = None,
+        date_to: int | None = None,
+    ) -> AsyncIterator[Transaction]:
+        """Return the account's transactions, newest first, page by page as they are read.
+
+        `action_type` is Deriv's word for one kind (`"buy"`, `"sell"`, `"deposit"`, …); `date_from`
+        and `date_to` are epochs in seconds. Each transaction comes once, and what happens while
+        the list is read is not in it.
+
+        Raises:
+            InvalidRequest: an argument that cannot be meant; nothing was sent.
+
+        """
+        request: dict[str, Any] = {"statement": 1, "description": 1}
+        if action_type is not None:
+            request["action_type"] = action_type
+        request |= _period(date_from, date_to)
+        self._new_call(request)
+        return Listing(
+            self._ask,
+            request,
+            "statement",
+            transaction_in,
+            lambda row: row.transaction_id,
+            _STATEMENT_PAGE,
+        )
+
+    def profit_table(
+        self, *, date_from: int | None = None, date_to: int | None = None
+    ) -> AsyncIterator[ClosedContract]:
+        """Return the contracts that are over, newest first, page by page as they are read.
+
+        Arguments and errors are those of `statement`.
+        """
+        period = {name: str(epoch) for name, epoch in _period(date_from, date_to).items()}
+        return Listing(
+            self._ask,
+            {"profit_table": 1, "description": 1, **period},
+            "profit_table",
+            closed_contract_in,
+            lambda row: row.contract_id,
+            _PROFIT_TABLE_PAGE,
+        )
+
+    async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await make(api_call(request), self._supervisor.desk)
+
+    def _new_call(self, request: Mapping[str, Any]) -> Call:
+        """Return the call that *request* makes, checked if that is wanted."""
+        call = api_call(request)
+        if self._supervisor.desk.settings.check_requests:
+            check_request(call.name, call.request, self._supervisor.generation)
+        return call
+
+    def _contract_words(self, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """Return checked *parameters*, with the symbol under the name that the server knows."""
+        if not isinstance(parameters, Mapping):
+            text = f"a contract is described by a mapping, not by {type(parameters).__name__}"
+            raise malformed(text)
+        words = {**parameters, **more}
+        old, new = "symbol", "underlying_symbol"
+        if self._supervisor.generation == "v3":
+            old, new = new, old
+        if old in words:
+            words.setdefault(new, words.pop(old))
+        missing = [name for name in (*_ESSENTIAL, new) if not words.get(name)]
+        if missing:
+            text = f"a contract needs {' and '.join(missing)}"
+            raise malformed(text, parameters)
+        return words
+
+    def _order(
+        self, what: Proposal | Mapping[str, Any], price: Money | None
+    ) -> tuple[Call, int | None]:
+        """Return the call that buys, and the only connection on which it can, if there is one."""
+        if isinstance(what, Proposal):
+            limit = _amount("price", what.ask_price if price is None else price)
+            by_id = {"buy": what.id, "price": limit}
+            call = api_call(by_id, only_on=what.connection, terms=what.parameters)
+            self._check_connection(what)
+            return call, what.connection
+        words = self._contract_words(what)
+        if price is None:
+            text = "price says what the contract may cost at most; give it with parameters"
+            raise malformed(text)
+        request: dict[str, Any] = {
+            "buy": "1",
+            "price": _amount("price", price),
+            "parameters": words,
+        }
+        return self._new_call(request), None
+
+    def _check_connection(self, proposal: Proposal) -> None:
+        link = self._supervisor.link
+        if link is None or link.loss is not None or link.number != proposal.connection:
+            raise _gone(proposal.connection)
+
+    async def _make_on(self, call: Call, connection: int | None) -> Mapping[str, Any]:
+        """Make *call*, unless *connection* ends before it is written."""
+        if connection is None:
+            return await make(call, self._supervisor.desk)
+        with trio.CancelScope() as guard:
+            self._supervisor.guards.add(guard)
+            try:
+                return await make(call, self._supervisor.desk)
+            finally:
+                self._supervisor.guards.discard(guard)
+        raise _gone(connection)
+
+    async def _trade(
+        self,
+        call: Call,
+        read: Callable[[Mapping[str, Any]], T],
+        reconcile: bool,  # noqa: FBT001
+        connection: int | None = None,
+    ) -> T:
+        """Make *call*, and return what *read* makes of its reply, or what is found out."""
+        try:
+            return self._read(call, await self._make_on(call, connection), read)
+        except OutcomeUnknown as unknown:
+            if not reconcile:
+                raise
+            in_doubt = unknown
+        return cast("T", _executed(in_doubt, await self.reconcile(in_doubt)))
+
+    def _read(
+        self, call: Call, reply: Mapping[str, Any], read: Callable[[Mapping[str, Any]], T]
+    ) -> T:
+        """Return what *reply* confirms; a confirmation that cannot be read leaves doubt."""
+        try:
+            return read(reply)
+        except UNREADABLE as error:
+            text = f"the server's answer to {call.name} cannot be read: {error!r}"
+            raise self._supervisor.desk.book.doubt(call, text) from error
+
+
+def _executed(unknown: OutcomeUnknown, outcome: Outcome) -> Purchase | Sale | Limits:
+    """Return what was executed after all, or raise what is known instead."""
+    match outcome:
+        case Bought(purchase=purchase):
+            return purchase
+        case Sold(sale=sale):
+            return sale
+        case Updated(limits=limits):
+            return limits
+        case Ambiguous():
+            unknown.outcome = outcome
+            raise unknown
+    text = f"not executed: {outcome.how}"
+    raise NotExecuted(text, unknown.request, unknown.connection) from unknown
+
+
+def _gone(connection: int | None) -> ConnectionChanged:
+    text = f"connection {connection}, by which the proposal came, is gone; nothing was bought"
+    return ConnectionChanged(text)
+
+
+def _contract_id(contract: int | Purchase) -> int:
+    contract_id = contract.contract_id if isinstance(contract, Purchase) else contract
+    if type(contract_id) is not int:
+        text = f"a contract is a Purchase or its contract_id, an int, not {contract!r}"
+        raise malformed(text)
+    return contract_id
+
+
+def _amount(name: str, amount: Any) -> Money:
+    """Return *amount*, checked."""
+    numeric = isinstance(amount, int | float | Decimal) and not isinstance(amount, bool)
+    if numeric and math.isfinite(amount) and amount >= 0:
+        return cast("Money", amount)
+    text = f"{name} is an amount, 0 or more, not {amount!r}"
+    raise malformed(text)
+
+
+def _period(date_from: int | None, date_to: int | None) -> dict[str, int]:
+    period = {"date_from": date_from, "date_to": date_to}
+    for name, epoch in period.items():
+        if epoch is not None and (type(epoch) is not int or epoch < 0):
+            text = f"{name} is an epoch in whole seconds, not {epoch!r}"
+            raise malformed(text)
+    return {name: epoch for name, epoch in period.items() if epoch is not None}

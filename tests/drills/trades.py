@@ -1,0 +1,366 @@
+"""The drill of trading: thousands of purchases, with a fault at every stage, on a virtual clock.
+
+A few traders work at the same time, with one client. Each buys one contract after another, by a
+proposal or by its parameters, and has a lost reply looked up at once, later, or in the same
+`await`; some are cancelled in the middle. Before most purchases something is made to break: the
+connection before, during or after the purchase, the server's answer, or what is asked to clear it
+up.
+
+Every contract is asked for once, so that the account's ledger says what became of each purchase;
+but some are asked for twice at a time, by two traders, in equal words. Of those nobody can tell
+which is which, and only of those `Ambiguous` is an honest answer.
+"""
+
+import argparse
+import logging
+import random
+import sys
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Final, Literal, NamedTuple
+
+import attrs
+import trio
+import trio.testing
+
+from derivtrio import (
+    Ambiguous,
+    ApiError,
+    Backoff,
+    Bought,
+    Client,
+    ConnectionChanged,
+    ConnectionLost,
+    NotExecuted,
+    OutcomeUnknown,
+    Purchase,
+    ResponseTimeout,
+    Settings,
+    open_client,
+)
+from derivtrio.simulator import Faults, Simulator, open_simulator
+
+DEMO: Final = "VRTC1000001"
+
+_LOOKUPS: Final = ("statement", "portfolio", "profit_table", "time")
+_CODES: Final = ("WrongResponse", "Timeout")
+_SYMBOLS: Final = ("R_10", "R_25", "R_50", "R_75", "R_100", "1HZ10V", "1HZ100V")
+_TYPES: Final = ("CALL", "PUT", "CALLE", "PUTE")
+
+#: How many outcomes may wait to be looked up.
+_MOST_WAITING: Final = 30
+
+Chance = random.Random
+Report = Literal["bought", "refused", "not bought", "not sent", "ambiguous"]
+
+
+def _between(chance: Chance, faults: Faults) -> None:
+    """Break what was asked to clear up a doubt."""
+    call = chance.choice(_LOOKUPS)
+    chance.choice(
+        [
+            lambda: faults.lose_before(call),
+            lambda: faults.lose_after(call),
+            lambda: faults.fail_before(chance.choice(_CODES), call),
+            lambda: faults.answer_late(chance.uniform(1, 40), call),
+        ]
+    )()
+
+
+def _away(chance: Chance, faults: Faults) -> None:
+    faults.refuse(chance.uniform(0, 40))
+    faults.drop()
+
+
+#: What can be made to break before a purchase, by name.
+MISFORTUNES: Final[Mapping[str, Callable[[Chance, Faults], None]]] = {
+    "lost before": lambda _, faults: faults.lose_before("buy"),
+    "lost after": lambda _, faults: faults.lose_after("buy"),
+    "failed before": lambda chance, faults: faults.fail_before(chance.choice(_CODES), "buy"),
+    "failed after": lambda chance, faults: faults.fail_after(chance.choice(_CODES), "buy"),
+    "limited": lambda _, faults: faults.fail_before("RateLimit", "buy"),
+    "late": lambda chance, faults: faults.answer_late(chance.uniform(0.1, 60), "buy"),
+    "dropped": lambda _, faults: faults.drop(),
+    "frozen": lambda _, faults: faults.freeze(),
+    "closed": lambda _, faults: faults.close(),
+    "cut": lambda chance, faults: faults.cut(chance.randint(1, 300)),
+    "away": _away,
+    "garbage": lambda _, faults: faults.garbage(),
+    "while looking": _between,
+    "lost proposal": lambda _, faults: faults.lose_after("proposal"),
+    "nothing": lambda _, __: None,
+}
+
+
+class Words(NamedTuple):
+    """What tells one contract of the drill from another: type, symbol, stake, ticks."""
+
+    kind: str
+    symbol: str
+    stake: Decimal
+    ticks: int
+
+
+@attrs.frozen
+class Plan:
+    """How many purchases to attempt, from which seed, and how many traders do it."""
+
+    attempts: int = 10_000
+    seed: int = 1
+    traders: int = 6
+    twins: float = 0.05
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """A purchase that was wanted, and what the client said of it in the end."""
+
+    words: Words
+    by_proposal: bool
+    limit: Decimal
+    report: Report | None = None
+    contract_id: int | None = None
+    unknown: OutcomeUnknown | None = attrs.field(default=None, repr=False)
+    how: str = ""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The contract, as the API has it."""
+        kind, symbol, stake, ticks = self.words
+        return {
+            "contract_type": kind,
+            "symbol": symbol,
+            "currency": "USD",
+            "basis": "stake",
+            "amount": float(stake),
+            "duration": ticks,
+            "duration_unit": "t",
+        }
+
+    def is_bought(self, purchase: Purchase, how: str = "") -> None:
+        """Note that the client reports *purchase*."""
+        self.report, self.contract_id, self.how = "bought", purchase.contract_id, how
+
+    def is_not(self, report: Report, how: object) -> None:
+        """Note that the client reports anything else."""
+        self.report, self.how = report, str(how)
+
+
+@attrs.define(eq=False)
+class Drill:
+    """One run of the drill, and what has come of it."""
+
+    plan: Plan
+    sim: Simulator
+    client: Client
+    tell: Callable[[str], None]
+    chance: Chance = attrs.field(init=False)
+    attempts: list[Attempt] = attrs.field(factory=list, init=False)
+    suffered: Counter[str] = attrs.field(factory=Counter, init=False)
+    waiting: deque[Attempt] = attrs.field(factory=deque, init=False)
+    remarks: list[str] = attrs.field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.chance = Chance(self.plan.seed)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the ledger and the client's reports agree."""
+        return not self.remarks
+
+    async def run(self) -> None:
+        """Make all attempts, clear up what is in doubt, and compare."""
+        work = iter(self._work())
+        async with trio.open_nursery() as nursery:
+            for _ in range(self.plan.traders):
+                nursery.start_soon(self._trade, work)
+        await self._clear_up()
+        self._compare()
+
+    def _work(self) -> Iterator[Attempt]:
+        """Yield attempts; each wants another contract, but for a twin now and then."""
+        words = self._words()
+        while len(self.attempts) < self.plan.attempts:
+            twins = 2 if self.chance.random() < self.plan.twins else 1
+            asked = next(words)
+            for number in range(twins):
+                by_proposal = self.chance.random() < 1 / 3
+                limit = asked.stake + number
+                self.attempts.append(Attempt(asked, by_proposal, limit))
+                yield self.attempts[-1]
+            if len(self.attempts) % 1000 == 0:
+                self.tell(f"{len(self.attempts)} attempts, {sum(self.suffered.values())} faults")
+
+    def _words(self) -> Iterator[Words]:
+        for cents in range(100, 10_000):
+            for ticks in self.chance.sample(range(1, 11), 5):
+                kind, symbol = self.chance.choice(_TYPES), self.chance.choice(_SYMBOLS)
+                yield Words(kind, symbol, Decimal(cents) / 100, ticks)
+
+    async def _trade(self, work: Iterator[Attempt]) -> None:
+        for attempt in work:
+            name = self.chance.choice(list(MISFORTUNES))
+            self.suffered[name] += 1
+            MISFORTUNES[name](self.chance, self.sim.faults)
+            await trio.sleep(self.chance.choice([0, 0, self.chance.uniform(0, 3)]))
+            try:
+                await self._buy(attempt)
+            except OutcomeUnknown as unknown:
+                attempt.unknown = unknown
+            except NotExecuted as error:
+                attempt.is_not("not bought", error)
+            except (ApiError, ConnectionChanged) as error:
+                attempt.is_not("refused", error)
+            except (ConnectionLost, ResponseTimeout) as error:  # of the proposal
+                attempt.is_not("not sent", error)
+            await self._look_up(attempt)
+
+    async def _look_up(self, attempt: Attempt) -> None:
+        """Have an unknown outcome looked up at once, or let it wait until there are many."""
+        if attempt.unknown is not None:
+            self.waiting.append(attempt)
+            at_once = self.chance.random() < 1 / 2
+            if at_once or len(self.waiting) > _MOST_WAITING:
+                await self._reconcile(self.waiting.pop() if at_once else self.waiting.popleft())
+
+    async def _buy(self, attempt: Attempt) -> None:
+        """Buy, with all means that there are; some lose their patience."""
+        patience = self.chance.choice([1000, 1000, 1000, self.chance.uniform(0, 30)])
+        reconcile = self.chance.random() < 1 / 3
+        with trio.move_on_after(patience) as scope:
+            if attempt.by_proposal:
+                async with self.client.proposal(attempt.parameters) as prices:
+                    proposal = await anext(prices)
+                    await trio.sleep(self.chance.choice([0, self.chance.uniform(0, 3)]))
+                    purchase = await self.client.buy(proposal, attempt.limit, reconcile=reconcile)
+            else:
+                purchase = await self.client.buy(
+                    attempt.parameters, attempt.limit, reconcile=reconcile
+                )
+            attempt.is_bought(purchase)
+        if scope.cancelled_caught:
+            self._leave_in_doubt(attempt)
+
+    def _leave_in_doubt(self, attempt: Attempt) -> None:
+        """Find the doubt that a cancelled purchase has left; without one it was never sent.
+
+        Twins are told apart by their limits, which say nothing about what was bought.
+        """
+        for unknown in self.client.doubts:
+            wanted = unknown.parameters, unknown.request["price"]
+            if wanted == (attempt.parameters, attempt.limit):
+                attempt.unknown = unknown
+                return
+        attempt.is_not("not sent", "cancelled")
+
+    async def _reconcile(self, attempt: Attempt) -> None:
+        assert attempt.unknown is not None
+        outcome = await self.client.reconcile(attempt.unknown)
+        if isinstance(outcome, Bought):
+            attempt.is_bought(outcome.purchase, outcome.how)
+        else:
+            report: Report = "ambiguous" if isinstance(outcome, Ambiguous) else "not bought"
+            attempt.is_not(report, outcome.how)
+
+    async def _clear_up(self) -> None:
+        """Ask for what nobody has asked for yet, and again for what was ambiguous."""
+        for attempt in self.attempts:
+            if attempt.report in (None, "ambiguous"):
+                await self._reconcile(attempt)
+        if self.client.doubts:
+            unclear = sum(attempt.report == "ambiguous" for attempt in self.attempts)
+            if len(self.client.doubts) != unclear:
+                self.remarks.append("the client has doubts about what is clear")
+
+    def _compare(self) -> None:
+        ledger = self.sim.ledger(DEMO)
+        made: defaultdict[Words, set[int]] = defaultdict(set)
+        for contract_id, contract in ledger.contracts.items():
+            order = contract.order
+            assert order.duration is not None
+            words = Words(order.contract_type, order.symbol.name, order.amount, order.duration)
+            made[words].add(contract_id)
+        asked: defaultdict[Words, list[Attempt]] = defaultdict(list)
+        for attempt in self.attempts:
+            asked[attempt.words].append(attempt)
+        if sum(map(len, made.values())) > len(self.attempts) or made.keys() - asked.keys():
+            self.remarks.append("the ledger has what nobody asked for")
+        for words, attempts in asked.items():
+            self.judge(attempts, made[words])
+
+    def judge(self, attempts: list[Attempt], made: set[int]) -> None:
+        """Hold the reports about one contract against what was *made*."""
+        if not agrees(attempts, made):
+            self.remarks.append(f"made: {sorted(made)}; reported: {attempts}")
+
+
+def agrees(attempts: list[Attempt], made: set[int]) -> bool:
+    """Return whether the reports about equal attempts are true, and as clear as they can be.
+
+    *made* are the contracts that there are. Only equal attempts of different fates may be unclear.
+    """
+    told = [attempt.contract_id for attempt in attempts if attempt.report == "bought"]
+    unclear = sum(attempt.report == "ambiguous" for attempt in attempts)
+    if unclear:
+        return unclear == len(attempts) and 0 < len(made) < unclear
+    return len(told) == len(set(told)) and made == set(told)
+
+
+async def run(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Drill:
+    """Run the drill under a `MockClock`, and return what has come of it."""
+    random.seed(plan.seed)  # the client's backoff draws from there
+    settings = Settings(
+        heartbeat_interval=10,
+        heartbeat_timeout=5,
+        response_timeout=20,
+        backoff=Backoff(first=0.2, cap=5),
+    )
+    async with (
+        open_simulator(plan.seed, port=None, start=1_749_800_000) as sim,
+        open_client(endpoint=sim.endpoint, token="demo-token", settings=settings) as client,
+    ):
+        sim.deposit(DEMO, Decimal(100) * plan.attempts)
+        drill = Drill(plan, sim, client, tell)
+        await drill.run()
+    return drill
+
+
+def summary(drill: Drill) -> str:
+    """Return what has come of it, on one screen."""
+    reports = Counter(str(attempt.report) for attempt in drill.attempts)
+    cleared = sum(attempt.unknown is not None for attempt in drill.attempts)
+    return "\n".join(
+        [
+            f"{len(drill.attempts)} attempts, seed {drill.plan.seed}; before each of them:",
+            "  " + ", ".join(f"{count} {name}" for name, count in drill.suffered.most_common()),
+            f"{drill.sim.accepted} connections; {cleared} outcomes were unknown at first",
+            "  " + ", ".join(f"{count} {name}" for name, count in reports.most_common()),
+            *drill.remarks[:10],
+            "PASSED" if drill.passed else "FAILED",
+        ]
+    )
+
+
+def main() -> None:
+    """Do what the command line says; exit with 1 if ledger and reports do not agree."""
+    parser = argparse.ArgumentParser(prog="python -m tests.drills.trades", description=__doc__)
+    parser.add_argument("--attempts", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    logging.getLogger("derivtrio").setLevel(logging.CRITICAL)
+    clock, begin = trio.testing.MockClock(autojump_threshold=0), time.perf_counter()
+    drill = trio.run(run, Plan(given.attempts, given.seed), _say, clock=clock)
+    _say(summary(drill))
+    _say(f"in {time.perf_counter() - begin:.0f} s")
+    sys.exit(not drill.passed)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
