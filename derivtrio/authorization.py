@@ -57,20 +57,17 @@ class Authorization:
     standing: Standing
     turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
-    @property
-    def call(self) -> str | None:
-        """The call with which a connection is made to act for the account; None for nobody."""
-        if account_of(self.endpoint) is not None:
-            return "balance"
-        return None if self.standing.token is None else "authorize"
-
     def qualify(self, error: Exception) -> None:
         """Note on a handshake's *error* that the URL was a one-time URL, if it was."""
         if isinstance(error, HandshakeRejected):
             error.one_time = account_of(self.endpoint) is not None
 
-    async def prove(self, link: Link, desk: Desk) -> None:
+    async def prove(
+        self, link: Link, desk: Desk, admitted: Callable[[str], Awaitable[None]]
+    ) -> None:
         """Have *link* act for the account, if there is one, and announce it.
+
+        *admitted* waits until the rate limits have room for a call, and counts it.
 
         Raises:
             ApiError: the server refuses.
@@ -80,6 +77,7 @@ class Authorization:
 
         async def asked(request: Mapping[str, Any]) -> dict[str, Any]:
             call = api_call(request, only_on=link.number)
+            await admitted(call.name)
             await post(link, desk, call)
             return await call.wait()
 

@@ -40,10 +40,12 @@ async def restore(
     """
     limit = desk.settings.restore_timeout
     with trio.move_on_after(limit) as patience:
+
+        async def admitted(name: str) -> None:
+            await _hold_back_proof(name, desk, patience)
+
         try:
-            if authorization.call is not None:
-                await _hold_back_authorization(authorization.call, desk, patience)
-                await authorization.prove(link, desk)
+            await authorization.prove(link, desk, admitted)
             desk.outbox.open_to(Urgency.TRADE)
             await _resubscribe(link, desk, ledger, patience)
         except (DerivError, OSError) as error:
@@ -77,7 +79,7 @@ async def _resubscribe(
                 await _hold_back([_name(each) for each in waiting], urgency, desk, patience)
 
 
-async def _hold_back_authorization(name: str, desk: Desk, patience: trio.CancelScope) -> None:
+async def _hold_back_proof(name: str, desk: Desk, patience: trio.CancelScope) -> None:
     urgency = Urgency.TRADE  # nothing can be sold before it
     while not desk.outbox.budgets.admit(name, urgency, trio.current_time()):
         await _hold_back([name], urgency, desk, patience)
