@@ -15,6 +15,7 @@ from derivtrio.beside import running
 from derivtrio.calls import Call, api_call, raw_call
 from derivtrio.catalog import GRANULARITIES, name_of
 from derivtrio.checking import check_request
+from derivtrio.completion import Completed, CompletedSource
 from derivtrio.continuity import CandleLine, Hole, TickLine
 from derivtrio.crew import Desk, make, note_limits
 from derivtrio.endpoints import Endpoint, as_endpoint
@@ -25,16 +26,23 @@ from derivtrio.ledger import key_of
 from derivtrio.lifetime import Lifetime
 from derivtrio.link import NORMAL, Link
 from derivtrio.mailbox import Mailbox, OverflowPolicy
-from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick
+from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
 from derivtrio.outbox import Outbox
 from derivtrio.pacing import Budgets, Pacer
 from derivtrio.router import Router
 from derivtrio.settings import Settings
 from derivtrio.sharing import ServerStream, Shares
-from derivtrio.snapshots import BalanceLine, ContractLine, ProposalLine, StatusLine
+from derivtrio.snapshots import (
+    BalanceLine,
+    ContractLine,
+    PlainContractLine,
+    ProposalLine,
+    StatusLine,
+)
 from derivtrio.streams import Continuous, EventStream, Source, Subscription, subscribing
 from derivtrio.supervisor import Supervisor
 from derivtrio.trading import Trader
+from derivtrio.transactions import Interruption, TransactionLine
 from derivtrio.upstream import Consumer, Line
 
 _DEFAULTS: Final = Settings()
@@ -228,12 +236,11 @@ class Client(Trader):
 
         """
         request = subscribing(request)
-        name, line = name_of(request), None
+        name = name_of(request)
         if self._checked:
             check_request(name, request, self._generation)
         mailbox: Mailbox[dict[str, Any]] = Mailbox(name, buffer, overflow)
-        if name == "website_status":
-            line = StatusLine(partial(note_limits, desk=self._supervisor.desk))
+        line = self._plain_line(name, request)
         return Subscription(mailbox, self._stream(request, line, mailbox))
 
     def ticks(
@@ -317,6 +324,20 @@ class Client(Trader):
         mailbox: Mailbox[Balance] = Mailbox("balance", buffer, overflow)
         request = {"balance": 1, "subscribe": 1}
         return Subscription(mailbox, self._stream(request, BalanceLine(), mailbox))
+
+    def transactions(
+        self, *, buffer: int = 1024, overflow: OverflowPolicy = "error"
+    ) -> Subscription[Transaction]:
+        """Return the account's transactions, in order, each once, whatever happens meanwhile.
+
+        The first is the first after the entering. What was missed in an outage is taken from the
+        account's statement when the consumer gets there. A transaction from there has what a
+        statement has, one from the stream what the stream has: payout and shortcode may be absent.
+        """
+        mailbox: Mailbox[Transaction | Interruption] = Mailbox("transactions", buffer, overflow)
+        source = self._stream({"transaction": 1, "subscribe": 1}, TransactionLine(), mailbox)
+        reader = Completed(self._supervisor.desk, mailbox)
+        return Subscription(reader, CompletedSource(source, reader))
 
     def open_contract(
         self, contract_id: int, *, buffer: int = 1024, overflow: OverflowPolicy = "error"
@@ -451,6 +472,14 @@ class Client(Trader):
 
         """
         await self._lifetime.close(code, reason)
+
+    def _plain_line(self, name: str, request: Mapping[str, Any]) -> Line | None:
+        """Return what has to look at messages that are delivered as they are."""
+        if name == "website_status":
+            return StatusLine(partial(note_limits, desk=self._supervisor.desk))
+        if name == "buy" or "contract_id" in request:
+            return PlainContractLine()
+        return None
 
     def _stream(
         self, request: Mapping[str, Any], line: Line | None, mailbox: Mailbox[Any]

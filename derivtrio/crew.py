@@ -15,11 +15,14 @@ from derivtrio import codec
 from derivtrio.book import Book
 from derivtrio.calls import Call, api_call
 from derivtrio.errors import (
+    ApiError,
     ConnectionChanged,
+    ConnectionLost,
     DerivError,
     HeartbeatMissed,
     ProtocolViolation,
     RateLimited,
+    ResponseTimeout,
 )
 from derivtrio.events import MessageReceived, MessageSent
 from derivtrio.journal import Journal
@@ -29,6 +32,7 @@ from derivtrio.pacing import PATIENCE, Urgency
 from derivtrio.redaction import masked_text
 from derivtrio.router import Router
 from derivtrio.settings import Settings
+from derivtrio.verdict import RETRY_PAUSE, is_passing
 
 _INVALID_DATA = 1007
 
@@ -193,6 +197,27 @@ async def make(call: Call, desk: Desk) -> dict[str, Any]:
             return reply
         # Not even what is urgent is asked again before the pause is over.
         call = attrs.evolve(call, urgency=max(call.urgency, Urgency.USER))
+
+
+async def insist(
+    request: Mapping[str, Any], desk: Desk, urgency: Urgency = Urgency.USER
+) -> dict[str, Any]:
+    """Return the reply to *request*, which only reads, however long it takes.
+
+    Raises:
+        ApiError: the server refuses for good.
+        ClientClosed, ConnectionFailed: the client is no more.
+
+    """
+    while True:
+        try:
+            return await make(api_call(request, urgency=urgency), desk)
+        except (ConnectionLost, ResponseTimeout):
+            pass
+        except ApiError as error:
+            if not is_passing(error):
+                raise
+        await trio.sleep(RETRY_PAUSE)
 
 
 async def _made(call: Call, desk: Desk) -> dict[str, Any]:

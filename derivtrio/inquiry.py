@@ -17,14 +17,11 @@ import attrs
 import trio
 
 from derivtrio.book import Book
-from derivtrio.calls import Call, api_call
-from derivtrio.crew import Desk, make
+from derivtrio.calls import Call
+from derivtrio.crew import Desk, insist
 from derivtrio.errors import (
-    ApiError,
-    ConnectionLost,
     OutcomeUnknown,
     ProtocolViolation,
-    ResponseTimeout,
 )
 from derivtrio.listing import Listing
 from derivtrio.models import Transaction
@@ -32,7 +29,6 @@ from derivtrio.pacing import Urgency
 from derivtrio.receipts import transaction_in
 from derivtrio.reconciliation import Order
 from derivtrio.server_clock import ServerClock, reading
-from derivtrio.verdict import RETRY_PAUSE, is_passing
 
 #: So long the server waits for its backend, in seconds.
 _BACKEND: Final = 15
@@ -78,15 +74,7 @@ class Inquiry:
 
     async def ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the answer to a request that only reads, however long it takes."""
-        while True:
-            try:
-                return await make(api_call(request, urgency=Urgency.TRADE), self._desk)
-            except (ConnectionLost, ResponseTimeout):
-                pass
-            except ApiError as error:
-                if not is_passing(error):
-                    raise
-            await trio.sleep(RETRY_PAUSE)
+        return await insist(request, self._desk, Urgency.TRADE)
 
     def statement(self, action: str, since: float) -> Listing[Transaction]:
         """Return what the statement has of one kind, since an epoch of the server."""

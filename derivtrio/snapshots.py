@@ -53,6 +53,25 @@ class ContractLine:
 
 
 @attrs.define
+class PlainContractLine:
+    """What is said of one contract, as it is, up to and including the message in which it is sold.
+
+    It begins with a purchase, or with the contract.
+    """
+
+    over: bool = attrs.field(default=False, init=False)
+
+    def feed(self, message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Return *message*."""
+        payload = message.get("proposal_open_contract")
+        self.over = isinstance(payload, dict) and bool(payload.get("is_sold"))
+        return (message,)
+
+    def interrupt(self) -> None:
+        """Nothing can be missing."""
+
+
+@attrs.define
 class StatusLine:
     """What `website_status` says, as it is; the limits in it are noted on the way."""
 

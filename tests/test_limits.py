@@ -209,6 +209,22 @@ async def test_g08_under_pressure_the_client_is_never_once_refused(autojump_cloc
         assert len(throttled) == 1  # one wait, one announcement
 
 
+async def test_g08_under_pressure_the_options_api_refuses_nothing_either(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None, limits=Limits(scope="everyone")) as sim,
+        derivtrio.open_client(endpoint=sim.options_account("VRTC1000001")) as client,
+    ):
+        start = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for n in range(600):
+                name = ("time", "balance", "portfolio")[n % 3]
+                nursery.start_soon(client.call, {name: 1})
+        assert trio.current_time() - start > 6 * 60  # portfolios: 30 a minute
+        assert sim.refused == {}
+
+
 @pytest.mark.parametrize(
     "limits",
     [

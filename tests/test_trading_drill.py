@@ -13,7 +13,7 @@ async def test_g04_ledger_and_reports_agree_on_every_purchase(
     autojump_clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("CRITICAL", logger="derivtrio")
-    drill = await trades.run(Plan(attempts=300, twins=0.1))
+    drill = await trades.run(Plan(attempts=300, twins=0.2))
     assert drill.passed, trades.summary(drill)
     assert drill.suffered.keys() == trades.MISFORTUNES.keys()
     reports = [attempt.report for attempt in drill.attempts]

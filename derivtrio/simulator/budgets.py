@@ -26,6 +26,17 @@ _SERVICES = {
     "portfolio": ("outcome",),
     "statement": ("outcome",),
 }
+_OPTIONS_SERVICES = {
+    "ping": ("ping",),
+    "proposal": ("trading",),
+    "proposal_open_contract": ("trading",),
+    "buy": ("trading",),
+    "sell": ("trading",),
+    "balance": ("account",),
+    "statement": ("account",),
+    "portfolio": ("report",),
+    "profit_table": ("report",),
+}
 
 
 @attrs.frozen
@@ -40,14 +51,18 @@ class Quota:
 class Limits:
     """The budgets of one consumer; by default those that the live API advertised in 2026.
 
-    *scope* says who that is: a connection, an account (a connection, as long as nobody is logged
-    in), or everyone together. *pings* are those in a second. With *hidden* the simulator
-    advertises the defaults all the same.
+    *outcome* and *pricing* are for v3, where they are named so, *trading*, *account* and *report*
+    for the Options API, whose documentation has a table of them. *scope* says who one consumer is:
+    a connection, an account (a connection, as long as nobody is logged in), or everyone together.
+    *pings* are those in a second. With *hidden* the simulator advertises the defaults all the same.
     """
 
     general: Quota = Quota(220, 14400)
     outcome: Quota = Quota(30, 1500)
     pricing: Quota = Quota(80, 3600)
+    trading: Quota = Quota(360, 14400)
+    account: Quota = Quota(100, 2000)
+    report: Quota = Quota(30, 1500)
     pings: int = 10
     scope: Scope = "connection"
     hidden: bool = False
@@ -66,8 +81,10 @@ class Budgets:
     refused: dict[str, int] = attrs.field(factory=dict, init=False)
     hits: dict[tuple[object, str, int], deque[float]] = attrs.field(factory=dict, init=False)
 
-    def charge(self, name: str, connection: int, loginid: str | None) -> None:
-        """Count a request for the call *name*.
+    def charge(
+        self, name: str, connection: int, loginid: str | None, *, options: bool = False
+    ) -> None:
+        """Count a request for the call *name* of v3, or of the Options API.
 
         Raises:
             Refusal: it is one too many (`RateLimit`).
@@ -77,7 +94,8 @@ class Budgets:
             return
         now, consumer = self.now(), self._consumer(self.limits.scope, connection, loginid)
         logs = []
-        for service in _SERVICES.get(name, ("general",)):
+        services = _OPTIONS_SERVICES if options else _SERVICES
+        for service in services.get(name, ("general",)):
             for length, most in _windows(self.limits, service):
                 hits = self._log(consumer, service, length)
                 while hits and hits[0] <= now - length:

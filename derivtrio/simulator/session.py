@@ -99,7 +99,8 @@ class Session:
 
     def charge(self, name: str) -> None:
         """Count a request for the call *name*; raise the `Refusal` if it is one too many."""
-        self.world.budgets.charge(name, self.number, next(iter(self.logins), None))
+        loginid, options = next(iter(self.logins), None), self.dialect is not V3
+        self.world.budgets.charge(name, self.number, loginid, options=options)
 
     def require(self, scopes: tuple[str, ...], loginid: Any) -> None:
         """Raise the `Refusal` unless the login has one of *scopes*; none are always had."""

@@ -46,6 +46,15 @@ def test_a_call_in_two_services_counts_in_both() -> None:
     assert granted(budgets, "proposal_open_contract", [0.0] * 80) == 50
 
 
+def test_the_options_api_has_a_table_of_its_own() -> None:
+    budgets = Budgets(Limits())
+    for name, minutely in [("buy", 360), ("statement", 100), ("profit_table", 30), ("time", 220)]:
+        for _ in range(minutely):
+            budgets.charge(name, 1, "DOT1", options=True)
+        with pytest.raises(Refusal):
+            budgets.charge(name, 1, "DOT1", options=True)
+
+
 def test_ten_pings_a_second() -> None:
     budgets = Budgets(Limits())
     assert granted(budgets, "ping", [0.0] * 20) == 10

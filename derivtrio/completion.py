@@ -1,0 +1,105 @@
+"""A stream of transactions that is completed from the account's statement."""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from derivtrio.crew import Desk, insist
+from derivtrio.events import Gap
+from derivtrio.listing import Listing, rows_of
+from derivtrio.mailbox import Mailbox
+from derivtrio.models import Transaction
+from derivtrio.receipts import transaction_in
+from derivtrio.streams import Source
+from derivtrio.transactions import Interruption, Seen
+
+#: How many rows of the statement to ask for at a time.
+_PAGE: Final = 100
+
+
+@attrs.define(eq=False)
+class Completed:
+    """Reads a mailbox of transactions, and takes from the statement what is missing in it.
+
+    As with ticks it is the consumer who fetches, when it gets there. The overflow policy may take
+    an interruption together with what it stands between; then the next item is the place for it.
+    """
+
+    _desk: Desk
+    _mailbox: Mailbox[Transaction | Interruption]
+    gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
+    _seen: Seen = attrs.field(factory=Seen, init=False)
+    _incomplete: bool = attrs.field(default=False, init=False)
+    _missed: deque[Transaction] = attrs.field(factory=deque, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._mailbox.on_drop = self._lose
+
+    @property
+    def dropped(self) -> int:
+        """How many items the overflow policy has taken from this consumer."""
+        return self._mailbox.dropped
+
+    async def begin(self) -> None:
+        """Note what has happened before: the newest page of the statement."""
+        reply = await self._ask({"statement": 1, "limit": _PAGE})
+        rows = rows_of("statement", reply.get("statement"), "transactions", transaction_in)
+        self._seen.unseen(rows)
+
+    async def get(self) -> Transaction:
+        """Return the next transaction. *Cancellation*: loses nothing."""
+        while True:
+            if self._missed:
+                return self._missed.popleft()
+            if self._incomplete:
+                rows = [row async for row in self._statement()]
+                self._missed.extend(self._seen.unseen(rows))
+                self._incomplete = False
+                continue
+            item = await self._mailbox.get()
+            if isinstance(item, Interruption):
+                self._incomplete = True
+            elif self._seen.note(item):
+                return item
+
+    def _statement(self) -> Listing[Transaction]:
+        """Return what the statement has since the last transaction seen."""
+        request: dict[str, Any] = {"statement": 1, "description": 1}
+        if self._seen.since is not None:
+            request["date_from"] = max(0, self._seen.since)
+        return Listing(self._ask, request, "statement", transaction_in, _number_of, _PAGE)
+
+    async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await insist(request, self._desk)
+
+    def _lose(self, item: Transaction | Interruption) -> None:
+        if isinstance(item, Interruption):
+            self._incomplete = True
+
+
+@attrs.define(eq=False)
+class CompletedSource:
+    """Opens *source*, and then its reader's books."""
+
+    _source: Source
+    _reader: Completed
+
+    @property
+    def id(self) -> str | None:
+        """The server's id of the stream on the present connection."""
+        return self._source.id
+
+    async def open(self) -> None:
+        """Let transactions flow, and learn which are old."""
+        await self._source.open()
+        await self._reader.begin()
+
+    def close(self) -> None:
+        """Let them flow no more."""
+        self._source.close()
+
+
+def _number_of(row: Transaction) -> int:
+    return row.transaction_id

@@ -1,0 +1,155 @@
+"""G05: the account's transactions, each once, in order, whatever happens to the connection."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import trio
+
+import derivtrio
+from derivtrio import Backoff, Settings, Subscription, Transaction
+from derivtrio.client import Client
+from derivtrio.simulator import DEMO_TOKEN, Simulator, open_simulator
+
+DEMO = "VRTC1000001"
+SETTINGS = Settings(backoff=Backoff(first=1, cap=5))
+RISE = {
+    "contract_type": "CALL",
+    "symbol": "1HZ100V",
+    "currency": "USD",
+    "basis": "stake",
+    "amount": 1,
+    "duration": 5,
+    "duration_unit": "t",
+}
+
+
+@asynccontextmanager
+async def account(**options: Any) -> AsyncGenerator[tuple[Simulator, Client]]:
+    async with (
+        open_simulator(port=None, **options) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, token=DEMO_TOKEN, settings=SETTINGS) as client,
+    ):
+        yield sim, client
+
+
+async def take(stream: Subscription[Transaction], seconds: float) -> list[Transaction]:
+    taken: list[Transaction] = []
+    with trio.move_on_after(seconds):
+        async for transaction in stream:
+            taken += [transaction]
+    return taken
+
+
+def numbers(sim: Simulator, *, after: int = 0) -> list[int]:
+    return [each.transaction_id for each in sim.ledger(DEMO).transactions][after:]
+
+
+async def test_what_happens_is_told_as_it_happens(autojump_clock: Any) -> None:
+    async with account() as (sim, client):
+        await client.buy(RISE, price=1)
+        before = len(numbers(sim))
+        async with client.transactions() as stream:
+            purchase = await client.buy(RISE, price=1)
+            sim.deposit(DEMO, Decimal(25))
+            taken = await take(stream, 30)
+            assert [t.transaction_id for t in taken] == numbers(sim, after=before)
+            told = next(t for t in taken if t.contract_id == purchase.contract_id)
+            assert (told.action, told.amount) == ("buy", -1)
+            assert {t.action for t in taken} == {"buy", "sell", "deposit"}
+
+
+async def test_g05_what_happened_in_an_outage_is_taken_from_the_statement(
+    autojump_clock: Any,
+) -> None:
+    async with account() as (sim, client), client.transactions() as stream:
+        await client.buy(RISE, price=1)
+        taken = await take(stream, 1)
+        for _ in range(3):
+            sim.faults.refuse(300)
+            sim.faults.drop()
+            for amount in range(1, 130):  # more than a page of the statement
+                sim.deposit(DEMO, Decimal(amount))
+            await trio.sleep(100)
+            sim.deposit(DEMO, Decimal(1))
+            await client.wait_ready()
+            sim.deposit(DEMO, Decimal(2))
+            taken += await take(stream, 10)
+        assert [t.transaction_id for t in taken] == numbers(sim)
+        assert stream.gaps == ()
+
+
+async def test_g05_of_an_outage_before_anything_happened(autojump_clock: Any) -> None:
+    async with account() as (sim, client), client.transactions() as stream:
+        sim.faults.refuse(30)
+        sim.faults.drop()
+        await trio.sleep(10)
+        sim.deposit(DEMO, Decimal(5))
+        assert [t.amount for t in await take(stream, 60)] == [5]
+
+
+async def test_g06_who_joins_is_not_told_of_before(autojump_clock: Any) -> None:
+    async with account() as (sim, client), client.transactions() as first:
+        sim.deposit(DEMO, Decimal(5))
+        await trio.sleep(1)
+        async with client.transactions() as second:
+            sim.faults.drop()
+            sim.deposit(DEMO, Decimal(6))
+            assert [t.amount for t in await take(second, 30)] == [6]
+        assert [t.amount for t in await take(first, 1)] == [5, 6]
+        assert client.status.subscriptions == 1
+
+
+async def test_an_overflow_takes_transactions_but_no_outage(autojump_clock: Any) -> None:
+    async with (
+        account() as (sim, client),
+        client.transactions(buffer=2, overflow="drop_oldest") as stream,
+    ):
+        sim.faults.drop()
+        sim.deposit(DEMO, Decimal(1))
+        await trio.sleep(10)
+        for amount in (2, 3, 4):
+            sim.deposit(DEMO, Decimal(amount))
+            await trio.sleep(1)
+        taken = await take(stream, 10)
+        assert sorted(t.amount for t in taken) == [1, 2, 3, 4]  # all are in the statement
+        assert stream.dropped == 2
+
+
+async def test_nobody_has_no_transactions(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+    ):
+        with pytest.raises(derivtrio.AuthorizationRequired):
+            await client.transactions().__aenter__()
+        assert client.status.subscriptions == 0
+
+
+async def test_g12_a_cancelled_look_into_the_statement_is_made_again(autojump_clock: Any) -> None:
+    async with account() as (sim, client), client.transactions() as stream:
+        sim.faults.drop()
+        sim.deposit(DEMO, Decimal(7))
+        await trio.sleep(10)
+        sim.faults.delay(5)
+        assert await take(stream, 1) == []
+        assert [t.amount for t in await take(stream, 60)] == [7]
+
+
+@pytest.mark.parametrize(
+    "request_", [{"buy": "1", "price": 1, "parameters": RISE}, {"proposal_open_contract": 1}]
+)
+async def test_a_plain_stream_of_a_contract_ends_when_it_is_sold(
+    request_: dict[str, Any], autojump_clock: Any
+) -> None:
+    async with account() as (_, client):
+        if "buy" not in request_:
+            purchase = await client.buy(RISE, price=1)
+            request_ = request_ | {"contract_id": purchase.contract_id}
+        with trio.fail_after(60):
+            async with client.subscribe(request_) as stream:
+                messages = [message async for message in stream]
+        assert messages[-1]["proposal_open_contract"]["is_sold"] == 1
+        assert len(messages) > 2
