@@ -56,6 +56,18 @@ async def restore(
     await trio.lowlevel.checkpoint_if_cancelled()
 
 
+async def renew(upstream: Upstream, link: Link, desk: Desk) -> None:
+    """Ask again for a stream that the server has ended, until it is granted or refused for good."""
+    since, settled = trio.current_time(), False
+    while not settled:
+        await trio.sleep(RETRY_PAUSE)
+        while not desk.outbox.budgets.admit(_name(upstream), Urgency.USER, trio.current_time()):
+            await desk.outbox.hold_back(_name(upstream), Urgency.USER)
+        if upstream.over:
+            return
+        settled = await _answered(upstream, await _ask_for(upstream, link, desk), desk, since)
+
+
 async def _resubscribe(
     link: Link, desk: Desk, ledger: Ledger[Upstream], patience: trio.CancelScope
 ) -> None:

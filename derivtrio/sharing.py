@@ -112,7 +112,9 @@ class ServerStream:
         return self._consumer.line is None and not calls_with_ticks.isdisjoint(self._request)
 
     async def _begin(self, share: Share) -> None:
-        upstream = self._upstream = Upstream(self._consumer.name, self._request)
+        upstream = self._upstream = Upstream(
+            self._consumer.name, self._request, self._supervisor.renew
+        )
         upstream.attach(self._consumer)
         for tries_left in reversed(range(_TRIES)):
             try:

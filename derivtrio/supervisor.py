@@ -34,7 +34,7 @@ from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
 from derivtrio.ledger import Ledger
 from derivtrio.link import Link, open_link
 from derivtrio.pacing import Urgency
-from derivtrio.restore import restore
+from derivtrio.restore import renew, restore
 from derivtrio.upstream import Upstream
 
 logger = logging.getLogger("derivtrio")
@@ -56,6 +56,7 @@ class Supervisor:
     link: Link | None = attrs.field(default=None, init=False)
     guards: set[trio.CancelScope] = attrs.field(factory=set, init=False)
     _links: int = attrs.field(default=0, init=False)
+    _crew: trio.Nursery | None = attrs.field(default=None, init=False)
     _ready_since: float | None = attrs.field(default=None, init=False)
 
     @property
@@ -104,6 +105,7 @@ class Supervisor:
         """Run the crew of *link* until it is lost."""
         with link.scope:
             async with trio.open_nursery() as crew:
+                self._crew = crew
                 crew.start_soon(read, link, self.desk, name="derivtrio.reader")
                 crew.start_soon(beat, link, self.desk, name="derivtrio.heartbeat")
                 crew.start_soon(expire, self.desk, name="derivtrio.timekeeper")
@@ -142,11 +144,20 @@ class Supervisor:
             trio.current_time() - since >= self.desk.settings.stable_after
         )
 
+    def renew(self, upstream: Upstream) -> None:
+        """Have *upstream*, which the server has ended in passing, asked for again."""
+        self._forget(upstream)
+        if self.link is not None and self._crew is not None:
+            self._crew.start_soon(renew, upstream, self.link, self.desk, name="derivtrio.renewal")
+
     def drop(self, upstream: Upstream) -> None:
         """Want *upstream* no more, and have the server told so."""
         upstream.close()
         self.ledger.remove(upstream)
         self.desk.router.drop(upstream)
+        self._forget(upstream)
+
+    def _forget(self, upstream: Upstream) -> None:
         for stream_id in upstream.ids:
             self.desk.router.give_up(stream_id)
         if self.link is not None:

@@ -6,12 +6,13 @@ from typing import Any, Protocol
 import attrs
 
 from derivtrio import codec
-from derivtrio.errors import ConnectionLost, api_error, unreadable
+from derivtrio.errors import ApiError, ConnectionLost, api_error, unreadable
 from derivtrio.events import Event, Overflow
 from derivtrio.ledger import resumption
 from derivtrio.mailbox import Mailbox
 from derivtrio.models import Tick
 from derivtrio.router import Receiver, stream_id_of
+from derivtrio.verdict import is_renewable
 
 
 class Line(Protocol):
@@ -85,7 +86,7 @@ class Upstream:
 
     Attributes:
         name: the call that opened it.
-        request: what asks for it on a new connection; None once that is impossible.
+        request: what asks for it again; None once that is impossible.
         ids: the `subscription.id`s it has on the present connection; `ticks` with a list of
             symbols has several.
         latest: the newest message, as a dict or as it came.
@@ -95,6 +96,7 @@ class Upstream:
 
     name: str
     request: Mapping[str, Any] | None = attrs.field(repr=False)
+    _renew: "Callable[[Upstream], None]" = attrs.field(repr=False)
     ids: list[str] = attrs.field(factory=list, init=False)
     latest: dict[str, Any] | bytes | None = attrs.field(default=None, init=False, repr=False)
     over: bool = attrs.field(default=False, init=False)
@@ -119,7 +121,7 @@ class Upstream:
         if self.over:
             return None
         if "error" in message:
-            self.close(api_error(message["error"], self.request))
+            self._end(api_error(message["error"], self.request))
             return None
         if self.latest is None:
             self.request = resumption(self.name, self.request or {}, message)
@@ -151,6 +153,19 @@ class Upstream:
                     self.over = not self.detach(consumer)
         return not self.over
 
+    def _end(self, error: ApiError) -> None:
+        """End the stream, which is dead, at its consumers; or have it renewed, if that may help."""
+        if self.latest is None or self.request is None or not is_renewable(error):
+            self.close(error)
+            return
+        self._renew(self)
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        self.ids.clear()
+        for consumer in self._consumers:
+            consumer.interrupt()
+
     def _learn(self, stream_id: str | None) -> None:
         if stream_id is not None:
             self.ids.append(stream_id)
@@ -165,9 +180,7 @@ class Upstream:
 
     def lost(self, why: str) -> None:
         """Note that the connection is gone; end the stream if it cannot be resumed."""
-        self.ids.clear()
-        for consumer in self._consumers:
-            consumer.interrupt()
+        self._interrupt()
         if self.request is None:
             text = f"{why}, and a stream opened by {self.name} cannot be resumed"
             self.close(ConnectionLost(text, {}))

@@ -60,6 +60,13 @@ PASSING_CODES: Final = frozenset(
     " WrongResponse".split()
 )
 
+#: Codes with which it may end a live stream that it grants again a moment later: also those of
+#: prices that cannot be computed just now (as Deriv's own `LiveApi` treats them).
+RENEWABLE_CODES: Final = PASSING_CODES | frozenset(
+    "ContractCreationFailure ContractValidationError GetProposalFailure ProposalArrayFailure"
+    " ProposalsNotReady".split()
+)
+
 #: How long to wait before asking for such a thing again, in seconds.
 RETRY_PAUSE: Final = 0.5
 
@@ -93,6 +100,11 @@ def is_fatal(error: Exception) -> bool:
 def is_passing(error: ApiError) -> bool:
     """Return whether the same request may be granted a moment later."""
     return error.code in PASSING_CODES
+
+
+def is_renewable(error: ApiError) -> bool:
+    """Return whether a stream that *error* has ended is worth asking for again."""
+    return error.code in RENEWABLE_CODES
 
 
 def is_doubtful(error: ApiError) -> bool:
