@@ -39,7 +39,7 @@ from derivtrio.errors import (
     ProtocolViolation,
 )
 from derivtrio.events import By
-from derivtrio.frames import PASSED, Item, Splitter, text_frame
+from derivtrio.frames import PASSED, Item, Splitter, text_frames
 from derivtrio.settings import Settings
 from derivtrio.tap import Tap
 
@@ -266,21 +266,21 @@ class Link:
 
     async def _write(self, messages: Sequence[str | bytes]) -> None:
         """Write text in bulk, and whatever else there is through trio-websocket."""
-        frames: list[bytes] = []
+        texts: list[str] = []
         for message in messages:
             if isinstance(message, str) and self._settings.bulk_frames:
-                frames.append(text_frame(message))
+                texts.append(message)
                 continue
-            await self._write_frames(frames)
-            frames.clear()
+            await self._write_texts(texts)
+            texts.clear()
             await self._open_websocket.send_message(message)
-        await self._write_frames(frames)
+        await self._write_texts(texts)
 
-    async def _write_frames(self, frames: Sequence[bytes]) -> None:
+    async def _write_texts(self, texts: Sequence[str]) -> None:
         if self._open_websocket.closed is not None:
             raise trio_websocket.ConnectionClosed(self._open_websocket.closed)
-        if frames:
-            await self._tap.send_all(b"".join(frames))
+        if texts:
+            await self._tap.send_all(text_frames(texts))
 
     @property
     def _open_websocket(self) -> trio_websocket.WebSocketConnection:

@@ -3,11 +3,11 @@
 `Mailbox` leads from the reader to one consumer. Its channel carries no items, but the word that
 there are some: the consumer that finds its mailbox empty waits for that word, and then takes all
 that has come. So a consumer is woken once per batch, and the reader never waits: when the consumer
-lags by more than `buffer` items, the overflow policy decides on the spot. A mailbox in which there
-is nothing, and at which nobody has waited, is only a few hundred bytes.
+lags by more than `buffer` items, the overflow policy decides on the spot. A mailbox at which nobody
+has waited yet is only a few hundred bytes: its channel is opened then, and what it holds is in
+lists, the smallest containers that there are when they are empty.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, Literal, TypeVar
 
@@ -44,7 +44,8 @@ class Mailbox(Generic[T]):
     gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
     on_drop: Callable[[T], None] | None = attrs.field(default=None, init=False, repr=False)
     _error: Exception | None = attrs.field(default=None, init=False)
-    _items: deque[T] | None = attrs.field(default=None, init=False)
+    _filling: list[T] = attrs.field(factory=list, init=False)
+    _taken: list[T] = attrs.field(factory=list, init=False)
     _rung: bool = attrs.field(default=False, init=False)
     _bell: trio.MemorySendChannel[None] | None = attrs.field(default=None, init=False)
     _door: trio.MemoryReceiveChannel[None] | None = attrs.field(default=None, init=False)
@@ -62,20 +63,18 @@ class Mailbox(Generic[T]):
             raise ValueError(text)
 
     def __len__(self) -> int:
-        return len(self._items or ())
+        return len(self._filling) + len(self._taken)
 
     def put(self, item: T) -> bool:
         """Put *item* in, at once; return whether nothing was lost by it."""
-        items, lossless = self._items, True
+        lossless = True
         if self.closed:
             return True
-        if items is None:
-            items = self._items = deque()
-        elif len(items) >= self.buffer:
-            lossless = self._make_room(items)
+        if len(self._filling) + len(self._taken) >= self.buffer:
+            lossless = self._make_room()
             if self.closed:
                 return False
-        items.append(item)
+        self._filling.append(item)
         if not self._rung and self._bell is not None:
             self._rung = True
             self._bell.send_nowait(None)
@@ -103,29 +102,31 @@ class Mailbox(Generic[T]):
             item = self.take()
             if item is not None:
                 return item
-            if self._items:
+            if self._taken:
                 await trio.lowlevel.checkpoint()
-                return self._items.popleft() if self._items else await self.get()
-            await self._more()
+                return self._taken.pop() if self._taken else await self.get()
+            if self.closed:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                raise self._error or StopAsyncIteration  # as it is, its cause included
+            await self._wait()
 
     def take(self) -> T | None:
         """Return the next item if one is there; None if it is to be waited for with `get`.
 
         That is also the case now and then with a full mailbox, to let other tasks run.
         """
-        items = self._items
-        if not items or not len(items) % CHECKPOINT_EVERY:
-            return None
-        item = items.popleft()
-        if not items:
-            self._items = None  # it would be the largest part of an idle subscription
-        return item
+        taken = self._taken or self._take_all()
+        return taken.pop() if len(taken) % CHECKPOINT_EVERY else None
 
-    async def _more(self) -> None:
-        """Wait until something is put in; raise what the stream ended with, if it is over."""
-        if self.closed:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            raise self._error or StopAsyncIteration  # as it is, its cause included
+    def _take_all(self) -> list[T]:
+        """Take what has come, the oldest last."""
+        if self._filling:
+            self._taken = self._filling[::-1]
+            self._filling.clear()
+        return self._taken
+
+    async def _wait(self) -> None:
+        """Wait until something is put in, or the end."""
         if self._door is None:
             self._bell, self._door = trio.open_memory_channel(1)
         try:  # `suppress` would cost a fifth of the wait
@@ -134,15 +135,15 @@ class Mailbox(Generic[T]):
             return
         self._rung = False
 
-    def _make_room(self, items: deque[T]) -> bool:
+    def _make_room(self) -> bool:
         """Apply the overflow policy; the answer is always that something was lost."""
         if self.overflow == "error":
             self.dropped += 1
             self.close(SlowConsumer(self.name, self.buffer))
             return False
-        most = 1 if self.overflow == "drop_oldest" else len(items)
+        most = 1 if self.overflow == "drop_oldest" else len(self)
         for _ in range(most):
-            item = items.popleft()
+            item = (self._taken or self._take_all()).pop()
             if self.on_drop is not None:
                 self.on_drop(item)
         self.dropped += most

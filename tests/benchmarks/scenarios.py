@@ -96,7 +96,9 @@ async def idle_memory(client: Client, url: str, count: int) -> Figures:
 async def stream_memory(client: Client, url: str, count: int) -> Figures:
     """Subscribe, and take the first tick of each stream. The first few pay for the room."""
     async with client.open(url) as session:
-        kept = [await _subscribe(session, _symbol(-number)) for number in range(_SETTLING)]
+        kept = [
+            await _subscribe(session, _symbol(count + 1 + number)) for number in range(_SETTLING)
+        ]
         before = memory()
         kept += [await _subscribe(session, _symbol(number + 1)) for number in range(count)]
         return {"kb": (memory() - before) / count / 1e3}
