@@ -69,6 +69,18 @@ class TickLine:
         prices = tick["quote"], tick.get("ask"), tick.get("bid")
         return self.advance(Tick(self.symbol, tick["epoch"], *prices, tick["pip_size"]))
 
+    def advanced(self, ticks: Sequence[Tick]) -> Sequence[Tick | Hole]:
+        """Return what *ticks* add."""
+        last = self._last
+        if self._interrupted or last is None:
+            return [item for tick in ticks for item in self.advance(tick)]
+        for tick in ticks:
+            if tick.epoch <= last:
+                return [item for tick in ticks for item in self.advance(tick)]
+            last = tick.epoch
+        self._last = last
+        return ticks
+
     def advance(self, tick: Tick) -> Sequence[Tick | Hole]:
         """Return *tick*, perhaps a hole before it, or nothing if it was delivered already."""
         last, epoch = self._last, tick.epoch

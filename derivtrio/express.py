@@ -16,7 +16,7 @@ is skipped is not checked either: nonsense in a tick's `echo_req` goes unnoticed
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import attrs
 import msgspec
@@ -24,16 +24,17 @@ import msgspec
 from derivtrio.codec import UNDECODABLE
 from derivtrio.models import Tick
 
-M = TypeVar("M")
-
 _LOOK: Final = b'"tick":{'
 
 
 class Lane(Protocol):
     """A stream of ticks that takes them as such."""
 
-    def take_tick(self, tick: Tick, data: bytes) -> bool:
-        """Take *tick*, which came in the message *data*, unless the stream is over."""
+    def take_ticks(self, ticks: list[Tick], data: bytes) -> bool:
+        """Take *ticks*, the last of which came in the message *data*; return whether more may come.
+
+        A lane that is over takes none.
+        """
         ...
 
 
@@ -64,16 +65,30 @@ class Express:
         """Whether any message can go this way now."""
         return bool(self.lanes) and not self.plain
 
-    def left(self, batch: Iterable[M]) -> Iterator[M]:
-        """Deliver what may go this way, and yield the rest of *batch*, in its order."""
-        lane_of = self.lanes.get
+    def left(self, batch: Iterable[Any]) -> Iterator[Any]:
+        """Deliver what may go this way, and yield the rest of *batch*, in its order.
+
+        Ticks that follow each other on one lane are delivered together. The last message of a lane
+        that is over goes the ordinary way, where it is noticed that nobody wants the stream.
+        """
+        lane_of, lane, last = self.lanes.get, None, b""
+        ticks: list[Tick] = []
         for data in batch:
+            found = None
             if isinstance(data, bytes) and data.rfind(_LOOK) >= 0:
                 try:
                     message = _decode(data)
                 except UNDECODABLE:
                     message = _NONE
-                lane = lane_of(message.req_id)
-                if lane and message.error is None and lane.take_tick(message.tick, data):
-                    continue
-            yield data
+                found = lane_of(message.req_id) if message.error is None else None
+            if found is not lane:
+                if lane is not None and not lane.take_ticks(ticks, last):
+                    yield last
+                lane, ticks = found, []
+            if found is None:
+                yield data
+            else:
+                ticks.append(message.tick)
+                last = data
+        if lane is not None and not lane.take_ticks(ticks, last):
+            yield last

@@ -8,7 +8,7 @@ has waited yet is only a few hundred bytes: its channel is opened then, and what
 lists, the smallest containers that there are when they are empty.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, Literal, TypeVar
 
 import attrs
@@ -79,6 +79,14 @@ class Mailbox(Generic[T]):
             self._rung = True
             self._bell.send_nowait(None)
         return lossless
+
+    def put_all(self, items: Sequence[T]) -> bool:
+        """Put *items* in, in their order; return whether nothing was lost by it."""
+        if len(items) != 1 and len(self) + len(items) <= self.buffer and not self.closed:
+            self._filling += items[:-1]  # and the last one rings
+            items = items[-1:]
+        lossless = [self.put(item) for item in items]
+        return all(lossless)
 
     def close(self, error: Exception | None = None) -> None:
         """End the stream, after what is waiting, normally or with *error*."""

@@ -142,15 +142,15 @@ class Upstream:
         wanted = (self.request or {}).get("ticks")
         return self if isinstance(tick, dict) and tick.get("symbol") == wanted else None
 
-    def take_tick(self, tick: Tick, data: bytes) -> bool:
-        """Pass *tick* on, which came in the message *data*; return whether more is wanted."""
+    def take_ticks(self, ticks: list[Tick], data: bytes) -> bool:
+        """Pass *ticks* on, the last of which came in *data*; return whether more is wanted."""
         if self.over:
             return False
         self.latest = data
         for consumer in self._consumers:
-            for item in consumer.line.advance(tick):  # type: ignore[union-attr]  # a tick line
-                if not consumer.mailbox.put(item) and not consumer.survives():
-                    self.over = not self.detach(consumer)
+            items = consumer.line.advanced(ticks)  # type: ignore[union-attr]  # see `express`
+            if not consumer.mailbox.put_all(items) and not consumer.survives():
+                self.over = not self.detach(consumer)
         return not self.over
 
     def _end(self, error: ApiError) -> None:

@@ -7,13 +7,17 @@ from typing import Any
 import attrs
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from scripted import Peer, Request, open_server
 
 import derivtrio
 from derivtrio import Settings, Tick
 from derivtrio.client import Client
 from derivtrio.codec import encode
+from derivtrio.continuity import TickLine
 from derivtrio.express import Express
+from derivtrio.mailbox import Mailbox
 from derivtrio.simulator import open_simulator
 
 PATIENT = Settings(heartbeat_interval=3600)
@@ -26,9 +30,9 @@ class Lane:
     over: bool = False
     taken: list[tuple[Tick, bytes]] = attrs.field(factory=list)
 
-    def take_tick(self, tick: Tick, data: bytes) -> bool:
+    def take_ticks(self, ticks: list[Tick], data: bytes) -> bool:
         if not self.over:
-            self.taken.append((tick, data))
+            self.taken += [(tick, data) for tick in ticks]
         return not self.over
 
 
@@ -204,3 +208,58 @@ async def test_g14_lanes_end_with_their_connection(autojump_clock: Any) -> None:
         assert old.isdisjoint(lanes_of(client).lanes)
         assert len(lanes_of(client).lanes) == 1
         assert seen == list(range(seen[0], seen[0] + 43))
+
+
+def test_ticks_of_one_lane_go_together_and_nothing_overtakes() -> None:
+    express, first, second = Express(), Lane(), Lane()
+    express.lanes |= {3: first, 4: second}
+    ticks = [as_bytes(MESSAGE | {"tick": TICK | {"epoch": epoch}}) for epoch in range(6)]
+    other = as_bytes(MESSAGE | {"req_id": 4})
+    batch = [ticks[0], ticks[1], b"{}", ticks[2], other, ticks[3]]
+    left = [(data, [tick.epoch for tick, _ in first.taken]) for data in express.left(batch)]
+    assert left == [(b"{}", [0, 1])]
+    assert [tick.epoch for tick, _ in first.taken] == [0, 1, 2, 3]
+    assert [tick.epoch for tick, _ in second.taken] == [7]
+    first.over = True
+    assert list(express.left([*ticks[4:], other])) == [ticks[5]]
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(min_value=1, max_value=30)) | st.just("interruption"), max_size=6
+    ),
+    st.none() | st.integers(min_value=0, max_value=20),
+)
+def test_g05_ticks_taken_together_are_as_if_taken_one_by_one(
+    batches: list[Any], start: int | None
+) -> None:
+    together, apart = TickLine("R_100", start), TickLine("R_100", start)
+    for batch in batches:
+        if batch == "interruption":
+            together.interrupt()
+            apart.interrupt()
+            continue
+        ticks = [Tick("R_100", epoch, 1.5) for epoch in batch]
+        one_by_one = [item for tick in ticks for item in apart.advance(tick)]
+        assert list(together.advanced(ticks)) == one_by_one
+    assert together == apart
+
+
+@given(
+    st.lists(st.lists(st.integers(), max_size=5) | st.just("take"), max_size=8),
+    st.integers(min_value=1, max_value=6),
+    st.sampled_from(["error", "drop_oldest", "latest"]),
+)
+def test_g07_items_put_in_together_are_as_if_put_in_one_by_one(
+    steps: list[Any], buffer: int, overflow: Any
+) -> None:
+    together: Mailbox[int] = Mailbox("x", buffer, overflow)
+    apart: Mailbox[int] = Mailbox("x", buffer, overflow)
+    for step in steps:
+        if step == "take":
+            assert together.take() == apart.take()
+        else:
+            lossless = [apart.put(item) for item in step]
+            assert together.put_all(step) == all(lossless)
+        assert len(together) == len(apart) <= buffer
+        assert (together.closed, together.dropped) == (apart.closed, apart.dropped)
