@@ -17,9 +17,9 @@ async def test_g04_ledger_and_reports_agree_on_every_purchase(
     assert drill.passed, trades.summary(drill)
     assert drill.suffered.keys() == trades.MISFORTUNES.keys()
     reports = [attempt.report for attempt in drill.attempts]
-    for report in ("bought", "refused", "not bought", "not sent", "ambiguous"):
-        assert reports.count(report) >= 3, report
-    assert sum(attempt.unknown is not None for attempt in drill.attempts) > 100
+    for report in ("bought", "refused", "not bought", "not sent"):
+        assert reports.count(report) >= 10, report
+    assert sum(attempt.unknown is not None for attempt in drill.attempts) > 30
 
 
 # What the judge must be able to condemn
