@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from derivtrio.simulator.catalogue import CALLS, Call
+from derivtrio.simulator.catalogue import CALLS, NOT_SIMULATED, Call
 from derivtrio.simulator.envelope import Message, Translated
 from derivtrio.simulator.fields import Schema
 
@@ -27,6 +27,12 @@ _SHARED = frozenset(
 _PERSONAL = frozenset(
     "balance buy cancel contract_update contract_update_history logout portfolio profit_table"
     " proposal_open_contract sell statement transaction".split()
+)
+
+#: The calls that only the Options API has; the simulator has none of them.
+_NEW_NOT_SIMULATED = frozenset(
+    "auto_get auto_list auto_list_strategies auto_pause auto_resume auto_start auto_stop"
+    " contracts_list".split()
 )
 
 #: Members that no request but one has any more, and those that one call has no more.
@@ -53,9 +59,10 @@ _V3_SYMBOL, _OPTIONS_SYMBOL = "symbol", "underlying_symbol"
 
 @attrs.frozen
 class Dialect:
-    """A generation: its calls, and the way from it to v3 and back."""
+    """A generation: its calls, those that are not simulated, the way from it to v3 and back."""
 
     calls: Mapping[str, Call]
+    not_simulated: frozenset[str]
     request: Callable[[Message], Message]
     message: Callable[[Message], Message]
 
@@ -266,9 +273,10 @@ def _unchanged(message: Message) -> Message:
     return message
 
 
-V3 = Dialect(CALLS, _unchanged, _unchanged)
+V3 = Dialect(CALLS, NOT_SIMULATED, _unchanged, _unchanged)
 OPTIONS = Dialect(
     {name: _options_call(name, call) for name, call in CALLS.items() if name in _SHARED},
+    _NEW_NOT_SIMULATED,
     _as_v3_request,
     _as_options_message,
 )

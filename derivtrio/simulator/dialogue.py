@@ -18,7 +18,7 @@ from derivtrio.simulator import (
     service,
     trading,
 )
-from derivtrio.simulator.catalogue import NOT_SIMULATED
+from derivtrio.simulator.dialect import Dialect
 from derivtrio.simulator.envelope import Message, Refusal, refusal
 from derivtrio.simulator.news import settle
 from derivtrio.simulator.session import Session
@@ -77,7 +77,7 @@ def answer(session: Session, request: Message, epoch: int) -> Iterator[Message |
     dialect = session.dialect
     name = call_of(session, request)
     if name is None:
-        yield _nothing_to_do(request)
+        yield _nothing_to_do(request, dialect)
         return
     try:
         session.charge(name)
@@ -98,11 +98,11 @@ def error_type(name: str) -> str:
     return _ERROR_TYPES.get(name, name)
 
 
-def _nothing_to_do(request: Message) -> Message:
+def _nothing_to_do(request: Message, dialect: Dialect) -> Message:
     if not request:
         text = "The application sent an invalid request."
         return refusal(request, "error", Refusal(code="BadRequest", message=text))
-    name = next((member for member in request if member in NOT_SIMULATED), None)
+    name = next((member for member in request if member in dialect.not_simulated), None)
     if name is None:
         text = "Unrecognised request."
         return refusal(request, "error", Refusal(code="UnrecognisedRequest", message=text))
