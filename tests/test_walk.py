@@ -7,12 +7,15 @@ name something that has to exist first.
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
+import attrs
 import deriv_schemas
 import pytest
 import trio
+from test_catalog import CALLS, WRONG_EXAMPLES
 
 import derivtrio
 from derivtrio import ApiError, Client
@@ -26,6 +29,9 @@ pytestmark = pytest.mark.skipif(
 
 Request = dict[str, Any]
 
+#: A Tuesday, 22:13:20 UTC.
+START = 1_700_000_000
+
 _BOTH = frozenset(
     "active_symbols balance buy cancel contract_update contract_update_history contracts_for"
     " forget forget_all logout ping portfolio profit_table proposal proposal_open_contract sell"
@@ -38,11 +44,10 @@ SIMULATED = {
     "options": _BOTH,
 }
 
-CALLS = [(generation, name) for generation, calls in PUBLISHED.items() for name in calls]
 REPLIES = [call for call in CALLS if not only_streams(call[1], call[0])]
 STREAMS = [(g, name) for g, name in CALLS if (found := entry(name, g)) and found.streams]
 
-#: After which message of a stream nothing follows here: the status of the site does not change.
+#: The streams of which only the first message comes: the site's status does not change here.
 SILENT = {"website_status"}
 
 #: What the published examples of v3 should have said to be allowed by their schemas.
@@ -89,13 +94,14 @@ HOUR = RISE | {"duration": 1, "duration_unit": "h"}
 MULTIPLIER = RISE | {"contract_type": "MULTUP", "multiplier": 100}
 
 
+@attrs.frozen
 class Walker:
     """A client at a simulator, and what has to be done there before a call can succeed."""
 
-    def __init__(self, sim: Simulator, client: Client, generation: str) -> None:
-        self.sim = sim
-        self.client = client
-        self.generation = generation
+    sim: Simulator
+    client: Client
+    generation: str
+    until_the_end: AsyncExitStack
 
     async def request(self, name: str) -> Request:
         """Return a request for the call that can succeed, what it needs being done."""
@@ -133,15 +139,20 @@ class Walker:
         return self.purchase(HOUR)
 
     async def stream(self) -> Request:
-        reply = await self.client.call({"ticks": "R_50", "subscribe": 1})
-        return {"forget": reply["subscription"]["id"]}
+        """Follow some ticks until the walk is over."""
+        messages = await self.until_the_end.enter_async_context(
+            self.client.subscribe({"ticks": "R_50"})
+        )
+        return {"forget": (await anext(messages))["subscription"]["id"]}
 
     async def streams(self) -> Request:
         await self.stream()
         return {}
 
     async def sale(self) -> Request:
-        return {"sell": await self.buy(HOUR), "price": 0}
+        bought = await self.buy(HOUR)
+        await trio.sleep(5)  # it can be sold from its entry tick on
+        return {"sell": bought, "price": 0}
 
     async def second_thoughts(self) -> Request:
         return {"cancel": await self.buy(MULTIPLIER | {"cancellation": "60m"})}
@@ -169,6 +180,10 @@ class Walker:
         await self.buy(HOUR)
         return {}
 
+    async def loss(self) -> Request:
+        self.sim.deposit(next(iter(self.sim.accounts)), Decimal(-25))
+        return {}
+
     async def token(self) -> Request:
         return {"authorize": DEMO_TOKEN}
 
@@ -186,6 +201,7 @@ PREPARED: dict[str, Callable[[Walker], Awaitable[Request]]] = {
     "proposal_open_contract": Walker.open_rise,
     "sell": Walker.sale,
     "statement": Walker.history,
+    "topup_virtual": Walker.loss,
 }
 
 #: What is in the reply when there is something to show.
@@ -199,7 +215,8 @@ SHOWN: dict[str, Callable[[Any], Any]] = {
     "portfolio": lambda found: len(found["contracts"]) == 1,
     "profit_table": lambda found: len(found["transactions"]) == 1,
     "proposal_open_contract": lambda found: found["status"] == "open",
-    "statement": lambda found: len(found["transactions"]) == 3,
+    "statement": lambda found: len(found["transactions"]) == 3,  # two purchases and an end
+    "topup_virtual": lambda filled: filled["amount"] == 25,
 }
 
 
@@ -208,14 +225,17 @@ async def walking(generation: str, name: str) -> AsyncIterator[Walker]:
     """Open a client where the call can be made: with an account unless it needs none."""
     found = entry(name, generation)
     assert found is not None
-    async with open_simulator(port=None) as sim:
+    async with open_simulator(port=None, start=START) as sim:
         endpoint, token = sim.endpoint, None
         if generation == "v3":
             token = None if name == "authorize" else DEMO_TOKEN
         else:
             endpoint = sim.options_account() if found.scopes else sim.options_public
-        async with derivtrio.open_client(endpoint=endpoint, token=token) as client:
-            yield Walker(sim, client, generation)
+        async with (
+            derivtrio.open_client(endpoint=endpoint, token=token) as client,
+            AsyncExitStack() as stack,
+        ):
+            yield Walker(sim, client, generation, stack)
 
 
 async def call_with_api(client: Client, name: str, request: Request) -> Request:
@@ -247,6 +267,7 @@ def test_the_walk_leads_past_every_call() -> None:
     assert names["options"] == set(deriv_schemas.calls("options"))
     assert all(SIMULATED[generation] <= names[generation] for generation in PUBLISHED)
     assert set(CALLS) == {*REPLIES, *STREAMS}
+    assert set(CORRECTED) == WRONG_EXAMPLES
 
 
 @pytest.mark.parametrize("way", [call_with_mapping, call_with_api])

@@ -164,6 +164,12 @@ async def test_a_symbol_is_listed_in_the_words_of_this_generation(autojump_clock
     [
         ({"authorize": "demo-token"}, "UnrecognisedRequest", "Unrecognised request."),
         ({"website_status": 1}, "UnrecognisedRequest", "Unrecognised request."),
+        ({"exchange_rates": 1}, "UnrecognisedRequest", "Unrecognised request."),
+        (
+            {"contracts_list": 1},
+            "NotSimulated",
+            "The simulator does not have contracts_list, though Deriv does.",
+        ),
         (
             {"balance": 1, "loginid": "VRTC1000001"},
             "InputValidationFailed",
