@@ -20,15 +20,23 @@ def interpreter(packages: Sequence[str], envs: Path) -> str:
     """
     if not packages:
         return sys.executable
-    version = ".".join(map(str, sys.version_info[:2]))
-    home = envs / f"py{version}-{'-'.join(packages)}"
+    home = _home(packages, envs)
     python = home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    ready = home / "ready"
-    if not ready.exists():
+    if not is_ready(packages, envs):
         venv.create(home, clear=True, with_pip=True)
         _install(python, packages)
-        ready.touch()
+        (home / "ready").touch()
     return str(python)
+
+
+def is_ready(packages: Sequence[str], envs: Path) -> bool:
+    """Return whether `interpreter` has nothing to install any more."""
+    return not packages or (_home(packages, envs) / "ready").exists()
+
+
+def _home(packages: Sequence[str], envs: Path) -> Path:
+    version = ".".join(map(str, sys.version_info[:2]))
+    return envs / f"py{version}-{'-'.join(packages)}"
 
 
 def _install(python: Path, packages: Sequence[str]) -> None:

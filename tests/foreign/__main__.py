@@ -1,69 +1,33 @@
-"""Have python-deriv-api visit the simulator, and hold what it saw against what was there."""
+"""Run Deriv's own Python client against the simulator, and judge what it saw."""
 
-import json
+import argparse
+import os
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any
 
-import trio
-
-from derivtrio.simulator import Simulator, open_simulator
 from tests.benchmarks.environments import CannotInstall, interpreter
-
-DEMO = "VRTC1000001"
-PACKAGES = ("python-deriv-api==0.1.6",)
-ENVIRONMENTS = Path(tempfile.gettempdir(), "derivtrio-benchmarks")
-
-
-async def visited() -> list[str]:
-    """Return what is wrong with the visit, in words."""
-    python = interpreter(PACKAGES, ENVIRONMENTS)
-    driver = str(Path(__file__).with_name("client.py"))
-    async with open_simulator(seed=1) as sim:
-        place = sim.url.partition("/websockets")[0]
-        with trio.fail_after(90):
-            done = await trio.run_process([python, driver, place], capture_stdout=True)
-        return list(judged(json.loads(done.stdout), sim))
-
-
-def judged(seen: dict[str, Any], sim: Simulator) -> list[str]:
-    """Return in what *seen* differs from what the simulator has."""
-    ledger = sim.ledger(DEMO)
-    ticks = [sim.market.tick("R_100", tick["epoch"]).quote for tick in seen["ticks"]]
-    sold = [contract for contract in seen["contracts"] if contract["is_sold"]]
-    comparisons = {
-        "ping": (seen["ping"], "pong"),
-        "loginid": (seen["loginid"], DEMO),
-        "a listed symbol": ("1HZ100V" in seen["symbols"], True),
-        "ticks": ([tick["quote"] for tick in seen["ticks"]], ticks),
-        "contracts": (
-            [contract["contract_id"] for contract in sold],
-            [contract.contract_id for contract in ledger.contracts.values()],
-        ),
-        "balance": (seen["balance"], float(ledger.account.balance)),
-        "statement": (
-            sorted(seen["statement"]),
-            sorted(transaction.transaction_id for transaction in ledger.transactions),
-        ),
-        "portfolio": (seen["portfolio"], []),
-    }
-    return [
-        f"{name}: it saw {theirs!r}, and there was {ours!r}"
-        for name, (theirs, ours) in comparisons.items()
-        if theirs != ours
-    ]
+from tests.foreign.rehearsal import ENVS, PACKAGES, DriverFailed, rehearse
 
 
 def main() -> None:
-    """Visit, and say how it went."""
+    """Do what the command line says; exit with 1 if the client was not served as it should be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.foreign", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--envs", type=Path, default=ENVS, metavar="DIR", help="where the client is installed"
+    )
+    given = parser.parse_args()
     try:
-        faults = trio.run(visited)
+        python = interpreter(PACKAGES, given.envs)
     except CannotInstall as error:
-        sys.stdout.write(f"skipped: {PACKAGES[0]} cannot be installed: {error}\n")
+        sys.stderr.write(f"skipped, since {PACKAGES[0]} cannot be installed: {error}{os.linesep}")
         return
-    sys.stdout.write("\n".join(faults or ["PASSED"]) + "\n")
-    sys.exit(bool(faults))
+    try:
+        verdict = rehearse(python, given.seed)
+    except DriverFailed as error:
+        sys.exit(f"the client failed:\n{error}")
+    sys.stdout.write(verdict.summary() + "\n")
+    sys.exit(bool(verdict.complaints))
 
 
 if __name__ == "__main__":
