@@ -9,21 +9,14 @@ or nothing might come at all. Those that are open end with an error, and are to 
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from derivtrio.authorization import Standing, TokenSource, checked_token, speaks_options
 from derivtrio.calls import api_call
-from derivtrio.catalog import STREAMS
+from derivtrio.catalog import PERSONAL_STREAMS
 from derivtrio.crew import make
 from derivtrio.errors import ApiError, AuthorizationRequired, ResponseTimeout, malformed
 from derivtrio.supervisor import Supervisor
-
-#: Streams that are the same whoever listens; all others are about the account.
-_ANYBODYS: Final = frozenset(
-    "crypto_estimations exchange_rates proposal ticks ticks_batch ticks_history"
-    " website_status".split()
-)
-_PERSONAL: Final = STREAMS - _ANYBODYS
 
 
 async def change_account(supervisor: Supervisor, token: TokenSource) -> dict[str, Any]:
@@ -89,6 +82,6 @@ def _take_back(supervisor: Supervisor) -> None:
 
 def _end_personal_streams(supervisor: Supervisor, why: str) -> None:
     for upstream in supervisor.ledger:
-        if upstream.name in _PERSONAL:
+        if upstream.name in PERSONAL_STREAMS:
             upstream.close(AuthorizationRequired("AuthorizationRequired", why))
             supervisor.drop(upstream)

@@ -13,7 +13,7 @@ import trio
 
 from derivtrio.calls import api_call
 from derivtrio.crew import Desk, post
-from derivtrio.endpoints import Endpoint, account_of, ask
+from derivtrio.endpoints import Endpoint, account_of, ask, generation_of
 from derivtrio.errors import HandshakeRejected, InvalidToken
 from derivtrio.events import Authorized
 from derivtrio.link import Link
@@ -151,7 +151,7 @@ def checked_for(endpoint: Endpoint, token: TokenSource) -> TokenSource:
 
 def speaks_options(endpoint: Endpoint) -> bool:
     """Return whether connections to *endpoint* are bound to their account, if any, for good."""
-    return getattr(endpoint, "generation", "v3") == "options"
+    return generation_of(endpoint) == "options"
 
 
 def _loginid(account: Any) -> str | None:

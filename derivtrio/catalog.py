@@ -68,6 +68,14 @@ STREAMS: Final = frozenset(
     if not call["takes"].keys().isdisjoint(("subscribe", "subscribe!"))
 )
 
+#: Those of them that are about an account; the others are the same whoever listens.
+PERSONAL_STREAMS: Final = frozenset(
+    name
+    for calls in PUBLISHED.values()
+    for name in STREAMS.intersection(calls)
+    if calls[name].get("needs")
+)
+
 #: The lengths that a candle can have, in seconds.
 GRANULARITIES: Final = frozenset(
     {60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400}

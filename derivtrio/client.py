@@ -12,13 +12,12 @@ from derivtrio.account import change_account, leave_account
 from derivtrio.api import Api
 from derivtrio.authorization import Authorization, Standing, TokenSource, checked_for
 from derivtrio.beside import running
-from derivtrio.calls import Call, api_call, raw_call
+from derivtrio.calls import Call, raw_call
 from derivtrio.catalog import GRANULARITIES, name_of
-from derivtrio.checking import check_request
 from derivtrio.completion import Completed, CompletedSource
 from derivtrio.continuity import CandleLine, Hole, TickLine
 from derivtrio.crew import Desk, make, note_limits
-from derivtrio.endpoints import Endpoint, as_endpoint
+from derivtrio.endpoints import Endpoint, as_endpoint, generation_of
 from derivtrio.errors import ConnectionChanged, malformed
 from derivtrio.events import Event
 from derivtrio.journal import Journal, State, Status
@@ -115,12 +114,6 @@ class Client(Trader):
 
     _lifetime: Lifetime
     _shares: Shares = attrs.field(factory=Shares, init=False)
-    _generation: str = attrs.field(init=False)
-    _checked: bool = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._generation = self._supervisor.generation
-        self._checked = self._supervisor.desk.settings.check_requests
 
     def __repr__(self) -> str:
         status = self.status
@@ -151,10 +144,7 @@ class Client(Trader):
             ClientClosed, ConnectionFailed: the client is no more.
 
         """
-        call = api_call(request)
-        if self._checked:
-            check_request(call.name, call.request, self._generation)
-        return await make(call, self._supervisor.desk)
+        return await make(self._new_call(request), self._supervisor.desk)
 
     @property
     def api(self) -> Api:
@@ -163,7 +153,7 @@ class Client(Trader):
         It does what `call` does. A call's own member, where it is more than a 1, is the first
         argument: `await client.api.ticks_history("R_100", end="latest")`.
         """
-        return Api(self.call, self._generation)
+        return Api(self.call, self._supervisor.generation)
 
     async def send(self, message: str | bytes | Mapping[str, Any]) -> None:
         """Write a message of your own making; return when the socket has it.
@@ -237,8 +227,7 @@ class Client(Trader):
         """
         request = subscribing(request)
         name = name_of(request)
-        if self._checked:
-            check_request(name, request, self._generation)
+        self._check(name, request)
         mailbox: Mailbox[dict[str, Any]] = Mailbox(name, buffer, overflow)
         line = self._plain_line(name, request)
         return Subscription(mailbox, self._stream(request, line, mailbox))
@@ -493,7 +482,7 @@ class Client(Trader):
 
 
 def _budgets(settings: Settings, pacer: Pacer | None, endpoint: Endpoint) -> Budgets:
-    """Return what the client may send. An endpoint of few words is one of the v3 API."""
+    """Return what the client may send."""
     if pacer is not None and not isinstance(pacer, Pacer):
         text = f"pacer is a derivtrio.Pacer or None, not {type(pacer).__name__}"
         raise TypeError(text)
@@ -502,9 +491,8 @@ def _budgets(settings: Settings, pacer: Pacer | None, endpoint: Endpoint) -> Bud
             text = "a pacer is of no use with Settings(pacing=False)"
             raise ValueError(text)
         return Budgets()
-    generation = getattr(endpoint, "generation", "v3")
     advertised = getattr(endpoint, "limits", "website_status") == "website_status"
-    return (pacer or Pacer()).budgets(generation, advertised=advertised)
+    return (pacer or Pacer()).budgets(generation_of(endpoint), advertised=advertised)
 
 
 def _is_closed(candle: Candle) -> bool:

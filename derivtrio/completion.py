@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import attrs
 
+from derivtrio import listing
 from derivtrio.crew import Desk, insist
 from derivtrio.events import Gap
 from derivtrio.listing import Listing, rows_of
@@ -69,7 +70,7 @@ class Completed:
         request: dict[str, Any] = {"statement": 1, "description": 1}
         if self._seen.since is not None:
             request["date_from"] = max(0, self._seen.since)
-        return Listing(self._ask, request, "statement", transaction_in, _number_of, _PAGE)
+        return listing.statement(self._ask, request, _PAGE)
 
     async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return await insist(request, self._desk)
@@ -99,7 +100,3 @@ class CompletedSource:
     def close(self) -> None:
         """Let them flow no more."""
         self._source.close()
-
-
-def _number_of(row: Transaction) -> int:
-    return row.transaction_id

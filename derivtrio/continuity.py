@@ -72,14 +72,15 @@ class TickLine:
     def advanced(self, ticks: Sequence[Tick]) -> Sequence[Tick | Hole]:
         """Return what *ticks* add."""
         last = self._last
-        if self._interrupted or last is None:
-            return [item for tick in ticks for item in self.advance(tick)]
-        for tick in ticks:
-            if tick.epoch <= last:
-                return [item for tick in ticks for item in self.advance(tick)]
-            last = tick.epoch
-        self._last = last
-        return ticks
+        if not self._interrupted and last is not None:
+            for tick in ticks:
+                if tick.epoch <= last:
+                    break
+                last = tick.epoch
+            else:
+                self._last = last
+                return ticks
+        return [item for tick in ticks for item in self.advance(tick)]
 
     def advance(self, tick: Tick) -> Sequence[Tick | Hole]:
         """Return *tick*, perhaps a hole before it, or nothing if it was delivered already."""

@@ -166,6 +166,11 @@ def parse_url(url: str) -> Address:
     return Address(parts.hostname, port or (443 if secure else 80), resource, secure)
 
 
+def generation_of(endpoint: Endpoint) -> Generation:
+    """Return the generation spoken at *endpoint*; one of few words speaks v3."""
+    return getattr(endpoint, "generation", "v3")
+
+
 def account_of(endpoint: Endpoint) -> str | None:
     """Return the account that connections to *endpoint* belong to from the start, if to any."""
     account_id = getattr(endpoint, "account_id", None)

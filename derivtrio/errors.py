@@ -397,9 +397,9 @@ class ProtocolViolation(LinkError):
     """The server sent what no Deriv server may send; the connection cannot be trusted."""
 
 
-def unreadable(name: str, error: Exception) -> ProtocolViolation:
-    """Return what is raised for a message of the call *name* in which something is amiss."""
-    text = f"the server sent a {name} message that cannot be read: {error!r}"
+def unreadable(what: str, error: Exception) -> ProtocolViolation:
+    """Return what is raised for something that the server sent, in which something is amiss."""
+    text = f"the server sent a {what} that cannot be read: {error!r}"
     violation = ProtocolViolation(text)
     violation.__cause__ = error
     return violation

@@ -11,12 +11,12 @@ from typing import Final
 
 import trio
 
+from derivtrio import listing
 from derivtrio.book import is_answered
 from derivtrio.catalog import TRADES
 from derivtrio.crew import Desk
-from derivtrio.errors import OutcomeUnknown, ProtocolViolation, api_error, malformed
+from derivtrio.errors import OutcomeUnknown, api_error, malformed, unreadable
 from derivtrio.inquiry import CERTAIN_AFTER, PAGE, Inquiry
-from derivtrio.listing import Listing, rows_of
 from derivtrio.models import (
     Ambiguous,
     Bought,
@@ -37,9 +37,7 @@ from derivtrio.models import (
 )
 from derivtrio.receipts import (
     UNREADABLE,
-    closed_contract_in,
     limits_in,
-    position_in,
     purchase_from,
     purchase_in,
     sale_in,
@@ -49,6 +47,8 @@ from derivtrio.snapshots import contract_in
 
 #: How long to wait from one look to the next, in seconds; the last again and again.
 _PAUSES: Final = (1.0, 2.0, 4.0, 8.0)
+
+_CONTRACT: Final = "contract"
 
 
 async def inquire(unknown: OutcomeUnknown, desk: Desk) -> Outcome:
@@ -181,13 +181,10 @@ async def _stated(inquiry: Inquiry, order: Order) -> dict[int, Purchase]:
 
 async def _listed(inquiry: Inquiry, order: Order) -> dict[int, Purchase]:
     """Return the purchases in the portfolio and in the profit table."""
-    reply = await inquiry.ask({"portfolio": 1})
-    open_now = rows_of("portfolio", reply.get("portfolio"), "contracts", position_in)
+    open_now = await listing.portfolio(inquiry.ask)
     since = str(max(0, math.floor(order.earliest)))
     request = {"profit_table": 1, "description": 1, "date_from": since}
-    closed = Listing(
-        inquiry.ask, request, "profit_table", closed_contract_in, lambda row: row.contract_id, PAGE
-    )
+    closed = listing.profit_table(inquiry.ask, request, PAGE)
     rows: list[Position | ClosedContract] = [*open_now, *[row async for row in closed]]
     return {row.contract_id: purchase_from(row) for row in rows}
 
@@ -216,8 +213,7 @@ async def _contract(inquiry: Inquiry) -> OpenContract | None:
     try:
         return contract_in(payload) if payload else None
     except UNREADABLE as error:
-        text = f"the server sent a contract that cannot be read: {error!r}"
-        raise ProtocolViolation(text) from error
+        raise unreadable(_CONTRACT, error) from error
 
 
 async def _row_of_sale(inquiry: Inquiry, since: float) -> Transaction | None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import attrs
 import trio
 
+from derivtrio import listing
 from derivtrio.book import Book
 from derivtrio.calls import Call
 from derivtrio.crew import Desk, insist
@@ -26,7 +27,6 @@ from derivtrio.errors import (
 from derivtrio.listing import Listing
 from derivtrio.models import Transaction
 from derivtrio.pacing import Urgency
-from derivtrio.receipts import transaction_in
 from derivtrio.reconciliation import Order
 from derivtrio.server_clock import ServerClock, reading
 
@@ -84,9 +84,7 @@ class Inquiry:
             "description": 1,
             "date_from": max(0, math.floor(since)),
         }
-        return Listing(
-            self.ask, request, "statement", transaction_in, lambda row: row.transaction_id, PAGE
-        )
+        return listing.statement(self.ask, request, PAGE)
 
     async def read_clock(self) -> None:
         """Ask what the server's clock shows."""

@@ -7,8 +7,9 @@ from typing import Any, Generic, TypeVar
 import attrs
 import trio
 
-from derivtrio.errors import ProtocolViolation
-from derivtrio.receipts import UNREADABLE
+from derivtrio.errors import unreadable
+from derivtrio.models import ClosedContract, Position, Transaction
+from derivtrio.receipts import UNREADABLE, closed_contract_in, position_in, transaction_in
 
 Row = TypeVar("Row")
 
@@ -60,6 +61,24 @@ class Listing(Generic[Row]):
                 self._page.append(row)
 
 
+def statement(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[Transaction]:
+    """Return what *request* asks of the statement, *limit* rows at a time."""
+    return Listing(ask, request, "statement", transaction_in, lambda row: row.transaction_id, limit)
+
+
+def profit_table(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[ClosedContract]:
+    """Return what *request* asks of the profit table, *limit* rows at a time."""
+    return Listing(
+        ask, request, "profit_table", closed_contract_in, lambda row: row.contract_id, limit
+    )
+
+
+async def portfolio(ask: Ask) -> list[Position]:
+    """Return the open contracts, which come without pages."""
+    reply = await ask({"portfolio": 1})
+    return rows_of("portfolio", reply.get("portfolio"), "contracts", position_in)
+
+
 def rows_of(
     name: str, payload: Any, member: str, read: Callable[[Mapping[str, Any]], Row]
 ) -> list[Row]:
@@ -73,5 +92,4 @@ def rows_of(
         rows: Iterable[Mapping[str, Any]] = payload[member]
         return [read(row) for row in rows]
     except UNREADABLE as error:
-        text = f"the server sent a {name} that cannot be read: {error!r}"
-        raise ProtocolViolation(text) from error
+        raise unreadable(name, error) from error

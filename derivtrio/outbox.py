@@ -118,6 +118,11 @@ class Outbox:
         self._reviewed.set()
         self._reviewed = trio.Event()
 
+    async def admitted(self, name: str, urgency: Urgency) -> None:
+        """Wait until the call *name*, made past this queue, may go, and count it."""
+        while not self.budgets.admit(name, urgency, trio.current_time()):
+            await self.hold_back(name, urgency)
+
     async def hold_back(self, name: str, urgency: Urgency) -> None:
         """Wait until the call *name*, made past this queue, may go, as far as can be told now."""
         group, until = self.throttled(name, urgency)

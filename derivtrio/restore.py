@@ -11,7 +11,8 @@ with them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -42,7 +43,8 @@ async def restore(
     with trio.move_on_after(limit) as patience:
 
         async def admitted(name: str) -> None:
-            await _hold_back_proof(name, desk, patience)
+            with _unhurried(patience):  # and nothing can be sold before it
+                await desk.outbox.admitted(name, Urgency.TRADE)
 
         try:
             await authorization.prove(link, desk, admitted)
@@ -61,8 +63,7 @@ async def renew(upstream: Upstream, link: Link, desk: Desk) -> None:
     since, settled = trio.current_time(), False
     while not settled:
         await trio.sleep(RETRY_PAUSE)
-        while not desk.outbox.budgets.admit(_name(upstream), Urgency.USER, trio.current_time()):
-            await desk.outbox.hold_back(_name(upstream), Urgency.USER)
+        await desk.outbox.admitted(_name(upstream), Urgency.USER)
         if upstream.over:
             return
         settled = await _answered(upstream, await _ask_for(upstream, link, desk), desk, since)
@@ -87,14 +88,9 @@ async def _resubscribe(
             await trio.sleep(RETRY_PAUSE)
         elif waiting:
             desk.outbox.open_to(Urgency.USER)
-            with trio.move_on_at(since + _PROMOTION if urgency > Urgency.USER else math.inf):
-                await _hold_back([_name(each) for each in waiting], urgency, desk, patience)
-
-
-async def _hold_back_proof(name: str, desk: Desk, patience: trio.CancelScope) -> None:
-    urgency = Urgency.TRADE  # nothing can be sold before it
-    while not desk.outbox.budgets.admit(name, urgency, trio.current_time()):
-        await _hold_back([name], urgency, desk, patience)
+            end = since + _PROMOTION if urgency > Urgency.USER else math.inf
+            with _unhurried(patience), trio.move_on_at(end):
+                await _hold_back([_name(each) for each in waiting], urgency, desk)
 
 
 def _name(upstream: Upstream) -> str:
@@ -102,16 +98,20 @@ def _name(upstream: Upstream) -> str:
     return name_of(upstream.request or {})
 
 
-async def _hold_back(
-    names: Sequence[str], urgency: Urgency, desk: Desk, patience: trio.CancelScope
-) -> None:
-    """Wait for the budget of the first of these calls; that takes nothing from the *patience*."""
-    start, remaining = trio.current_time(), patience.deadline - trio.current_time()
-    budgets = desk.outbox.budgets
+async def _hold_back(names: Sequence[str], urgency: Urgency, desk: Desk) -> None:
+    """Wait for the budget of the first of these calls."""
+    budgets, now = desk.outbox.budgets, trio.current_time()
+    first = min(names, key=lambda name: budgets.limiting(name, urgency, now)[1])
+    await desk.outbox.hold_back(first, urgency)
+
+
+@contextmanager
+def _unhurried(patience: trio.CancelScope) -> Iterator[None]:
+    """Let the time that the block takes not count against the *patience*."""
+    remaining = patience.deadline - trio.current_time()
     patience.deadline = math.inf
-    first = min(names, key=lambda name: budgets.limiting(name, urgency, start)[1])
     try:
-        await desk.outbox.hold_back(first, urgency)
+        yield
     finally:
         patience.deadline = trio.current_time() + remaining
 

@@ -26,7 +26,7 @@ from derivtrio.mailbox import CHECKPOINT_EVERY, Mailbox
 from derivtrio.verdict import RETRY_PAUSE, is_passing
 
 T = TypeVar("T")
-_HISTORY: Final = "ticks_history"
+_HISTORY: Final = "ticks_history message"
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -29,6 +29,7 @@ from derivtrio.authorization import Authorization
 from derivtrio.backoff import Series
 from derivtrio.calls import Call
 from derivtrio.crew import Desk, ask_for_limits, beat, expire, forget_unwanted, read, write
+from derivtrio.endpoints import Generation, generation_of
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
 from derivtrio.ledger import Ledger
@@ -60,9 +61,9 @@ class Supervisor:
     _ready_since: float | None = attrs.field(default=None, init=False)
 
     @property
-    def generation(self) -> str:
-        """The generation of the API; an endpoint of few words speaks v3."""
-        return getattr(self.authorization.endpoint, "generation", "v3")
+    def generation(self) -> Generation:
+        """The generation of the API that is spoken."""
+        return generation_of(self.authorization.endpoint)
 
     async def supervise(self) -> ConnectionFailed:
         """Keep a connection up; return, with the reason, only when there is no hope."""

@@ -15,12 +15,12 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 import trio
 
+from derivtrio import listing
 from derivtrio.calls import Call, api_call
 from derivtrio.checking import check_request
 from derivtrio.crew import make
 from derivtrio.errors import ConnectionChanged, NotExecuted, OutcomeUnknown, malformed
 from derivtrio.evidence import inquire
-from derivtrio.listing import Listing, rows_of
 from derivtrio.models import (
     Ambiguous,
     Bought,
@@ -38,12 +38,9 @@ from derivtrio.models import (
 )
 from derivtrio.receipts import (
     UNREADABLE,
-    closed_contract_in,
     limits_in,
-    position_in,
     purchase_in,
     sale_in,
-    transaction_in,
 )
 from derivtrio.supervisor import Supervisor
 
@@ -59,8 +56,8 @@ class Unchanged(Enum):
 #: A limit of a contract that an update leaves as it is; None removes it.
 UNCHANGED: Final = Unchanged.UNCHANGED
 
-_STATEMENT_PAGE: Final = 100
-_PROFIT_TABLE_PAGE: Final = 100
+#: How many rows of a list to ask for at a time.
+_PAGE: Final = 100
 
 #: What tells one contract from another, at the least.
 _ESSENTIAL: Final = ("contract_type", "currency")
@@ -191,8 +188,7 @@ class Trader:
 
     async def portfolio(self) -> tuple[Position, ...]:
         """Return the open contracts of the account."""
-        reply = await self._ask({"portfolio": 1})
-        return tuple(rows_of("portfolio", reply.get("portfolio"), "contracts", position_in))
+        return tuple(await listing.portfolio(self._ask))
 
     def statement(
         self,
@@ -216,14 +212,7 @@ class Trader:
             request["action_type"] = action_type
         request |= _period(date_from, date_to)
         self._new_call(request)
-        return Listing(
-            self._ask,
-            request,
-            "statement",
-            transaction_in,
-            lambda row: row.transaction_id,
-            _STATEMENT_PAGE,
-        )
+        return listing.statement(self._ask, request, _PAGE)
 
     def profit_table(
         self, *, date_from: int | None = None, date_to: int | None = None
@@ -233,13 +222,8 @@ class Trader:
         Arguments and errors are those of `statement`.
         """
         period = {name: str(epoch) for name, epoch in _period(date_from, date_to).items()}
-        return Listing(
-            self._ask,
-            {"profit_table": 1, "description": 1, **period},
-            "profit_table",
-            closed_contract_in,
-            lambda row: row.contract_id,
-            _PROFIT_TABLE_PAGE,
+        return listing.profit_table(
+            self._ask, {"profit_table": 1, "description": 1, **period}, _PAGE
         )
 
     async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -248,9 +232,13 @@ class Trader:
     def _new_call(self, request: Mapping[str, Any]) -> Call:
         """Return the call that *request* makes, checked if that is wanted."""
         call = api_call(request)
-        if self._supervisor.desk.settings.check_requests:
-            check_request(call.name, call.request, self._supervisor.generation)
+        self._check(call.name, call.request)
         return call
+
+    def _check(self, name: str, request: Mapping[str, Any]) -> None:
+        """Refuse *request*, which makes the call *name*, if that is wanted and due."""
+        if self._supervisor.desk.settings.check_requests:
+            check_request(name, request, self._supervisor.generation)
 
     def _contract_words(self, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         """Return checked *parameters*, with the symbol under the name that the server knows."""

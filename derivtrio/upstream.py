@@ -54,7 +54,7 @@ class Consumer:
         try:
             items = line.feed(message)
         except (LookupError, TypeError, ValueError) as error:
-            mailbox.close(unreadable(self.name, error))
+            mailbox.close(unreadable(f"{self.name} message", error))
             return False
         for item in items:
             if not mailbox.put(item):

@@ -11,10 +11,8 @@ and goes; a third takes the finished candles of another symbol.
 
 import argparse
 import gc
-import logging
 import random
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -22,11 +20,11 @@ from typing import Final
 
 import attrs
 import trio
-import trio.testing
 
 from derivtrio import Client, Closed, Gap, Ready, Settings, open_client
 from derivtrio.endpoints import Generation, Limits
 from derivtrio.simulator import Faults, Simulator, open_simulator
+from tests.drills.console import perform
 from tests.drills.witness import Witness, candle_row, candle_witness, tick_row, tick_witness
 
 SYMBOL: Final = "1HZ100V"
@@ -317,18 +315,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every", type=float, default=240, help="seconds between faults (240)")
     given = parser.parse_args()
-    logging.getLogger("derivtrio").setLevel(logging.CRITICAL)
-    plan = Plan(given.days, given.seed, given.every)
-    clock, begin = trio.testing.MockClock(autojump_threshold=0), time.perf_counter()
-    drill = trio.run(run, plan, _say, clock=clock)
-    _say(summary(drill))
-    _say(f"in {time.perf_counter() - begin:.0f} s")
-    sys.exit(not drill.passed)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    perform(run, Plan(given.days, given.seed, given.every), summary)
 
 
 if __name__ == "__main__":

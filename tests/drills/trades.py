@@ -12,10 +12,7 @@ which is which, and only of those `Ambiguous` is an honest answer.
 """
 
 import argparse
-import logging
 import random
-import sys
-import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
@@ -23,7 +20,6 @@ from typing import Any, Final, Literal, NamedTuple
 
 import attrs
 import trio
-import trio.testing
 
 from derivtrio import (
     Ambiguous,
@@ -41,6 +37,7 @@ from derivtrio import (
     open_client,
 )
 from derivtrio.simulator import Faults, Simulator, open_simulator
+from tests.drills.console import perform
 
 DEMO: Final = "VRTC1000001"
 
@@ -349,17 +346,7 @@ def main() -> None:
     parser.add_argument("--attempts", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    logging.getLogger("derivtrio").setLevel(logging.CRITICAL)
-    clock, begin = trio.testing.MockClock(autojump_threshold=0), time.perf_counter()
-    drill = trio.run(run, Plan(given.attempts, given.seed), _say, clock=clock)
-    _say(summary(drill))
-    _say(f"in {time.perf_counter() - begin:.0f} s")
-    sys.exit(not drill.passed)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    perform(run, Plan(given.attempts, given.seed), summary)
 
 
 if __name__ == "__main__":
