@@ -1,8 +1,8 @@
 """What the server says about trades, read into models. No I/O.
 
 Both generations are read alike: where one has a number the other may have a string, and a symbol is
-called `symbol` or `underlying_symbol`. Each function raises `KeyError`, `TypeError` or `ValueError`
-(`UNREADABLE`) for a payload without what it is about.
+called `symbol` or `underlying_symbol`. Each function raises one of `UNREADABLE` for a payload
+without what it is about.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from derivtrio.models import (
 
 #: What comes of reading a payload that is not what it should be. (A Decimal's own complaint about
 #: a bad string is an `ArithmeticError`.)
-UNREADABLE: Final = (KeyError, TypeError, ValueError, ArithmeticError)
+UNREADABLE: Final = (LookupError, TypeError, ValueError, ArithmeticError)
 
 
 def money(value: Any) -> Money | None:

@@ -23,6 +23,7 @@ from derivtrio.errors import (
 from derivtrio.events import Event, Gap
 from derivtrio.journal import Journal
 from derivtrio.mailbox import CHECKPOINT_EVERY, Mailbox
+from derivtrio.receipts import UNREADABLE
 from derivtrio.verdict import RETRY_PAUSE, is_passing
 
 T = TypeVar("T")
@@ -203,7 +204,7 @@ class Continuous(Generic[T]):
             return
         try:
             items, gap = filler.digest(reply)
-        except (LookupError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             raise unreadable(_HISTORY, error) from error
         repair.page.extend(cast("list[T]", items))  # of the kind that the hole is in
         if gap is not None:

@@ -11,6 +11,7 @@ from derivtrio.events import Event, Overflow
 from derivtrio.ledger import resumption
 from derivtrio.mailbox import Mailbox
 from derivtrio.models import Tick
+from derivtrio.receipts import UNREADABLE
 from derivtrio.router import Receiver, stream_id_of
 from derivtrio.verdict import is_renewable
 
@@ -53,7 +54,7 @@ class Consumer:
             return mailbox.put(message) or self.survives()
         try:
             items = line.feed(message)
-        except (LookupError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             mailbox.close(unreadable(f"{self.name} message", error))
             return False
         for item in items:

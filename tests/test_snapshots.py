@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import trio
-from scripted import Peer, Request, open_server
+from scripted import Peer, Request, open_server, polite
 
 import derivtrio
 from derivtrio import Backoff, Settings
@@ -77,3 +77,21 @@ async def test_a_contract_sold_long_ago_is_told_once(autojump_clock: Any) -> Non
             assert len([state async for state in contract]) == 1
         with pytest.raises(derivtrio.InvalidRequest, match="contract_id"):
             client.open_contract("42")  # type: ignore[arg-type]
+
+
+async def test_an_amount_that_is_none_ends_its_stream_and_nothing_else(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "balance" in request:
+            for amount in ("1.50", "a lot"):
+                balance = {"balance": amount, "currency": "USD", "loginid": "CR1"}
+                await peer.reply(request, balance=balance, subscription={"id": "x"})
+        else:
+            await polite(peer, request)
+
+    async with open_server(handle) as server, derivtrio.open_client(endpoint=server) as client:
+        async with client.balance() as balances:
+            assert (await anext(balances)).balance == Decimal("1.50")
+            with pytest.raises(derivtrio.ProtocolViolation, match="balance message"):
+                await anext(balances)
+        assert (await client.call({"time": 1}))["time"] == 1700000000
+        assert client.status.connection == 1
