@@ -53,6 +53,7 @@ class Call:
         only_on: the connection it is meant for, or None for any.
         urgency: who goes first when there is no room for all.
         terms: of a purchase, the contract that is bought, where that is known.
+        is_trade: whether its answer matters also after its caller has gone.
         req_id: under what number it was last written; 0 before that.
         deadline: until when its reply must be there, on trio's clock.
         written_at: when it was last written, in seconds since the epoch by this machine's clock.
@@ -64,6 +65,7 @@ class Call:
     """
 
     lane: ClassVar[None] = None
+    stream: ClassVar[None] = None
     name: str
     request: Mapping[str, Any] = attrs.field(repr=False)
     body: str | bytes = attrs.field(repr=False)
@@ -72,6 +74,7 @@ class Call:
     only_on: int | None = None
     urgency: Urgency = Urgency.USER
     terms: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    is_trade: bool = attrs.field(init=False)
     req_id: int = attrs.field(default=0, init=False)
     deadline: float = attrs.field(default=math.inf, init=False)
     abandoned: bool = attrs.field(default=False, init=False)
@@ -87,15 +90,13 @@ class Call:
     _reply: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
     _error: Exception | None = attrs.field(default=None, init=False, repr=False)
 
+    def __attrs_post_init__(self) -> None:
+        self.is_trade = self.name in TRADES
+
     @property
     def raw(self) -> bool:
         """Whether this is data that has no reply."""
         return not self.request
-
-    @property
-    def is_trade(self) -> bool:
-        """Whether its answer matters also after its caller has gone."""
-        return self.name in TRADES
 
     @property
     def decided(self) -> bool:
@@ -185,7 +186,8 @@ class Call:
             self.abandoned = not self._decided.is_set()
         if self._error is not None:
             raise self._error
-        return self._reply
+        reply, self._reply = self._reply, {}  # whoever remembers this call need not remember it
+        return reply
 
     def _refusal(self, error: Any) -> Exception:
         refusal = api_error(error, self.request)

@@ -5,7 +5,7 @@ scope in which all of them run is cancelled. None of them catches anything but w
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -37,7 +37,7 @@ from derivtrio.verdict import RETRY_PAUSE, is_passing
 _INVALID_DATA = 1007
 
 #: How many requests the writer takes along when they are waiting anyway.
-_AT_ONCE = 64
+_AT_ONCE = 256
 
 
 @attrs.define
@@ -53,30 +53,60 @@ class Desk:
 
 async def read(link: Link, desk: Desk) -> None:
     """Route what comes, until nothing more will. Never waits for a consumer."""
-    route, express = desk.router.route, desk.router.express
-    while (batch := await link.receive()) is not None:
-        for data in express.left(batch) if express.open and not desk.journal.traffic else batch:
+    router, express = desk.router, desk.router.express
+    with link.reading:
+        while (batch := await link.receive()) is not None:
             if desk.journal.traffic:
-                desk.journal.announce(MessageReceived(_shown(data)))
-            if isinstance(data, Binary):
-                continue
-            try:
-                message = codec.decode(data)
-            except codec.UNDECODABLE as error:
-                link.lose(_not_json(str(error), error))
+                for data in batch:
+                    desk.journal.announce(MessageReceived(_shown(data)))
+            if express.open and not desk.journal.traffic:
+                for message in _decoding(express.left(batch), link):  # nothing overtakes
+                    router.route(message)
+            else:
+                router.route_all(_decoded(batch, link))
+            forget_unwanted(link, desk)
+            if link.loss is not None:
                 return
-            if not isinstance(message, dict):
-                link.lose(_not_json(f"a JSON {type(message).__name__}, not an object"))
-                return
-            route(message)
-        forget_unwanted(link, desk)
     link.lose_to_peer()
 
 
+def _decoded(batch: list[Message], link: Link) -> list[dict[str, Any]]:
+    """Return the messages in *batch*; at the first that is none, lose *link*."""
+    try:
+        messages = [codec.decode(data) for data in batch]  # type: ignore[arg-type]
+    except (*codec.UNDECODABLE, TypeError):
+        return list(_decoding(batch, link))
+    for message in messages:
+        if message.__class__ is not dict:
+            return list(_decoding(batch, link))
+    return messages
+
+
+def _decoding(batch: Iterable[Message], link: Link) -> Iterator[dict[str, Any]]:
+    """Do so one by one."""
+    for data in batch:
+        if isinstance(data, Binary):
+            continue
+        try:
+            message = codec.decode(data)
+        except codec.UNDECODABLE as error:
+            link.lose(_not_json(str(error), error))
+            return
+        if not isinstance(message, dict):
+            link.lose(_not_json(f"a JSON {type(message).__name__}, not an object"))
+            return
+        yield message
+
+
 async def write(link: Link, desk: Desk) -> None:
-    """Write what user code asks for, in its order; what has piled up, in one go."""
+    """Write what user code asks for, in its order; what has piled up, in one go.
+
+    And what is left over of a request that was written at once.
+    """
+    desk.outbox.hand = Hand(link, desk)
     while True:
         await post(link, desk, *await desk.outbox.get(_AT_ONCE))
+        await link.finish()
 
 
 async def ask_for_limits(desk: Desk) -> None:
@@ -144,12 +174,7 @@ async def post(link: Link, desk: Desk, *calls: Call) -> None:
     wanted = [c for c in calls if not c.abandoned and _belongs(c, link)]
     if not wanted:
         return
-    texts = [_prepare(call, link, desk) for call in wanted]
-    if desk.journal.traffic:
-        for text in texts:
-            shown = masked_text(text) if isinstance(text, str) else text
-            desk.journal.announce(MessageSent(shown))
-    await link.send(*texts)
+    await link.send(*[_prepare(call, link, desk) for call in wanted])
     for call in wanted:
         if call.raw:
             desk.router.discard(call.req_id)
@@ -170,7 +195,31 @@ def _prepare(call: Call, link: Link, desk: Desk) -> str | bytes:
     req_id = desk.router.register(call)
     call.written(req_id, link.number, desk.settings.response_timeout)
     body = call.body
-    return codec.with_req_id(body, req_id) if isinstance(body, str) and not call.raw else body
+    if isinstance(body, str) and not call.raw:
+        body = codec.with_req_id(body, req_id)
+    if desk.journal.traffic:
+        desk.journal.announce(MessageSent(masked_text(body) if isinstance(body, str) else body))
+    return body
+
+
+@attrs.define(eq=False)
+class Hand:
+    """Writes one call at once, in the task that makes it."""
+
+    _link: Link
+    _desk: Desk
+
+    @property
+    def free(self) -> bool:
+        """Whether it can, now."""
+        return self._link.prompt
+
+    def write(self, call: Call) -> None:
+        """Write *call*."""
+        text = _prepare(call, self._link, self._desk)
+        assert isinstance(text, str), "it is an API request"  # noqa: S101
+        if not self._link.send_now(text):
+            self._desk.outbox.knock()
 
 
 async def make(call: Call, desk: Desk) -> dict[str, Any]:
@@ -256,6 +305,7 @@ class Pong:
     """Receives the answer to a heartbeat, and measures the way there and back."""
 
     lane: ClassVar[None] = None
+    stream: ClassVar[None] = None
     _journal: Journal
     _asked: float = attrs.field(factory=trio.current_time, init=False)
 

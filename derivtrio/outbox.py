@@ -3,12 +3,18 @@
 A memory channel leads in. It has room for so many requests; then callers wait at the door. As long
 as there is a budget for everything, requests pass straight through. What may not be written yet
 waits in an anteroom, where it holds up nobody who needs another budget, or is more urgent.
+
+A request that finds nothing before it, neither here nor on its way to the server and back, need not
+wake the writer: it is handed over at once, by the task that makes it. (Measured: a third of the
+time of a call that nobody else's precedes is saved by that.) Where others are under way, the
+channel is better, since the writer writes all that has piled up in one go.
 """
 
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import attrs
 import trio
@@ -24,6 +30,19 @@ def _nobody(_: Event) -> None:
     """Listen to nothing."""
 
 
+class Hand(Protocol):
+    """Writes a request at once, on the present connection."""
+
+    @property
+    def free(self) -> bool:
+        """Whether it can, now."""
+        ...
+
+    def write(self, call: Call) -> None:
+        """Write *call*, which is counted already."""
+        ...
+
+
 @attrs.define(eq=False)
 class Outbox:
     """Requests on their way to the writer.
@@ -32,6 +51,7 @@ class Outbox:
         capacity: how many may wait in the channel.
         budgets: what may be sent, and when.
         limits_matter: set when something is first held back on the present connection.
+        hand: what writes a request at once; None without a connection.
 
     """
 
@@ -39,6 +59,8 @@ class Outbox:
     budgets: Budgets = attrs.field(factory=Budgets)
     announce: Callable[[Event], None] = _nobody
     limits_matter: trio.Event = attrs.field(factory=trio.Event, init=False)
+    hand: Hand | None = attrs.field(default=None, init=False)
+    _latest: Call | None = attrs.field(default=None, init=False)
     _connection: int | None = attrs.field(default=None, init=False)
     _first: deque[Call] = attrs.field(factory=deque, init=False)
     _room: Anteroom[Call] = attrs.field(init=False)
@@ -68,13 +90,32 @@ class Outbox:
             DerivError: what the outbox was closed with.
 
         """
+        now = trio.current_time()
+        if trio.current_effective_deadline() <= now:
+            await trio.lowlevel.checkpoint()  # ends here, with nothing written
         if self._refusal is not None:
-            await trio.lowlevel.checkpoint_if_cancelled()
             raise self._refusal()
+        if self._goes_at_once(call, now):
+            return
         try:
             self._door.send_nowait(call)  # the caller will wait for the reply soon enough
         except trio.WouldBlock:
             await self._door.send(call)
+
+    def _goes_at_once(self, call: Call, now: float) -> bool:
+        """Hand *call* over if nothing is before it; return whether that was done."""
+        latest, self._latest = self._latest, call
+        if latest is not None and not latest.decided:
+            return False
+        hand, room = self.hand, self._room
+        if hand is None or self._first or room or room.gate is not Urgency.RESTORATION:
+            return False
+        if call.raw or call.only_on not in (None, self._connection) or not hand.free:
+            return False
+        if not self.budgets.admit(call.name, call.urgency, now):
+            return False
+        hand.write(call)
+        return True
 
     def put_first(self, calls: Sequence[Call]) -> None:
         """Queue *calls* before all others, in their order, without waiting."""
@@ -88,7 +129,7 @@ class Outbox:
         else:
             self._first.extendleft(reversed(calls))
         if calls:
-            self._knock()
+            self.knock()
 
     def withdraw(self, call: Call) -> None:
         """Let *call*, whose caller has gone, take up no room."""
@@ -97,6 +138,7 @@ class Outbox:
     def begin(self, connection: int) -> None:
         """Let nothing out until `open_to`; what was for another *connection* is over."""
         self._connection = connection
+        self.hand = None
         self._room.gate = None
         self._held_back.clear()
         self.limits_matter = trio.Event()
@@ -110,11 +152,17 @@ class Outbox:
         self._room.gate = urgency
         if urgency is Urgency.RESTORATION:
             self._held_back.clear()
-        self._knock()
+        self.knock()
+
+    def knock(self) -> None:
+        """Have the writer, which may be waiting at the channel, look what there is to do."""
+        if not self._waiting.statistics().current_buffer_used:
+            self._door.send_nowait(None)
+            self._knocked = bool(self._waiting.statistics().current_buffer_used)
 
     def review(self) -> None:
         """Look again at what waits: the budgets have changed."""
-        self._knock()
+        self.knock()
         self._reviewed.set()
         self._reviewed = trio.Event()
 
@@ -140,15 +188,18 @@ class Outbox:
     async def get(self, most: int) -> list[Call]:
         """Return up to *most* requests to write now; they are counted already.
 
+        There may be none: after waiting, it is time to look whether something else is to be done.
+
         *Cancellation*: loses nothing.
         """
-        while not (calls := self._let_out(most)):
-            if self._due == math.inf:
+        if calls := self._let_out(most):
+            return calls
+        if self._due == math.inf:
+            await self._arrival()
+        else:
+            with trio.move_on_at(self._due):
                 await self._arrival()
-            else:
-                with trio.move_on_at(self._due):
-                    await self._arrival()
-        return calls
+        return self._let_out(most)
 
     def close(self, refusal: Callable[[], DerivError]) -> None:
         """Refuse what comes and fail what waits, each with an error made by *refusal*."""
@@ -189,12 +240,13 @@ class Outbox:
         """Take the next request from where they come in, if there is one."""
         if self._first:
             return self._first.popleft()
-        with suppress(trio.WouldBlock):
+        try:
             if (call := self._waiting.receive_nowait()) is not None:
                 return call
             self._knocked = False
             return self._waiting.receive_nowait()
-        return None
+        except trio.WouldBlock:
+            return None
 
     async def _arrival(self) -> None:
         """Wait for a request, or a knock."""
@@ -203,12 +255,6 @@ class Outbox:
             self._knocked = False
         else:
             self._first.append(call)
-
-    def _knock(self) -> None:
-        """Wake the writer, which may be waiting at the channel."""
-        if not self._waiting.statistics().current_buffer_used:
-            self._door.send_nowait(None)
-            self._knocked = bool(self._waiting.statistics().current_buffer_used)
 
     def _note_stops(self, now: float) -> None:
         until = self._room.stopped(now)

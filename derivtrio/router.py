@@ -13,7 +13,7 @@ The rules:
    a request of another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
 import attrs
@@ -33,11 +33,16 @@ R = TypeVar("R")
 class Receiver(Protocol):
     """Whoever waits for the messages of one request.
 
-    `lane` is where its ticks may go past it.
+    `lane` is where its ticks may go past it, `stream` where what is usual goes in one go.
     """
 
     @property
     def lane(self) -> Lane | None:
+        """Itself, or None."""
+        ...
+
+    @property
+    def stream(self) -> "Stream | None":
         """Itself, or None."""
         ...
 
@@ -50,6 +55,14 @@ class Receiver(Protocol):
         ...
 
 
+class Stream(Protocol):
+    """Whoever takes the usual messages of a stream in one go."""
+
+    def deliver_all(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Take *messages*, which follow each other; return those to be delivered singly."""
+        ...
+
+
 @attrs.define(eq=False)
 class Router:
     """The table of requests that were written and may still be answered."""
@@ -57,6 +70,7 @@ class Router:
     unwanted: list[str] = attrs.field(factory=list, init=False)
     express: Express = attrs.field(factory=Express, init=False)
     _receivers: dict[int, Receiver] = attrs.field(factory=dict, init=False)
+    _streams: dict[int, Stream] = attrs.field(factory=dict, init=False)
     _given_up: dict[str, None] = attrs.field(factory=dict, init=False)
     _last_id: int = attrs.field(default=0, init=False)
 
@@ -73,6 +87,7 @@ class Router:
     def discard(self, req_id: int) -> None:
         """Expect nothing more for *req_id*."""
         self._receivers.pop(req_id, None)
+        self._streams.pop(req_id, None)
         self.express.lanes.pop(req_id, None)
 
     def drop(self, receiver: Receiver) -> None:
@@ -88,6 +103,28 @@ class Router:
         self._given_up[stream_id] = None
         if len(self._given_up) > _REMEMBERED:
             del self._given_up[next(iter(self._given_up))]
+
+    def route_all(self, messages: Iterable[dict[str, Any]]) -> None:
+        """Give each message to its receiver; in one go those that follow each other in a stream."""
+        stream_of, stream = self._streams.get, None
+        run: list[dict[str, Any]] = []
+        for message in messages:
+            req_id = message.get("req_id")
+            found = stream_of(req_id) if req_id.__class__ is int else None
+            if found is not stream:
+                if stream is not None:
+                    self._route_run(stream, run)
+                stream, run = found, []
+            if found is None:
+                self.route(message)
+            else:
+                run.append(message)
+        if stream is not None:
+            self._route_run(stream, run)
+
+    def _route_run(self, stream: Stream, run: list[dict[str, Any]]) -> None:
+        for message in stream.deliver_all(run):
+            self.route(message)
 
     def route(self, message: dict[str, Any]) -> None:
         """Give *message* to its receiver."""
@@ -112,6 +149,8 @@ class Router:
 
     def _follow(self, req_id: int, receiver: Receiver) -> None:
         self._receivers[req_id] = receiver
+        if (stream := receiver.stream) is not None:
+            self._streams[req_id] = stream
         if (lane := receiver.lane) is not None:
             self.express.lanes[req_id] = lane
 
@@ -119,6 +158,7 @@ class Router:
         """Forget everybody, as the connection is gone; return them, oldest first."""
         receivers = list(self._receivers.values())
         self._receivers.clear()
+        self._streams.clear()
         self.express.lanes.clear()
         self.unwanted.clear()
         self._given_up.clear()

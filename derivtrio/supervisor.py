@@ -121,6 +121,7 @@ class Supervisor:
 
     def settle(self, link: Link) -> None:
         """Decide everything that was written to *link* and not answered."""
+        self.desk.outbox.hand = None
         if link.end.error is not None and link.end.by != "server":
             self.desk.journal.announce(Failed(link.end.error))
         why = link.end.described(link.number)

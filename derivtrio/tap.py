@@ -31,6 +31,7 @@ import trio
 from derivtrio.answer import Answer
 from derivtrio.errors import HandshakeFailed
 from derivtrio.frames import Item, Splitter
+from derivtrio.sockets import Prompt
 
 #: Larger reads cost fewer wake-ups; beyond 64 KiB nothing more is gained.
 READ_SIZE: Final = 2**16
@@ -66,11 +67,12 @@ class Tap(trio.abc.Stream):
     _after_head: bytes = attrs.field(default=b"", init=False)
     _pass: trio.MemorySendChannel[bytes] = attrs.field(init=False)
     _passed: trio.MemoryReceiveChannel[bytes] = attrs.field(init=False)
-
     _digested: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _prompt: Prompt | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._pass, self._passed = trio.open_memory_channel(1)
+        self._prompt = self.stream if isinstance(self.stream, Prompt) else None
 
     def arrival(self) -> trio.Event:
         """Return an event that is set when the peer next sends anything."""
@@ -83,14 +85,17 @@ class Tap(trio.abc.Stream):
 
         Nothing is read before trio-websocket has digested what it was given: it may have found
         that this is the end. Never returns again once the stream has ended.
+
+        *Cancellation*: loses nothing.
         """
         if not self._digested.is_set():
             await self._digested.wait()
         if self.ended:
             await trio.sleep_forever()
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # it is in `error`
+        try:
             return self.splitter.feed(await self._receive())
-        return [], b""
+        except (trio.BrokenResourceError, trio.ClosedResourceError):  # it is in `error`
+            return [], b""
 
     async def pass_on(self, data: bytes) -> None:
         """Give *data* to trio-websocket; b"" says that the stream has ended."""
@@ -128,6 +133,12 @@ class Tap(trio.abc.Stream):
             _, passed = self.splitter.feed(data)
             if passed or not data:
                 return passed
+
+    @property
+    def prompt(self) -> Prompt | None:
+        """The stream below, if something can be sent on it right now without waiting."""
+        prompt = self._prompt
+        return None if prompt is None or prompt.busy or self._sending.locked() else prompt
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send *data* as it is, when whoever is sending has finished: the link, trio-websocket."""

@@ -64,6 +64,12 @@ class Consumer:
             mailbox.close()
         return not mailbox.closed
 
+    def take_all(self, messages: list[dict[str, Any]]) -> bool:
+        """Do so with each of *messages*."""
+        if self.line is None:
+            return self.mailbox.put_all(messages) or self.survives()
+        return all(map(self.take, messages))
+
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
         if self.line is not None:
@@ -134,6 +140,32 @@ class Upstream:
         if type(subscription) is not dict or subscription.get("id") not in self.ids:
             self._learn(stream_id_of(message))
         return None if self.over else self
+
+    @property
+    def stream(self) -> "Upstream":
+        """Itself."""
+        return self
+
+    def deliver_all(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Pass *messages* on; return those that have to be delivered singly.
+
+        That is all of them if there is more about any than that it belongs to the stream; else
+        none, but for the last when nobody wants more.
+        """
+        ids = self.ids
+        for message in messages:
+            subscription = message.get("subscription")
+            if subscription.__class__ is not dict or "error" in message:
+                return messages
+            if subscription.get("id") not in ids:
+                return messages
+        if self.over:
+            return messages
+        self.latest = messages[-1]
+        for consumer in self._consumers:
+            if not consumer.take_all(messages):
+                self.over = not self.detach(consumer)
+        return messages[-1:] if self.over else []
 
     @property
     def lane(self) -> "Upstream | None":

@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 import trio
 import trio_websocket
-from trio.testing import memory_stream_pair
 
 from derivtrio.endpoints import Generation, Limits
+from derivtrio.simulator.memory import open_pair
 
 Request = dict[str, Any]
 
@@ -74,7 +74,7 @@ class Server:
         self.attempts.append(trio.current_time())
         if self.refuses:
             raise ConnectionRefusedError
-        ours, theirs = memory_stream_pair()
+        ours, theirs = open_pair()
         self.nursery.start_soon(self._serve, theirs)
         return ours
 

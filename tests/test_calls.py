@@ -1,5 +1,6 @@
 """G03, G04: what becomes of a call."""
 
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ from scripted import Peer, Request, Server, open_server, polite
 
 import derivtrio
 from derivtrio import OutcomeUnknown, Settings
+from derivtrio.simulator.memory import MemoryStream
 
 PATIENT = Settings(heartbeat_interval=3600, backoff=derivtrio.Backoff(first=1, cap=1))
 BUY = {
@@ -399,23 +401,49 @@ async def test_g03_the_response_timeout_does_not_run_while_a_read_waits_for_a_co
         assert (await client.call({"time": 1}))["time"] == 1700000000
 
 
+class Counted(trio.abc.Stream):
+    """The client's end of a line that knows how it was written to, and with how much."""
+
+    def __init__(self, line: MemoryStream) -> None:
+        self.line = line
+        self.by_waiting: list[int] = []
+        self.at_once: list[int] = []
+
+    @property
+    def busy(self) -> bool:
+        return self.line.busy
+
+    def send_now(self, data: bytes) -> bool:
+        self.at_once.append(len(data))
+        return self.line.send_now(data)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.by_waiting.append(len(data))
+        await self.line.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        raise NotImplementedError
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return await self.line.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self.line.aclose()
+
+
+class Counting(Server):
+    line: Counted
+
+    async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
+        stream = await super().open_stream(host, port)
+        assert isinstance(stream, MemoryStream)
+        self.line = Counted(stream)
+        return self.line
+
+
 async def test_what_has_piled_up_is_written_in_order_and_in_one_go(autojump_clock: Any) -> None:
-    sizes: list[int] = []
-
-    class Counted(Server):
-        async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
-            stream = await super().open_stream(host, port)
-            send_all = stream.send_all
-
-            async def counted(data: Any) -> None:
-                sizes.append(len(data))
-                await send_all(data)
-
-            stream.send_all = counted  # type: ignore[method-assign]
-            return stream
-
     async with trio.open_nursery() as nursery:
-        server = Counted(polite, nursery)
+        server = Counting(polite, nursery)
         settings = PATIENT.but(pacing=False)
         async with derivtrio.open_client(endpoint=server, settings=settings) as client:
             server.refuses = True
@@ -429,9 +457,65 @@ async def test_what_has_piled_up_is_written_in_order_and_in_one_go(autojump_cloc
                 await trio.testing.wait_all_tasks_blocked()
                 callers.start_soon(client.call, {"time": 1, "passthrough": {"n": 50}})
                 await trio.sleep(1)
-                sizes.clear()
                 server.refuses = False
+            sizes = server.line.by_waiting
         nursery.cancel_scope.cancel()
     asked = [request.get("passthrough", {}).get("n") for _, request in server.received]
     assert asked == [*range(50), None, 50]
     assert len(sizes) < 10
+
+
+async def test_what_nothing_precedes_is_written_at_once(autojump_clock: Any) -> None:
+    async with trio.open_nursery() as nursery:
+        server = Counting(polite, nursery)
+        settings = PATIENT.but(pacing=False)
+        async with derivtrio.open_client(endpoint=server, settings=settings) as client:
+            await trio.testing.wait_all_tasks_blocked()
+            written = len(server.line.by_waiting)
+            for _ in range(5):
+                await client.call({"time": 1})
+            assert (len(server.line.by_waiting), len(server.line.at_once)) == (written, 5)
+            async with trio.open_nursery() as callers:
+                for _ in range(50):
+                    callers.start_soon(client.call, {"time": 1})
+            assert len(server.line.by_waiting) == written + 1
+            assert len(server.line.at_once) == 6
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "too late"])
+async def test_g04_what_is_cancelled_already_is_not_written(autojump_clock: Any, how: str) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.move_on_after(0 if how == "too late" else math.inf) as scope:
+            if how == "cancelled":
+                scope.cancel()
+            await client.call({"buy": "1", "price": 1})
+        assert scope.cancelled_caught
+        await client.call({"time": 1})
+        assert server.asked("buy") == []
+        assert client.doubts == ()
+
+
+@pytest.mark.parametrize("ending", ["answered", "cancelled"])
+async def test_what_the_socket_does_not_take_at_once_is_written_by_the_writer(
+    autojump_clock: Any, ending: str
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as callers:
+                callers.start_soon(client.call, {"ping": 1, "passthrough": {"x": "y" * 200_000}})
+                for n in range(3):
+                    await trio.lowlevel.checkpoint()
+                    callers.start_soon(client.call, {"time": 1, "passthrough": {"n": n}})
+                if ending == "cancelled":
+                    scope.cancel()
+        assert (await client.call({"time": 1}))["time"] == 1700000000
+        assert client.status.connection == 1
+        assert len(server.asked("ping")) == 1

@@ -36,6 +36,8 @@ FLOORS = (
     (
         "beside",
         "endpoints",
+        "sockets",
+        "tls",
         "dial",
         "options",
         "tap",

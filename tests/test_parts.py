@@ -9,6 +9,7 @@ from typing import Any
 
 import deriv_schemas
 import pytest
+import trio
 
 import derivtrio
 from derivtrio import Backoff, ConnectionFailed, Settings, catalog, codec
@@ -419,6 +420,7 @@ async def test_traffic_is_announced_only_while_somebody_listens_to_it() -> None:
 
 class Taker:
     lane = None
+    stream = None
 
     def __init__(self, following: Any = None) -> None:
         self.taken: list[dict[str, Any]] = []
@@ -507,3 +509,61 @@ def test_g03_no_req_id_is_used_twice_across_connections() -> None:
     first = [router.register(Taker()) for _ in range(3)]
     assert len(router.clear()) == 3
     assert not {*first} & {router.register(Taker()) for _ in range(3)}
+
+
+class Streaming(Taker):
+    """A stream: takes what is usual in one go, and everything else singly."""
+
+    def __init__(self) -> None:
+        super().__init__("self")
+        self.runs: list[int] = []
+
+    @property
+    def stream(self) -> "Streaming":  # type: ignore[override]
+        return self
+
+    def deliver_all(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if any("error" in message for message in messages):
+            return messages
+        self.taken += messages
+        self.runs.append(len(messages))
+        return []
+
+
+def test_messages_that_follow_each_other_in_a_stream_go_together_and_nothing_overtakes() -> None:
+    router, streams = Router(), [Streaming(), Streaming()]
+    ids = [router.register(Taker(stream)) for stream in streams]
+    call = Taker()
+    asked = router.register(call)
+    one, other = ids
+    order = [one, other, one, one, asked, one, other, other, other, one]
+    sent: list[dict[str, Any]] = [{"req_id": req_id, "n": n} for n, req_id in enumerate(order)]
+    sent[7]["error"] = {}
+    router.route_all(sent)
+    numbers = [[message["n"] for message in stream.taken] for stream in streams]
+    assert numbers == [[2, 3, 5, 9], [6, 7, 8]]  # the first of each was the reply
+    assert streams[0].runs == [2, 1, 1]
+    assert call.taken == [sent[4]]
+
+
+async def test_two_tasks_can_share_the_work_of_one_mailbox(autojump_clock: Any) -> None:
+    mailbox: Mailbox[int] = Mailbox("work", 10, "error")
+    done: list[tuple[str, int]] = []
+
+    async def work(name: str) -> None:
+        for _ in range(2):
+            done.append((name, await mailbox.get()))
+            await trio.sleep(1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(work, "one")
+        nursery.start_soon(work, "other")
+        await trio.testing.wait_all_tasks_blocked()
+        mailbox.put_all([1, 2])
+        await trio.testing.wait_all_tasks_blocked()
+        assert sorted(item for _, item in done) == [1, 2]
+        assert {name for name, _ in done} == {"one", "other"}
+        with trio.move_on_after(0):
+            await mailbox.get()
+        mailbox.put_all([3, 4])
+    assert sorted(item for _, item in done) == [1, 2, 3, 4]
