@@ -33,6 +33,7 @@ from derivtrio.errors import (
     malformed,
 )
 from derivtrio.pacing import Urgency, urgency_of
+from derivtrio.parking import Parked, park, wake_all
 from derivtrio.router import FIRST_FOREIGN_ID, Receiver
 from derivtrio.verdict import is_doubtful
 
@@ -60,6 +61,7 @@ class Call:
         written_on: the same on trio's clock; None before that.
         closed_on: when its answer came, or its connection ended, on trio's clock: nothing of it
             can be on its way to the server since then.
+        decided: whether it has ended.
         answer: the server's answer to a trade, even if it came too late for the caller.
 
     """
@@ -86,7 +88,8 @@ class Call:
     _connection: int | None = attrs.field(default=None, init=False)
     _writes: int = attrs.field(default=0, init=False)
     _patience: float = attrs.field(default=0.0, init=False, repr=False)
-    _decided: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
+    decided: bool = attrs.field(default=False, init=False)
+    _parked: Parked = attrs.field(factory=list, init=False, repr=False)
     _reply: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
     _error: Exception | None = attrs.field(default=None, init=False, repr=False)
 
@@ -99,24 +102,19 @@ class Call:
         return not self.request
 
     @property
-    def decided(self) -> bool:
-        """Whether it has ended."""
-        return self._decided.is_set()
-
-    @property
     def error(self) -> Exception | None:
         """What it ended with, if not with a reply."""
         return self._error
 
-    def written(self, req_id: int, connection: int, patience: float) -> None:
-        """Note that it is being written; the reply has *patience* seconds from now."""
+    def written(self, req_id: int, connection: int, patience: float, now: float) -> None:
+        """Note that it is written *now*, on trio's clock; the reply has *patience* seconds."""
         self.req_id = req_id
         self._connection = connection
         self.written_at = time.time()
         self._writes += 1
         self._patience = patience
-        self.written_on = trio.current_time()
-        self.deadline = self.written_on + patience
+        self.written_on = now
+        self.deadline = now + patience
 
     def deliver(self, message: dict[str, Any]) -> Receiver | None:
         """Take the reply; return who receives what follows."""
@@ -137,12 +135,12 @@ class Call:
     def settle(self, reply: dict[str, Any]) -> None:
         """Decide the call with *reply*."""
         self._reply = reply
-        self._decided.set()
+        self._decide()
 
     def fail(self, error: Exception) -> None:
         """Decide the call with *error*."""
         self._error = error
-        self._decided.set()
+        self._decide()
 
     def lost(self, why: str) -> "Call | None":
         """Decide what the loss of the connection means; return the call if it is asked again."""
@@ -181,13 +179,20 @@ class Call:
         *Cancellation*: abandons the call.
         """
         try:
-            await self._decided.wait()
+            if self.decided:
+                await trio.lowlevel.checkpoint()
+            else:
+                await park(self._parked)
         finally:
-            self.abandoned = not self._decided.is_set()
+            self.abandoned = not self.decided
         if self._error is not None:
             raise self._error
         reply, self._reply = self._reply, {}  # whoever remembers this call need not remember it
         return reply
+
+    def _decide(self) -> None:
+        self.decided = True
+        wake_all(self._parked)
 
     def _refusal(self, error: Any) -> Exception:
         refusal = api_error(error, self.request)

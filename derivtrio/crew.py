@@ -174,7 +174,8 @@ async def post(link: Link, desk: Desk, *calls: Call) -> None:
     wanted = [c for c in calls if not c.abandoned and _belongs(c, link)]
     if not wanted:
         return
-    await link.send(*[_prepare(call, link, desk) for call in wanted])
+    now = trio.current_time()
+    await link.send(*[_prepare(call, link, desk, now) for call in wanted])
     for call in wanted:
         if call.raw:
             desk.router.discard(call.req_id)
@@ -190,10 +191,10 @@ def _belongs(call: Call, link: Link) -> bool:
     return False
 
 
-def _prepare(call: Call, link: Link, desk: Desk) -> str | bytes:
+def _prepare(call: Call, link: Link, desk: Desk, now: float) -> str | bytes:
     """Register *call*, and return what is to be written."""
     req_id = desk.router.register(call)
-    call.written(req_id, link.number, desk.settings.response_timeout)
+    call.written(req_id, link.number, desk.settings.response_timeout, now)
     body = call.body
     if isinstance(body, str) and not call.raw:
         body = codec.with_req_id(body, req_id)
@@ -216,7 +217,7 @@ class Hand:
 
     def write(self, call: Call) -> None:
         """Write *call*."""
-        text = _prepare(call, self._link, self._desk)
+        text = _prepare(call, self._link, self._desk, trio.current_time())
         assert isinstance(text, str), "it is an API request"  # noqa: S101
         if not self._link.send_now(text):
             self._desk.outbox.knock()

@@ -90,19 +90,19 @@ class Outbox:
             DerivError: what the outbox was closed with.
 
         """
-        now = trio.current_time()
-        if trio.current_effective_deadline() <= now:
+        deadline = trio.current_effective_deadline()
+        if deadline < math.inf and deadline <= trio.current_time():
             await trio.lowlevel.checkpoint()  # ends here, with nothing written
         if self._refusal is not None:
             raise self._refusal()
-        if self._goes_at_once(call, now):
+        if self._goes_at_once(call):
             return
         try:
             self._door.send_nowait(call)  # the caller will wait for the reply soon enough
         except trio.WouldBlock:
             await self._door.send(call)
 
-    def _goes_at_once(self, call: Call, now: float) -> bool:
+    def _goes_at_once(self, call: Call) -> bool:
         """Hand *call* over if nothing is before it; return whether that was done."""
         latest, self._latest = self._latest, call
         if latest is not None and not latest.decided:
@@ -112,7 +112,7 @@ class Outbox:
             return False
         if call.raw or call.only_on not in (None, self._connection) or not hand.free:
             return False
-        if not self.budgets.admit(call.name, call.urgency, now):
+        if not self.budgets.admit(call.name, call.urgency, trio.current_time()):
             return False
         hand.write(call)
         return True
@@ -221,7 +221,7 @@ class Outbox:
         now, room, gate = trio.current_time(), self._room, self._room.gate
         admit = self.budgets.admit
         out: list[Call] = []
-        while len(out) < most and (call := self._next()) is not None:
+        for call in self._arrived(most):
             if call.abandoned:
                 continue
             passes = not room and gate is not None and call.urgency <= gate
@@ -231,22 +231,24 @@ class Outbox:
             else:
                 room.add(call)
         if room or self._throttled:
-            while len(out) < most and (call := room.leave(now)) is not None:
-                out.append(call)
+            while len(out) < most and (released := room.leave(now)) is not None:
+                out.append(released)
             self._note_stops(now)
         return out
 
-    def _next(self) -> Call | None:
-        """Take the next request from where they come in, if there is one."""
-        if self._first:
-            return self._first.popleft()
+    def _arrived(self, most: int) -> list[Call]:
+        """Take up to *most* requests from where they come in, in their order."""
+        calls = [self._first.popleft() for _ in range(min(most, len(self._first)))]
+        receive = self._waiting.receive_nowait
         try:
-            if (call := self._waiting.receive_nowait()) is not None:
-                return call
-            self._knocked = False
-            return self._waiting.receive_nowait()
+            while len(calls) < most:
+                if (arrival := receive()) is not None:
+                    calls.append(arrival)
+                else:
+                    self._knocked = False
         except trio.WouldBlock:
-            return None
+            pass
+        return calls
 
     async def _arrival(self) -> None:
         """Wait for a request, or a knock."""

@@ -87,8 +87,8 @@ class Router:
     def discard(self, req_id: int) -> None:
         """Expect nothing more for *req_id*."""
         self._receivers.pop(req_id, None)
-        self._streams.pop(req_id, None)
-        self.express.lanes.pop(req_id, None)
+        if self._streams.pop(req_id, None) is not None:
+            self.express.lanes.pop(req_id, None)
 
     def drop(self, receiver: Receiver) -> None:
         """Expect nothing more for *receiver*."""

@@ -47,6 +47,7 @@ class Supervisor:
 
     Attributes:
         link: the present one, from the end of its handshake to the end of its goodbye.
+        generation: the generation of the API that is spoken.
         guards: scopes that are not to outlive the present connection (`same_connection`).
 
     """
@@ -54,16 +55,15 @@ class Supervisor:
     authorization: Authorization
     desk: Desk
     ledger: Ledger[Upstream] = attrs.field(factory=Ledger)
+    generation: Generation = attrs.field(init=False)
     link: Link | None = attrs.field(default=None, init=False)
     guards: set[trio.CancelScope] = attrs.field(factory=set, init=False)
     _links: int = attrs.field(default=0, init=False)
     _crew: trio.Nursery | None = attrs.field(default=None, init=False)
     _ready_since: float | None = attrs.field(default=None, init=False)
 
-    @property
-    def generation(self) -> Generation:
-        """The generation of the API that is spoken."""
-        return generation_of(self.authorization.endpoint)
+    def __attrs_post_init__(self) -> None:
+        self.generation = generation_of(self.authorization.endpoint)
 
     async def supervise(self) -> ConnectionFailed:
         """Keep a connection up; return, with the reason, only when there is no hope."""

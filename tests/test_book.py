@@ -21,7 +21,7 @@ def trade(entries: Book, answer: dict[str, Any] | None = None, **request: Any) -
     """Return a call that was written, and answered or lost."""
     call = api_call(request or BUY)
     entries.begin(call)
-    call.written(1, 1, 60)
+    call.written(1, 1, 60, trio.current_time())
     if answer is None:
         call.lost("connection 1 was lost")
     else:
@@ -51,7 +51,7 @@ async def test_an_order_under_way_is_a_rival_once_it_is_written(autojump_clock: 
     entries, call = Book(), api_call(BUY)
     entries.begin(call)
     assert entries.rivals_of(None) == []
-    call.written(1, 1, 60)
+    call.written(1, 1, 60, trio.current_time())
     assert entries.rivals_of(None) == [call]
     assert not is_answered(call)
     call.deliver({"buy": {"contract_id": 7}})

@@ -35,6 +35,7 @@ FLOORS = (
     ),
     (
         "beside",
+        "parking",
         "endpoints",
         "sockets",
         "tls",
