@@ -140,10 +140,13 @@ async def beat(link: Link, desk: Desk) -> None:
         desk.outbox.budgets.count("ping", trio.current_time())
         arrival = link.arrival()
         with trio.move_on_after(settings.heartbeat_timeout) as patience:
-            await link.send(codec.with_req_id('{"ping":1}', ping_id))
+            if not link.writing:  # else the ping would have to wait, and so would we
+                await link.send(codec.with_req_id('{"ping":1}', ping_id))
             await arrival.wait()
         if patience.cancelled_caught:
             text = f"nothing came for {trio.current_time() - link.heard:.3g} s, in spite of a ping"
+            if arrival.is_set():
+                text = f"the server did not take a ping within {settings.heartbeat_timeout:.3g} s"
             link.lose(Loss("heartbeat", error=HeartbeatMissed(text)))
             return
 

@@ -188,10 +188,16 @@ class Link:
     async def send(self, *messages: str | bytes) -> None:
         """Write *messages*; returns when the socket has them, and not at all when that fails.
 
+        At once, if that needs no waiting: three turns of the event loop less for each batch.
+
         *Cancellation*: a write that is cut off breaks the link, for half a frame cannot be taken
         back. A write that fails, or that stalls for the heartbeat's interval and timeout, loses
         the link and with it the caller's scope.
         """
+        if self.prompt and messages and not any(isinstance(each, bytes) for each in messages):
+            if not self.send_now(*messages):  # type: ignore[arg-type]
+                await self.finish()
+            return
         self._writes += 1
         stall = self._settings.heartbeat_interval + self._settings.heartbeat_timeout
         with trio.move_on_after(stall) as patience:
@@ -211,6 +217,11 @@ class Link:
         self._written()
 
     @property
+    def writing(self) -> bool:
+        """Whether a write is under way, which `send` would have to wait for."""
+        return bool(self._writes)
+
+    @property
     def prompt(self) -> bool:
         """Whether `send_now` may be called: nobody is writing, and the link is not lost."""
         return (
@@ -220,14 +231,14 @@ class Link:
             and self._settings.bulk_frames
         )
 
-    def send_now(self, text: str) -> bool:
-        """Write *text* without waiting, on a link that is `prompt`; return whether all is written.
+    def send_now(self, *texts: str) -> bool:
+        """Write *texts* without waiting, on a link that is `prompt`; return whether all is written.
 
         What the socket does not take of it now is to be written by `finish`.
         """
         prompt = self._tap.prompt
         assert prompt is not None, "the link is prompt"  # noqa: S101
-        self._left_over = not prompt.send_now(text_frames((text,)))
+        self._left_over = not prompt.send_now(text_frames(texts))
         self._writes += self._left_over
         return not self._left_over
 

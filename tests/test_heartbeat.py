@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 import trio
+from peers import Peer as BarePeer
+from peers import open_endpoint, well
 from scripted import Peer, Request, open_server, polite
 
 import derivtrio
@@ -14,6 +16,7 @@ from derivtrio.link import Loss
 from derivtrio.outbox import Outbox
 from derivtrio.router import Router
 from derivtrio.simulator import open_simulator
+from derivtrio.simulator.memory import open_pair
 
 
 async def test_g01_a_mute_server_is_noticed_in_interval_and_timeout(autojump_clock: Any) -> None:
@@ -120,8 +123,29 @@ async def test_a_short_interval_with_a_long_timeout_keeps_its_promise(
         assert server.asked("ping")
 
 
+async def test_the_reason_is_the_true_one_when_a_server_talks_but_does_not_listen(
+    autojump_clock: Any,
+) -> None:
+    async def deafened(peer: BarePeer) -> None:
+        await peer.accept()
+        while True:
+            await trio.sleep(27)
+            await peer.say({"msg_type": "news"})
+
+    async with (
+        open_endpoint(deafened, well, pair=open_pair) as endpoint,
+        derivtrio.open_client(endpoint=endpoint) as client,
+    ):
+        await trio.sleep(5)
+        with pytest.raises(derivtrio.OutcomeUnknown, match="the server took no bytes for 35 s"):
+            await client.send("x" * 1_000_000)
+        assert trio.current_time() == 5 + 25 + 10
+
+
 class QuietLink:
     """A link to a server that answers pings at once, and otherwise says nothing."""
+
+    writing = False
 
     def __init__(self) -> None:
         self.heard = trio.current_time()
