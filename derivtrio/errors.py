@@ -29,8 +29,12 @@
 
 Errors carry data, not only prose, and never a secret: the request of an `ApiError` has its tokens
 masked, and a URL is shown without its query.
+
+They can be pickled and copied, so that a doubt can be saved; like any exception's, a copy has no
+`__cause__`.
 """
 
+import copyreg
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,6 +47,10 @@ from derivtrio.redaction import masked
 
 class DerivError(Exception):
     """The root of everything that derivtrio raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have a copy made without `__init__`, which takes other arguments than `args`."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class ApiError(DerivError):
