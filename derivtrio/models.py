@@ -149,6 +149,8 @@ class Sale:
 class Limits:
     """The limits of a contract after an update, as amounts of profit and of loss; None: no limit.
 
+    Both are what was asked for: a stop loss that Deriv shows as -3 is a loss of 3.
+
     `raw` is the payload as it came.
     """
 
