@@ -6,8 +6,8 @@ is ever repeated on its own: whether an order that was not executed is still wan
 of then, is for the program to say.
 """
 
-import math
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, TypeVar, cast
@@ -58,6 +58,9 @@ UNCHANGED: Final = Unchanged.UNCHANGED
 
 #: How many rows of a list to ask for at a time.
 _PAGE: Final = 100
+
+#: Beyond this a number is no amount, in whatever currency.
+_MOST: Final = 10**18
 
 #: What tells one contract from another, at the least.
 _ESSENTIAL: Final = ("contract_type", "currency")
@@ -250,7 +253,10 @@ class Trader:
         if self._supervisor.generation == "v3":
             old, new = new, old
         if old in words:
-            words.setdefault(new, words.pop(old))
+            symbol = words.pop(old)
+            if words.setdefault(new, symbol) != symbol:
+                text = f"a contract has one symbol, not both {symbol!r} and {words[new]!r}"
+                raise malformed(text, parameters)
         missing = [name for name in (*_ESSENTIAL, new) if not words.get(name)]
         if missing:
             text = f"a contract needs {' and '.join(missing)}"
@@ -354,9 +360,11 @@ def _contract_id(contract: int | Purchase) -> int:
 def _amount(name: str, amount: Any) -> Money:
     """Return *amount*, checked."""
     numeric = isinstance(amount, int | float | Decimal) and not isinstance(amount, bool)
-    if numeric and math.isfinite(amount) and amount >= 0:
-        return cast("Money", amount)
-    text = f"{name} is an amount, 0 or more, not {amount!r}"
+    with suppress(ArithmeticError):  # a Decimal that is no number cannot be compared
+        if numeric and 0 <= amount <= _MOST:
+            return cast("Money", amount)
+    huge = isinstance(amount, int) and abs(amount) > _MOST  # Python may refuse to write it out
+    text = f"{name} is an amount, 0 or more, not {'such a number' if huge else repr(amount)}"
     raise malformed(text)
 
 
