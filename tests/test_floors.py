@@ -30,6 +30,7 @@ FLOORS = (
         "receipts",
         "snapshots",
         "transactions",
+        "shortcodes",
         "reconciliation",
         "server_clock",
     ),
