@@ -204,6 +204,9 @@ class OutcomeUnknown(ConnectionLost):
 
     Attributes:
         written_at: when it was written, in seconds since the epoch.
+        written_on: the same on trio's clock; None where that is not known. A copy has none, for
+            it may be read in another run, where that clock begins anew.
+        loginid: the account that it was for; None where that is not known.
         parameters: of a purchase, the contract that was asked for, also where the request has
             but the id of a proposal; None where that is not known.
         outcome: what was found out, where `reconcile=True` had it looked up and it could not be
@@ -220,10 +223,19 @@ class OutcomeUnknown(ConnectionLost):
         connection: int | None,
         written_at: float,
         parameters: Mapping[str, Any] | None = None,
+        *,
+        loginid: str | None = None,
+        written_on: float | None = None,
     ) -> None:
         super().__init__(text, request, connection)
         self.written_at = written_at
+        self.written_on = written_on
         self.parameters = parameters
+        self.loginid: str | None = request.get("loginid") or loginid
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make, arguments, state = super().__reduce__()
+        return make, arguments, {**state, "written_on": None}
 
 
 class NotExecuted(ConnectionLost):

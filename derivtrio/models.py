@@ -272,8 +272,10 @@ class NotUpdated:
 class Ambiguous:
     """It cannot be told honestly. `candidates` are the purchases that may be the one in question.
 
-    It is so when several equal orders were in doubt at a time, and fewer were executed; or when
-    another program trades with the same account.
+    It is so when several equal orders were in doubt at a time, and fewer were executed; when
+    several requests in doubt can have ended the same contract; when the order is not in the
+    client's own book, but in that of another client, or was too long ago; or when another program
+    trades with the same account.
     """
 
     candidates: tuple[Purchase, ...]

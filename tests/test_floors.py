@@ -57,6 +57,7 @@ FLOORS = (
         "listing",
         "completion",
         "inquiry",
+        "sales",
         "evidence",
         "trading",
         "client",

@@ -612,16 +612,21 @@ async def test_a_purchase_that_only_resembles_the_order_forbids_a_no(autojump_cl
 async def test_a_doubt_from_before_a_restart_can_be_cleared_up(
     autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that is needed is what was asked for, and when, by the machine's clock."""
+    """As far as that is possible: what fits may also be what is known to the client of then."""
     async with open_world() as world:
         monkeypatch.setattr("time.time", lambda: float(world.bank.now))
         world.bank.buy({"parameters": PARAMETERS})
         request = {"buy": "1", "price": 10, "parameters": PARAMETERS}
         unknown = OutcomeUnknown("?", request, None, world.bank.now)
         await trio.sleep(1000)
-        assert isinstance(await world.client.reconcile(unknown), Bought)
-        unknown = OutcomeUnknown("?", request, None, world.bank.now)
-        assert isinstance(await world.client.reconcile(unknown), NotBought)
+        with trio.fail_after(1):
+            outcome = await world.client.reconcile(unknown)
+        assert isinstance(outcome, Ambiguous)
+        assert [p.contract_id for p in outcome.candidates] == [1001]
+        assert "no record of the order" in outcome.how
+        started, later = trio.current_time(), OutcomeUnknown("?", request, None, world.bank.now)
+        assert isinstance(await world.client.reconcile(later), NotBought)
+        assert 140 <= trio.current_time() - started < 150
 
 
 async def test_time_that_the_machine_slept_through_counts(
