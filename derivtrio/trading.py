@@ -322,7 +322,8 @@ class Trader:
             limit = _amount("price", what.ask_price if price is None else price)
             account = self._account(_loginid_for(what, loginid))
             by_id = {"buy": what.id, "price": limit, **account}
-            call = api_call(by_id, only_on=what.connection, terms=what.parameters)
+            terms = {name: each for name, each in what.parameters.items() if name != "loginid"}
+            call = api_call(by_id, only_on=what.connection, terms=terms)
             self._check_connection(what)
             return call, what.connection
         words = self._contract_words(what)
