@@ -57,6 +57,13 @@ class Authorization:
     standing: Standing
     turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
+    @property
+    def loginid(self) -> str | None:
+        """The account that a request is for which names none; None for nobody, or in a change."""
+        if self.turn.locked():
+            return None
+        return self.standing.loginid or account_of(self.endpoint)
+
     def qualify(self, error: Exception) -> None:
         """Note on a handshake's *error* that the URL was a one-time URL, if it was."""
         if isinstance(error, HandshakeRejected):

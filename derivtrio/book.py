@@ -10,7 +10,8 @@ trades of that time no purchase can be claimed with certainty any more.
 """
 
 import math
-from typing import Final
+from collections.abc import Callable, Collection
+from typing import Final, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import attrs
@@ -26,8 +27,21 @@ from derivtrio.verdict import is_doubtful
 #: So much earlier than a trade was written, in seconds, no purchase can be taken for it.
 _SLACK: Final = 120
 
+#: The calls that end a contract, which can be done once.
+SALES: Final = ("sell", "cancel")
+
+#: What has been done to a contract.
+Deed = Literal["bought", "sold"]
+
 _MOST_KNOWN: Final = 10_000
 _MOST_DOUBTS: Final = 1000
+
+
+class Origin(NamedTuple):
+    """Since when something is known, on trio's clock, and when the call behind it was written."""
+
+    learnt: float
+    written_at: float
 
 
 @attrs.define(eq=False)
@@ -35,16 +49,18 @@ class Book:
     """The trades of one client, from their making until nothing can be mistaken for them.
 
     Attributes:
+        whose: says for which account a trade is that names none; None if that is not known.
         verdicts: what has been found out about those that were in doubt.
 
     """
 
+    whose: Callable[[], str | None] = attrs.field(default=lambda: None)
     verdicts: WeakKeyDictionary[OutcomeUnknown, Outcome] = attrs.field(
         factory=WeakKeyDictionary, init=False
     )
     _under_way: dict[Call, None] = attrs.field(factory=dict, init=False)
     _in_doubt: dict[OutcomeUnknown, Call] = attrs.field(factory=dict, init=False)
-    _known: dict[int, float] = attrs.field(factory=dict, init=False)
+    _known: dict[tuple[Deed, int], Origin] = attrs.field(factory=dict, init=False)
     _blurred_until: float = attrs.field(default=-math.inf, init=False)
     _clock: ServerClock | None = attrs.field(default=None, init=False)
 
@@ -87,30 +103,36 @@ class Book:
         self.verdicts[unknown] = outcome
         self._in_doubt.pop(unknown, None)
 
-    def rivals_of(self, call: Call | None) -> list[Call]:
-        """Return the other purchases that were written and whose outcome is not known."""
+    def rivals_of(self, call: Call | None, names: Collection[str] = ("buy",)) -> list[Call]:
+        """Return the other calls of these *names*, written and of an outcome that is not known."""
         for each in self._in_doubt.values():
             self._learn_from(each)
         return [
             each
             for each in (*self._in_doubt.values(), *self._under_way)
             if each is not call
-            and each.name == "buy"
+            and each.name in names
             and each.written_on is not None
             and not is_answered(each)
         ]
 
-    def is_known(self, contract_id: int) -> bool:
-        """Return whether the contract is the known outcome of one of our purchases."""
-        return contract_id in self._known
+    def is_known(
+        self, contract_id: int, deed: Deed = "bought", other_than: float | None = None
+    ) -> bool:
+        """Return whether one of our calls is known to have bought, or sold, the contract.
+
+        One written at the time *other_than* does not count: it may be the one that is looked into.
+        """
+        origin = self._known.get((deed, contract_id))
+        return origin is not None and origin.written_at != other_than
 
     def is_blurred(self, written_on: float) -> bool:
         """Return whether too much of the time when a trade was written has been forgotten."""
         return written_on - _SLACK <= self._blurred_until
 
-    def know(self, contract_id: int) -> None:
-        """Note that *contract_id* is the outcome of one of our purchases."""
-        self._known.setdefault(contract_id, trio.current_time())
+    def know(self, contract_id: int, deed: Deed = "bought", written_at: float = 0.0) -> None:
+        """Note that a call of ours, written at that time, has bought or sold the contract."""
+        self._known.setdefault((deed, contract_id), Origin(trio.current_time(), written_at))
         if len(self._known) > _MOST_KNOWN:
             self._forget()
 
@@ -123,7 +145,9 @@ class Book:
 
     def _learn_from(self, call: Call) -> None:
         if call.name == "buy" and (contract_id := contract_of(call.answer)) is not None:
-            self.know(contract_id)
+            self.know(contract_id, "bought", call.written_at)
+        elif call.name in SALES and call.name in (call.answer or {}):
+            self.know(call.request[call.name], "sold", call.written_at)
 
     def _forget(self) -> None:
         """Forget what no trade in doubt can be mistaken for; and more, if that is not enough."""
@@ -132,10 +156,10 @@ class Book:
         horizon = min(written, default=trio.current_time()) - _SLACK
         most = _MOST_KNOWN // 2
         excess = list(self._known.items())
-        for contract_id, learnt in excess[:-most]:
-            if learnt >= horizon:
-                self._blurred_until = max(self._blurred_until, learnt)
-            del self._known[contract_id]
+        for what, origin in excess[:-most]:
+            if origin.learnt >= horizon:
+                self._blurred_until = max(self._blurred_until, origin.learnt)
+            del self._known[what]
 
 
 def is_answered(call: Call) -> bool:

@@ -59,6 +59,7 @@ class Call:
         deadline: until when its reply must be there, on trio's clock.
         written_at: when it was last written, in seconds since the epoch by this machine's clock.
         written_on: the same on trio's clock; None before that.
+        loginid: the account that a trade is for, since it was written; None if that is not known.
         closed_on: when its answer came, or its connection ended, on trio's clock: nothing of it
             can be on its way to the server since then.
         decided: whether it has ended.
@@ -82,6 +83,7 @@ class Call:
     abandoned: bool = attrs.field(default=False, init=False)
     written_at: float = attrs.field(default=0.0, init=False)
     written_on: float | None = attrs.field(default=None, init=False)
+    loginid: str | None = attrs.field(default=None, init=False)
     closed_on: float = attrs.field(default=math.inf, init=False)
     answer: dict[str, Any] | None = attrs.field(default=None, init=False, repr=False)
     _closed: trio.Event | None = attrs.field(default=None, init=False, repr=False)
@@ -171,7 +173,15 @@ class Call:
     def doubt(self, text: str) -> OutcomeUnknown:
         """Return the error that says that nobody knows what has become of it; *text* says why."""
         text = f"{text}; it may have been executed, and was not sent again"
-        return OutcomeUnknown(text, self.request, self._connection, self.written_at, self.terms)
+        return OutcomeUnknown(
+            text,
+            self.request,
+            self._connection,
+            self.written_at,
+            self.terms,
+            loginid=self.loginid,
+            written_on=self.written_on,
+        )
 
     async def wait(self) -> dict[str, Any]:
         """Return the reply, or raise what the call ended with.

@@ -12,6 +12,7 @@ from derivtrio.account import change_account, leave_account
 from derivtrio.api import Api
 from derivtrio.authorization import Authorization, Standing, TokenSource, checked_for
 from derivtrio.beside import running
+from derivtrio.book import Book
 from derivtrio.calls import Call, raw_call
 from derivtrio.catalog import GRANULARITIES, name_of
 from derivtrio.completion import Completed, CompletedSource
@@ -88,8 +89,10 @@ async def open_client(
         raise TypeError(text)
     where, journal = as_endpoint(endpoint, app_id), Journal()
     budgets = _budgets(settings, pacer, where)
-    desk = Desk(settings, Outbox(settings.outbox, budgets, journal.announce), Router(), journal)
-    supervisor = Supervisor(Authorization(where, Standing(checked_for(where, token))), desk)
+    authorization = Authorization(where, Standing(checked_for(where, token)))
+    outbox = Outbox(settings.outbox, budgets, journal.announce)
+    desk = Desk(settings, outbox, Router(), journal, Book(lambda: authorization.loginid))
+    supervisor = Supervisor(authorization, desk)
     lifetime = Lifetime(supervisor)
     client = Client(supervisor, lifetime)
     async with running(lifetime.serve, stop=lifetime.stop, name="derivtrio.supervisor"):
@@ -304,47 +307,76 @@ class Client(Trader):
         return Subscription(Continuous(desk, mailbox, wanted, strict), source)
 
     def balance(
-        self, *, buffer: int = 1024, overflow: OverflowPolicy = "error"
+        self,
+        *,
+        loginid: str | None = None,
+        buffer: int = 1024,
+        overflow: OverflowPolicy = "error",
     ) -> Subscription[Balance]:
-        """Return the balances of the authorized account: the present one, then each change.
+        """Return the balances of the account: the present one, then each change.
 
-        After a reconnect the balance as it then is comes next.
+        It is that of the first token unless *loginid* says which. After a reconnect the balance as
+        it then is comes next.
+
+        Raises:
+            InvalidRequest: *loginid* can be none; nothing was sent.
+
         """
         mailbox: Mailbox[Balance] = Mailbox("balance", buffer, overflow)
-        request = {"balance": 1, "subscribe": 1}
+        request = {"balance": 1, "subscribe": 1, **self._account(loginid)}
         return Subscription(mailbox, self._stream(request, BalanceLine(), mailbox))
 
     def transactions(
-        self, *, buffer: int = 1024, overflow: OverflowPolicy = "error"
+        self,
+        *,
+        loginid: str | None = None,
+        buffer: int = 1024,
+        overflow: OverflowPolicy = "error",
     ) -> Subscription[Transaction]:
         """Return the account's transactions, in order, each once, whatever happens meanwhile.
 
         The first is the first after the entering. What was missed in an outage is taken from the
         account's statement when the consumer gets there. A transaction from there has what a
         statement has, one from the stream what the stream has: payout and shortcode may be absent.
+
+        The account is that of the first token unless *loginid* says which.
+
+        Raises:
+            InvalidRequest: *loginid* can be none; nothing was sent.
+
         """
         mailbox: Mailbox[Transaction | Interruption] = Mailbox("transactions", buffer, overflow)
-        source = self._stream({"transaction": 1, "subscribe": 1}, TransactionLine(), mailbox)
-        reader = Completed(self._supervisor.desk, mailbox)
+        account = self._account(loginid)
+        request = {"transaction": 1, "subscribe": 1, **account}
+        source = self._stream(request, TransactionLine(), mailbox)
+        reader = Completed(self._supervisor.desk, mailbox, account)
         return Subscription(reader, CompletedSource(source, reader))
 
     def open_contract(
-        self, contract_id: int, *, buffer: int = 1024, overflow: OverflowPolicy = "error"
+        self,
+        contract_id: int,
+        *,
+        loginid: str | None = None,
+        buffer: int = 1024,
+        overflow: OverflowPolicy = "error",
     ) -> Subscription[OpenContract]:
         """Return the life of a contract: as it is now, each change, and its end.
 
         The stream is over after the message in which the contract is sold; at once, if it was
         sold before. Across reconnects it goes on with the contract as it then is.
 
+        The account is that of the first token unless *loginid* says which.
+
         Raises:
-            InvalidRequest: *contract_id* is no number; nothing was sent.
+            InvalidRequest: *contract_id* is no number, or *loginid* can be none; nothing was sent.
 
         """
         if type(contract_id) is not int:
             text = f"a contract_id is an int, not {contract_id!r}"
             raise malformed(text)
         mailbox: Mailbox[OpenContract] = Mailbox("proposal_open_contract", buffer, overflow)
-        request = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1}
+        contract = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1}
+        request = {**contract, **self._account(loginid)}
         return Subscription(mailbox, self._stream(request, ContractLine(), mailbox))
 
     def proposal(

@@ -30,6 +30,7 @@ class Completed:
 
     _desk: Desk
     _mailbox: Mailbox[Transaction | Interruption]
+    _account: Mapping[str, str]
     gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
     _seen: Seen = attrs.field(factory=Seen, init=False)
     _incomplete: bool = attrs.field(default=False, init=False)
@@ -73,7 +74,7 @@ class Completed:
         return listing.statement(self._ask, request, _PAGE)
 
     async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        return await insist(request, self._desk)
+        return await insist({**request, **self._account}, self._desk)
 
     def _lose(self, item: Transaction | Interruption) -> None:
         if isinstance(item, Interruption):

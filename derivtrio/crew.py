@@ -198,6 +198,8 @@ def _prepare(call: Call, link: Link, desk: Desk, now: float) -> str | bytes:
     """Register *call*, and return what is to be written."""
     req_id = desk.router.register(call)
     call.written(req_id, link.number, desk.settings.response_timeout, now)
+    if call.is_trade:
+        call.loginid = call.request.get("loginid") or desk.book.whose()
     body = call.body
     if isinstance(body, str) and not call.raw:
         body = codec.with_req_id(body, req_id)

@@ -29,8 +29,12 @@
 
 Errors carry data, not only prose, and never a secret: the request of an `ApiError` has its tokens
 masked, and a URL is shown without its query.
+
+They can be pickled and copied, so that a doubt can be saved; like any exception's, a copy has no
+`__cause__`.
 """
 
+import copyreg
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,6 +47,10 @@ from derivtrio.redaction import masked
 
 class DerivError(Exception):
     """The root of everything that derivtrio raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have a copy made without `__init__`, which takes other arguments than `args`."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class ApiError(DerivError):
@@ -196,6 +204,9 @@ class OutcomeUnknown(ConnectionLost):
 
     Attributes:
         written_at: when it was written, in seconds since the epoch.
+        written_on: the same on trio's clock; None where that is not known. A copy has none, for
+            it may be read in another run, where that clock begins anew.
+        loginid: the account that it was for; None where that is not known.
         parameters: of a purchase, the contract that was asked for, also where the request has
             but the id of a proposal; None where that is not known.
         outcome: what was found out, where `reconcile=True` had it looked up and it could not be
@@ -212,10 +223,19 @@ class OutcomeUnknown(ConnectionLost):
         connection: int | None,
         written_at: float,
         parameters: Mapping[str, Any] | None = None,
+        *,
+        loginid: str | None = None,
+        written_on: float | None = None,
     ) -> None:
         super().__init__(text, request, connection)
         self.written_at = written_at
+        self.written_on = written_on
         self.parameters = parameters
+        self.loginid: str | None = request.get("loginid") or loginid
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make, arguments, state = super().__reduce__()
+        return make, arguments, {**state, "written_on": None}
 
 
 class NotExecuted(ConnectionLost):

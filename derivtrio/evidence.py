@@ -14,8 +14,7 @@ import trio
 from derivtrio import listing
 from derivtrio.book import is_answered
 from derivtrio.catalog import TRADES
-from derivtrio.crew import Desk
-from derivtrio.errors import OutcomeUnknown, api_error, malformed, unreadable
+from derivtrio.errors import OutcomeUnknown, api_error, malformed
 from derivtrio.inquiry import CERTAIN_AFTER, PAGE, Inquiry
 from derivtrio.models import (
     Ambiguous,
@@ -26,13 +25,10 @@ from derivtrio.models import (
     NotBought,
     NotSold,
     NotUpdated,
-    OpenContract,
     Outcome,
     Position,
     Purchase,
-    Sale,
     Sold,
-    Transaction,
     Updated,
 )
 from derivtrio.receipts import (
@@ -43,29 +39,29 @@ from derivtrio.receipts import (
     sale_in,
 )
 from derivtrio.reconciliation import Finding, Order, decide, same_amount
-from derivtrio.snapshots import contract_in
+from derivtrio.sales import look_for_sale
+from derivtrio.supervisor import Supervisor
 
 #: How long to wait from one look to the next, in seconds; the last again and again.
 _PAUSES: Final = (1.0, 2.0, 4.0, 8.0)
 
-_CONTRACT: Final = "contract"
 
-
-async def inquire(unknown: OutcomeUnknown, desk: Desk) -> Outcome:
+async def inquire(unknown: OutcomeUnknown, supervisor: Supervisor) -> Outcome:
     """Find out what became of *unknown*.
 
     Raises:
         InvalidRequest: it is not about a trade.
+        AuthorizationRequired: the account that it was for is out of reach.
         ApiError: the account cannot be looked into.
         ProtocolViolation: what the server says of it cannot be read.
 
     """
-    look = _LOOKS[_trade_of(unknown)]
+    look, desk = _LOOKS[_trade_of(unknown)], supervisor.desk
     await trio.lowlevel.checkpoint()
     if (known := desk.book.verdicts.get(unknown)) is not None:
         return known
     call = desk.book.call_of(unknown)
-    outcome = await _outcome(Inquiry(unknown, call, desk), look)
+    outcome = await _outcome(Inquiry(unknown, call, supervisor), look)
     if not isinstance(outcome, Ambiguous):
         desk.book.resolve(unknown, outcome)
         if call is not None:
@@ -91,13 +87,23 @@ async def _outcome(
     pauses = iter(_PAUSES)
     if (outcome := _answered(inquiry)) is not None:
         return outcome
+    await inquiry.reach_account()
     await inquiry.read_clock()
     while True:
-        seen = await look(inquiry)
+        seen = _with_reserve(inquiry, await look(inquiry))
         outcome = _answered(inquiry) or inquiry.book.verdicts.get(inquiry.unknown) or seen
         if outcome is not None:
             return outcome
         await inquiry.wait(next(pauses, _PAUSES[-1]))
+
+
+def _with_reserve(inquiry: Inquiry, seen: Outcome | None) -> Outcome | None:
+    """Return what was *seen*; no "not", if another account may have been meant."""
+    if isinstance(seen, NotBought | NotSold | NotUpdated) and not inquiry.knows_account:
+        return Ambiguous(
+            (), f"not on this account, and the order may have been for another: {seen.how}"
+        )
+    return seen
 
 
 def _answered(inquiry: Inquiry) -> Outcome | None:
@@ -148,24 +154,24 @@ def _decide(
     inquiry: Inquiry, order: Order, purchases: Mapping[int, Purchase], asked: float
 ) -> tuple[Finding, float]:
     """Return what is found, and from when on it can be relied on, on trio's clock."""
-    rivals = inquiry.book.rivals_of(inquiry.call)
+    rivals = inquiry.rivals("buy")
     for call in rivals:
         inquiry.note_read(call, asked)
     orders = {inquiry.order_of(call): call for call in rivals}
-    unclaimed = [p for p in purchases.values() if not inquiry.book.is_known(p.contract_id)]
+    mine, is_known = inquiry.unknown.written_at, inquiry.book.is_known
+    unclaimed = [p for p in purchases.values() if not is_known(p.contract_id, other_than=mine)]
     finding = decide(order, orders, unclaimed)
     concerned = [inquiry.call, *(orders[rival] for rival in finding.rivals)]
     return finding, max(inquiry.end_of(call) for call in concerned)
 
 
 def _judged(inquiry: Inquiry, finding: Finding) -> Outcome:
-    purchase = finding.purchase
+    purchase, reserve = finding.purchase, inquiry.reserve
+    if finding.candidates and reserve is not None:
+        return Ambiguous(finding.candidates, f"{_how_many(finding)}; {reserve}")
     if purchase is not None:
-        call = inquiry.call
-        if call is None or call.written_on is None or not inquiry.book.is_blurred(call.written_on):
-            inquiry.book.know(purchase.contract_id)
-            return Bought(purchase, _how_bought(purchase, finding))
-        return Ambiguous(finding.candidates, "too many trades of that time are in doubt")
+        inquiry.book.know(purchase.contract_id, "bought", inquiry.unknown.written_at)
+        return Bought(purchase, _how_bought(purchase, finding))
     if finding.candidates:
         return Ambiguous(finding.candidates, _how_ambiguous(finding))
     lists = "neither statement nor portfolio nor profit table has it"
@@ -189,55 +195,9 @@ async def _listed(inquiry: Inquiry, order: Order) -> dict[int, Purchase]:
     return {row.contract_id: purchase_from(row) for row in rows}
 
 
-async def _look_for_sale(inquiry: Inquiry) -> Outcome | None:
-    certain = trio.current_time() >= inquiry.end_of(inquiry.call)
-    contract = await _contract(inquiry)
-    if contract is None or not contract.is_sold:
-        if not certain:
-            return None
-        how = "the account has no such contract" if contract is None else "the contract is open"
-        return NotSold(f"{how}, {CERTAIN_AFTER} s after the server can have read the request")
-    if contract.status in ("won", "lost"):
-        return NotSold(f"the contract came to its own end: it is {contract.status}")
-    order = inquiry.order()
-    row = await _row_of_sale(inquiry, order.earliest)
-    sold_on = row.transaction_time if row is not None else contract.raw.get("sell_time")
-    if sold_on is None or not order.earliest <= sold_on <= order.latest:
-        return NotSold(f"the contract was sold at another time: {sold_on}")
-    return Sold(_sale(contract, row), f"the contract is {contract.status}, since {sold_on}")
-
-
-async def _contract(inquiry: Inquiry) -> OpenContract | None:
-    request = {"proposal_open_contract": 1, "contract_id": inquiry.contract_id}
-    payload = (await inquiry.ask(request)).get("proposal_open_contract")
-    try:
-        return contract_in(payload) if payload else None
-    except UNREADABLE as error:
-        raise unreadable(_CONTRACT, error) from error
-
-
-async def _row_of_sale(inquiry: Inquiry, since: float) -> Transaction | None:
-    async for row in inquiry.statement("sell", since):
-        if row.contract_id == inquiry.contract_id:
-            return row
-    return None
-
-
-def _sale(contract: OpenContract, row: Transaction | None) -> Sale:
-    ids = contract.raw.get("transaction_ids")
-    ids = ids if isinstance(ids, Mapping) else {}
-    return Sale(
-        contract_id=contract.contract_id,
-        transaction_id=ids.get("sell") if row is None else row.transaction_id,
-        reference_id=ids.get("buy") if row is None else row.reference_id,
-        sold_for=contract.sell_price if row is None else row.amount,
-        balance_after=None if row is None else row.balance_after,
-    )
-
-
 async def _look_for_limits(inquiry: Inquiry) -> Outcome | None:
     certain = trio.current_time() >= inquiry.end_of(inquiry.call)
-    contract = await _contract(inquiry)
+    contract = await inquiry.contract()
     if contract is not None and not contract.is_sold:
         shown = contract.raw.get("limit_order")
         limits = limits_in(inquiry.contract_id, shown if isinstance(shown, Mapping) else {})
@@ -262,17 +222,21 @@ def _how_bought(purchase: Purchase, finding: Finding) -> str:
 
 
 def _how_ambiguous(finding: Finding) -> str:
-    count = len(finding.candidates)
     if finding.rivals:
-        return f"{count} purchases fit this order, and {len(finding.rivals)} others in doubt"
-    if count == 1:
+        return f"{_how_many(finding)}, and {len(finding.rivals)} others in doubt"
+    if len(finding.candidates) == 1:
         return "a purchase of that time resembles this order, but not in every detail"
-    return f"{count} purchases fit this order; another program may trade with the account"
+    return f"{_how_many(finding)}; another program may trade with the account"
+
+
+def _how_many(finding: Finding) -> str:
+    count = len(finding.candidates)
+    return f"{count} purchase{'s'[: count > 1]} fit{'s'[: count == 1]} this order"
 
 
 _LOOKS: Final[Mapping[str, Callable[[Inquiry], Awaitable[Outcome | None]]]] = {
     "buy": _look_for_purchase,
-    "sell": _look_for_sale,
-    "cancel": _look_for_sale,
+    "sell": look_for_sale,
+    "cancel": look_for_sale,
     "contract_update": _look_for_limits,
 }

@@ -6,6 +6,12 @@ gone, or when the server has answered a later request on the same connection; th
 itself has 15 seconds to get an answer from its backend, after which it gives up
 (`Mojo::WebSocketProxy`, the framework that serves v3). So an inquiry goes on until that time and a
 margin have passed, and looks once more after it, before anybody may say "no".
+
+Of a trade that is not in this client's book, since another client made it or since it was made too
+long ago, nothing is known of the connection but this: the server closes one on which nothing
+reaches it for two minutes. So after that time, too, the request cannot be under way any more.
+
+The account is asked that the trade was for, which need not be the one that the client acts for now.
 """
 
 import math
@@ -19,16 +25,24 @@ import trio
 from derivtrio import listing
 from derivtrio.book import Book
 from derivtrio.calls import Call
-from derivtrio.crew import Desk, insist
+from derivtrio.catalog import TRADES
+from derivtrio.crew import insist
 from derivtrio.errors import (
+    AuthorizationRequired,
     OutcomeUnknown,
     ProtocolViolation,
+    unreadable,
 )
 from derivtrio.listing import Listing
-from derivtrio.models import Transaction
+from derivtrio.models import OpenContract, Transaction
 from derivtrio.pacing import Urgency
+from derivtrio.receipts import UNREADABLE
 from derivtrio.reconciliation import Order
 from derivtrio.server_clock import ServerClock, reading
+from derivtrio.snapshots import contract_in
+from derivtrio.supervisor import Supervisor
+
+_CONTRACT: Final = "contract"
 
 #: So long the server waits for its backend, in seconds.
 _BACKEND: Final = 15
@@ -39,6 +53,9 @@ _MARGIN: Final = 5
 #: From when on, after the last moment at which a request can have reached the server, it is
 #: certain that it is not executed any more, in seconds.
 CERTAIN_AFTER: Final = _BACKEND + _MARGIN
+
+#: For how long the server keeps a connection on which nothing reaches it, in seconds.
+_SILENCE: Final = 120
 
 #: How many rows of a list to ask for at a time.
 PAGE: Final = 500
@@ -56,14 +73,24 @@ class Inquiry:
 
     unknown: OutcomeUnknown
     call: Call | None
-    _desk: Desk
+    _supervisor: Supervisor
     _clock: ServerClock = attrs.field(init=False)
     _read_on: dict[Call | None, float] = attrs.field(factory=dict, init=False)
 
     @property
     def book(self) -> Book:
         """The book of the client's trades."""
-        return self._desk.book
+        return self._supervisor.desk.book
+
+    @property
+    def knows_account(self) -> bool:
+        """Whether it is the account that the trade was for which is asked."""
+        return self.unknown.loginid is not None or self._supervisor.authorization.loginid is None
+
+    @property
+    def trade(self) -> str:
+        """The call that trades."""
+        return next(name for name in TRADES if name in self.unknown.request)
 
     @property
     def contract_id(self) -> int:
@@ -73,8 +100,60 @@ class Inquiry:
         return int(request[name])
 
     async def ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the answer to a request that only reads, however long it takes."""
-        return await insist(request, self._desk, Urgency.TRADE)
+        """Return the answer to a request that only reads, however long it takes.
+
+        Raises:
+            AuthorizationRequired: the account is out of reach.
+            ApiError: it cannot be looked into.
+
+        """
+        loginid = self.unknown.loginid
+        if loginid is not None and self._supervisor.generation == "v3":
+            request = {**request, "loginid": loginid}
+        try:
+            return await insist(request, self._supervisor.desk, Urgency.TRADE)
+        except AuthorizationRequired as error:
+            raise (error if loginid is None else _out_of_reach(loginid)) from error
+
+    async def reach_account(self) -> None:
+        """Make sure that the account can be asked, if it is not the one the client acts for now.
+
+        Raises:
+            AuthorizationRequired: it is out of reach.
+            ApiError: it cannot be looked into.
+
+        """
+        loginid = self.unknown.loginid
+        if loginid in (None, self._supervisor.authorization.loginid):
+            return
+        if self._supervisor.generation == "v3":
+            balance = (await self.ask({"balance": 1})).get("balance")
+            if isinstance(balance, Mapping) and balance.get("loginid") == loginid:
+                return
+        raise _out_of_reach(str(loginid))
+
+    async def contract(self) -> OpenContract | None:
+        """Return the contract that the trade is about; None if the account has none such."""
+        request = {"proposal_open_contract": 1, "contract_id": self.contract_id}
+        payload = (await self.ask(request)).get("proposal_open_contract")
+        try:
+            return contract_in(payload) if payload else None
+        except UNREADABLE as error:
+            raise unreadable(_CONTRACT, error) from error
+
+    @property
+    def reserve(self) -> str | None:
+        """Why what fits may all the same belong to another trade; None if it may not."""
+        if self.call is None:
+            return "this client has no record of the order, nor of others that may have led to that"
+        if self.call.written_on is not None and self.book.is_blurred(self.call.written_on):
+            return "too many trades of that time are in doubt"
+        return None
+
+    def rivals(self, *names: str) -> list[Call]:
+        """Return the other calls of these names, on this account, whose outcome is not known."""
+        mine, others = self.unknown.loginid, self.book.rivals_of(self.call, names)
+        return [each for each in others if mine is None or each.loginid in (None, mine)]
 
     def statement(self, action: str, since: float) -> Listing[Transaction]:
         """Return what the statement has of one kind, since an epoch of the server."""
@@ -89,13 +168,23 @@ class Inquiry:
     async def read_clock(self) -> None:
         """Ask what the server's clock shows."""
         asked, wall = trio.current_time(), time.time()
-        epoch = (await self.ask({"time": 1})).get("time")
+        request, desk = {"time": 1}, self._supervisor.desk
+        epoch = (await insist(request, desk, Urgency.TRADE)).get("time")
         if not isinstance(epoch, int):
             text = f"the server's time is a number, not {epoch!r}"
             raise ProtocolViolation(text)
         answered = trio.current_time()
         self._clock = self.book.set_clock(reading(epoch, (asked, answered), (wall, time.time())))
         self._read_on[self.call] = answered
+        if self.call is None:
+            self._read_on[None] = max(answered, answered + _SILENCE - self._age())
+
+    def _age(self) -> float:
+        """Return how long ago the trade was written, at the least."""
+        unknown = self.unknown
+        if unknown.written_on is not None:
+            return trio.current_time() - unknown.written_on
+        return max(0.0, time.time() - unknown.written_at)
 
     async def wait(self, pause: float) -> None:
         """Wait for *pause* seconds, or less: until something changes, or all is certain."""
@@ -125,7 +214,7 @@ class Inquiry:
             return self.order_of(self.call)
         unknown = self.unknown
         parameters = unknown.parameters or unknown.request.get("parameters")
-        earliest = self._clock.earliest(None, unknown.written_at)
+        earliest = self._clock.earliest(unknown.written_on, unknown.written_at)
         latest = self._clock.latest(self.end_of(None))
         return Order(parameters, unknown.request.get("price"), earliest, latest)
 
@@ -134,3 +223,11 @@ class Inquiry:
         earliest = self._clock.earliest(call.written_on, call.written_at)
         latest = self._clock.latest(self.end_of(call))
         return Order(call.terms, call.request.get("price"), earliest, latest)
+
+
+def _out_of_reach(loginid: str) -> AuthorizationRequired:
+    text = (
+        f"the trade was for the account {loginid}, which this client cannot ask now:"
+        " authorize it for that account, and reconcile again"
+    )
+    return AuthorizationRequired("AuthorizationRequired", text)

@@ -55,8 +55,9 @@ def resumption(
         return request
     purchase = first.get("buy")
     if isinstance(purchase, dict) and "contract_id" in purchase:
+        account = {"loginid": request["loginid"]} if "loginid" in request else {}
         contract = {"contract_id": purchase["contract_id"], "subscribe": 1}
-        return {"proposal_open_contract": 1, **contract}
+        return {"proposal_open_contract": 1, **contract, **account}
     return None
 
 

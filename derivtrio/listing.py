@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 import trio
@@ -12,6 +12,9 @@ from derivtrio.models import ClosedContract, Position, Transaction
 from derivtrio.receipts import UNREADABLE, closed_contract_in, position_in, transaction_in
 
 Row = TypeVar("Row")
+
+#: What a request says about the account, where it is the one that is meant anyway.
+_ANY: Final[Mapping[str, str]] = {}
 
 Ask = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
@@ -73,9 +76,9 @@ def profit_table(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[Cl
     )
 
 
-async def portfolio(ask: Ask) -> list[Position]:
-    """Return the open contracts, which come without pages."""
-    reply = await ask({"portfolio": 1})
+async def portfolio(ask: Ask, account: Mapping[str, str] = _ANY) -> list[Position]:
+    """Return the open contracts, which come without pages; *account* may name a `loginid`."""
+    reply = await ask({"portfolio": 1, **account})
     return rows_of("portfolio", reply.get("portfolio"), "contracts", position_in)
 
 

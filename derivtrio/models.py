@@ -149,6 +149,8 @@ class Sale:
 class Limits:
     """The limits of a contract after an update, as amounts of profit and of loss; None: no limit.
 
+    Both are what was asked for: a stop loss that Deriv shows as -3 is a loss of 3.
+
     `raw` is the payload as it came.
     """
 
@@ -270,8 +272,10 @@ class NotUpdated:
 class Ambiguous:
     """It cannot be told honestly. `candidates` are the purchases that may be the one in question.
 
-    It is so when several equal orders were in doubt at a time, and fewer were executed; or when
-    another program trades with the same account.
+    It is so when several equal orders were in doubt at a time, and fewer were executed; when
+    several requests in doubt can have ended the same contract; when the order is not in the
+    client's own book, but in that of another client, or was too long ago; or when another program
+    trades with the same account.
     """
 
     candidates: tuple[Purchase, ...]

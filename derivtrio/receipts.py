@@ -76,11 +76,15 @@ def sale_in(reply: Mapping[str, Any]) -> Sale:
 
 
 def limits_in(contract_id: int, payload: Mapping[str, Any]) -> Limits:
-    """Return the limits in the reply to `contract_update`, or in a contract's `limit_order`."""
+    """Return the limits in the reply to `contract_update`, or in a contract's `limit_order`.
+
+    A stop loss is asked for as 3 and shown as -3; it is the same loss.
+    """
+    loss = _limit(payload.get("stop_loss"))
     return Limits(
         contract_id=contract_id,
         take_profit=_limit(payload.get("take_profit")),
-        stop_loss=_limit(payload.get("stop_loss")),
+        stop_loss=-loss if loss is not None and loss < 0 else loss,
         raw=payload,
     )
 

@@ -5,7 +5,8 @@ by what it is. The rules:
 
 1. A purchase *fits* an order if it was made within the order's window, costs no more than the order
    allows, and has its type and symbol in its shortcode. It fits *fully* if no other detail (stake,
-   payout, duration, barrier) contradicts either. What a row does not say contradicts nothing.
+   payout, and what else the shortcode says) contradicts either. What a row does not say
+   contradicts nothing.
 2. Purchases that this client knows to be its own are nobody's candidates; leave them out.
 3. Orders in doubt that fit the same purchases are decided together. The purchases are shared out
    among them, one for each order at most, as many as possible.
@@ -19,7 +20,6 @@ The window is in the server's time: from the writing of the request on, a little
 that disagree, to the last moment at which the server may have executed it.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
@@ -28,16 +28,10 @@ from typing import Any, Final
 import attrs
 
 from derivtrio.models import Money, Purchase
+from derivtrio.shortcodes import SECONDS, agrees, minutes, number, rest_of
 
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
-
-#: Types of the Options API that are another type with a barrier, and may be booked as that.
-_BOOKED_AS: Final = {"HIGHER": "CALL", "LOWER": "PUT"}
-
-#: What follows type and symbol in a shortcode: payout or stake, start, end or number of ticks, …
-_REST: Final = re.compile(
-    r"[\d.]+_(?P<start>\d+)F?_(?P<end>\d+)(?P<unit>[TF]?)(_S?(?P<barrier>-?\d+)P?(_|$))?"
-)
+#: Members of a contract's parameters that say nothing about the contract.
+_NO_TERMS: Final = frozenset({"loginid", "passthrough", "proposal", "req_id", "subscribe"})
 
 
 @attrs.frozen(eq=False)
@@ -59,7 +53,9 @@ class Order:
 
     def equals(self, other: "Order") -> bool:
         """Return whether both asked for the same contract, so that either's purchase is as good."""
-        return self.parameters is not None and self.parameters == other.parameters
+        if self.parameters is None or other.parameters is None:
+            return False
+        return essence(self.parameters) == essence(other.parameters)
 
 
 @attrs.frozen
@@ -122,24 +118,10 @@ def fit_of(order: Order, purchase: Purchase) -> Fit:
     wanted = order.parameters
     if wanted is None:
         return Fit.FULLY
-    rest = _after_type_and_symbol(purchase.shortcode, wanted)
+    rest = rest_of(purchase.shortcode, wanted)
     if rest is None:
         return Fit.NOT
-    agrees = _amount_agrees(wanted, purchase) and _terms_agree(wanted, rest)
-    return Fit.FULLY if agrees else Fit.PARTLY
-
-
-def _after_type_and_symbol(shortcode: str, wanted: Mapping[str, Any]) -> str | None:
-    """Return the rest of *shortcode*; "" if there is none; None if it is another contract."""
-    if not shortcode:
-        return ""
-    kind = str(wanted.get("contract_type", "")).upper()
-    symbol = str(wanted.get("underlying_symbol") or wanted.get("symbol", ""))
-    for name in (kind, _BOOKED_AS.get(kind, kind)):
-        start = f"{name}_{symbol}_".upper()
-        if shortcode.upper().startswith(start):
-            return shortcode[len(start) :]
-    return None
+    return Fit.FULLY if _amount_agrees(wanted, purchase) and agrees(wanted, rest) else Fit.PARTLY
 
 
 def _amount_agrees(wanted: Mapping[str, Any], purchase: Purchase) -> bool:
@@ -147,41 +129,43 @@ def _amount_agrees(wanted: Mapping[str, Any], purchase: Purchase) -> bool:
     if amount is None or basis not in ("stake", "payout"):
         return True
     if basis == "payout":
-        return purchase.payout is None or _exactly(purchase.payout) == _exactly(amount)
-    price, stake = _exactly(purchase.buy_price), _exactly(amount)
-    return price >= stake if "cancellation" in wanted else price == stake  # it costs a fee
+        return purchase.payout is None or number(purchase.payout) == number(amount)
+    if wanted.get("cancellation") is not None:  # it costs a fee
+        return _exactly(purchase.buy_price) >= _exactly(amount)
+    return number(purchase.buy_price) == number(amount)
 
 
-def _terms_agree(wanted: Mapping[str, Any], rest: str) -> bool:
-    """Return whether duration and barrier are those in the *rest* of a shortcode."""
-    terms = _REST.match(rest)
-    if terms is None:
-        return True  # a kind of contract that is written otherwise
-    duration, unit = wanted.get("duration"), wanted.get("duration_unit")
-    in_ticks = terms["unit"] == "T"
-    if duration is not None and unit is not None and in_ticks != (unit == "t"):
-        return False
-    if duration is not None and unit == "t" and int(terms["end"]) != duration:
-        return False
-    if duration is not None and unit in _SECONDS:
-        seconds = int(terms["end"]) - int(terms["start"])
-        if seconds != duration * _SECONDS[unit]:
-            return False
-    barrier = wanted.get("barrier")
-    return barrier is None or not terms["barrier"] or _digits(barrier) == _digits(terms["barrier"])
+def essence(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what *parameters* ask for: the same for equal contracts, however they are written."""
+    terms = {
+        name: _plain(name, value)
+        for name, value in parameters.items()
+        if value is not None and name not in _NO_TERMS
+    }
+    if "underlying_symbol" in terms:
+        terms["symbol"] = terms.pop("underlying_symbol")
+    unit, duration = terms.get("duration_unit"), terms.get("duration")
+    if unit in SECONDS and isinstance(duration, Decimal):
+        terms |= {"duration": duration * SECONDS[unit], "duration_unit": "s"}
+    return terms
 
 
-def _digits(barrier: Any) -> tuple[bool, str]:
-    """Return sign and digits: "+0.30" is 30 pips in a shortcode, and 1185.12 is 1185120000."""
-    text = str(barrier)
-    return text.startswith("-"), text.lstrip("+-").replace(".", "").strip("0")
+def _plain(name: str, value: Any) -> Any:
+    """Return *value*, of the member *name*, so that what means the same is equal."""
+    if isinstance(value, Mapping):
+        return {k: _plain(k, each) for k, each in value.items() if each is not None}
+    if name in ("barrier", "barrier2"):  # with a sign it is relative
+        return str(value).startswith(("+", "-")), number(value)
+    if name == "cancellation":
+        return minutes(value)
+    return number(value) if isinstance(value, int | float | Decimal) else value
 
 
 def same_amount(one: Money | None, other: Money | None) -> bool:
     """Return whether two amounts are the same, written as numbers or as strings."""
     if one is None or other is None:
         return one is other
-    return _exactly(one) == _exactly(other)
+    return number(one) == number(other)
 
 
 def _exactly(amount: Any) -> Decimal:

@@ -6,8 +6,8 @@ is ever repeated on its own: whether an order that was not executed is still wan
 of then, is for the program to say.
 """
 
-import math
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, TypeVar, cast
@@ -19,7 +19,13 @@ from derivtrio import listing
 from derivtrio.calls import Call, api_call
 from derivtrio.checking import check_request
 from derivtrio.crew import make
-from derivtrio.errors import ConnectionChanged, NotExecuted, OutcomeUnknown, malformed
+from derivtrio.errors import (
+    ConnectionChanged,
+    DerivError,
+    NotExecuted,
+    OutcomeUnknown,
+    malformed,
+)
 from derivtrio.evidence import inquire
 from derivtrio.models import (
     Ambiguous,
@@ -59,6 +65,9 @@ UNCHANGED: Final = Unchanged.UNCHANGED
 #: How many rows of a list to ask for at a time.
 _PAGE: Final = 100
 
+#: Beyond this a number is no amount, in whatever currency.
+_MOST: Final = 10**18
+
 #: What tells one contract from another, at the least.
 _ESSENTIAL: Final = ("contract_type", "currency")
 
@@ -74,6 +83,7 @@ class Trader:
         what: Proposal | Mapping[str, Any],
         price: Money | None = None,
         *,
+        loginid: str | None = None,
         reconcile: bool = False,
     ) -> Purchase:
         """Buy a contract, once; return what was bought.
@@ -81,6 +91,9 @@ class Trader:
         *what* is a `Proposal`, bought by its id on the connection it came by, or the parameters of
         a contract, as `client.proposal` takes them. *price* is what it may cost at most; of a
         proposal it is by default its `ask_price`.
+
+        Where the client acts for several accounts, *loginid* says for which; otherwise it is the
+        one that the proposal was asked for, or that of the first token.
 
         With `reconcile` a lost reply is followed by `client.reconcile`, which may take half a
         minute; what it finds is returned or raised. To follow the contract to its end:
@@ -98,30 +111,38 @@ class Trader:
             ConnectionChanged: the proposal's connection is gone; nothing was sent.
             ApiError: the server refuses; nothing was bought.
             OutcomeUnknown: nobody knows yet whether it was bought. With `reconcile`: it cannot be
-                told, and `outcome` says why.
+                told, and `outcome` says why; or its cause does, where the looking failed.
             NotExecuted: with `reconcile`: the reply was lost, and it was not bought.
             ClientClosed, ConnectionFailed: the client is no more; nothing was sent.
 
         """
-        call, connection = self._order(what, price)
+        call, connection = self._order(what, price, loginid)
         return await self._trade(call, purchase_in, reconcile, connection)
 
     async def sell(
-        self, contract: int | Purchase, price: Money = 0, *, reconcile: bool = False
+        self,
+        contract: int | Purchase,
+        price: Money = 0,
+        *,
+        loginid: str | None = None,
+        reconcile: bool = False,
     ) -> Sale:
         """Sell an open contract, once, for *price* at least; 0 is for what the market gives.
 
         Otherwise it is as `buy` is.
         """
-        call = self._new_call({"sell": _contract_id(contract), "price": _amount("price", price)})
+        request = {"sell": _contract_id(contract), "price": _amount("price", price)}
+        call = self._new_call({**request, **self._account(loginid)})
         return await self._trade(call, sale_in, reconcile)
 
-    async def cancel(self, contract: int | Purchase, *, reconcile: bool = False) -> Sale:
+    async def cancel(
+        self, contract: int | Purchase, *, loginid: str | None = None, reconcile: bool = False
+    ) -> Sale:
         """Cancel a contract that was bought with deal cancellation; the stake comes back.
 
         Otherwise it is as `buy` is.
         """
-        call = self._new_call({"cancel": _contract_id(contract)})
+        call = self._new_call({"cancel": _contract_id(contract), **self._account(loginid)})
         return await self._trade(call, sale_in, reconcile)
 
     async def update_contract(
@@ -130,6 +151,7 @@ class Trader:
         *,
         take_profit: Money | Unchanged | None = UNCHANGED,
         stop_loss: Money | Unchanged | None = UNCHANGED,
+        loginid: str | None = None,
         reconcile: bool = False,
     ) -> Limits:
         """Set at which profit and at which loss the contract closes by itself; None: at none.
@@ -147,7 +169,7 @@ class Trader:
             text = "give take_profit, stop_loss or both"
             raise malformed(text)
         request = {"contract_update": 1, "contract_id": contract_id, "limit_order": order}
-        call = self._new_call(request)
+        call = self._new_call({**request, **self._account(loginid)})
 
         def read(reply: Mapping[str, Any]) -> Limits:
             return limits_in(contract_id, reply["contract_update"])
@@ -158,12 +180,19 @@ class Trader:
         """Find out what became of a trade whose reply was lost.
 
         Of a `buy`: `Bought`, `NotBought`, or `Ambiguous` where it cannot be told; of a `sell` or
-        `cancel`: `Sold` or `NotSold`; of a `contract_update`: `Updated`, `NotUpdated` or
-        `Ambiguous`. Each says `how` that is known.
+        `cancel`: `Sold`, `NotSold` or `Ambiguous`; of a `contract_update`: `Updated`, `NotUpdated`
+        or `Ambiguous`. Each says `how` that is known.
 
         Waits for a connection. What was executed is found at once; "not" is said only when the
         server cannot execute it any more, and that may take half a minute. It is taken for granted
         that no other program gives the same orders with the same account at the same time.
+
+        The account that the trade was for is asked, also if the client acts for another one now.
+
+        Of a trade that is not in `doubts`, since another client made it (before a restart, for
+        example) or since thousands came after it, less can be known: what fits may belong to
+        another order, and is `Ambiguous`; "not" is said when more than two minutes have passed, and
+        relies on the machine's clock where the trade was made in another run.
 
         More often is harmless, also at the same time; and an `Ambiguous` may be cleared up when
         the other orders are.
@@ -172,11 +201,12 @@ class Trader:
 
         Raises:
             InvalidRequest: *unknown* is not about a trade.
+            AuthorizationRequired: the account that it was for is out of reach now.
             ApiError: the account cannot be looked into: the token lacks the scope, for example.
             ClientClosed, ConnectionFailed: the client is no more.
 
         """
-        return await inquire(unknown, self._supervisor.desk)
+        return await inquire(unknown, self._supervisor)
 
     @property
     def doubts(self) -> tuple[OutcomeUnknown, ...]:
@@ -186,9 +216,14 @@ class Trader:
         """
         return self._supervisor.desk.book.doubts
 
-    async def portfolio(self) -> tuple[Position, ...]:
-        """Return the open contracts of the account."""
-        return tuple(await listing.portfolio(self._ask))
+    async def portfolio(self, *, loginid: str | None = None) -> tuple[Position, ...]:
+        """Return the open contracts of the account; *loginid* says of which, if there are several.
+
+        Raises:
+            InvalidRequest: *loginid* can be none; nothing was sent.
+
+        """
+        return tuple(await listing.portfolio(self._ask, self._account(loginid)))
 
     def statement(
         self,
@@ -196,18 +231,19 @@ class Trader:
         action_type: str | None = None,
         date_from: int | None = None,
         date_to: int | None = None,
+        loginid: str | None = None,
     ) -> AsyncIterator[Transaction]:
         """Return the account's transactions, newest first, page by page as they are read.
 
         `action_type` is Deriv's word for one kind (`"buy"`, `"sell"`, `"deposit"`, …); `date_from`
-        and `date_to` are epochs in seconds. Each transaction comes once, and what happens while
-        the list is read is not in it.
+        and `date_to` are epochs in seconds; `loginid` says of which account, if there are several.
+        Each transaction comes once, and what happens while the list is read is not in it.
 
         Raises:
             InvalidRequest: an argument that cannot be meant; nothing was sent.
 
         """
-        request: dict[str, Any] = {"statement": 1, "description": 1}
+        request = {"statement": 1, "description": 1, **self._account(loginid)}
         if action_type is not None:
             request["action_type"] = action_type
         request |= _period(date_from, date_to)
@@ -215,16 +251,19 @@ class Trader:
         return listing.statement(self._ask, request, _PAGE)
 
     def profit_table(
-        self, *, date_from: int | None = None, date_to: int | None = None
+        self,
+        *,
+        date_from: int | None = None,
+        date_to: int | None = None,
+        loginid: str | None = None,
     ) -> AsyncIterator[ClosedContract]:
         """Return the contracts that are over, newest first, page by page as they are read.
 
         Arguments and errors are those of `statement`.
         """
         period = {name: str(epoch) for name, epoch in _period(date_from, date_to).items()}
-        return listing.profit_table(
-            self._ask, {"profit_table": 1, "description": 1, **period}, _PAGE
-        )
+        request = {"profit_table": 1, "description": 1, **period, **self._account(loginid)}
+        return listing.profit_table(self._ask, request, _PAGE)
 
     async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return await make(api_call(request), self._supervisor.desk)
@@ -240,6 +279,21 @@ class Trader:
         if self._supervisor.desk.settings.check_requests:
             check_request(name, request, self._supervisor.generation)
 
+    def _account(self, loginid: str | None) -> dict[str, str]:
+        """Return the member of a request that says for which account it is, if any is named."""
+        if loginid is None:
+            return {}
+        if not isinstance(loginid, str) or not loginid.isalnum():
+            text = f"a loginid is a str such as 'CR90000001', not {loginid!r}"
+            raise malformed(text)
+        if self._supervisor.generation == "options":
+            text = (
+                "the Options API takes no loginid: a connection belongs to its account for good;"
+                " open another client for another account"
+            )
+            raise malformed(text)
+        return {"loginid": loginid}
+
     def _contract_words(self, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         """Return checked *parameters*, with the symbol under the name that the server knows."""
         if not isinstance(parameters, Mapping):
@@ -250,7 +304,10 @@ class Trader:
         if self._supervisor.generation == "v3":
             old, new = new, old
         if old in words:
-            words.setdefault(new, words.pop(old))
+            symbol = words.pop(old)
+            if words.setdefault(new, symbol) != symbol:
+                text = f"a contract has one symbol, not both {symbol!r} and {words[new]!r}"
+                raise malformed(text, parameters)
         missing = [name for name in (*_ESSENTIAL, new) if not words.get(name)]
         if missing:
             text = f"a contract needs {' and '.join(missing)}"
@@ -258,13 +315,15 @@ class Trader:
         return words
 
     def _order(
-        self, what: Proposal | Mapping[str, Any], price: Money | None
+        self, what: Proposal | Mapping[str, Any], price: Money | None, loginid: str | None
     ) -> tuple[Call, int | None]:
         """Return the call that buys, and the only connection on which it can, if there is one."""
         if isinstance(what, Proposal):
             limit = _amount("price", what.ask_price if price is None else price)
-            by_id = {"buy": what.id, "price": limit}
-            call = api_call(by_id, only_on=what.connection, terms=what.parameters)
+            account = self._account(_loginid_for(what, loginid))
+            by_id = {"buy": what.id, "price": limit, **account}
+            terms = {name: each for name, each in what.parameters.items() if name != "loginid"}
+            call = api_call(by_id, only_on=what.connection, terms=terms)
             self._check_connection(what)
             return call, what.connection
         words = self._contract_words(what)
@@ -275,6 +334,7 @@ class Trader:
             "buy": "1",
             "price": _amount("price", price),
             "parameters": words,
+            **self._account(loginid),
         }
         return self._new_call(request), None
 
@@ -309,7 +369,11 @@ class Trader:
             if not reconcile:
                 raise
             in_doubt = unknown
-        return cast("T", _executed(in_doubt, await self.reconcile(in_doubt)))
+        try:
+            outcome = await self.reconcile(in_doubt)
+        except DerivError as error:  # which would read as if nothing had been sent
+            raise in_doubt from error
+        return cast("T", _executed(in_doubt, outcome))
 
     def _read(
         self, call: Call, reply: Mapping[str, Any], read: Callable[[Mapping[str, Any]], T]
@@ -338,6 +402,15 @@ def _executed(unknown: OutcomeUnknown, outcome: Outcome) -> Purchase | Sale | Li
     raise NotExecuted(text, unknown.request, unknown.connection) from unknown
 
 
+def _loginid_for(proposal: Proposal, loginid: str | None) -> str | None:
+    """Return the account that *proposal* is bought for."""
+    proposed: str | None = proposal.parameters.get("loginid")
+    if None not in (proposed, loginid) and proposed != loginid:
+        text = f"the proposal is for the account {proposed}; it cannot be bought for {loginid}"
+        raise malformed(text)
+    return proposed if loginid is None else loginid
+
+
 def _gone(connection: int | None) -> ConnectionChanged:
     text = f"connection {connection}, by which the proposal came, is gone; nothing was bought"
     return ConnectionChanged(text)
@@ -354,9 +427,11 @@ def _contract_id(contract: int | Purchase) -> int:
 def _amount(name: str, amount: Any) -> Money:
     """Return *amount*, checked."""
     numeric = isinstance(amount, int | float | Decimal) and not isinstance(amount, bool)
-    if numeric and math.isfinite(amount) and amount >= 0:
-        return cast("Money", amount)
-    text = f"{name} is an amount, 0 or more, not {amount!r}"
+    with suppress(ArithmeticError):  # a Decimal that is no number cannot be compared
+        if numeric and 0 <= amount <= _MOST:
+            return cast("Money", amount)
+    huge = isinstance(amount, int) and abs(amount) > _MOST  # Python may refuse to write it out
+    text = f"{name} is an amount, 0 or more, not {'such a number' if huge else repr(amount)}"
     raise malformed(text)
 
 

@@ -73,8 +73,8 @@ RETRY_PAUSE: Final = 0.5
 #: Codes after which the backend may have executed the request all the same: the server lost
 #: sight of it, or could not deliver what came back.
 DOUBTFUL_CODES: Final = frozenset(
-    "CallError InternalError InternalServerError OutputValidationFailed ResponseTooLarge Timeout"
-    " WrongResponse".split()
+    "CallError ConnectionError InternalError InternalServerError OutputValidationFailed"
+    " ResponseTooLarge Timeout WrongResponse".split()
 )
 
 

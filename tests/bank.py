@@ -145,7 +145,8 @@ class Bank:
         contract = self.contracts[request["contract_id"]]
         limits = contract.setdefault("limit_order", {})
         for name, amount in request["limit_order"].items():
-            limits[name] = {"order_amount": amount, "order_date": self.now}
+            loss = name == "stop_loss" and amount is not None  # which is shown as a negative amount
+            limits[name] = {"order_amount": -amount if loss else amount, "order_date": self.now}
         return {"contract_update": dict(limits)}
 
     def price(self, _: Request) -> Request:

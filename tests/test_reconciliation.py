@@ -21,6 +21,9 @@ PARAMETERS = {
     "duration": 5,
     "duration_unit": "t",
 }
+UNTIL = {"duration": None, "duration_unit": None}
+MULTIPLIER = {**UNTIL, "contract_type": "MULTUP", "multiplier": 30}
+ACCUMULATOR = {**UNTIL, "contract_type": "ACCU", "growth_rate": 0.01}
 PURCHASE = Purchase(1, 101, 10, 19.5, 990, 1000, "CALL_R_100_19.50_1000_5T_S0P_0", "")
 
 
@@ -61,6 +64,21 @@ def purchase(number: int, **changes: Any) -> Purchase:
             {"contract_type": "MULTUP", "duration": None},
             {"shortcode": "MULTUP_R_100_10.00_30_100_0"},
         ),
+        ({"duration": 120, "duration_unit": "s"}, {"shortcode": "CALL_R_100_9_1000_1120_S0P_0"}),
+        ({**UNTIL, "date_expiry": 1600}, {"shortcode": "CALL_R_100_9_1000_1600_S0P_0"}),
+        ({**UNTIL, "date_expiry": 86401}, {"shortcode": "CALL_R_100_9_1000_172799F_S0P_0"}),
+        ({"date_start": 1500}, {"shortcode": "CALL_R_100_9_1500F_5T_S0P_0"}),
+        (MULTIPLIER, {"shortcode": "MULTUP_R_100_10.00_30_1718717545_0_0.00"}),
+        (MULTIPLIER, {"shortcode": "MULTUP_R_100_10.00_30_1718717545_4872355199_0_0.00_N1"}),
+        (
+            MULTIPLIER | {"cancellation": "1h", "price": 12},
+            {"buy_price": 11, "shortcode": "MULTUP_R_100_10.00_30_1718717545_60m_0.00"},
+        ),
+        (
+            MULTIPLIER | {"limit_order": {"take_profit": 6, "stop_loss": 3}},
+            {"shortcode": "MULTUP_R_100_10.00_30_1718717545_4872355199_0_6.00_N1"},
+        ),
+        (ACCUMULATOR, {"shortcode": "ACCU_R_100_10.00_0_0.01_1_0.000612552024_1718716983"}),
     ],
 )
 def test_what_fits_fully(asked: dict[str, Any], made: dict[str, Any]) -> None:
@@ -78,7 +96,29 @@ def test_what_fits_fully(asked: dict[str, Any], made: dict[str, Any]) -> None:
         ({}, {"shortcode": "CALL_R_100_90_1000_1120_S0P_0"}),
         ({"duration": 3, "duration_unit": "m"}, {"shortcode": "CALL_R_100_90_1000_1120_S0P_0"}),
         ({"barrier": "+0.3"}, {}),
+        ({}, {"shortcode": "CALL_R_100_9_1_5T_S30P_0"}),
         ({"barrier": "-0.3"}, {"shortcode": "CALL_R_100_9_1_5T_S30P_0"}),
+        ({"duration": 121, "duration_unit": "s"}, {"shortcode": "CALL_R_100_9_1000_1120_S0P_0"}),
+        ({**UNTIL, "date_expiry": 1601}, {"shortcode": "CALL_R_100_9_1000_1600_S0P_0"}),
+        ({**UNTIL, "date_expiry": 5}, {}),
+        ({**UNTIL, "date_expiry": 86399}, {"shortcode": "CALL_R_100_9_1000_172799F_S0P_0"}),
+        ({"date_start": 1501}, {"shortcode": "CALL_R_100_9_1500F_5T_S0P_0"}),
+        (MULTIPLIER, {"shortcode": "MULTUP_R_100_10.00_50_1718717545_0_0.00"}),
+        (MULTIPLIER, {"shortcode": "MULTUP_R_100_10.00_30_1718717545_0_6.00"}),
+        (MULTIPLIER, {"shortcode": "MULTUP_R_100_10.00_30_1718717545_4872355199_5m_0.00_N1"}),
+        (
+            MULTIPLIER | {"cancellation": "60m", "price": 12},
+            {"buy_price": 11, "shortcode": "MULTUP_R_100_10.00_30_1718717545_5m_0.00"},
+        ),
+        (
+            MULTIPLIER | {"cancellation": "60m", "price": 12},
+            {"buy_price": 11, "shortcode": "MULTUP_R_100_10.50_30_1718717545_60m_0.00"},
+        ),
+        (
+            MULTIPLIER | {"limit_order": {"take_profit": 6}},
+            {"shortcode": "MULTUP_R_100_10.00_30_1718717545_4872355199_0_0.00_N1"},
+        ),
+        (ACCUMULATOR, {"shortcode": "ACCU_R_100_10.00_0_0.02_1_0.000612552024_1718716983"}),
     ],
 )
 def test_what_fits_only_partly(asked: dict[str, Any], made: dict[str, Any]) -> None:
@@ -138,6 +178,40 @@ def test_orders_of_which_one_is_less_certain_are_not_equal() -> None:
     finding = decide(vague, [clear], [purchase(1), other])
     assert finding.purchase == other
     assert decide(clear, [vague], [purchase(1), other]).purchase == purchase(1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"duration": 10, "duration_unit": "m"}, {"duration": 600, "duration_unit": "s"}),
+        ({"amount": 10.0}, {"amount": Decimal("10.00")}),
+        ({"barrier": "+0.3"}, {"barrier": "+0.30"}),
+        ({"cancellation": "60m"}, {"cancellation": "1h"}),
+        ({"loginid": "CR1"}, {}),
+        ({"symbol": None, "underlying_symbol": "R_100"}, {}),
+        (
+            {"limit_order": {"take_profit": 5, "stop_loss": None}},
+            {"limit_order": {"take_profit": 5.0}},
+        ),
+    ],
+)
+def test_equal_contracts_are_equal_however_they_are_written(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assert order(**one).equals(order(**other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"duration": 1, "duration_unit": "d"}, {"duration": 24, "duration_unit": "h"}),
+        ({"barrier": "+3"}, {"barrier": "3"}),
+        ({"amount": 10}, {"amount": 10.01}),
+        ({"limit_order": {"take_profit": 5}}, {}),
+    ],
+)
+def test_what_differs_is_not_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert not order(**one).equals(order(**other))
 
 
 def test_windows_tell_equal_orders_apart() -> None:

@@ -101,9 +101,10 @@ async def test_the_symbol_goes_by_the_name_that_the_server_knows(
             await world.client.buy(words, 10)
             async with world.client.proposal(**words) as prices:
                 await anext(prices)
+        await world.client.buy({**words, "symbol": "R_100", "underlying_symbol": "R_100"}, 10)
     requests = [r["parameters"] for _, r in world.server.asked("buy")]
     requests += [r for _, r in world.server.asked("proposal")]
-    assert len(requests) == 4
+    assert len(requests) == 5
     assert all(r[name] == "R_100" for r in requests)
     other = "symbol" if name == "underlying_symbol" else "underlying_symbol"
     assert not any(other in r for r in requests)
@@ -147,6 +148,13 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(autojump_clock:
             (client.buy, (PARAMETERS, -1), "0 or more"),
             (client.buy, (PARAMETERS, "10"), "an amount"),
             (client.buy, (PARAMETERS, float("nan")), "an amount"),
+            (client.buy, (PARAMETERS, 10**400), "such a number"),
+            (client.buy, (PARAMETERS, -(10**5000)), "such a number"),
+            (client.buy, (PARAMETERS, Decimal("NaN")), "an amount"),
+            (client.buy, (PARAMETERS, Decimal("sNaN")), "an amount"),
+            (client.buy, (PARAMETERS, Decimal("1E+400")), "an amount"),
+            (client.sell, (5, Decimal("sNaN")), "an amount"),
+            (client.buy, ({**PARAMETERS, "underlying_symbol": "R_50"}, 10), "not both"),
             (client.buy, (proposal, True), "an amount"),
             (client.sell, ("5",), "contract_id"),
             (client.cancel, (None,), "contract_id"),
@@ -170,6 +178,8 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(autojump_clock:
             client.proposal(PARAMETERS, contract_type="UP")
         with pytest.raises(derivtrio.InvalidRequest, match="symbol"):
             client.proposal(contract_type="CALL", currency="USD")
+        with pytest.raises(derivtrio.InvalidRequest, match="one symbol"):
+            client.proposal(PARAMETERS, underlying_symbol="R_50")
         trades = [r for _, r in world.server.received[before:] if "forget" not in r]
     assert trades == []
 
@@ -296,6 +306,7 @@ EXECUTED: list[Fault] = [
     late(14.5),
     answering("Timeout", executing=True),
     answering("WrongResponse", executing=True),
+    answering("ConnectionError", executing=True),
     answering_after(31),
     answering_after(3600),
 ]
@@ -601,16 +612,21 @@ async def test_a_purchase_that_only_resembles_the_order_forbids_a_no(autojump_cl
 async def test_a_doubt_from_before_a_restart_can_be_cleared_up(
     autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that is needed is what was asked for, and when, by the machine's clock."""
+    """As far as that is possible: what fits may also be what is known to the client of then."""
     async with open_world() as world:
         monkeypatch.setattr("time.time", lambda: float(world.bank.now))
         world.bank.buy({"parameters": PARAMETERS})
         request = {"buy": "1", "price": 10, "parameters": PARAMETERS}
         unknown = OutcomeUnknown("?", request, None, world.bank.now)
         await trio.sleep(1000)
-        assert isinstance(await world.client.reconcile(unknown), Bought)
-        unknown = OutcomeUnknown("?", request, None, world.bank.now)
-        assert isinstance(await world.client.reconcile(unknown), NotBought)
+        with trio.fail_after(1):
+            outcome = await world.client.reconcile(unknown)
+        assert isinstance(outcome, Ambiguous)
+        assert [p.contract_id for p in outcome.candidates] == [1001]
+        assert "no record of the order" in outcome.how
+        started, later = trio.current_time(), OutcomeUnknown("?", request, None, world.bank.now)
+        assert isinstance(await world.client.reconcile(later), NotBought)
+        assert 140 <= trio.current_time() - started < 150
 
 
 async def test_time_that_the_machine_slept_through_counts(

@@ -26,7 +26,7 @@ async def test_g04_ledger_and_reports_agree_on_every_purchase(
 
 
 def attempt(report: Any, contract_id: int | None = None) -> Attempt:
-    words = trades.Words("CALL", "R_100", Decimal(1), 5)
+    words = trades.Words(trades.DEMO, "CALL", "R_100", Decimal(1), 5)
     return Attempt(
         words, by_proposal=False, limit=words.stake, report=report, contract_id=contract_id
     )

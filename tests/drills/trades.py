@@ -8,7 +8,8 @@ up.
 
 Every contract is asked for once, so that the account's ledger says what became of each purchase;
 but some are asked for twice at a time, by two traders, in equal words. Of those nobody can tell
-which is which, and only of those `Ambiguous` is an honest answer.
+which is which, and only of those `Ambiguous` is an honest answer. There are two accounts, and some
+contracts are asked for on both.
 """
 
 import argparse
@@ -36,15 +37,25 @@ from derivtrio import (
     Settings,
     open_client,
 )
-from derivtrio.simulator import Faults, Simulator, open_simulator
+from derivtrio.simulator import SCOPES, Account, Faults, Simulator, demo_account, open_simulator
 from tests.drills.console import perform
 
 DEMO: Final = "VRTC1000001"
+OTHER: Final = "VRTC2000002"
+
+ACCOUNTS: Final = (demo_account(), Account(OTHER, Decimal(0), {"other-token": SCOPES}))
 
 _LOOKUPS: Final = ("statement", "portfolio", "profit_table", "time")
 _CODES: Final = ("WrongResponse", "Timeout")
 _SYMBOLS: Final = ("R_10", "R_25", "R_50", "R_75", "R_100", "1HZ10V", "1HZ100V")
 _TYPES: Final = ("CALL", "PUT", "CALLE", "PUTE")
+
+#: Contracts without a duration, with what they have in its place, and its values.
+_TIMELESS: Final[Mapping[str, tuple[str, tuple[float, ...]]]] = {
+    "MULTUP": ("multiplier", (10, 20, 30, 50, 100)),
+    "MULTDOWN": ("multiplier", (10, 20, 30, 50, 100)),
+    "ACCU": ("growth_rate", (0.01, 0.02, 0.03, 0.04, 0.05)),
+}
 
 #: How many outcomes may wait to be looked up.
 _MOST_WAITING: Final = 30
@@ -92,12 +103,16 @@ MISFORTUNES: Final[Mapping[str, Callable[[Chance, Faults], None]]] = {
 
 
 class Words(NamedTuple):
-    """What tells one contract of the drill from another: type, symbol, stake, ticks."""
+    """What tells one contract of the drill from another.
 
+    `term` is how many ticks it lasts, or its multiplier, or growth rate.
+    """
+
+    loginid: str
     kind: str
     symbol: str
     stake: Decimal
-    ticks: int
+    term: float
 
 
 @attrs.frozen
@@ -125,15 +140,15 @@ class Attempt:
     @property
     def parameters(self) -> dict[str, Any]:
         """The contract, as the API has it."""
-        kind, symbol, stake, ticks = self.words
+        _, kind, symbol, stake, term = self.words
+        timed = {"duration": term, "duration_unit": "t"}
         return {
             "contract_type": kind,
             "symbol": symbol,
             "currency": "USD",
             "basis": "stake",
             "amount": float(stake),
-            "duration": ticks,
-            "duration_unit": "t",
+            **({_TIMELESS[kind][0]: term} if kind in _TIMELESS else timed),
         }
 
     def is_bought(self, purchase: Purchase, how: str = "") -> None:
@@ -192,9 +207,12 @@ class Drill:
 
     def _words(self) -> Iterator[Words]:
         for cents in range(100, 10_000):
-            for ticks in self.chance.sample(range(1, 11), 5):
-                kind, symbol = self.chance.choice(_TYPES), self.chance.choice(_SYMBOLS)
-                yield Words(kind, symbol, Decimal(cents) / 100, ticks)
+            kinds = [*self.chance.choices(_TYPES, k=4), self.chance.choice(list(_TIMELESS))]
+            for kind, ticks in zip(kinds, self.chance.sample(range(1, 11), 5), strict=True):
+                _, terms = _TIMELESS.get(kind, ("", (ticks,)))
+                symbol, term = self.chance.choice(_SYMBOLS), self.chance.choice(terms)
+                for loginid in self.chance.sample((DEMO, OTHER), self.chance.choice((1, 1, 1, 2))):
+                    yield Words(loginid, kind, symbol, Decimal(cents) / 100, term)
 
     async def _trade(self, work: Iterator[Attempt]) -> None:
         for attempt in work:
@@ -228,13 +246,17 @@ class Drill:
         reconcile = self.chance.random() < 1 / 3
         with trio.move_on_after(patience) as scope:
             if attempt.by_proposal:
-                async with self.client.proposal(attempt.parameters) as prices:
+                contract = {**attempt.parameters, "loginid": attempt.words.loginid}
+                async with self.client.proposal(contract) as prices:
                     proposal = await anext(prices)
                     await trio.sleep(self.chance.choice([0, self.chance.uniform(0, 3)]))
                     purchase = await self.client.buy(proposal, attempt.limit, reconcile=reconcile)
             else:
                 purchase = await self.client.buy(
-                    attempt.parameters, attempt.limit, reconcile=reconcile
+                    attempt.parameters,
+                    attempt.limit,
+                    loginid=attempt.words.loginid,
+                    reconcile=reconcile,
                 )
             attempt.is_bought(purchase)
         if scope.cancelled_caught:
@@ -246,8 +268,8 @@ class Drill:
         Twins are told apart by their limits, which say nothing about what was bought.
         """
         for unknown in self.client.doubts:
-            wanted = unknown.parameters, unknown.request["price"]
-            if wanted == (attempt.parameters, attempt.limit):
+            wanted = unknown.loginid, unknown.parameters, unknown.request["price"]
+            if wanted == (attempt.words.loginid, attempt.parameters, attempt.limit):
                 attempt.unknown = unknown
                 return
         attempt.is_not("not sent", "cancelled")
@@ -272,13 +294,15 @@ class Drill:
                 self.remarks.append("the client has doubts about what is clear")
 
     def _compare(self) -> None:
-        ledger = self.sim.ledger(DEMO)
         made: defaultdict[Words, set[int]] = defaultdict(set)
-        for contract_id, contract in ledger.contracts.items():
-            order = contract.order
-            assert order.duration is not None
-            words = Words(order.contract_type, order.symbol.name, order.amount, order.duration)
-            made[words].add(contract_id)
+        for loginid in (DEMO, OTHER):
+            for contract_id, contract in self.sim.ledger(loginid).contracts.items():
+                order = contract.order
+                term = float(order.duration or order.multiplier or order.growth_rate or 0)
+                symbol = order.symbol.name
+                made[Words(loginid, order.contract_type, symbol, order.amount, term)].add(
+                    contract_id
+                )
         asked: defaultdict[Words, list[Attempt]] = defaultdict(list)
         for attempt in self.attempts:
             asked[attempt.words].append(attempt)
@@ -315,10 +339,13 @@ async def run(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Drill
         backoff=Backoff(first=0.2, cap=5),
     )
     async with (
-        open_simulator(plan.seed, port=None, start=1_749_800_000) as sim,
-        open_client(endpoint=sim.endpoint, token="demo-token", settings=settings) as client,
+        open_simulator(plan.seed, port=None, start=1_749_800_000, accounts=ACCOUNTS) as sim,
+        open_client(
+            endpoint=sim.endpoint, token=["demo-token", "other-token"], settings=settings
+        ) as client,
     ):
-        sim.deposit(DEMO, Decimal(100) * plan.attempts)
+        for loginid in sim.accounts:
+            sim.deposit(loginid, Decimal(100) * plan.attempts)
         drill = Drill(plan, sim, client, tell)
         await drill.run()
     return drill

@@ -1,0 +1,161 @@
+"""What a shortcode says of a contract, held against what was asked for. No I/O.
+
+Deriv writes a contract's essentials into one word, each family in its own way:
+
+    CALL_R_100_19.53_1718717545_1718718145_S0P_0            payout, start, end, barrier
+    CALL_R_100_19.53_1718717545_5T_S30P_0                   the same, for 5 ticks
+    MULTUP_R_100_10.00_30_1718717545_4872355199_60m_6.00    stake, multiplier, start, end,
+                                                            deal cancellation, take profit
+    ACCU_R_100_10.00_0_0.01_1_0.000612552024_1718716983     stake, …, growth rate, …, start
+
+What is not in it, such as a stop loss, contradicts nothing; nor does what is written otherwise.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+#: Units of a duration that are so many seconds. (A day ends with the market's, not after 24 hours.)
+SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
+
+_DAY: Final = 86400
+
+#: Types of the Options API that are another type with a barrier, and may be booked as that.
+_BOOKED_AS: Final = {"HIGHER": "CALL", "LOWER": "PUT"}
+
+#: Types that have the entry spot for a barrier where no other is asked for.
+_RISE_FALL: Final = frozenset({"CALL", "CALLE", "PUT", "PUTE"})
+
+# What follows type and symbol.
+_OPTION: Final = re.compile(
+    r"[\d.]+_(?P<start>\d+)F?_(?P<end>\d+)(?P<unit>[TF]?)(_S?(?P<barrier>-?\d+)P?(_|$))?"
+)
+_MULTIPLIER: Final = re.compile(
+    r"(?P<stake>[\d.]+)_(?P<multiplier>[\d.]+)_\d{9,}(_\d{9,})?"
+    r"_(?P<cancellation>\d+[mh]?)_(?P<take_profit>[\d.]+)(_|$)"
+)
+_ACCUMULATOR: Final = re.compile(r"(?P<stake>[\d.]+)_[\d.]+_(?P<growth_rate>[\d.]+)_")
+
+
+def rest_of(shortcode: str, wanted: Mapping[str, Any]) -> str | None:
+    """Return what follows type and symbol in *shortcode*; "" if it says nothing.
+
+    None: it is of another type or symbol than *wanted*, the parameters of a contract.
+    """
+    if not shortcode:
+        return ""
+    kind = _kind_of(wanted)
+    symbol = str(wanted.get("underlying_symbol") or wanted.get("symbol", ""))
+    for name in (kind, _BOOKED_AS.get(kind, kind)):
+        start = f"{name}_{symbol}_".upper()
+        if shortcode.upper().startswith(start):
+            return shortcode[len(start) :]
+    return None
+
+
+def agrees(wanted: Mapping[str, Any], rest: str) -> bool:
+    """Return whether nothing in the *rest* of a shortcode contradicts what was *wanted*."""
+    return _FAMILIES.get(_kind_of(wanted), _option_agrees)(wanted, rest)
+
+
+def number(value: Any) -> Decimal | str:
+    """Return *value* as a number that can be compared exactly; as its text, if it is none."""
+    try:
+        return value if isinstance(value, Decimal) else Decimal(str(value))
+    except ArithmeticError:
+        return str(value)
+
+
+def minutes(cancellation: Any) -> Any:
+    """Return how long a deal can be cancelled: 60 for `"60m"` and `"1h"`, 0 for not at all."""
+    text = str(cancellation or "0").lower()
+    length, factor = text.rstrip("mh"), 60 if text.endswith("h") else 1
+    return int(length) * factor if length.isdecimal() else text
+
+
+def _kind_of(wanted: Mapping[str, Any]) -> str:
+    return str(wanted.get("contract_type", "")).upper()
+
+
+def _says(wanted: Mapping[str, Any], name: str, shown: str) -> bool:
+    """Return whether *shown* is what was wanted under *name*, if anything was."""
+    return wanted.get(name) is None or number(wanted[name]) == number(shown)
+
+
+def _multiplier_agrees(wanted: Mapping[str, Any], rest: str) -> bool:
+    terms = _MULTIPLIER.match(rest)
+    if terms is None:
+        return True
+    limits = wanted.get("limit_order")
+    take_profit = limits.get("take_profit") if isinstance(limits, Mapping) else None
+    return (
+        _says(wanted, "amount", terms["stake"])
+        and _says(wanted, "multiplier", terms["multiplier"])
+        and minutes(wanted.get("cancellation")) == minutes(terms["cancellation"])
+        and number(take_profit or 0) == number(terms["take_profit"])
+    )
+
+
+def _accumulator_agrees(wanted: Mapping[str, Any], rest: str) -> bool:
+    terms = _ACCUMULATOR.match(rest)
+    return terms is None or (
+        _says(wanted, "amount", terms["stake"])
+        and _says(wanted, "growth_rate", terms["growth_rate"])
+    )
+
+
+def _option_agrees(wanted: Mapping[str, Any], rest: str) -> bool:
+    terms = _OPTION.match(rest)
+    return terms is None or (
+        _lasts(wanted, terms)
+        and _says(wanted, "date_start", terms["start"])
+        and _ends(wanted.get("date_expiry"), terms)
+        and _has_barrier(wanted, terms["barrier"])
+    )
+
+
+def _lasts(wanted: Mapping[str, Any], terms: re.Match[str]) -> bool:
+    """Return whether a contract of these *terms* lasts as long as *wanted*."""
+    duration, unit = wanted.get("duration"), wanted.get("duration_unit")
+    if duration is None or unit is None:
+        return True
+    if (terms["unit"] == "T") != (unit == "t"):
+        return False
+    if unit == "t":
+        return number(duration) == int(terms["end"])
+    seconds = int(terms["end"]) - int(terms["start"])
+    return unit not in SECONDS or number(duration) == Decimal(seconds) / SECONDS[unit]
+
+
+def _ends(date_expiry: Any, terms: re.Match[str]) -> bool:
+    """Return whether a contract of these *terms* ends at *date_expiry*, if that was asked for.
+
+    One that ends with a day of the market (`F`) may do so at another time of that day.
+    """
+    if date_expiry is None:
+        return True
+    end = int(terms["end"])
+    if terms["unit"] == "F" and isinstance(date_expiry, int):
+        return date_expiry // _DAY == end // _DAY
+    return terms["unit"] != "T" and number(date_expiry) == end
+
+
+def _has_barrier(wanted: Mapping[str, Any], shown: str | None) -> bool:
+    barrier = wanted.get("barrier")
+    if barrier is None and _kind_of(wanted) in _RISE_FALL:
+        barrier = "+0"
+    return barrier is None or not shown or _digits(barrier) == _digits(shown)
+
+
+def _digits(barrier: Any) -> tuple[bool, str]:
+    """Return sign and digits: "+0.30" is 30 pips in a shortcode, and 1185.12 is 1185120000."""
+    text = str(barrier)
+    return text.startswith("-"), text.lstrip("+-").replace(".", "").strip("0")
+
+
+_FAMILIES: Final[Mapping[str, Callable[[Mapping[str, Any], str], bool]]] = {
+    "MULTUP": _multiplier_agrees,
+    "MULTDOWN": _multiplier_agrees,
+    "ACCU": _accumulator_agrees,
+}
