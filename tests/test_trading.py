@@ -46,13 +46,14 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(*faults: Fault, strings: bool = False) -> AsyncGenerator[World]:
+async def open_world(
+    *faults: Fault, strings: bool = False, generation: Any = "v3"
+) -> AsyncGenerator[World]:
     bank = Bank(list(faults), strings=strings)
-    async with (
-        open_server(bank.handle) as server,
-        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
-    ):
-        yield World(bank, server, client)
+    async with open_server(bank.handle) as server:
+        server.generation = generation
+        async with derivtrio.open_client(endpoint=server, settings=SETTINGS) as client:
+            yield World(bank, server, client)
 
 
 async def in_doubt(world: World, **changes: Any) -> OutcomeUnknown:
@@ -94,8 +95,7 @@ async def test_parameters_are_bought_with_a_limit(autojump_clock: Any) -> None:
 async def test_the_symbol_goes_by_the_name_that_the_server_knows(
     autojump_clock: Any, generation: Any, name: str
 ) -> None:
-    async with open_world() as world:
-        world.server.generation = generation
+    async with open_world(generation=generation) as world:
         for given in ("symbol", "underlying_symbol"):
             words = {k: v for k, v in PARAMETERS.items() if k != "symbol"} | {given: "R_100"}
             await world.client.buy(words, 10)
