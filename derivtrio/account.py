@@ -9,7 +9,7 @@ or nothing might come at all. Those that are open end with an error, and are to 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from derivtrio.authorization import Standing, TokenSource, checked_token, speaks_options
 from derivtrio.calls import api_call
@@ -18,9 +18,29 @@ from derivtrio.crew import make
 from derivtrio.errors import ApiError, AuthorizationRequired, ResponseTimeout, malformed
 from derivtrio.supervisor import Supervisor
 
+_NOTHING: Final[Mapping[str, Any]] = {}
+_LOGOUT: Final[Mapping[str, Any]] = {"logout": 1}
 
-async def change_account(supervisor: Supervisor, token: TokenSource) -> dict[str, Any]:
-    """Authorize this connection, and all that follow, with *token*; return the server's reply."""
+#: The calls that change the account of a connection.
+CHANGES: Final = ("authorize", "logout")
+
+
+async def change_by_call(supervisor: Supervisor, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the `authorize` or `logout` of *request* in a way that is remembered."""
+    if "logout" in request:
+        return await leave_account(supervisor, request)
+    more = {name: value for name, value in request.items() if name not in ("authorize", "tokens")}
+    tokens = [request["authorize"], *request.get("tokens", ())]
+    return await change_account(supervisor, tokens, more)
+
+
+async def change_account(
+    supervisor: Supervisor, token: TokenSource, more: Mapping[str, Any] = _NOTHING
+) -> dict[str, Any]:
+    """Authorize this connection, and all that follow, with *token*; return the server's reply.
+
+    *more* is what else the request says, this time.
+    """
     _require_v3(supervisor)
     if (checked := checked_token(token)) is None:
         text = "authorize takes a token; logout takes none"
@@ -28,7 +48,7 @@ async def change_account(supervisor: Supervisor, token: TokenSource) -> dict[str
     authorization, desk = supervisor.authorization, supervisor.desk
 
     async def asked(request: Mapping[str, Any]) -> dict[str, Any]:
-        call = api_call(request)
+        call = api_call({**request, **more})
         try:
             return await make(call, desk)
         except ResponseTimeout:
@@ -44,15 +64,17 @@ async def change_account(supervisor: Supervisor, token: TokenSource) -> dict[str
     return reply
 
 
-async def leave_account(supervisor: Supervisor) -> None:
-    """Log out, and let no later connection be authorized."""
+async def leave_account(
+    supervisor: Supervisor, request: Mapping[str, Any] = _LOGOUT
+) -> dict[str, Any]:
+    """Log out, and let no later connection be authorized; return the server's reply."""
     _require_v3(supervisor)
     authorization = supervisor.authorization
     async with authorization.turn:
         remembered, authorization.standing = authorization.standing, Standing(None)
-        call, refused = api_call({"logout": 1}), False
+        call, refused = api_call(request), False
         try:
-            await make(call, supervisor.desk)
+            reply = await make(call, supervisor.desk)
         except ApiError:
             refused = True
             raise
@@ -61,6 +83,7 @@ async def leave_account(supervisor: Supervisor) -> None:
                 authorization.standing = remembered
         authorization.standing = Standing(None)
         _end_personal_streams(supervisor, "the client has logged out")
+    return reply
 
 
 def _require_v3(supervisor: Supervisor) -> None:
@@ -75,7 +98,7 @@ def _require_v3(supervisor: Supervisor) -> None:
 def _take_back(supervisor: Supervisor) -> None:
     """Have the present connection be what the client remembers; nobody waits for the answer."""
     if supervisor.link is not None:
-        request = supervisor.authorization.standing.accepted or {"logout": 1}
+        request = supervisor.authorization.standing.accepted or _LOGOUT
         call = api_call(request, only_on=supervisor.link.number)
         supervisor.desk.outbox.put_first([call])
 

@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from derivtrio.calls import Call
-from derivtrio.errors import OutcomeUnknown, api_error
+from derivtrio.errors import OutcomeUnknown, RateLimited, api_error
 from derivtrio.models import Outcome
 from derivtrio.receipts import contract_of
 from derivtrio.server_clock import ServerClock
@@ -50,11 +50,13 @@ class Book:
 
     Attributes:
         whose: says for which account a trade is that names none; None if that is not known.
+        used: told of each proposal, by its id, that a purchase has used up, or may have.
         verdicts: what has been found out about those that were in doubt.
 
     """
 
     whose: Callable[[], str | None] = attrs.field(default=lambda: None)
+    used: Callable[[str], None] = attrs.field(default=lambda _: None)
     verdicts: WeakKeyDictionary[OutcomeUnknown, Outcome] = attrs.field(
         factory=WeakKeyDictionary, init=False
     )
@@ -81,6 +83,8 @@ class Book:
     def end(self, call: Call) -> None:
         """Note that the caller of a trade has its answer, or has gone away."""
         del self._under_way[call]
+        if call.name == "buy" and _may_have_used_up(call):
+            self.used(call.request["buy"])
         if isinstance(call.error, OutcomeUnknown):
             self._enter(call.error, call)
         elif call.decided:
@@ -160,6 +164,14 @@ class Book:
             if origin.learnt >= horizon:
                 self._blurred_until = max(self._blurred_until, origin.learnt)
             del self._known[what]
+
+
+def _may_have_used_up(call: Call) -> bool:
+    """Return whether there may be no such proposal any more as *call* was to buy.
+
+    Whether one outlives a purchase that is refused, Deriv does not say.
+    """
+    return call.written_on is not None and not isinstance(call.error, RateLimited)
 
 
 def is_answered(call: Call) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from derivtrio.account import change_account, leave_account
+from derivtrio.account import CHANGES, change_account, change_by_call, leave_account
 from derivtrio.api import Api
 from derivtrio.authorization import Authorization, Standing, TokenSource, checked_for
 from derivtrio.beside import running
@@ -131,7 +131,8 @@ class Client(Trader):
 
         *request* is not changed. A `req_id` in it is replaced by one of the client's own. During
         an outage the call waits; it is sent when there is a connection. Use trio's cancel scopes
-        to wait less long.
+        to wait less long. v3's `authorize` and `logout` are remembered for later connections, as
+        `client.authorize` and `client.logout` have it.
 
         *Cancellation*: a call that was not written yet is never sent. One that was may be executed.
 
@@ -147,7 +148,10 @@ class Client(Trader):
             ClientClosed, ConnectionFailed: the client is no more.
 
         """
-        return await make(self._new_call(request), self._supervisor.desk)
+        call = self._new_call(request)
+        if call.name in CHANGES and self._supervisor.generation == "v3":
+            return await change_by_call(self._supervisor, call.request)
+        return await make(call, self._supervisor.desk)
 
     @property
     def api(self) -> Api:
@@ -163,6 +167,7 @@ class Client(Trader):
 
         A mapping is written as JSON. What the server answers is seen by
         `client.events(traffic=True)` alone. A `req_id` of yours must be 2147483648 or more.
+        `authorize` and `logout` are refused: the client has to know for whom it acts.
 
         *Cancellation*: a message that was not written yet is never sent.
 
@@ -172,7 +177,11 @@ class Client(Trader):
             ClientClosed, ConnectionFailed: the client is no more.
 
         """
-        await make(raw_call(message), self._supervisor.desk)
+        call = raw_call(message)
+        if call.name in CHANGES:
+            text = f"{call.name} is not sent behind the client's back; use client.{call.name}"
+            raise malformed(text)
+        await make(call, self._supervisor.desk)
 
     async def authorize(self, token: TokenSource) -> dict[str, Any]:
         """Act for the account of *token* from now on, also on later connections (v3 only).

@@ -90,6 +90,11 @@ class Mailbox(Generic[T]):
         lossless = [self.put(item) for item in items]
         return all(lossless)
 
+    def clear(self) -> None:
+        """Drop what waits, which is of no use any more; it does not count as lost."""
+        self._filling.clear()
+        self._taken.clear()
+
     def close(self, error: Exception | None = None) -> None:
         """End the stream, after what is waiting, normally or with *error*."""
         if not self.closed:

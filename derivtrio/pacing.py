@@ -181,6 +181,10 @@ class Group:
         self._forgiven_at = self.paused_until + _FORGIVING
         self.set_caps()
 
+    def pardon(self) -> None:
+        """Forget the refusals."""
+        self._refusals, self.paused_until = 0, -math.inf
+
     def set_caps(self) -> None:
         """Compute how much of each budget may be used."""
         factor = (1.0 if self.known else _UNKNOWN) / 2**self._refusals
@@ -261,7 +265,10 @@ class Budgets:
         return max(0.0, self.limiting(name, Urgency.USER, now)[1] - now)
 
     def learn(self, message: Mapping[str, Any]) -> None:
-        """Take the limits from a `website_status` message; what is not in it stays as it is."""
+        """Take the limits from a `website_status` message; what is not in it stays as it is.
+
+        What the server refused before, when they were only guessed, is not held against them.
+        """
         status = message.get("website_status")
         advertised = status.get("api_call_limits") if isinstance(status, Mapping) else None
         found = advertised if isinstance(advertised, Mapping) else {}
@@ -271,6 +278,8 @@ class Budgets:
             if isinstance(limits, Mapping) and group is not None:
                 group.limits = {**group.limits, **_limits_in(limits)}
         for group in self.groups:
+            if not group.known:
+                group.pardon()
             group.known = True
             group.set_caps()
 

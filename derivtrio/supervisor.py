@@ -64,6 +64,7 @@ class Supervisor:
 
     def __attrs_post_init__(self) -> None:
         self.generation = generation_of(self.authorization.endpoint)
+        self.desk.book.used = self._replace_proposal
 
     async def supervise(self) -> ConnectionFailed:
         """Keep a connection up; return, with the reason, only when there is no hope."""
@@ -151,6 +152,12 @@ class Supervisor:
         self._forget(upstream)
         if self.link is not None and self._crew is not None:
             self._crew.start_soon(renew, upstream, self.link, self.desk, name="derivtrio.renewal")
+
+    def _replace_proposal(self, proposal_id: str) -> None:
+        """Have the stream asked for again whose proposal is used up: the server is silent of it."""
+        for upstream in self.ledger:
+            if proposal_id in upstream.ids:
+                upstream.renew()
 
     def drop(self, upstream: Upstream) -> None:
         """Want *upstream* no more, and have the server told so."""

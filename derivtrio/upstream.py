@@ -71,9 +71,14 @@ class Consumer:
         return all(map(self.take, messages))
 
     def interrupt(self) -> None:
-        """Note that messages may be lost from here to the next."""
+        """Note that messages may be lost from here to the next.
+
+        Prices that wait cannot be bought any more, and are dropped.
+        """
         if self.line is not None:
             self.line.interrupt()
+            if self.name == "proposal":
+                self.mailbox.clear()
 
     def survives(self) -> bool:
         """Say whether it does, now that its mailbox has lost something.
@@ -110,10 +115,13 @@ class Upstream:
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
     def attach(self, consumer: Consumer) -> None:
-        """Let *consumer* share it from the newest message on."""
+        """Let *consumer* share it from the newest message on.
+
+        That of a proposal is passed over if it has gone: its id is of no use any more.
+        """
         self._consumers += (consumer,)
-        if self.latest is not None:
-            latest = self.latest
+        latest = self.latest
+        if latest is not None and (self.ids or self.name != "proposal"):
             consumer.take(codec.decode(latest) if isinstance(latest, bytes) else latest)
             if not self.ids:  # there is no connection now, and that message may be old
                 consumer.interrupt()
@@ -191,6 +199,10 @@ class Upstream:
         if self.latest is None or self.request is None or not is_renewable(error):
             self.close(error)
             return
+        self.renew()
+
+    def renew(self) -> None:
+        """Have it asked for again on this connection, where it has come to an end."""
         self._renew(self)
         self._interrupt()
 

@@ -57,6 +57,44 @@ async def test_a_new_account_is_acted_for_at_once_and_after_a_reconnect(
         assert named == ["VRTC1000001", "VRTC1000001", "CR5", "CR5"]
 
 
+async def test_the_calls_themselves_change_the_account_in_the_same_way(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None, accounts=ACCOUNTS) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, token="demo-token", settings=QUICK) as client,
+        client.balance() as balance,
+    ):
+        await anext(balance)
+        reply = await client.api.authorize("real-token", passthrough={"from": "here"})
+        assert reply["authorize"]["loginid"] == "CR5"
+        assert reply["echo_req"]["passthrough"] == {"from": "here"}
+        with pytest.raises(derivtrio.AuthorizationRequired, match="authorized anew"):
+            await anext(balance)
+        await reconnect(sim, client)
+        assert await whose(client) == "CR5"
+        assert (await client.call({"authorize": "real-token", "tokens": ["demo-token"]}))["req_id"]
+        await reconnect(sim, client)
+        other = await client.call({"balance": 1, "loginid": "VRTC1000001"})
+        assert other["balance"]["loginid"] == "VRTC1000001"
+        assert (await client.api.logout())["logout"] == 1
+        await reconnect(sim, client)
+        assert await whose(client) is None
+
+
+@pytest.mark.parametrize("message", [{"authorize": "a-token"}, '{"logout": 1}'])
+async def test_nothing_that_is_sent_raw_changes_the_account(
+    autojump_clock: Any, message: Any
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+    ):
+        with pytest.raises(derivtrio.InvalidRequest, match="use client") as caught:
+            await client.send(message)
+        assert "a-token" not in str(caught.value) + repr(caught.value.request)
+
+
 @pytest.mark.parametrize("token", ["wrong-token", "locked-token"])
 async def test_a_refused_token_changes_nothing(autojump_clock: Any, token: str) -> None:
     async with (

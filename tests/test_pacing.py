@@ -194,6 +194,18 @@ def test_g08_a_refusal_pauses_the_group_and_halves_it() -> None:
     assert spent(budgets, "statement", now=5000) == 28
 
 
+def test_g08_refusals_of_what_was_only_guessed_are_forgiven() -> None:
+    budgets = budgets_for("v3", advertised=True)
+    budgets.refused("time", "RateLimit", 0.0)
+    assert not budgets.admit("time", Urgency.USER, 1.0)
+    limits = {"max_requestes_general": {"minutely": 100, "hourly": 1000}}
+    budgets.learn({"website_status": {"api_call_limits": limits}})
+    assert sum(budgets.admit("time", Urgency.USER, 1.0) for _ in range(200)) == 90
+    budgets.refused("time", "RateLimit", 70.0)
+    budgets.learn({"website_status": {"api_call_limits": limits}})
+    assert not budgets.admit("time", Urgency.USER, 70.0)
+
+
 def test_g08_pauses_grow_up_to_eight_minutes() -> None:
     group, now, pauses = Group("general", {60.0: 220}), 0.0, []
     for _ in range(9):

@@ -43,13 +43,15 @@ async def test_g13_the_token_is_shown_nowhere(
         client.events(traffic=True) as events,
     ):
         await client.wait_ready()
-        await client.send({"authorize": SECRET, "req_id": 2**31})
+        with pytest.raises(derivtrio.InvalidRequest) as caught:
+            await client.send({"authorize": SECRET, "req_id": 2**31})
+        shown.append(caught.value)
         await client.call({"authorize": SECRET})
         shown += [client, client.status]
         await client.aclose()
         shown += [event async for event in events]
         shown += [client.subscribe({"ticks": "R_100"})]
-    assert [r["authorize"] for _, r in server.asked("authorize")] == [SECRET] * 3
+    assert [r["authorize"] for _, r in server.asked("authorize")] == [SECRET] * 2
     kinds = {type(event).__name__ for event in shown}
     assert {"MessageSent", "MessageReceived", "Authorized"} <= kinds
     check(caplog, *shown)
