@@ -38,10 +38,14 @@ _MOST_DOUBTS: Final = 1000
 
 
 class Origin(NamedTuple):
-    """Since when something is known, on trio's clock, and when the call behind it was written."""
+    """Since when something is known, on trio's clock, and which call is behind it.
+
+    In one client a call is known by its `req_id`; in another one only by when it was written.
+    """
 
     learnt: float
-    written_at: float
+    req_id: int = 0
+    written_at: float = 0.0
 
 
 @attrs.define(eq=False)
@@ -121,22 +125,28 @@ class Book:
         ]
 
     def is_known(
-        self, contract_id: int, deed: Deed = "bought", other_than: float | None = None
+        self,
+        contract_id: int,
+        deed: Deed = "bought",
+        other_than: Call | OutcomeUnknown | None = None,
     ) -> bool:
-        """Return whether one of our calls is known to have bought, or sold, the contract.
-
-        One written at the time *other_than* does not count: it may be the one that is looked into.
-        """
+        """Return whether a call of ours, *other_than* this one, has bought or sold the contract."""
         origin = self._known.get((deed, contract_id))
-        return origin is not None and origin.written_at != other_than
+        if origin is None or other_than is None:
+            return origin is not None
+        if isinstance(other_than, Call):
+            return origin.req_id != other_than.req_id
+        return origin.written_at != other_than.written_at
 
     def is_blurred(self, written_on: float) -> bool:
         """Return whether too much of the time when a trade was written has been forgotten."""
         return written_on - _SLACK <= self._blurred_until
 
-    def know(self, contract_id: int, deed: Deed = "bought", written_at: float = 0.0) -> None:
-        """Note that a call of ours, written at that time, has bought or sold the contract."""
-        self._known.setdefault((deed, contract_id), Origin(trio.current_time(), written_at))
+    def know(self, contract_id: int, deed: Deed = "bought", call: Call | None = None) -> None:
+        """Note that the contract was bought, or sold, by *call*."""
+        now = trio.current_time()
+        origin = Origin(now) if call is None else Origin(now, call.req_id, call.written_at)
+        self._known.setdefault((deed, contract_id), origin)
         if len(self._known) > _MOST_KNOWN:
             self._forget()
 
@@ -149,9 +159,9 @@ class Book:
 
     def _learn_from(self, call: Call) -> None:
         if call.name == "buy" and (contract_id := contract_of(call.answer)) is not None:
-            self.know(contract_id, "bought", call.written_at)
+            self.know(contract_id, "bought", call)
         elif call.name in SALES and call.name in (call.answer or {}):
-            self.know(call.request[call.name], "sold", call.written_at)
+            self.know(call.request[call.name], "sold", call)
 
     def _forget(self) -> None:
         """Forget what no trade in doubt can be mistaken for; and more, if that is not enough."""

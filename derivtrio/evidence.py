@@ -158,7 +158,7 @@ def _decide(
     for call in rivals:
         inquiry.note_read(call, asked)
     orders = {inquiry.order_of(call): call for call in rivals}
-    mine, is_known = inquiry.unknown.written_at, inquiry.book.is_known
+    mine, is_known = inquiry.call or inquiry.unknown, inquiry.book.is_known
     unclaimed = [p for p in purchases.values() if not is_known(p.contract_id, other_than=mine)]
     finding = decide(order, orders, unclaimed)
     concerned = [inquiry.call, *(orders[rival] for rival in finding.rivals)]
@@ -170,7 +170,7 @@ def _judged(inquiry: Inquiry, finding: Finding) -> Outcome:
     if finding.candidates and reserve is not None:
         return Ambiguous(finding.candidates, f"{_how_many(finding)}; {reserve}")
     if purchase is not None:
-        inquiry.book.know(purchase.contract_id, "bought", inquiry.unknown.written_at)
+        inquiry.book.know(purchase.contract_id, "bought", inquiry.call)
         return Bought(purchase, _how_bought(purchase, finding))
     if finding.candidates:
         return Ambiguous(finding.candidates, _how_ambiguous(finding))

@@ -113,7 +113,9 @@ class Inquiry:
         try:
             return await insist(request, self._supervisor.desk, Urgency.TRADE)
         except AuthorizationRequired as error:
-            raise (error if loginid is None else _out_of_reach(loginid)) from error
+            if loginid is None:
+                raise
+            raise _out_of_reach(loginid) from error
 
     async def reach_account(self) -> None:
         """Make sure that the account can be asked, if it is not the one the client acts for now.

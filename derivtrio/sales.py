@@ -66,9 +66,9 @@ def contradiction(name: str, order: Order, end: End) -> str | None:
 
 def _judged(inquiry: Inquiry, end: End, asked: float) -> Outcome | None:
     """Return the verdict on a request that nothing contradicts."""
-    contract_id, written_at = inquiry.contract_id, inquiry.unknown.written_at
+    contract_id, mine = inquiry.contract_id, inquiry.call or inquiry.unknown
     rivals = [call for call in inquiry.rivals(*SALES) if call.request[call.name] == contract_id]
-    if inquiry.book.is_known(contract_id, "sold", other_than=written_at):
+    if inquiry.book.is_known(contract_id, "sold", other_than=mine):
         return NotSold(f"another request of this client has ended it: it is {end.status}")
     for call in rivals:
         inquiry.note_read(call, asked)
@@ -80,7 +80,7 @@ def _judged(inquiry: Inquiry, end: End, asked: float) -> Outcome | None:
         return Ambiguous((), f"{how}; {len(fit) + 1} requests in doubt asked for that")
     if inquiry.reserve is not None:
         return Ambiguous((), f"{how}; {inquiry.reserve}")
-    inquiry.book.know(contract_id, "sold", written_at)
+    inquiry.book.know(contract_id, "sold", inquiry.call)
     return Sold(end.sale, how)
 
 

@@ -519,6 +519,18 @@ async def test_a_purchase_that_is_known_is_nobody_elses(autojump_clock: Any) -> 
         assert isinstance(await client.reconcile(unknown), NotBought)
 
 
+async def test_orders_written_at_the_same_moment_are_not_taken_for_each_other(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clocks of some machines stand still for milliseconds."""
+    async with open_world(lost_before) as world:
+        now = float(world.bank.now)
+        monkeypatch.setattr("time.time", lambda: now)
+        unknown = await in_doubt(world)
+        await world.client.buy(PARAMETERS, 10)
+        assert isinstance(await world.client.reconcile(unknown), NotBought)
+
+
 async def test_an_equal_order_under_way_is_waited_for(autojump_clock: Any) -> None:
     async with open_world(lost_before, answering_after(25)) as world:
         unknown = await in_doubt(world)
@@ -649,10 +661,13 @@ async def test_what_came_before_the_order_is_not_taken_for_it(autojump_clock: An
         assert isinstance(await world.client.reconcile(await in_doubt(world)), NotBought)
 
 
-async def test_a_confirmation_that_cannot_be_read_leaves_doubt(autojump_clock: Any) -> None:
+@pytest.mark.parametrize("said", [{"nothing": "useful"}, {"contract_id": 1001}])
+async def test_a_confirmation_that_cannot_be_read_leaves_doubt(
+    autojump_clock: Any, said: Request
+) -> None:
     async def garbled(peer: Peer, request: Request, execute: Any) -> None:
         execute()
-        await peer.reply(request, buy={"nothing": "useful"})
+        await peer.reply(request, buy=said)
 
     async with open_world(garbled) as world:
         unknown = await in_doubt(world)
