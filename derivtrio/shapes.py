@@ -85,9 +85,16 @@ def _shown(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
+def _is_secret(shape: Any) -> bool:
+    """Return whether *shape* is that of a secret, or may have one in it."""
+    if isinstance(shape, str):
+        return shape.startswith("secret")
+    inside = shape.values() if isinstance(shape, dict) else shape if isinstance(shape, list) else ()
+    return any(map(_is_secret, inside))
+
+
 def _refused(shape: Any, value: Any) -> Complaint:
-    is_secret = isinstance(shape, str) and shape.startswith("secret")
-    shown = f"this {type(value).__name__}" if is_secret else _shown(value)
+    shown = f"this {type(value).__name__}" if _is_secret(shape) else _shown(value)
     meant = None
     if isinstance(shape, tuple) and isinstance(value, str):
         meant = near(value, [allowed for allowed in shape if isinstance(allowed, str)])
