@@ -4666,7 +4666,10 @@ class WebsiteStatusPaymentAgents(TypedDict):
 
 class Api:
     def __init__(
-        self, call: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]], generation: str
+        self,
+        call: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]],
+        generation: str,
+        checked: bool = True,
     ) -> None: ...
     async def account_list(
         self,

@@ -35,7 +35,10 @@ class _Reply(TypedDict):
 _API = """\
 class Api:
     def __init__(
-        self, call: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]], generation: str
+        self,
+        call: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]],
+        generation: str,
+        checked: bool = True,
     ) -> None: ...
 """
 
