@@ -26,11 +26,15 @@ CHANGES: Final = ("authorize", "logout")
 
 
 async def change_by_call(supervisor: Supervisor, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the `authorize` or `logout` of *request* in a way that is remembered."""
+    """Make the `authorize` or `logout` of *request* in a way that is remembered.
+
+    One whose tokens can be none is made as it is, for the server to refuse.
+    """
     if "logout" in request:
         return await leave_account(supervisor, request)
+    if (tokens := _tokens_in(request)) is None:
+        return await make(api_call(request), supervisor.desk)
     more = {name: value for name, value in request.items() if name not in ("authorize", "tokens")}
-    tokens = [request["authorize"], *request.get("tokens", ())]
     return await change_account(supervisor, tokens, more)
 
 
@@ -84,6 +88,17 @@ async def leave_account(
         authorization.standing = Standing(None)
         _end_personal_streams(supervisor, "the client has logged out")
     return reply
+
+
+def _tokens_in(request: Mapping[str, Any]) -> TokenSource:
+    """Return the tokens of an `authorize` request; None if they can be none."""
+    others = request.get("tokens", [])
+    if not isinstance(others, list | tuple):
+        return None
+    try:
+        return checked_token([request["authorize"], *others])
+    except ValueError:
+        return None
 
 
 def _require_v3(supervisor: Supervisor) -> None:

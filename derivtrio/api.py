@@ -12,7 +12,7 @@ import attrs
 
 from derivtrio.catalog import PUBLISHED
 from derivtrio.checking import missing_member, only_streams
-from derivtrio.errors import malformed
+from derivtrio.errors import InvalidRequest, malformed
 
 
 @attrs.frozen(repr=False)
@@ -24,10 +24,12 @@ class Api:
     and raises what that raises.
 
     It is for one reply. What streams is had from `Client.subscribe`: `subscribe` is no argument.
+    Where requests are not checked (see `Settings.check_requests`), everything else is sent.
     """
 
     _call: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
     _generation: str
+    _checked: bool = True
 
     def __repr__(self) -> str:
         return f"<derivtrio.Api of {self._generation}>"
@@ -41,23 +43,29 @@ class Api:
         return sorted(PUBLISHED.get(self._generation, {}))
 
     async def _make(self, name: str, /, *own: Any, **fields: Any) -> dict[str, Any]:
-        return await self._call(_request(name, own, fields, self._generation))
+        request = _request(name, own, fields)
+        if self._checked:
+            _check_own(name, request, self._generation)
+        return await self._call(request if name in request else {name: 1, **request})
 
 
-def _request(
-    name: str, own: tuple[Any, ...], fields: dict[str, Any], generation: str
-) -> dict[str, Any]:
-    if "subscribe" in fields or only_streams(name, generation):
-        text = f"{name}: client.api is for one reply; a stream is had from client.subscribe"
-        raise malformed(text)
+def _request(name: str, own: tuple[Any, ...], fields: dict[str, Any]) -> dict[str, Any]:
+    if "subscribe" in fields:
+        raise _only_one_reply(name)
     if len(own) > 1 or (own and name in fields):
         text = f"{name}: its own member is the one argument by position; the others have names"
         raise malformed(text)
-    if own:
-        return {name: own[0], **fields}
-    if name in fields:
-        return fields
-    missing = missing_member(name, generation)
-    if missing is not None:
-        raise missing
-    return {name: 1, **fields}
+    return {name: own[0], **fields} if own else fields
+
+
+def _check_own(name: str, request: dict[str, Any], generation: str) -> None:
+    if only_streams(name, generation):
+        raise _only_one_reply(name)
+    if name not in request:
+        missing = missing_member(name, generation)
+        if missing is not None:
+            raise missing
+
+
+def _only_one_reply(name: str) -> InvalidRequest:
+    return malformed(f"{name}: client.api is for one reply; a stream is had from client.subscribe")

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal, NoReturn, NotRequired, TypedDict
+from typing import Any, Literal, NoReturn, NotRequired, TypeAlias, TypedDict, overload
 
 class Subscription(TypedDict):
     id: str
@@ -196,7 +196,7 @@ class AuthorizeResult(TypedDict):
     is_virtual: NotRequired[Literal[0, 1]]
     landing_company_fullname: NotRequired[str]
     landing_company_name: NotRequired[str]
-    linked_to: NotRequired[list[AuthorizeLinkedTo2]]
+    linked_to: NotRequired[list[AuthorizeLinkedTo]]
     local_currencies: NotRequired[dict[str, AuthorizeLocalCurrencies]]
     loginid: NotRequired[str]
     preferred_language: NotRequired[str | None]
@@ -219,10 +219,6 @@ class AuthorizeAccountList(TypedDict):
     loginid: NotRequired[str]
 
 class AuthorizeLinkedTo(TypedDict):
-    loginid: NotRequired[str]
-    platform: NotRequired[Literal["ctrader", "dtrade", "dwallet", "dxtrade", "mt5"]]
-
-class AuthorizeLinkedTo2(TypedDict):
     loginid: NotRequired[str]
     platform: NotRequired[Literal["ctrader", "dtrade", "dwallet", "dxtrade", "mt5"]]
 
@@ -485,7 +481,9 @@ class BalanceMt5Demo(TypedDict):
     amount: float
     currency: str
 
-class BuyParameters(TypedDict):
+BuyParameters: TypeAlias = BuyParametersV3 | BuyParametersOptions
+
+class BuyParametersV3(TypedDict):
     amount: NotRequired[float | Decimal]
     app_markup_percentage: NotRequired[float | Decimal]
     barrier: NotRequired[str]
@@ -548,14 +546,75 @@ class BuyParameters(TypedDict):
     payout_per_point: NotRequired[float | Decimal]
     product_type: NotRequired[Literal["basic"]]
     selected_tick: NotRequired[int]
-    symbol: NotRequired[str]
+    symbol: str
     trade_risk_profile: NotRequired[Literal["low", "medium", "high"]]
     trading_period_start: NotRequired[int]
-    underlying_symbol: NotRequired[str]
 
 class BuyLimitOrder(TypedDict):
     stop_loss: NotRequired[float | Decimal]
     take_profit: NotRequired[float | Decimal]
+
+class BuyParametersOptions(TypedDict):
+    amount: NotRequired[float | Decimal]
+    app_markup_percentage: NotRequired[float | Decimal]
+    barrier: NotRequired[str]
+    barrier2: NotRequired[str]
+    basis: NotRequired[Literal["payout", "stake"]]
+    cancellation: NotRequired[str]
+    contract_type: Literal[
+        "ACCU",
+        "ASIAND",
+        "ASIANU",
+        "CALL",
+        "CALLE",
+        "CALLSPREAD",
+        "DIGITDIFF",
+        "DIGITEVEN",
+        "DIGITMATCH",
+        "DIGITODD",
+        "DIGITOVER",
+        "DIGITUNDER",
+        "EXPIRYMISS",
+        "EXPIRYMISSE",
+        "EXPIRYRANGE",
+        "EXPIRYRANGEE",
+        "LBFLOATCALL",
+        "LBFLOATPUT",
+        "LBHIGHLOW",
+        "MULTDOWN",
+        "MULTUP",
+        "NOTOUCH",
+        "ONETOUCH",
+        "PUT",
+        "PUTE",
+        "PUTSPREAD",
+        "RANGE",
+        "RESETCALL",
+        "RESETPUT",
+        "RUNHIGH",
+        "RUNLOW",
+        "SNOWDOWN",
+        "SNOWUP",
+        "TICKHIGH",
+        "TICKLOW",
+        "TURBOSLONG",
+        "TURBOSSHORT",
+        "UPORDOWN",
+        "VANILLALONGCALL",
+        "VANILLALONGPUT",
+        "HIGHER",
+        "LOWER",
+    ]
+    currency: str
+    date_expiry: NotRequired[int]
+    duration: NotRequired[int]
+    duration_unit: NotRequired[Literal["d", "m", "s", "h", "t"]]
+    growth_rate: NotRequired[float | Decimal]
+    limit_order: NotRequired[BuyLimitOrder]
+    multiplier: NotRequired[float | Decimal]
+    payout_per_point: NotRequired[float | Decimal]
+    selected_tick: NotRequired[int]
+    underlying_symbol: str
 
 class BuyReply(_Reply):
     buy: BuyResult
@@ -1250,7 +1309,7 @@ class KycAuthStatusLastRejected2(TypedDict):
 
 class KycAuthStatusSupportedDocuments(TypedDict):
     additional: NotRequired[KycAuthStatusAdditional2]
-    available_services: NotRequired[list[KycAuthStatusAvailableServices2]]
+    available_services: NotRequired[list[KycAuthStatusAvailableServices]]
     display_name: NotRequired[str]
     document_type: NotRequired[str]
     example_format: NotRequired[str]
@@ -1266,74 +1325,11 @@ class KycAuthStatusAdditional2(TypedDict):
     format: NotRequired[str]
     sides: NotRequired[list[str]]
 
-class KycAuthStatusAvailableServices2(TypedDict):
-    document_type: str
-    service: str
-
 class KycAuthStatusResult2(TypedDict):
-    address: KycAuthStatusAddress2
-    identity: KycAuthStatusIdentity2
+    address: KycAuthStatusAddress
+    identity: KycAuthStatusIdentity
     pii: dict[str, Any]
     risk_classification: Literal["low", "standard", "high"]
-
-class KycAuthStatusAddress2(TypedDict):
-    available_services: NotRequired[list[str]]
-    last_rejected: NotRequired[KycAuthStatusLastRejected3]
-    status: NotRequired[Literal["none", "pending", "rejected", "verified", "expired"]]
-    supported_documents: NotRequired[list[str]]
-    supported_documents_v2: NotRequired[list[KycAuthStatusSupportedDocumentsV22]]
-
-class KycAuthStatusLastRejected3(TypedDict):
-    document_type: NotRequired[str | None]
-    rejected_reasons: NotRequired[str | None]
-
-class KycAuthStatusSupportedDocumentsV22(TypedDict):
-    additional: NotRequired[KycAuthStatusAdditional3]
-    available_services: NotRequired[list[KycAuthStatusAvailableServices3]]
-    display_name: NotRequired[str]
-    document_type: NotRequired[str]
-
-class KycAuthStatusAdditional3(TypedDict):
-    display_name: NotRequired[str]
-    document_type: NotRequired[str]
-
-class KycAuthStatusAvailableServices3(TypedDict):
-    document_type: str
-    service: str
-
-class KycAuthStatusIdentity2(TypedDict):
-    available_services: NotRequired[list[str]]
-    last_rejected: NotRequired[KycAuthStatusLastRejected4]
-    service: NotRequired[Literal["none", "idv", "onfido", "manual"]]
-    status: NotRequired[Literal["none", "pending", "rejected", "verified", "expired", "suspected"]]
-    supported_documents: NotRequired[list[KycAuthStatusSupportedDocuments2]]
-
-class KycAuthStatusLastRejected4(TypedDict):
-    document_type: NotRequired[str | None]
-    rejected_reasons: NotRequired[list[str]]
-    report_available: NotRequired[Literal[0, 1]]
-
-class KycAuthStatusSupportedDocuments2(TypedDict):
-    additional: NotRequired[KycAuthStatusAdditional4]
-    available_services: NotRequired[list[KycAuthStatusAvailableServices4]]
-    display_name: NotRequired[str]
-    document_type: NotRequired[str]
-    example_format: NotRequired[str]
-    format: NotRequired[str]
-    has_visual_sample: NotRequired[bool]
-    lifetime_valid: NotRequired[bool]
-    sides: NotRequired[list[str]]
-
-class KycAuthStatusAdditional4(TypedDict):
-    display_name: NotRequired[str]
-    document_type: NotRequired[str]
-    example_format: NotRequired[str]
-    format: NotRequired[str]
-    sides: NotRequired[list[str]]
-
-class KycAuthStatusAvailableServices4(TypedDict):
-    document_type: str
-    service: str
 
 class LandingCompanyReply(_Reply):
     landing_company: LandingCompanyResult
@@ -1407,6 +1403,9 @@ class LandingCompanyCompliance(TypedDict):
     tax_information: NotRequired[list[str]]
 
 class LandingCompanyDxtradeFinancialCompany(TypedDict):
+    standard: NotRequired[LandingCompanyStandard]
+
+class LandingCompanyDxtradeGamingCompany(TypedDict):
     standard: NotRequired[LandingCompanyStandard2]
 
 class LandingCompanyStandard2(TypedDict):
@@ -1426,50 +1425,10 @@ class LandingCompanyStandard2(TypedDict):
     tin_not_mandatory: NotRequired[Literal[0, 1]]
 
 class LandingCompanyRequirements2(TypedDict):
-    after_first_deposit: NotRequired[LandingCompanyAfterFirstDeposit2]
-    compliance: NotRequired[LandingCompanyCompliance2]
-    partner: NotRequired[list[str]]
+    after_first_deposit: NotRequired[LandingCompanyAfterFirstDeposit]
+    compliance: NotRequired[LandingCompanyCompliance]
     signup: NotRequired[list[str]]
     withdrawal: NotRequired[list[str]]
-
-class LandingCompanyAfterFirstDeposit2(TypedDict):
-    financial_assessment: NotRequired[list[str]]
-
-class LandingCompanyCompliance2(TypedDict):
-    mt5: NotRequired[list[str]]
-    tax_information: NotRequired[list[str]]
-
-class LandingCompanyDxtradeGamingCompany(TypedDict):
-    standard: NotRequired[LandingCompanyStandard3]
-
-class LandingCompanyStandard3(TypedDict):
-    address: NotRequired[list[str] | None]
-    changeable_fields: NotRequired[dict[str, Any]]
-    country: NotRequired[str]
-    currency_config: NotRequired[dict[str, Any]]
-    has_reality_check: NotRequired[Literal[0, 1]]
-    legal_allowed_contract_categories: NotRequired[list[str]]
-    legal_allowed_currencies: NotRequired[list[str]]
-    legal_allowed_markets: NotRequired[list[str]]
-    legal_default_currency: NotRequired[str]
-    name: NotRequired[str]
-    requirements: NotRequired[LandingCompanyRequirements3]
-    shortcode: NotRequired[str]
-    support_professional_client: NotRequired[Literal[0, 1]]
-    tin_not_mandatory: NotRequired[Literal[0, 1]]
-
-class LandingCompanyRequirements3(TypedDict):
-    after_first_deposit: NotRequired[LandingCompanyAfterFirstDeposit3]
-    compliance: NotRequired[LandingCompanyCompliance3]
-    signup: NotRequired[list[str]]
-    withdrawal: NotRequired[list[str]]
-
-class LandingCompanyAfterFirstDeposit3(TypedDict):
-    financial_assessment: NotRequired[list[str]]
-
-class LandingCompanyCompliance3(TypedDict):
-    mt5: NotRequired[list[str]]
-    tax_information: NotRequired[list[str]]
 
 class LandingCompanyFinancialCompany(TypedDict):
     address: NotRequired[list[str] | None]
@@ -1482,24 +1441,10 @@ class LandingCompanyFinancialCompany(TypedDict):
     legal_allowed_markets: NotRequired[list[str]]
     legal_default_currency: NotRequired[str]
     name: NotRequired[str]
-    requirements: NotRequired[LandingCompanyRequirements4]
+    requirements: NotRequired[LandingCompanyRequirements]
     shortcode: NotRequired[str]
     support_professional_client: NotRequired[Literal[0, 1]]
     tin_not_mandatory: NotRequired[Literal[0, 1]]
-
-class LandingCompanyRequirements4(TypedDict):
-    after_first_deposit: NotRequired[LandingCompanyAfterFirstDeposit4]
-    compliance: NotRequired[LandingCompanyCompliance4]
-    partner: NotRequired[list[str]]
-    signup: NotRequired[list[str]]
-    withdrawal: NotRequired[list[str]]
-
-class LandingCompanyAfterFirstDeposit4(TypedDict):
-    financial_assessment: NotRequired[list[str]]
-
-class LandingCompanyCompliance4(TypedDict):
-    mt5: NotRequired[list[str]]
-    tax_information: NotRequired[list[str]]
 
 class LandingCompanyGamingCompany(TypedDict):
     address: NotRequired[list[str] | None]
@@ -1512,24 +1457,10 @@ class LandingCompanyGamingCompany(TypedDict):
     legal_allowed_markets: NotRequired[list[str]]
     legal_default_currency: NotRequired[str]
     name: NotRequired[str]
-    requirements: NotRequired[LandingCompanyRequirements5]
+    requirements: NotRequired[LandingCompanyRequirements]
     shortcode: NotRequired[str]
     support_professional_client: NotRequired[Literal[0, 1]]
     tin_not_mandatory: NotRequired[Literal[0, 1]]
-
-class LandingCompanyRequirements5(TypedDict):
-    after_first_deposit: NotRequired[LandingCompanyAfterFirstDeposit5]
-    compliance: NotRequired[LandingCompanyCompliance5]
-    partner: NotRequired[list[str]]
-    signup: NotRequired[list[str]]
-    withdrawal: NotRequired[list[str]]
-
-class LandingCompanyAfterFirstDeposit5(TypedDict):
-    financial_assessment: NotRequired[list[str]]
-
-class LandingCompanyCompliance5(TypedDict):
-    mt5: NotRequired[list[str]]
-    tax_information: NotRequired[list[str]]
 
 class LandingCompanyMtAllCompany(TypedDict):
     swap_free: NotRequired[LandingCompanySwapFree | None]
@@ -1547,7 +1478,7 @@ class LandingCompanySwapFree(TypedDict):
     legal_allowed_markets: NotRequired[list[str]]
     legal_default_currency: NotRequired[str]
     name: NotRequired[str]
-    requirements: NotRequired[LandingCompanyRequirements6]
+    requirements: NotRequired[LandingCompanyRequirements]
     shortcode: NotRequired[str]
     support_professional_client: NotRequired[Literal[0, 1]]
     tin_not_mandatory: NotRequired[Literal[0, 1]]
@@ -1557,24 +1488,10 @@ class LandingCompanyClientKycStatus(TypedDict):
     poi_status: Literal["none", "pending", "verified", "suspected", "rejected", "expired"]
     valid_tin: Literal[1, 0]
 
-class LandingCompanyRequirements6(TypedDict):
-    after_first_deposit: NotRequired[LandingCompanyAfterFirstDeposit6]
-    compliance: NotRequired[LandingCompanyCompliance6]
-    partner: NotRequired[list[str]]
-    signup: NotRequired[list[str]]
-    withdrawal: NotRequired[list[str]]
-
-class LandingCompanyAfterFirstDeposit6(TypedDict):
-    financial_assessment: NotRequired[list[str]]
-
-class LandingCompanyCompliance6(TypedDict):
-    mt5: NotRequired[list[str]]
-    tax_information: NotRequired[list[str]]
-
 class LandingCompanyZeroSpread(TypedDict):
     address: NotRequired[list[str] | None]
     changeable_fields: NotRequired[dict[str, Any]]
-    client_kyc_status: NotRequired[LandingCompanyClientKycStatus2]
+    client_kyc_status: NotRequired[LandingCompanyClientKycStatus]
     country: NotRequired[str]
     currency_config: NotRequired[dict[str, Any]]
     has_reality_check: NotRequired[Literal[0, 1]]
@@ -1583,29 +1500,10 @@ class LandingCompanyZeroSpread(TypedDict):
     legal_allowed_markets: NotRequired[list[str]]
     legal_default_currency: NotRequired[str]
     name: NotRequired[str]
-    requirements: NotRequired[LandingCompanyRequirements7]
+    requirements: NotRequired[LandingCompanyRequirements]
     shortcode: NotRequired[str]
     support_professional_client: NotRequired[Literal[0, 1]]
     tin_not_mandatory: NotRequired[Literal[0, 1]]
-
-class LandingCompanyClientKycStatus2(TypedDict):
-    poa_status: Literal["none", "pending", "expired", "verified", "rejected"]
-    poi_status: Literal["none", "pending", "verified", "suspected", "rejected", "expired"]
-    valid_tin: Literal[1, 0]
-
-class LandingCompanyRequirements7(TypedDict):
-    after_first_deposit: NotRequired[LandingCompanyAfterFirstDeposit7]
-    compliance: NotRequired[LandingCompanyCompliance7]
-    partner: NotRequired[list[str]]
-    signup: NotRequired[list[str]]
-    withdrawal: NotRequired[list[str]]
-
-class LandingCompanyAfterFirstDeposit7(TypedDict):
-    financial_assessment: NotRequired[list[str]]
-
-class LandingCompanyCompliance7(TypedDict):
-    mt5: NotRequired[list[str]]
-    tax_information: NotRequired[list[str]]
 
 class LandingCompanyMtFinancialCompany(TypedDict):
     financial: NotRequired[LandingCompanyFinancial | None]
@@ -1615,7 +1513,7 @@ class LandingCompanyMtFinancialCompany(TypedDict):
 class LandingCompanyFinancial(TypedDict):
     address: NotRequired[list[str] | None]
     changeable_fields: NotRequired[dict[str, Any]]
-    client_kyc_status: NotRequired[LandingCompanyClientKycStatus3]
+    client_kyc_status: NotRequired[LandingCompanyClientKycStatus]
     country: NotRequired[str]
     currency_config: NotRequired[dict[str, Any]]
     has_reality_check: NotRequired[Literal[0, 1]]
@@ -1624,34 +1522,15 @@ class LandingCompanyFinancial(TypedDict):
     legal_allowed_markets: NotRequired[list[str]]
     legal_default_currency: NotRequired[str]
     name: NotRequired[str]
-    requirements: NotRequired[LandingCompanyRequirements8]
+    requirements: NotRequired[LandingCompanyRequirements]
     shortcode: NotRequired[str]
     support_professional_client: NotRequired[Literal[0, 1]]
     tin_not_mandatory: NotRequired[Literal[0, 1]]
-
-class LandingCompanyClientKycStatus3(TypedDict):
-    poa_status: Literal["none", "pending", "expired", "verified", "rejected"]
-    poi_status: Literal["none", "pending", "verified", "suspected", "rejected", "expired"]
-    valid_tin: Literal[1, 0]
-
-class LandingCompanyRequirements8(TypedDict):
-    after_first_deposit: NotRequired[LandingCompanyAfterFirstDeposit8]
-    compliance: NotRequired[LandingCompanyCompliance8]
-    partner: NotRequired[list[str]]
-    signup: NotRequired[list[str]]
-    withdrawal: NotRequired[list[str]]
-
-class LandingCompanyAfterFirstDeposit8(TypedDict):
-    financial_assessment: NotRequired[list[str]]
-
-class LandingCompanyCompliance8(TypedDict):
-    mt5: NotRequired[list[str]]
-    tax_information: NotRequired[list[str]]
 
 class LandingCompanyFinancialStp(TypedDict):
     address: NotRequired[list[str] | None]
     changeable_fields: NotRequired[dict[str, Any]]
-    client_kyc_status: NotRequired[LandingCompanyClientKycStatus4]
+    client_kyc_status: NotRequired[LandingCompanyClientKycStatus]
     country: NotRequired[str]
     currency_config: NotRequired[dict[str, Any]]
     has_reality_check: NotRequired[Literal[0, 1]]
@@ -1660,34 +1539,15 @@ class LandingCompanyFinancialStp(TypedDict):
     legal_allowed_markets: NotRequired[list[str]]
     legal_default_currency: NotRequired[str]
     name: NotRequired[str]
-    requirements: NotRequired[LandingCompanyRequirements9]
+    requirements: NotRequired[LandingCompanyRequirements]
     shortcode: NotRequired[str]
     support_professional_client: NotRequired[Literal[0, 1]]
     tin_not_mandatory: NotRequired[Literal[0, 1]]
-
-class LandingCompanyClientKycStatus4(TypedDict):
-    poa_status: Literal["none", "pending", "expired", "verified", "rejected"]
-    poi_status: Literal["none", "pending", "verified", "suspected", "rejected", "expired"]
-    valid_tin: Literal[1, 0]
-
-class LandingCompanyRequirements9(TypedDict):
-    after_first_deposit: NotRequired[LandingCompanyAfterFirstDeposit9]
-    compliance: NotRequired[LandingCompanyCompliance9]
-    partner: NotRequired[list[str]]
-    signup: NotRequired[list[str]]
-    withdrawal: NotRequired[list[str]]
-
-class LandingCompanyAfterFirstDeposit9(TypedDict):
-    financial_assessment: NotRequired[list[str]]
-
-class LandingCompanyCompliance9(TypedDict):
-    mt5: NotRequired[list[str]]
-    tax_information: NotRequired[list[str]]
 
 class LandingCompanyGold(TypedDict):
     address: NotRequired[list[str] | None]
     changeable_fields: NotRequired[dict[str, Any]]
-    client_kyc_status: NotRequired[LandingCompanyClientKycStatus5]
+    client_kyc_status: NotRequired[LandingCompanyClientKycStatus]
     country: NotRequired[str]
     currency_config: NotRequired[dict[str, Any]]
     has_reality_check: NotRequired[Literal[0, 1]]
@@ -1696,29 +1556,10 @@ class LandingCompanyGold(TypedDict):
     legal_allowed_markets: NotRequired[list[str]]
     legal_default_currency: NotRequired[str]
     name: NotRequired[str]
-    requirements: NotRequired[LandingCompanyRequirements10]
+    requirements: NotRequired[LandingCompanyRequirements]
     shortcode: NotRequired[str]
     support_professional_client: NotRequired[Literal[0, 1]]
     tin_not_mandatory: NotRequired[Literal[0, 1]]
-
-class LandingCompanyClientKycStatus5(TypedDict):
-    poa_status: Literal["none", "pending", "expired", "verified", "rejected"]
-    poi_status: Literal["none", "pending", "verified", "suspected", "rejected", "expired"]
-    valid_tin: Literal[1, 0]
-
-class LandingCompanyRequirements10(TypedDict):
-    after_first_deposit: NotRequired[LandingCompanyAfterFirstDeposit10]
-    compliance: NotRequired[LandingCompanyCompliance10]
-    partner: NotRequired[list[str]]
-    signup: NotRequired[list[str]]
-    withdrawal: NotRequired[list[str]]
-
-class LandingCompanyAfterFirstDeposit10(TypedDict):
-    financial_assessment: NotRequired[list[str]]
-
-class LandingCompanyCompliance10(TypedDict):
-    mt5: NotRequired[list[str]]
-    tax_information: NotRequired[list[str]]
 
 class LandingCompanyMtGamingCompany(TypedDict):
     financial: NotRequired[LandingCompanyFinancial2 | None]
@@ -1734,24 +1575,10 @@ class LandingCompanyFinancial2(TypedDict):
     legal_allowed_markets: NotRequired[list[str]]
     legal_default_currency: NotRequired[str]
     name: NotRequired[str]
-    requirements: NotRequired[LandingCompanyRequirements11]
+    requirements: NotRequired[LandingCompanyRequirements]
     shortcode: NotRequired[str]
     support_professional_client: NotRequired[Literal[0, 1]]
     tin_not_mandatory: NotRequired[Literal[0, 1]]
-
-class LandingCompanyRequirements11(TypedDict):
-    after_first_deposit: NotRequired[LandingCompanyAfterFirstDeposit11]
-    compliance: NotRequired[LandingCompanyCompliance11]
-    partner: NotRequired[list[str]]
-    signup: NotRequired[list[str]]
-    withdrawal: NotRequired[list[str]]
-
-class LandingCompanyAfterFirstDeposit11(TypedDict):
-    financial_assessment: NotRequired[list[str]]
-
-class LandingCompanyCompliance11(TypedDict):
-    mt5: NotRequired[list[str]]
-    tax_information: NotRequired[list[str]]
 
 class LandingCompanyDetailsReply(_Reply):
     landing_company_details: LandingCompanyDetailsResult
@@ -1921,7 +1748,7 @@ class Mt5LoginListResult(TypedDict):
     request_timestamp: NotRequired[int]
     rights: NotRequired[Mt5LoginListRights]
     server: NotRequired[str]
-    server_info: NotRequired[Mt5LoginListServerInfo2]
+    server_info: NotRequired[Mt5LoginListServerInfo]
     status: NotRequired[str | None]
     sub_account_category: NotRequired[
         Literal[
@@ -2026,42 +1853,6 @@ class Mt5LoginListRights(TypedDict):
     technical: NotRequired[bool]
     trade_disabled: NotRequired[bool]
     trailing: NotRequired[bool]
-
-class Mt5LoginListServerInfo2(TypedDict):
-    environment: NotRequired[
-        Literal[
-            "Deriv-Demo",
-            "Deriv-Server",
-            "Deriv-Server-02",
-            "Deriv-Server-03",
-            "DerivFX-Server",
-            "DerivFX-Server-02",
-            "DerivFX-Server-03",
-            "DerivVU-Server",
-            "DerivVU-Server-02",
-            "DerivVU-Server-03",
-            "DerivSVG-Server",
-            "DerivSVG-Server-02",
-            "DerivSVG-Server-03",
-            "DerivMT-Server",
-            "DerivMT-Server-02",
-            "DerivMT-Server-03",
-            "DerivBVI-Server",
-            "DerivBVI-Server-02",
-            "DerivBVI-Server-03",
-            "DerivMU-Server",
-            "DerivMU-Server-02",
-            "DerivMU-Server-03",
-        ]
-    ]
-    geolocation: NotRequired[Mt5LoginListGeolocation2]
-    id: NotRequired[str]
-
-class Mt5LoginListGeolocation2(TypedDict):
-    group: NotRequired[str]
-    location: NotRequired[str]
-    region: NotRequired[str]
-    sequence: NotRequired[int]
 
 class Mt5LoginListWhiteLabelLinks(TypedDict):
     android: NotRequired[str]
@@ -4285,8 +4076,8 @@ class TradingDurationsReply(_Reply):
 
 class TradingDurationsResult(TypedDict):
     data: NotRequired[list[TradingDurationsData]]
-    market: NotRequired[TradingDurationsMarket2]
-    submarket: NotRequired[TradingDurationsSubmarket2]
+    market: NotRequired[TradingDurationsMarket]
+    submarket: NotRequired[TradingDurationsSubmarket]
 
 class TradingDurationsData(TypedDict):
     market: NotRequired[TradingDurationsMarket]
@@ -4317,14 +4108,6 @@ class TradingDurationsDurations(TypedDict):
     name: NotRequired[str]
 
 class TradingDurationsTradeType(TypedDict):
-    display_name: NotRequired[str]
-    name: NotRequired[str]
-
-class TradingDurationsMarket2(TypedDict):
-    display_name: NotRequired[str]
-    name: NotRequired[str]
-
-class TradingDurationsSubmarket2(TypedDict):
     display_name: NotRequired[str]
     name: NotRequired[str]
 
@@ -4666,7 +4449,10 @@ class WebsiteStatusPaymentAgents(TypedDict):
 
 class Api:
     def __init__(
-        self, call: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]], generation: str
+        self,
+        call: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]],
+        generation: str,
+        checked: bool = True,
     ) -> None: ...
     async def account_list(
         self,
@@ -5154,7 +4940,23 @@ class Api:
     ) -> ForgetReply: ...
     async def forget_all(
         self,
-        forget_all: Sequence[
+        forget_all: Literal[
+            "balance",
+            "candles",
+            "cashier_payments",
+            "p2p_advert",
+            "p2p_advertiser",
+            "p2p_order",
+            "proposal",
+            "proposal_open_contract",
+            "ticks",
+            "transaction",
+            "trading_platform_asset_listing",
+            "website_status",
+            "p2p_settings",
+            "crypto_estimations",
+        ]
+        | Sequence[
             Literal[
                 "balance",
                 "candles",
@@ -5330,7 +5132,8 @@ class Api:
             "p02_ts02",
             "p03_ts01",
             "p03_ts02",
-        ] = ...,
+        ]
+        | None = ...,
         state: str = ...,
         sub_account_category: Literal["", "swap_free", "ab", "ba", "lim", "hr", "gold"] = ...,
         sub_account_type: Literal[
@@ -6239,6 +6042,7 @@ class Api:
         loginid: str = ...,
         passthrough: Mapping[str, Any] = ...,
     ) -> ProfitTableReply: ...
+    @overload
     async def proposal(
         self,
         *,
@@ -6287,6 +6091,7 @@ class Api:
             "LOWER",
         ],
         currency: str,
+        symbol: str,
         amount: float | Decimal = ...,
         barrier: str = ...,
         barrier2: str = ...,
@@ -6303,11 +6108,74 @@ class Api:
         payout_per_point: float | Decimal = ...,
         product_type: Literal["basic"] = ...,
         selected_tick: int = ...,
-        symbol: str = ...,
         trade_risk_profile: Literal["low", "medium", "high"] = ...,
         trading_period_start: int = ...,
         loginid: str = ...,
-        underlying_symbol: str = ...,
+        passthrough: Mapping[str, Any] = ...,
+    ) -> ProposalReply: ...
+    @overload
+    async def proposal(
+        self,
+        *,
+        contract_type: Literal[
+            "MULTUP",
+            "MULTDOWN",
+            "UPORDOWN",
+            "EXPIRYRANGE",
+            "ONETOUCH",
+            "CALLE",
+            "LBHIGHLOW",
+            "ASIAND",
+            "EXPIRYRANGEE",
+            "DIGITDIFF",
+            "DIGITMATCH",
+            "DIGITOVER",
+            "PUTE",
+            "DIGITUNDER",
+            "NOTOUCH",
+            "CALL",
+            "RANGE",
+            "LBFLOATPUT",
+            "DIGITODD",
+            "PUT",
+            "ASIANU",
+            "LBFLOATCALL",
+            "EXPIRYMISSE",
+            "EXPIRYMISS",
+            "DIGITEVEN",
+            "TICKHIGH",
+            "TICKLOW",
+            "RESETCALL",
+            "RESETPUT",
+            "SNOWDOWN",
+            "SNOWUP",
+            "CALLSPREAD",
+            "PUTSPREAD",
+            "RUNHIGH",
+            "RUNLOW",
+            "ACCU",
+            "VANILLALONGCALL",
+            "VANILLALONGPUT",
+            "TURBOSLONG",
+            "TURBOSSHORT",
+            "HIGHER",
+            "LOWER",
+        ],
+        currency: str,
+        underlying_symbol: str,
+        amount: float | Decimal = ...,
+        barrier: str = ...,
+        barrier2: str = ...,
+        basis: Literal["payout", "stake"] = ...,
+        cancellation: str = ...,
+        date_expiry: int = ...,
+        duration: int = ...,
+        duration_unit: Literal["d", "m", "s", "h", "t"] = ...,
+        growth_rate: float | Decimal = ...,
+        limit_order: ProposalLimitOrder = ...,
+        multiplier: float | Decimal = ...,
+        payout_per_point: float | Decimal = ...,
+        selected_tick: int = ...,
         passthrough: Mapping[str, Any] = ...,
     ) -> ProposalReply: ...
     async def proposal_open_contract(

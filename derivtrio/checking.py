@@ -12,7 +12,8 @@ from derivtrio.errors import InvalidRequest, malformed
 from derivtrio.redaction import HIDDEN
 from derivtrio.shapes import Check, described, members_check, near
 
-_ALWAYS: Final = ("req_id", "passthrough")
+#: What any request may have besides.
+_ALWAYS: Final = {"req_id": "integer", "passthrough": "object"}
 _ESCAPE: Final = "Settings(check_requests=False) turns this check off"
 _APIS: Final[Mapping[str, str]] = {"v3": "the v3 API", "options": "the Options API"}
 
@@ -62,7 +63,7 @@ def _new_check(name: str, request: Mapping[str, Any], generation: str) -> Check:
     found = entry(name, generation)
     if found is None:
         raise _no_such_call(name, request, generation)
-    check = members_check(found.takes, *_ALWAYS)
+    check = members_check({**found.takes, **_ALWAYS})
     _checks[generation, name] = check
     return check
 

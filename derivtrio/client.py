@@ -160,7 +160,8 @@ class Client(Trader):
         It does what `call` does. A call's own member, where it is more than a 1, is the first
         argument: `await client.api.ticks_history("R_100", end="latest")`.
         """
-        return Api(self.call, self._supervisor.generation)
+        checked = self._supervisor.desk.settings.check_requests
+        return Api(self.call, self._supervisor.generation, checked)
 
     async def send(self, message: str | bytes | Mapping[str, Any]) -> None:
         """Write a message of your own making; return when the socket has it.

@@ -56,7 +56,7 @@ class Ready:
 
 @attrs.frozen
 class MessageReceived:
-    """One message from the server, as it came (`bytes` for a binary one), tokens masked."""
+    """One message from the server, as it came (`bytes` for a binary one), secrets masked."""
 
     data: str | bytes
     time: float = _now()
@@ -64,7 +64,7 @@ class MessageReceived:
 
 @attrs.frozen
 class MessageSent:
-    """One message to the server, as it went (`bytes` for a binary one), tokens masked."""
+    """One message to the server, as it went (`bytes` for a binary one), secrets masked."""
 
     data: str | bytes
     time: float = _now()

@@ -1,45 +1,118 @@
 """What must never be shown, and how it is hidden.
 
-Deriv's secrets are tokens and one-time passwords. They are members of a few requests, and one
-is a query member of a URL. Everything that leaves derivtrio for human eyes goes through here.
+Deriv's secrets are tokens, passwords and one-time codes, members of requests and of replies; one
+is a query member of a URL. What Deriv's schemas call sensitive, such as a telephone number, is
+hidden with them. Everything that leaves derivtrio for human eyes goes through here.
+
+A member is known by its name, at any depth. So what the schemas call sensitive in one place but
+market data has elsewhere (`name`, `value`, `description`) cannot be hidden by itself; where it
+says how somebody is paid, the object around it is.
 """
 
+import functools
 import re
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from json import JSONDecoder
+from typing import Any, Final
 
-HIDDEN = "<not shown>"
+HIDDEN: Final = "<not shown>"
 
-#: Members of requests whose values are secrets.
-SECRET_FIELDS = frozenset(
-    "authorize connect_copy copy_start copy_stop new_password old_password otp password token "
-    "tokens url_parameters verification_code verification_otp client_password "
-    "investPassword mainPassword".split()
+_TOKENS: Final = (
+    "affiliate_token authorize Authorization chat_token client_password connect_copy copy_start"
+    " copy_stop delete_token investPassword login_code mainPassword new_password"
+    " new_verification_code oauth_token old_password otp password phonePassword refresh_token"
+    " secret_answer token tokens totp url_parameters verification_code verification_otp"
 )
-_IN_TEXT = re.compile(
-    r'("(?:' + "|".join(sorted(SECRET_FIELDS)) + r')"\s*:\s*)("(?:[^"\\]|\\.)*"|\[[^\]]*\])'
+_SENSITIVE: Final = (
+    "ad_platform_cookies calling_country_code company_name contact_info create"
+    " default_advert_description email first_name last_name p2p_advertiser_payment_methods"
+    " payment_info payment_method_details phone phone_number phone_numbers update valid_for_ip"
+    " verify_email"
 )
+
+#: Members of requests and replies whose values are not shown.
+SECRET_FIELDS: Final = frozenset(f"{_TOKENS} {_SENSITIVE}".split())
+
+#: Tokens in the request; in the reply so named, an object that is searched like any other.
+_REPLIES: Final = frozenset({"authorize", "connect_copy"})
+
+_REST_OF_TEXT: Final = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
+_value_at: Final = JSONDecoder().raw_decode
 
 
 def masked(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of *message* in which secret fields read `<not shown>`."""
-    return {
-        field: HIDDEN if field in SECRET_FIELDS and not _is_flag(value) else value
-        for field, value in message.items()
-    }
+    """Return a copy of *message* in which secret fields read `<not shown>`, at any depth."""
+    try:
+        return _masked_members(message)
+    except RecursionError:
+        return dict.fromkeys(message, HIDDEN)
 
 
 def masked_text(text: str) -> str:
-    """Return JSON *text* in which the values of secret fields read `<not shown>`."""
-    return _IN_TEXT.sub(rf'\1"{HIDDEN}"', text)
+    """Return JSON *text* in which the values of secret fields read `<not shown>`.
+
+    The rest is as it was, to the letter. Where a secret field has a value that is not JSON, nothing
+    of the text is shown from there on.
+    """
+    shown, done = [], 0
+    for member in _secret_members().finditer(text):
+        start = member.end()
+        if start < done:
+            continue
+        hidden, end = _hidden_at(text, start, member)
+        if end > start:
+            shown += [text[done:start], hidden]
+            done = end
+    return "".join([*shown, text[done:]]) if shown else text
 
 
 def shown_url(url: str) -> str:
     """Return *url* without its query, where one-time passwords live, and without userinfo."""
+    from urllib.parse import urlsplit, urlunsplit  # noqa: PLC0415 - for a few messages
+
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def _masked_members(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: HIDDEN if name in SECRET_FIELDS and not _is_flag(value) else _masked_value(value)
+        for name, value in message.items()
+    }
+
+
+def _masked_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return masked_text(value)
+    if isinstance(value, Mapping):
+        return _masked_members(value)
+    if isinstance(value, (list, tuple)):
+        return [_masked_value(item) for item in value]
+    return value
+
+
+@functools.cache
+def _secret_members() -> re.Pattern[str]:
+    """Return what finds the names of secrets in JSON text, and in JSON text that is a value in it.
+
+    There the quotes are escaped.
+    """
+    return re.compile(rf'"({"|".join(sorted(SECRET_FIELDS))})(\\*)"\s*:\s*')
+
+
+def _hidden_at(text: str, start: int, member: re.Match[str]) -> tuple[str, int]:
+    """Return what stands for the secret at *start*, and where that ends; *start* if it is none."""
+    if member[2]:  # to the end of the text that it is in
+        rest = _REST_OF_TEXT.match(text, start)
+        return HIDDEN, rest.end() if rest else len(text)
+    if member[1] in _REPLIES and text.startswith("{", start):
+        return "", start
+    try:
+        value, end = _value_at(text, start)
+    except (ValueError, RecursionError):
+        return f'"{HIDDEN}', len(text)
+    return f'"{HIDDEN}"', start if _is_flag(value) else end
+
+
 def _is_flag(value: object) -> bool:
-    return isinstance(value, int) and value in (0, 1)
+    return value is None or (isinstance(value, int) and value in (0, 1))

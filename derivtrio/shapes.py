@@ -21,6 +21,9 @@ _TEXT: Final = re.compile(r"(text|secret)(?: (\d*)\.\.(\d*))?(?: ~ (.*))?$", re.
 _LONGEST: Final = 60
 _MOST: Final = 12
 
+#: How much alike a name and the end of another must be (as in difflib).
+_ALIKE: Final = 0.8
+
 
 def check_of(shape: Any) -> Check:
     """Return the check for *shape*."""
@@ -59,8 +62,11 @@ def near(name: str, names: Sequence[str]) -> str | None:
     """Return the one of *names* that may have been meant by *name*."""
     from difflib import get_close_matches  # noqa: PLC0415 - of use only when something is wrong
 
-    found = get_close_matches(name, names, 1)
-    return found[0] if found else next((n for n in names if n.endswith(f"_{name}")), None)
+    if found := get_close_matches(name, names, 1):
+        return found[0]
+    ends = {n[place + 1 :]: n for n in names for place, mark in enumerate(n) if mark == "_"}
+    found = get_close_matches(name, ends, 1, _ALIKE)  # as `symbl` is of `underlying_symbol`
+    return ends[found[0]] if found else None
 
 
 _WORDS: Final = {"boolean": "true or false", "null": "null", "object": "an object", "any": "any"}
@@ -85,9 +91,16 @@ def _shown(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
+def _is_secret(shape: Any) -> bool:
+    """Return whether *shape* is that of a secret, or may have one in it."""
+    if isinstance(shape, str):
+        return shape.startswith("secret")
+    inside = shape.values() if isinstance(shape, dict) else shape if isinstance(shape, list) else ()
+    return any(map(_is_secret, inside))
+
+
 def _refused(shape: Any, value: Any) -> Complaint:
-    is_secret = isinstance(shape, str) and shape.startswith("secret")
-    shown = f"this {type(value).__name__}" if is_secret else _shown(value)
+    shown = f"this {type(value).__name__}" if _is_secret(shape) else _shown(value)
     meant = None
     if isinstance(shape, tuple) and isinstance(value, str):
         meant = near(value, [allowed for allowed in shape if isinstance(allowed, str)])
@@ -198,11 +211,10 @@ def _array(shape: Mapping[str, Any]) -> Check:
     return check
 
 
-def members_check(shape: Mapping[str, Any], *always: str) -> Check:
-    """Return the check for an object that has the members of *shape*, and may have *always*."""
+def members_check(shape: Mapping[str, Any]) -> Check:
+    """Return the check for an object that has the members of *shape*."""
     members = {key.rstrip("!"): item for key, item in shape.items() if key != "*"}
     checks = {name: check_of(item) for name, item in members.items()}
-    checks.update(dict.fromkeys(always, check_of("any")))
     others = check_of(shape["*"]) if "*" in shape else None
     required = tuple(key[:-1] for key in shape if key.endswith("!"))
 
@@ -212,7 +224,7 @@ def members_check(shape: Mapping[str, Any], *always: str) -> Check:
         for name, item in value.items():
             check_member = checks.get(name, others)
             if check_member is None:
-                return f".{name}", _stranger(str(name), (*members, *always))
+                return f".{name}", _stranger(str(name), (*members,))
             complaint = check_member(item)
             if complaint is not None:
                 where, what = complaint

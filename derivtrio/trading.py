@@ -271,7 +271,7 @@ class Trader:
     def _new_call(self, request: Mapping[str, Any]) -> Call:
         """Return the call that *request* makes, checked if that is wanted."""
         call = api_call(request)
-        self._check(call.name, call.request)
+        self._check(call.name, request)
         return call
 
     def _check(self, name: str, request: Mapping[str, Any]) -> None:

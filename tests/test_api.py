@@ -81,18 +81,46 @@ async def test_the_calls_of_the_endpoints_generation_are_listed(autojump_clock: 
             assert copy.copy(client.api) == client.api
 
 
+STUB = Path(derivtrio.__file__).with_name("api.pyi").read_text(encoding="utf-8")
+
+
+def methods() -> dict[str, list[ast.AsyncFunctionDef]]:
+    """Return the methods of the stub, each with its overloads."""
+    classes = {node.name: node for node in ast.parse(STUB).body if isinstance(node, ast.ClassDef)}
+    found: dict[str, list[ast.AsyncFunctionDef]] = {}
+    for node in classes["Api"].body:
+        if isinstance(node, ast.AsyncFunctionDef):
+            found.setdefault(node.name, []).append(node)
+    return found
+
+
+def fields(method: ast.AsyncFunctionDef) -> dict[str, bool]:
+    """Return what *method* takes, and whether it must be given."""
+    given = method.args.args[1:]
+    named = zip(method.args.kwonlyargs, method.args.kw_defaults, strict=True)
+    return {a.arg: True for a in given} | {a.arg: default is None for a, default in named}
+
+
 def test_the_stub_has_every_call_and_only_those() -> None:
-    stub = Path(derivtrio.__file__).with_name("api.pyi").read_text(encoding="utf-8")
-    classes = {node.name: node for node in ast.parse(stub).body if isinstance(node, ast.ClassDef)}
-    methods = [node for node in classes["Api"].body if isinstance(node, ast.AsyncFunctionDef)]
-    assert {method.name for method in methods} == NAMES
-    for method in methods:
-        fields = {argument.arg for argument in (*method.args.args, *method.args.kwonlyargs)}
-        takes = {
+    assert methods().keys() == NAMES
+    for name, overloads in methods().items():
+        taken = {
             key.rstrip("!")
             for calls in PUBLISHED.values()
-            for key in calls.get(method.name, {"takes": {}})["takes"]
+            for key in calls.get(name, {"takes": {}})["takes"]
         }
-        assert fields - {"self", "passthrough"} | {method.name} == takes - {"subscribe", "*"} | {
-            method.name
-        }
+        found = {field for method in overloads for field in fields(method)}
+        assert found - {"passthrough"} | {name} == taken - {"subscribe", "*"} | {name}
+
+
+@pytest.mark.parametrize("generation", ["v3", "options"])
+def test_what_a_generation_requires_the_stub_requires_too(generation: str) -> None:
+    for name, call in PUBLISHED[generation].items():
+        required = {key[:-1] for key in call["takes"] if key.endswith("!")} - {name, "subscribe"}
+        found = [{f for f, must in fields(m).items() if must} - {name} for m in methods()[name]]
+        assert required in found, name
+
+
+def test_the_stub_says_which_objects_of_a_request_each_generation_takes() -> None:
+    assert "BuyParameters: TypeAlias = BuyParametersV3 | BuyParametersOptions\n" in STUB
+    assert "parameters: BuyParameters = ...,\n" in STUB

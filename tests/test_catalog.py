@@ -21,6 +21,7 @@ from derivtrio.catalog import (
     groups_of,
 )
 from derivtrio.checking import check_request
+from derivtrio.codegen import stubs
 from derivtrio.codegen.__main__ import generated
 from derivtrio.codegen.reading import read_schemas
 from derivtrio.errors import InvalidRequest
@@ -71,6 +72,24 @@ def test_of_every_call_it_is_known_whether_it_is_safe_to_repeat() -> None:
 def test_the_generated_files_are_what_the_generator_makes(name: str) -> None:
     made = generated(read_schemas(deriv_schemas.ROOT))[name]
     assert made == (PACKAGE / name).read_text(encoding="utf-8")
+
+
+@with_schemas
+def test_no_type_is_changed_by_how_it_is_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out = stubs._annotated  # noqa: SLF001
+    seen = 0
+
+    def compared(indent: str, name: str, kind: str, end: str = "") -> str:
+        nonlocal seen
+        text = laid_out(indent, name, kind, end)
+        packed = re.sub(r"\s+", "", text).replace(",]", "]")
+        assert packed == re.sub(r"\s+", "", f"{name}:{kind}{end}")
+        seen += 1
+        return text
+
+    monkeypatch.setattr(stubs, "_annotated", compared)
+    stubs.api_stub(read_schemas(deriv_schemas.ROOT))
+    assert seen > 1000
 
 
 @pytest.mark.parametrize(("generation", "name"), CALLS)

@@ -69,6 +69,9 @@ class Style(StrEnum):
             "buy: parameters.limit_order.stop_los is no member here; did you mean 'stop_loss'?",
         ),
         ({"buy": "1", "price": 1, "parameters": {}}, "parameters.contract_type is missing"),
+        ({"ping": 1, "passthrough": 5}, "ping: passthrough is an object, not 5"),
+        ({"ping": 1, "passthrough": ["x"]}, "ping: passthrough is an object, not a list"),
+        ({"ping": 1, "req_id": "x"}, "ping: req_id is a whole number, not 'x'"),
         ({"balance": 1, "account": "b" * 99}, "not one of 101 characters"),
         ({"transaction": 1}, "transaction: subscribe is missing; it is 1"),
     ],
@@ -84,7 +87,7 @@ def test_what_is_wrong_is_said(request_: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        {**HISTORY, "req_id": "any", "passthrough": {"n": 1}},
+        {**HISTORY, "req_id": 5, "passthrough": {"n": 1}},
         {**HISTORY, "style": Style.CANDLES, "granularity": 60},
         MappingProxyType(HISTORY),
         {"ticks": ("R_100", "R_50")},
@@ -104,6 +107,9 @@ def test_each_generation_has_its_own_fields() -> None:
     request = {"proposal": 1, **PARAMETERS}
     check_request("proposal", request, "v3")
     with pytest.raises(InvalidRequest, match="symbol is no member here; did you mean 'underlying_"):
+        check_request("proposal", request, "options")
+    request["symbl"] = request.pop("symbol")
+    with pytest.raises(InvalidRequest, match="symbl is no member here; did you mean 'underlying_"):
         check_request("proposal", request, "options")
     with pytest.raises(InvalidRequest, match="the Options API has no call 'authorize'; the v3 API"):
         check_request("authorize", {"authorize": "abc"}, "options")
@@ -179,6 +185,12 @@ async def test_nothing_is_sent_of_a_request_that_is_refused(autojump_clock: Any)
             await client.call({"tme": 1})
         with pytest.raises(InvalidRequest, match="did you mean 'passthrough'"):
             await client.call({"time": 1, "pasthrough": {}})
+        with pytest.raises(InvalidRequest, match="passthrough is an object, not 5"):
+            await client.call({"time": 1, "passthrough": 5})
+        with pytest.raises(InvalidRequest, match="req_id is a whole number, not 'x'"):
+            await client.call({"time": 1, "req_id": "x"})
+        with pytest.raises(InvalidRequest, match="req_id is a whole number, not 'x'"):
+            client.subscribe({"ticks": "R_100", "req_id": "x"})
         with pytest.raises(InvalidRequest, match="stop_los is no member"):
             client.subscribe({"buy": "1", "price": 1, "parameters": {"stop_los": 1}})
         with pytest.raises(InvalidRequest, match="did you mean 'ticks'"):
@@ -210,11 +222,34 @@ async def test_unchecked_requests_go_to_the_server_as_they_are(autojump_clock: A
         open_server(agree) as server,
         derivtrio.open_client(endpoint=server, settings=settings) as client,
     ):
-        for request in ({"invented": {"x": 1}}, {"time": "now"}):
+        requests = [
+            {"invented": {"x": 1}},
+            {"time": "now"},
+            {"ticks_history": 5, "granularty": 61, "passthrough": 5},
+            {"authorize": "has space", "tokens": "one"},
+            {"contracts_list": 1},  # of the other generation
+            {"buy": 1},
+            {"transaction": 1},
+        ]
+        for request in requests:
             await client.call(request)
-        async with client.subscribe({"invented": 1}):
-            pass
+        streams: list[dict[str, Any]] = [{"invented": 1}, {"ticks": [], "passthrough": 5}]
+        for request in streams:
+            async with client.subscribe(request):
+                pass
+        api: Any = client.api
+        await api.time("now", passthrough=5)
+        await api.ticks_history(granularty=61)
+        await api.transaction()
+        await api.contracts_list()
+    requests += [{**request, "subscribe": 1} for request in streams]
+    requests += [
+        {"time": "now", "passthrough": 5},
+        {"ticks_history": 1, "granularty": 61},
+        {"transaction": 1},
+        {"contracts_list": 1},
+    ]
     sent = [dict(request) for _, request in server.received]
     for request in sent:
         del request["req_id"]
-    assert sent == [{"invented": {"x": 1}}, {"time": "now"}, {"invented": 1, "subscribe": 1}]
+    assert sent == requests

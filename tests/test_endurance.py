@@ -10,9 +10,8 @@ from scripted import Peer, Request, Server, open_server
 import derivtrio
 from derivtrio import Backoff, Settings
 
-SETTINGS = Settings(
-    heartbeat_interval=3600, backoff=Backoff(first=0.1, cap=0.1), response_timeout=5
-)
+#: A short interval: trio remembers the deadline of a sleep that was cut short until it is over.
+SETTINGS = Settings(heartbeat_interval=30, backoff=Backoff(first=0.1, cap=0.1), response_timeout=5)
 
 
 async def handle(peer: Peer, request: Request) -> None:

@@ -22,8 +22,8 @@ Shape = Any
 #: Members of every request and every reply; they are not repeated in the data.
 ENVELOPE: Final = frozenset({"echo_req", "msg_type", "passthrough", "req_id"})
 
-#: Where Deriv's own pages contradict the schemas, the looser one holds.
-CORRECTIONS: Final[Mapping[tuple[str, str], Mapping[str, Shape]]] = {
+#: Where Deriv's own pages contradict the schemas, the looser one holds for what is let through.
+CORRECTIONS: Final[Mapping[tuple[str, str], dict[str, Shape]]] = {
     ("options", "forget"): {"forget!": "text"},
     ("options", "forget_all"): {"forget_all!": ["text", {"[]": "text"}]},
 }
@@ -38,7 +38,8 @@ class CallSchema:
     Attributes:
         scopes: any one of them is enough; empty where no authorization is needed.
         answers: the message types of its replies.
-        takes: the shape of the request, without the envelope.
+        takes: the shape of the request, without the envelope, and with the corrections.
+        declares: the same as the schema has it, for type checkers: they had better know the values.
         gives: the shape of the reply, without the envelope.
 
     """
@@ -46,6 +47,7 @@ class CallSchema:
     scopes: tuple[str, ...]
     answers: tuple[str, ...]
     takes: dict[str, Shape]
+    declares: dict[str, Shape]
     gives: dict[str, Shape]
 
 
@@ -82,15 +84,15 @@ def _load(path: Path) -> Any:
 
 
 def _call(generation: str, call: str, send: Schema, receive: Schema) -> CallSchema:
-    takes = _Reader(send, secrets=True).shape(send)
-    takes.update(CORRECTIONS.get((generation, call), {}))
+    declares = _without_envelope(_Reader(send, secrets=True).shape(send))
     answers = tuple(receive["properties"]["msg_type"]["enum"])
     reply = _Reader(receive, secrets=False).shape(receive)
     gives = reply if isinstance(reply, dict) else {}
     return CallSchema(
         scopes=tuple(send.get("auth_scopes", ())),
         answers=answers,
-        takes=_without_envelope(takes),
+        takes=declares | CORRECTIONS.get((generation, call), {}),
+        declares=declares,
         gives=_with_payload(_without_envelope(gives), call, answers),
     )
 

@@ -19,10 +19,13 @@ _DEFAULT_GRANULARITY = 60
 def ticks(session: Session, request: Message, epoch: int) -> list[Message]:
     """Answer `ticks`: one stream per symbol, each with its own first message or refusal.
 
-    v3 always subscribes, whether or not the request says so.
+    v3 always subscribes, whether or not the request says so. The schema allows an empty list; what
+    Deriv's answer to that is has not been recorded.
     """
     wanted = request["ticks"]
     symbols = [wanted] if isinstance(wanted, str) else wanted
+    if not symbols:
+        raise Refusal(code="NoSymbolProvided", message="No symbol provided.")
     return [_first_tick(session, request, symbol, epoch) for symbol in symbols]
 
 

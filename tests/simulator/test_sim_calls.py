@@ -157,6 +157,12 @@ def test_an_array_of_ticks_is_a_stream_per_symbol_on_one_req_id(session: Session
     assert messages[2]["error"]["code"] == "InvalidSymbol"
 
 
+def test_an_empty_array_of_ticks_is_an_error_at_once(session: Session) -> None:
+    message = ask(session, {"ticks": [], "req_id": 3})
+    assert (message["msg_type"], message["req_id"]) == ("tick", 3)
+    assert message["error"]["code"] == "NoSymbolProvided"
+
+
 def test_a_failing_ticks_is_of_type_tick(session: Session) -> None:
     message = ask(session, {"ticks": "XYZ"})
     assert message["msg_type"] == "tick"

@@ -40,10 +40,13 @@ async def calls_of_each_shape(client: derivtrio.Client) -> None:
     many: Sequence[str] = ("R_100", "R_50")
     await api.ticks(many)
     await api.forget_all(["ticks", "candles"])
+    await api.forget_all("ticks")
     assert_type((await api.forget("id"))["forget"], Literal[0, 1])
 
     # numbers, and objects in the request
-    parameters: BuyParameters = {"contract_type": "CALL", "currency": "USD", "amount": Decimal(1)}
+    parameters: BuyParameters
+    parameters = {"contract_type": "CALL", "currency": "USD", "symbol": "R_100"}
+    parameters["amount"] = Decimal(1)
     bought = await api.buy("1", price=10.5, parameters=parameters)
     assert_type(bought["buy"]["contract_id"], int)
     assert_type(bought["buy"]["buy_price"], float)
@@ -52,7 +55,15 @@ async def calls_of_each_shape(client: derivtrio.Client) -> None:
     # one generation says `symbol`, the other `underlying_symbol`; what only one of them has
     await api.proposal(contract_type="CALL", currency="USD", symbol="R_100", amount=1)
     await api.proposal(contract_type="CALL", currency="USD", underlying_symbol="R_100")
+    await api.buy(
+        "1",
+        price=10,
+        parameters={"contract_type": "CALL", "currency": "USD", "underlying_symbol": "R_100"},
+    )
     await api.authorize("token")
+    await api.mt5_new_account(  # a value of a list, or None
+        account_type="demo", email="a@b.cd", leverage=100, mainPassword="x", name="x", server=None
+    )
     await api.contracts_list()
 
     # replies with members that are no Python names, and with any member
@@ -78,7 +89,11 @@ async def refused(client: derivtrio.Client) -> None:
     await api.ticks("R_100", subscribe=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await api.forget_all("tick_history")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await api.buy("1", price="10")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await api.buy("1", price=1, parameters={"contract_type": "CALL"})  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
+    await api.buy("1", price=1, parameters={"contract_type": "CALL"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await api.proposal(contract_type="CALL", currency="USD")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await api.proposal(contract_type="CALL", currency="USD", symbol="R_100", underlying_symbol="R")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await api.proposal(currency="USD", symbol="R_100")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await api.buy("1", price=1, parameters={"contract_type": "CALL", "currency": "USD"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     (await api.time())["tme"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]
 
 
