@@ -6,6 +6,8 @@ async with derivtrio.open_client(app_id=1089) as client:
             print(tick.quote)
 """
 
+from typing import TYPE_CHECKING, Any
+
 from derivtrio.client import Client, open_client
 from derivtrio.endpoints import V3, Endpoint, OptionsPublic
 from derivtrio.errors import (
@@ -81,11 +83,13 @@ from derivtrio.models import (
     Transaction,
     Updated,
 )
-from derivtrio.options import OptionsAccount
 from derivtrio.pacing import Pacer
 from derivtrio.script import run
 from derivtrio.settings import Backoff, Settings
 from derivtrio.streams import Subscription
+
+if TYPE_CHECKING:
+    from derivtrio.options import OptionsAccount
 
 __all__ = [
     "V3",
@@ -168,3 +172,19 @@ __all__ = [
     "open_client",
     "run",
 ]
+
+
+if not TYPE_CHECKING:  # it would have type checkers believe in any name
+
+    def __getattr__(name: str) -> Any:
+        """Load what only programs with an account of the Options API need when they name it."""
+        if name not in ("OptionsAccount", "options"):
+            text = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(text, name=name)
+        from importlib import import_module  # noqa: PLC0415 - is rarely needed
+
+        options = import_module("derivtrio.options")
+        return options if name == "options" else options.OptionsAccount
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

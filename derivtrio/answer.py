@@ -21,7 +21,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] (\d{3})")
 _CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Answer:
     """What has come of the answer.
 

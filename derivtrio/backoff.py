@@ -32,7 +32,7 @@ def delays(backoff: Backoff, draw: Draw = random.uniform) -> Iterator[float]:
         ceiling = min(ceiling * backoff.factor, backoff.cap)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Series:
     """The attempts since the last stable connection. `number` is that of the present one."""
 

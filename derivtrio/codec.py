@@ -5,7 +5,6 @@ digit, because Deriv's prices are numbers; and a NaN or an infinity is refused, 
 no such number and msgspec would quietly write `null` in its place.
 """
 
-import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -38,6 +37,8 @@ def encode(message: Mapping[str, Any]) -> str:
     except (msgspec.MsgspecError, OverflowError, RecursionError) as error:
         raise ValueError(str(error)) from error
     if "null" in text or "NaN" in text or "Infinity" in text:
+        import json  # noqa: PLC0415 - takes a while, and few need it
+
         json.dumps(message, allow_nan=False, default=_finite)
     return text
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attrs
+import msgspec
 
 from derivtrio.events import Gap
 from derivtrio.models import Candle, Tick
@@ -31,8 +32,7 @@ MAX_ROWS: Final = 5000
 _MARGIN: Final = 10
 
 
-@attrs.frozen
-class Hole:
+class Hole(msgspec.Struct, frozen=True):
     """What is missing between the epochs `after` and `before`, both known.
 
     For candles `granularity` is theirs, and the epochs are opening times; for ticks it is 0.
@@ -47,7 +47,7 @@ class Hole:
     witness: int | None = None
 
 
-@attrs.define
+@attrs.define(eq=False)
 class TickLine:
     """The ticks of one symbol for one consumer. With `start`, from that epoch on."""
 
@@ -104,7 +104,7 @@ class TickLine:
         self._interrupted = self._last is not None
 
 
-@attrs.define
+@attrs.define(eq=False)
 class CandleLine:
     """The candles of one symbol for one consumer, each delivered as it forms, and when closed."""
 
@@ -133,7 +133,7 @@ class CandleLine:
         if candle.open_time == before.open_time:
             return (candle,)
         if not interrupted:
-            return (attrs.evolve(before, closed=True), candle)
+            return (msgspec.structs.replace(before, closed=True), candle)
         last = before.open_time
         return self._after_hole(last - self.granularity, candle, last)
 
@@ -148,7 +148,7 @@ class CandleLine:
         return (Hole(self.symbol, after, candle.open_time, self.granularity, witness), candle)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Filler:
     """Fetches what belongs into one hole. `request` what it says, and have the reply `digest`ed."""
 

@@ -40,7 +40,7 @@ _INVALID_DATA = 1007
 _AT_ONCE = 256
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Desk:
     """What the crew of every link works with, in the order in which a request passes through."""
 

@@ -38,7 +38,7 @@ import copyreg
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import attrs
+import msgspec
 
 from derivtrio.events import Gap
 from derivtrio.models import Ambiguous
@@ -298,8 +298,7 @@ class ClientClosed(DerivError):
     """The client was closed, so this was not done."""
 
 
-@attrs.frozen
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """One attempt to have a connection, and what became of it.
 
     `started` is in seconds since the epoch, `delay` is the wait that followed, in seconds

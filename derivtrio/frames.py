@@ -30,6 +30,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import attrs
+import msgspec
 
 _FINAL_TEXT: Final = 0x81
 _SHORT_TEXT: Final = _FINAL_TEXT << 8
@@ -46,16 +47,14 @@ _FOR_EVER: Final = sys.maxsize
 _two_words: Final = struct.Struct(">HH").unpack_from
 
 
-@attrs.frozen
-class Passed:
+class Passed(msgspec.Struct, frozen=True):
     """Stands for one data message that went through wsproto."""
 
 
 PASSED: Final = Passed()
 
 
-@attrs.frozen
-class Close:
+class Close(msgspec.Struct, frozen=True):
     """What the peer's Close frame said; 1005 is RFC 6455's code for a frame without one."""
 
     code: int = 1005
@@ -65,7 +64,7 @@ class Close:
 Item = bytes | Passed
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Splitter:
     """Splits what arrives into payloads to take and bytes to pass on.
 

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Final
 
 import attrs
+import msgspec
 import trio
 
 from derivtrio.events import (
@@ -55,8 +56,7 @@ _STATE_AFTER: Final[Mapping[type, State]] = {
 _ENDING: Final = frozenset({State.CLOSING, State.CLOSED, State.FAILED})
 
 
-@attrs.frozen
-class Status:
+class Status(msgspec.Struct, frozen=True):
     """A snapshot of a client.
 
     Attributes:

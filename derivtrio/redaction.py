@@ -12,8 +12,8 @@ says how somebody is paid, the object around it is.
 import functools
 import re
 from collections.abc import Mapping
-from json import JSONDecoder
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 HIDDEN: Final = "<not shown>"
 
@@ -36,8 +36,7 @@ SECRET_FIELDS: Final = frozenset(f"{_TOKENS} {_SENSITIVE}".split())
 #: Tokens in the request; in the reply so named, an object that is searched like any other.
 _REPLIES: Final = frozenset({"authorize", "connect_copy"})
 
-_REST_OF_TEXT: Final = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
-_value_at: Final = JSONDecoder().raw_decode
+_REST_OF_TEXT: Final = r'(?:[^"\\]|\\.)*'
 
 
 def masked(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,8 +67,6 @@ def masked_text(text: str) -> str:
 
 def shown_url(url: str) -> str:
     """Return *url* without its query, where one-time passwords live, and without userinfo."""
-    from urllib.parse import urlsplit, urlunsplit  # noqa: PLC0415 - for a few messages
-
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
@@ -103,12 +100,14 @@ def _secret_members() -> re.Pattern[str]:
 def _hidden_at(text: str, start: int, member: re.Match[str]) -> tuple[str, int]:
     """Return what stands for the secret at *start*, and where that ends; *start* if it is none."""
     if member[2]:  # to the end of the text that it is in
-        rest = _REST_OF_TEXT.match(text, start)
+        rest = re.compile(_REST_OF_TEXT, re.DOTALL).match(text, start)
         return HIDDEN, rest.end() if rest else len(text)
     if member[1] in _REPLIES and text.startswith("{", start):
         return "", start
+    from json import JSONDecoder  # noqa: PLC0415 - takes a while, and few need it
+
     try:
-        value, end = _value_at(text, start)
+        value, end = JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
         return f'"{HIDDEN}', len(text)
     return f'"{HIDDEN}"', start if _is_flag(value) else end

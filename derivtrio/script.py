@@ -36,7 +36,7 @@ async def _main(main: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
     raise SystemExit(128 + watch.signal)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Watch:
     """Waits for one signal, and cancels `main` when it comes.
 

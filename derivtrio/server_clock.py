@@ -10,14 +10,13 @@ while the machine is suspended, and the latter may be set; the earlier of the tw
 
 from typing import Final
 
-import attrs
+import msgspec
 
 #: So far the server's own clocks may be apart, in seconds.
 _SKEW: Final = 5
 
 
-@attrs.frozen
-class Lead:
+class Lead(msgspec.Struct, frozen=True):
     """By how many seconds the server's clock is ahead of another one: at least, and at most."""
 
     least: float
@@ -28,8 +27,7 @@ class Lead:
         return self.least <= other.most and other.least <= self.most
 
 
-@attrs.frozen
-class ServerClock:
+class ServerClock(msgspec.Struct, frozen=True):
     """The server's clock, compared with trio's and with that of this machine."""
 
     over_trio: Lead

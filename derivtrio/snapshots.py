@@ -15,7 +15,7 @@ from derivtrio.receipts import exact, money
 _PRICES: Final = "buy_price bid_price sell_price payout profit current_spot".split()
 
 
-@attrs.define
+@attrs.define(eq=False)
 class BalanceLine:
     """Balances of the authorized account."""
 
@@ -33,7 +33,7 @@ class BalanceLine:
         """Nothing can be missing."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class ContractLine:
     """One contract, up to and including the message in which it is sold."""
 
@@ -52,7 +52,7 @@ class ContractLine:
         """Nothing can be missing."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class PlainContractLine:
     """What is said of one contract, as it is, up to and including the message in which it is sold.
 
@@ -71,7 +71,7 @@ class PlainContractLine:
         """Nothing can be missing."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class StatusLine:
     """What `website_status` says, as it is; the limits in it are noted on the way."""
 
@@ -87,7 +87,7 @@ class StatusLine:
         """Nothing can be missing."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class ProposalLine:
     """Prices of the contract that `parameters` describe; `connection` says which is the present."""
 

@@ -26,7 +26,6 @@ from derivtrio.errors import (
     OutcomeUnknown,
     malformed,
 )
-from derivtrio.evidence import inquire
 from derivtrio.models import (
     Ambiguous,
     Bought,
@@ -206,6 +205,8 @@ class Trader:
             ClientClosed, ConnectionFailed: the client is no more.
 
         """
+        from derivtrio.evidence import inquire  # noqa: PLC0415 - most programs never need it
+
         return await inquire(unknown, self._supervisor)
 
     @property

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attrs
+import msgspec
 
 from derivtrio.models import Transaction
 from derivtrio.receipts import transaction_in
@@ -21,12 +22,11 @@ _SLACK: Final = 10
 _MOST: Final = 1000
 
 
-@attrs.frozen
-class Interruption:
+class Interruption(msgspec.Struct, frozen=True):
     """Stands where transactions may be missing."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class TransactionLine:
     """The transactions of the account, from the second message on.
 
@@ -54,7 +54,7 @@ class TransactionLine:
         self._interrupted = True
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Seen:
     """The transactions that need not be delivered any more."""
 

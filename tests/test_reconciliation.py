@@ -4,7 +4,7 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
-import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +32,9 @@ def order(price: Any = 10, earliest: float = 990, latest: float = 1020, **change
 
 
 def purchase(number: int, **changes: Any) -> Purchase:
-    return attrs.evolve(PURCHASE, contract_id=number, transaction_id=100 + number, **changes)
+    return msgspec.structs.replace(
+        PURCHASE, contract_id=number, transaction_id=100 + number, **changes
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def purchase(number: int, **changes: Any) -> Purchase:
     ],
 )
 def test_what_fits_fully(asked: dict[str, Any], made: dict[str, Any]) -> None:
-    assert fit_of(order(**asked), attrs.evolve(PURCHASE, **made)) is Fit.FULLY
+    assert fit_of(order(**asked), msgspec.structs.replace(PURCHASE, **made)) is Fit.FULLY
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_what_fits_fully(asked: dict[str, Any], made: dict[str, Any]) -> None:
     ],
 )
 def test_what_fits_only_partly(asked: dict[str, Any], made: dict[str, Any]) -> None:
-    assert fit_of(order(**asked), attrs.evolve(PURCHASE, **made)) is Fit.PARTLY
+    assert fit_of(order(**asked), msgspec.structs.replace(PURCHASE, **made)) is Fit.PARTLY
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_what_fits_only_partly(asked: dict[str, Any], made: dict[str, Any]) -> N
     ],
 )
 def test_what_does_not_fit(asked: dict[str, Any], made: dict[str, Any]) -> None:
-    assert fit_of(order(**asked), attrs.evolve(PURCHASE, **made)) is Fit.NOT
+    assert fit_of(order(**asked), msgspec.structs.replace(PURCHASE, **made)) is Fit.NOT
 
 
 def test_an_order_of_unknown_parameters_fits_whatever_it_could_pay() -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Final
 
+from tests.benchmarks.importing import import_ratio
 from tests.benchmarks.measuring import memory, middle_and_tail, stopwatch
 from tests.benchmarks.session import Client, Session
 
@@ -31,7 +32,8 @@ class Scenario:
     """One thing to do, with what size and over what.
 
     `size` is how much there is to do in a full run. `sharing` says that the client must tell the
-    messages of several requests apart, `ticks` that it is about them.
+    messages of several requests apart, `ticks` that it is about them, `ours` that it is about
+    derivtrio alone.
     """
 
     title: str
@@ -41,6 +43,7 @@ class Scenario:
     scheme: str = "ws"
     sharing: bool = False
     ticks: bool = False
+    ours: bool = False
 
 
 async def burst(client: Client, url: str, count: int, *, streams: int = 1) -> Figures:
@@ -102,6 +105,11 @@ async def stream_memory(client: Client, url: str, count: int) -> Figures:
         before = memory()
         kept += [await _subscribe(session, _symbol(number + 1)) for number in range(count)]
         return {"kb": (memory() - before) / count / 1e3}
+
+
+async def imports(client: Client, url: str, count: int) -> Figures:
+    """Start programs that import derivtrio, and others that import what it stands on."""
+    return {"times": import_ratio(count)}
 
 
 async def _take(client: Client, url: str, count: int, rate: int, streams: int) -> Figures:
@@ -213,6 +221,13 @@ SCENARIOS: Final = {
         (Figure("kb", "kB each"),),
         sharing=True,
         ticks=True,
+    ),
+    "import": Scenario(
+        "the import, as a multiple of that of trio and trio_websocket",
+        imports,
+        21,
+        (Figure("times", "times"),),
+        ours=True,
     ),
     **{f"streams-{n}": _over(n) for n in (1, 10, 100, 1000)},
 }

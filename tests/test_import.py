@@ -1,0 +1,95 @@
+"""What `import derivtrio` does, which every program waits for when it starts.
+
+How long it takes is measured by `python -m tests.benchmarks --only import`. What takes the time does
+not depend on the machine: the modules that are loaded, and the classes that attrs writes methods for.
+"""
+
+import copy
+import json
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import msgspec
+import pytest
+
+import derivtrio
+from derivtrio import models
+
+#: Packages that come in beyond those of trio and trio_websocket: msgspec, and what it imports.
+THIRD_PARTY = {"derivtrio", "msgspec", "typing_extensions"}
+STANDARD = {"_decimal", "_json", "_uuid", "decimal", "json", "numbers", "uuid"}
+
+#: What only the command line, an account of the Options API, or a mishap needs.
+LATER = {
+    "cli", "codegen", "command", "demo", "evidence", "inquiry", "options", "outages",
+    "reconciliation", "report", "sales", "shortcodes", "simulator", "trace",
+}  # fmt: skip
+
+#: How many classes attrs writes methods for; each takes as long as a small module.
+MOST_ATTRS_CLASSES = 80
+
+PROBE = """
+import json, sys
+import trio, trio_websocket
+before = set(sys.modules)
+written = 0
+def hook(event, arguments):
+    global written
+    written += event == "compile" and str(arguments[1]).startswith("<attrs generated")
+sys.addaudithook(hook)
+import derivtrio
+print(json.dumps([sorted(set(sys.modules) - before), written]))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> tuple[set[str], int]:
+    """Return the modules that come in beyond trio's, and how many classes attrs writes for."""
+    command = [sys.executable, "-c", PROBE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    modules, written = json.loads(done.stdout)
+    return set(modules), written
+
+
+def test_no_package_comes_in_that_is_not_needed(imported: tuple[set[str], int]) -> None:
+    packages = {name.split(".")[0] for name in imported[0]}
+    assert packages <= THIRD_PARTY | STANDARD
+
+
+def test_what_is_rarely_needed_comes_in_later(imported: tuple[set[str], int]) -> None:
+    ours = {name.split(".")[1] for name in imported[0] if name.startswith("derivtrio.")}
+    assert not ours & LATER
+
+
+def test_attrs_writes_for_few_classes(imported: tuple[set[str], int]) -> None:
+    assert 0 < imported[1] <= MOST_ATTRS_CLASSES
+
+
+def test_what_comes_in_later_is_there_all_the_same() -> None:
+    from derivtrio import OptionsAccount  # noqa: PLC0415 - that it can be is the test
+    from derivtrio.options import OptionsAccount as TheSame  # noqa: PLC0415
+
+    assert OptionsAccount is TheSame is derivtrio.OptionsAccount
+    assert set(derivtrio.__all__) <= set(dir(derivtrio))
+    with pytest.raises(AttributeError, match="no attribute 'OptionAccount'"):
+        derivtrio.OptionAccount  # type: ignore[attr-defined]  # noqa: B018
+
+
+MODELS: list[Any] = [
+    derivtrio.Tick("R_100", 1, 1.5),
+    models.Balance("CR1", 1.5, "USD"),
+    derivtrio.Candle("R_100", 60, 60, 119, 1.0, 2.0, 0.5, 1.5, closed=True),
+    derivtrio.NotBought("nothing fits"),
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+def test_models_are_frozen_and_comparable_and_can_be_copied_and_pickled(model: Any) -> None:
+    name = model.__struct_fields__[0]
+    with pytest.raises(AttributeError):
+        setattr(model, name, "other")
+    assert model == copy.copy(model) == pickle.loads(pickle.dumps(model))
+    assert model != msgspec.structs.replace(model, **{name: "other"})
+    assert repr(model).startswith(type(model).__name__ + "(")
