@@ -47,7 +47,7 @@ class Hole(msgspec.Struct, frozen=True):
     witness: int | None = None
 
 
-@attrs.define(eq=False)
+@attrs.define
 class TickLine:
     """The ticks of one symbol for one consumer. With `start`, from that epoch on."""
 

@@ -119,8 +119,10 @@ class Mailbox(Generic[T]):
             if self._parked is None:
                 self._parked = []
             await park(self._parked)
-            if len(self) > 1:  # several tasks may read this, and one was woken for all of that
+            if self._parked and len(self) > 1:  # one was woken for what several could take
                 wake_one(self._parked)
+        if not self._taken and len(self._filling) == 1:  # the usual case, made quick
+            return self._filling.pop()
         item = self.take()
         if item is not None:
             return item

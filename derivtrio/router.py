@@ -113,18 +113,16 @@ class Router:
             found = stream_of(req_id) if req_id.__class__ is int else None
             if found is not stream:
                 if stream is not None:
-                    self._route_run(stream, run)
+                    for left in stream.deliver_all(run):
+                        self.route(left)
                 stream, run = found, []
             if found is None:
                 self.route(message)
             else:
                 run.append(message)
         if stream is not None:
-            self._route_run(stream, run)
-
-    def _route_run(self, stream: Stream, run: list[dict[str, Any]]) -> None:
-        for message in stream.deliver_all(run):
-            self.route(message)
+            for left in stream.deliver_all(run):
+                self.route(left)
 
     def route(self, message: dict[str, Any]) -> None:
         """Give *message* to its receiver."""

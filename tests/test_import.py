@@ -1,7 +1,7 @@
 """What `import derivtrio` does, which every program waits for when it starts.
 
-How long it takes is measured by `python -m tests.benchmarks --only import`. What takes the time does
-not depend on the machine: the modules that are loaded, and the classes that attrs writes methods for.
+How long it takes is measured by `python -m tests.benchmarks --only import`. What takes the time
+does not depend on the machine: the modules that are loaded, and the classes that attrs writes for.
 """
 
 import copy
