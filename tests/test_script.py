@@ -11,8 +11,11 @@ import trio
 import derivtrio
 from derivtrio.simulator import open_simulator
 
+#: A shell has its background jobs ignore Ctrl-C, and what they start inherits that.
 SCRIPT = """
-import sys, trio, derivtrio
+import signal, sys, trio, derivtrio
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def main(url):
     try:
