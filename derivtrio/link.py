@@ -238,9 +238,12 @@ class Link:
         """
         prompt = self._tap.prompt
         assert prompt is not None, "the link is prompt"  # noqa: S101
-        self._left_over = not prompt.send_now(text_frames(texts))
-        self._writes += self._left_over
-        return not self._left_over
+        if prompt.send_now(text_frames(texts)):
+            return True
+        if not self._left_over:  # it may be noted still, though somebody else has sent it
+            self._left_over = True
+            self._writes += 1
+        return False
 
     async def finish(self) -> None:
         """Write what `send_now` has left over, if it has."""

@@ -521,3 +521,21 @@ async def test_what_the_socket_does_not_take_at_once_is_written_by_the_writer(
         assert (await client.call({"time": 1}))["time"] == 1700000000
         assert client.status.connection == 1
         assert len(server.asked("ping")) == 1
+
+
+async def test_what_somebody_else_has_sent_of_it_counts_as_written(autojump_clock: Any) -> None:
+    """What is left over goes with whatever is sent next, a pong for example."""
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        link = client._supervisor.link  # noqa: SLF001 - no user needs to see it
+        assert link is not None
+        assert not link.send_now('{"ping":1,"passthrough":{"x":"%s"}}' % ("y" * 200_000))
+        assert link.writing
+        await link._tap.send_all(b"")  # noqa: SLF001
+        assert link.send_now('{"time":1}')
+        await link.finish()
+        assert not link.writing
+        await client.call({"time": 1})
+        assert [len(server.asked(name)) for name in ("ping", "time")] == [1, 2]
