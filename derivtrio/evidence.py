@@ -56,12 +56,12 @@ async def inquire(unknown: OutcomeUnknown, supervisor: Supervisor) -> Outcome:
         ProtocolViolation: what the server says of it cannot be read.
 
     """
-    look, desk = _LOOKS[_trade_of(unknown)], supervisor.desk
+    trade, desk = _trade_of(unknown), supervisor.desk
     await trio.lowlevel.checkpoint()
     if (known := desk.book.verdicts.get(unknown)) is not None:
         return known
     call = desk.book.call_of(unknown)
-    outcome = await _outcome(Inquiry(unknown, call, supervisor), look)
+    outcome = await _outcome(Inquiry(unknown, trade, call, supervisor), _LOOKS[trade])
     if not isinstance(outcome, Ambiguous):
         desk.book.resolve(unknown, outcome)
         if call is not None:

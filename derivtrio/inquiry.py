@@ -25,7 +25,6 @@ import trio
 from derivtrio import listing
 from derivtrio.book import Book
 from derivtrio.calls import Call
-from derivtrio.catalog import TRADES
 from derivtrio.crew import insist
 from derivtrio.errors import (
     AuthorizationRequired,
@@ -67,11 +66,13 @@ class Inquiry:
 
     Attributes:
         unknown: what the trade ended with.
+        trade: the name of the call.
         call: the call that made it; None if that is not known any more.
 
     """
 
     unknown: OutcomeUnknown
+    trade: str
     call: Call | None
     _supervisor: Supervisor
     _clock: ServerClock = attrs.field(init=False)
@@ -86,11 +87,6 @@ class Inquiry:
     def knows_account(self) -> bool:
         """Whether it is the account that the trade was for which is asked."""
         return self.unknown.loginid is not None or self._supervisor.authorization.loginid is None
-
-    @property
-    def trade(self) -> str:
-        """The call that trades."""
-        return next(name for name in TRADES if name in self.unknown.request)
 
     @property
     def contract_id(self) -> int:

@@ -6,21 +6,13 @@ from typing import Any
 
 import pytest
 import trio
+from contracts import RISE
 
 import derivtrio
 from derivtrio import Backoff, Client, Proposal, Settings, Subscription
 from derivtrio.simulator import Simulator, open_simulator
 
 SETTINGS = Settings(backoff=Backoff(first=0.5, cap=2))
-RISE = {
-    "contract_type": "CALL",
-    "symbol": "R_100",
-    "currency": "USD",
-    "basis": "stake",
-    "amount": 10,
-    "duration": 10,
-    "duration_unit": "m",
-}
 both_generations = pytest.mark.parametrize("generation", ["v3", "options"])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trio
+from contracts import RISE
 
 import derivtrio
 from derivtrio import (
@@ -26,15 +27,6 @@ from derivtrio.simulator import SCOPES, Account, Simulator, open_simulator
 
 DEMO = "VRTC1000001"
 SETTINGS = Settings(backoff=Backoff(first=0.5, cap=2))
-RISE = {
-    "contract_type": "CALL",
-    "symbol": "R_100",
-    "currency": "USD",
-    "basis": "stake",
-    "amount": 10,
-    "duration": 10,
-    "duration_unit": "m",
-}
 MULTIPLIER = {
     "contract_type": "MULTUP",
     "symbol": "R_100",
