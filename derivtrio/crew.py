@@ -298,12 +298,14 @@ def slow_down(name: str, refusal: RateLimited, desk: Desk) -> None:
         desk.outbox.throttled(name, Urgency.USER)
 
 
-def forget_unwanted(link: Link, desk: Desk) -> None:
-    """Have the server told which streams nobody wants; nobody waits for its answer."""
+def forget_unwanted(link: Link, desk: Desk) -> list[Call]:
+    """Have the server told which streams nobody wants; nobody needs to wait for its answers."""
+    calls: list[Call] = []
     if desk.router.unwanted:
-        calls = [api_call({"forget": i}, only_on=link.number) for i in desk.router.unwanted]
+        calls += [api_call({"forget": i}, only_on=link.number) for i in desk.router.unwanted]
         desk.router.unwanted.clear()
         desk.outbox.put_first(calls)
+    return calls
 
 
 @attrs.define(eq=False)

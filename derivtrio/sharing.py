@@ -135,4 +135,5 @@ class ServerStream:
                 await self._begin(share)
                 return
         self._upstream = upstream
-        upstream.attach(self._consumer)
+        spoken_for = self._supervisor.desk.book.is_buying(upstream.ids)
+        upstream.attach(self._consumer, replay=not spoken_for)

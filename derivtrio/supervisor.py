@@ -148,10 +148,15 @@ class Supervisor:
         )
 
     def renew(self, upstream: Upstream) -> None:
-        """Have *upstream*, which the server has ended in passing, asked for again."""
-        self._forget(upstream)
-        if self.link is not None and self._crew is not None:
-            self._crew.start_soon(renew, upstream, self.link, self.desk, name="derivtrio.renewal")
+        """Have *upstream*, which the server has ended, asked for again.
+
+        On a connection that is lost already it is left to the next.
+        """
+        self.desk.router.drop(upstream)  # what is still on its way is of the old one
+        forgets = self._forget(upstream)
+        link, crew = self.link, self._crew
+        if link is not None and link.loss is None and crew is not None:
+            crew.start_soon(renew, upstream, forgets, link, self.desk, name="derivtrio.renewal")
 
     def _replace_proposal(self, proposal_id: str) -> None:
         """Have the stream asked for again whose proposal is used up: the server is silent of it."""
@@ -166,8 +171,7 @@ class Supervisor:
         self.desk.router.drop(upstream)
         self._forget(upstream)
 
-    def _forget(self, upstream: Upstream) -> None:
+    def _forget(self, upstream: Upstream) -> list[Call]:
         for stream_id in upstream.ids:
             self.desk.router.give_up(stream_id)
-        if self.link is not None:
-            forget_unwanted(self.link, self.desk)
+        return [] if self.link is None else forget_unwanted(self.link, self.desk)

@@ -114,14 +114,14 @@ class Upstream:
     over: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
-    def attach(self, consumer: Consumer) -> None:
-        """Let *consumer* share it from the newest message on.
+    def attach(self, consumer: Consumer, *, replay: bool = True) -> None:
+        """Let *consumer* share it from the newest message on, or without *replay* from the next.
 
         That of a proposal is passed over if it has gone: its id is of no use any more.
         """
         self._consumers += (consumer,)
         latest = self.latest
-        if latest is not None and (self.ids or self.name != "proposal"):
+        if replay and latest is not None and (self.ids or self.name != "proposal"):
             consumer.take(codec.decode(latest) if isinstance(latest, bytes) else latest)
             if not self.ids:  # there is no connection now, and that message may be old
                 consumer.interrupt()
