@@ -143,7 +143,7 @@ async def _answered(
         await call.wait()
     except ApiError as error:
         if isinstance(error, RateLimited):
-            slow_down(call.name, error, desk)
+            slow_down(call, error, desk)
         passing = is_passing(error) or (may_exist and isinstance(error, AlreadySubscribed))
         if passing and trio.current_time() <= since + PATIENCE:
             return False
