@@ -232,7 +232,9 @@ class Client(Trader):
 
         `subscribe: 1` is added if absent. `buffer` is how many messages the consumer may lag
         behind; `overflow` says what happens then. After a reconnect the stream is asked for again,
-        and the reply to that is its next message.
+        and the reply to that is its next message. The stream of all open contracts
+        (`proposal_open_contract` without a `contract_id`) goes on while there are none, and an
+        error in it, which is about one of them, is a message like the others.
 
         Raises:
             InvalidRequest: the request is malformed, or does not stream; nothing was sent.

@@ -84,7 +84,8 @@ async def _resubscribe(
 ) -> None:
     """Ask for every stream, as the budgets allow, until each is granted or refused for good."""
     since = trio.current_time()
-    waiting = list(ledger)
+    # Who follows all contracts takes what is left: what is followed already is refused to others.
+    waiting = sorted(ledger, key=lambda upstream: upstream.is_family)
     while waiting := [upstream for upstream in waiting if not upstream.over]:
         now = trio.current_time()
         urgency = Urgency.RESTORATION if now < since + _PROMOTION else Urgency.USER
