@@ -149,7 +149,7 @@ class Client(Trader):
 
         """
         call = self._new_call(request)
-        if call.name in CHANGES and self._supervisor.generation == "v3":
+        if call.name in CHANGES:
             return await change_by_call(self._supervisor, call.request)
         return await make(call, self._supervisor.desk)
 
