@@ -49,7 +49,7 @@ _SHARES: Final = (1.0, 0.95, 0.8)
 #: What may be used of limits that the server has not said: a part, and by requests that are not
 #: urgent so many in a minute.
 _UNKNOWN: Final = 0.25
-_HANDFUL: Final = 8
+_HANDFUL: Final = 10
 
 _FIRST_PAUSE: Final = 15.0
 _FORGIVING: Final = 600.0
