@@ -21,6 +21,8 @@ from derivtrio.supervisor import Supervisor
 _NOTHING: Final[Mapping[str, Any]] = {}
 _LOGOUT: Final[Mapping[str, Any]] = {"logout": 1}
 
+_LOGGED_OUT: Final = "the client has logged out"
+
 #: The calls that change the account of a connection.
 CHANGES: Final = ("authorize", "logout")
 
@@ -28,8 +30,13 @@ CHANGES: Final = ("authorize", "logout")
 async def change_by_call(supervisor: Supervisor, request: Mapping[str, Any]) -> dict[str, Any]:
     """Make the `authorize` or `logout` of *request* in a way that is remembered.
 
-    One whose tokens can be none is made as it is, for the server to refuse.
+    One whose tokens can be none is made as it is, for the server to refuse; and so is any on the
+    Options API, whose `logout` is for the present connection only.
     """
+    if supervisor.generation == "options":
+        reply = await make(api_call(request), supervisor.desk)
+        _end_personal_streams(supervisor, _LOGGED_OUT)
+        return reply
     if "logout" in request:
         return await leave_account(supervisor, request)
     if (tokens := _tokens_in(request)) is None:
@@ -86,7 +93,7 @@ async def leave_account(
             if refused or not call.req_id:  # or it was never written
                 authorization.standing = remembered
         authorization.standing = Standing(None)
-        _end_personal_streams(supervisor, "the client has logged out")
+        _end_personal_streams(supervisor, _LOGGED_OUT)
     return reply
 
 

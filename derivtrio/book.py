@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from derivtrio.calls import Call
-from derivtrio.errors import OutcomeUnknown, RateLimited, api_error
+from derivtrio.errors import ApiError, OutcomeUnknown, api_error
 from derivtrio.models import Outcome
 from derivtrio.receipts import contract_of
 from derivtrio.server_clock import ServerClock
@@ -32,6 +32,11 @@ SALES: Final = ("sell", "cancel")
 
 #: What has been done to a contract.
 Deed = Literal["bought", "sold"]
+
+#: Refusals that come before anybody looks at what is to be bought.
+_AT_THE_DOOR: Final = frozenset(
+    "AuthorizationRequired InputValidationFailed PermissionDenied RateLimit".split()
+)
 
 _MOST_KNOWN: Final = 10_000
 _MOST_DOUBTS: Final = 1000
@@ -101,6 +106,12 @@ class Book:
         unknown = call.doubt(text)
         self._enter(unknown, call)
         return unknown
+
+    def is_buying(self, proposals: Collection[str]) -> bool:
+        """Return whether one of these is being bought just now, by its id."""
+        return any(
+            call.name == "buy" and call.request["buy"] in proposals for call in self._under_way
+        )
 
     def call_of(self, unknown: OutcomeUnknown) -> Call | None:
         """Return the call that *unknown* is about, while it is in doubt."""
@@ -179,9 +190,12 @@ class Book:
 def _may_have_used_up(call: Call) -> bool:
     """Return whether there may be no such proposal any more as *call* was to buy.
 
-    Whether one outlives a purchase that is refused, Deriv does not say.
+    Whether one outlives a purchase that is refused, Deriv does not say; but nobody has looked at
+    it if that is refused at the door.
     """
-    return call.written_on is not None and not isinstance(call.error, RateLimited)
+    error = call.error
+    refused = isinstance(error, ApiError) and error.code in _AT_THE_DOOR
+    return call.written_on is not None and not refused
 
 
 def is_answered(call: Call) -> bool:

@@ -149,7 +149,7 @@ class Client(Trader):
 
         """
         call = self._new_call(request)
-        if call.name in CHANGES and self._supervisor.generation == "v3":
+        if call.name in CHANGES:
             return await change_by_call(self._supervisor, call.request)
         return await make(call, self._supervisor.desk)
 
@@ -232,7 +232,9 @@ class Client(Trader):
 
         `subscribe: 1` is added if absent. `buffer` is how many messages the consumer may lag
         behind; `overflow` says what happens then. After a reconnect the stream is asked for again,
-        and the reply to that is its next message.
+        and the reply to that is its next message. The stream of all open contracts
+        (`proposal_open_contract` without a `contract_id`) goes on while there are none, and an
+        error in it, which is about one of them, is a message like the others.
 
         Raises:
             InvalidRequest: the request is malformed, or does not stream; nothing was sent.

@@ -110,17 +110,39 @@ async def write(link: Link, desk: Desk) -> None:
 
 
 async def ask_for_limits(desk: Desk) -> None:
-    """Ask the server for its limits when they begin to matter, once on a connection."""
+    """Ask the server for its limits when they begin to matter, once on a connection.
+
+    If it refuses even that for its rate, it is asked again before it is asked for anything else.
+    """
     await desk.outbox.limits_matter.wait()
+    urgency, since = Urgency.TRADE, trio.current_time()
+    while trio.current_time() <= since + PATIENCE:
+        call = api_call({"website_status": 1}, urgency=urgency)
+        said: Mapping[str, Any] = {}  # then it is what is documented that counts
+        try:
+            said = await _made_first(call, desk)
+        except RateLimited as refusal:
+            slow_down(call, refusal, desk)
+            if refusal.retry_after is not None:
+                urgency = Urgency.USER
+                continue
+        except DerivError:
+            pass
+        note_limits(said, desk)
+        return
+
+
+async def _made_first(call: Call, desk: Desk) -> dict[str, Any]:
+    desk.outbox.put_first([call])
     try:
-        await make(api_call({"website_status": 1}, urgency=Urgency.TRADE), desk)
-    except DerivError:  # then it is what is documented that counts
-        note_limits({}, desk)
+        return await call.wait()
+    finally:
+        desk.outbox.withdraw(call)
 
 
 def note_limits(message: Mapping[str, Any], desk: Desk) -> None:
     """Take the limits from a `website_status` message."""
-    desk.outbox.budgets.learn(message)
+    desk.outbox.budgets.learn(message, trio.current_time())
     desk.outbox.review()
 
 
@@ -243,7 +265,7 @@ async def make(call: Call, desk: Desk) -> dict[str, Any]:
         except RateLimited as refusal:
             now = trio.current_time()
             first_refused = now if first_refused is None else first_refused
-            slow_down(call.name, refusal, desk)
+            slow_down(call, refusal, desk)
             if not call.safe or refusal.retry_after is None or now > first_refused + PATIENCE:
                 raise
         else:
@@ -290,20 +312,23 @@ async def _made(call: Call, desk: Desk) -> dict[str, Any]:
             desk.router.discard(call.req_id)
 
 
-def slow_down(name: str, refusal: RateLimited, desk: Desk) -> None:
-    """Have the budgets of the call *name* respect the server's *refusal*, and say until when."""
-    budgets, now = desk.outbox.budgets, trio.current_time()
-    refusal.retry_after = budgets.refused(name, refusal.code, now)
+def slow_down(call: Call, refusal: RateLimited, desk: Desk) -> None:
+    """Have the budgets of *call* respect the server's *refusal*, and say until when."""
+    now = trio.current_time()
+    written = now if call.written_on is None else call.written_on
+    refusal.retry_after = desk.outbox.budgets.refused(call.name, refusal.code, now, written)
     if refusal.retry_after is not None:
-        desk.outbox.throttled(name, Urgency.USER)
+        desk.outbox.throttled(call.name, Urgency.USER)
 
 
-def forget_unwanted(link: Link, desk: Desk) -> None:
-    """Have the server told which streams nobody wants; nobody waits for its answer."""
+def forget_unwanted(link: Link, desk: Desk) -> list[Call]:
+    """Have the server told which streams nobody wants; nobody needs to wait for its answers."""
+    calls: list[Call] = []
     if desk.router.unwanted:
-        calls = [api_call({"forget": i}, only_on=link.number) for i in desk.router.unwanted]
+        calls += [api_call({"forget": i}, only_on=link.number) for i in desk.router.unwanted]
         desk.router.unwanted.clear()
         desk.outbox.put_first(calls)
+    return calls
 
 
 @attrs.define(eq=False)

@@ -269,6 +269,6 @@ class Outbox:
         for group, end in until.items():
             if end > now:
                 self.limits_matter.set()
-                if group not in self._throttled:
+                if group not in self._throttled and not self.budgets.awaits_limits(group, now):
                     self._throttled.add(group)
                     self.announce(Throttled(group, end - now))

@@ -10,11 +10,14 @@ The rules:
    in a hundred longer here than at the server, because requests do not all travel equally fast.
 4. Of the rest, less urgent requests leave some to more urgent ones: a storm of resubscriptions
    leaves room for user calls, and those for `sell`. The heartbeat counts, and never waits.
-5. As long as the server can be asked for its limits and has not said them, a quarter of the
-   documented ones is used.
+5. As long as the server can be asked for its limits and has not said them, only a handful of
+   requests may go in a minute; then it is time to ask. Urgent ones may use a quarter of those
+   that are documented.
 6. When the server refuses a request for its rate all the same, its groups pause, and get along
    with half of what they had: longer and with less again, each time. Every ten minutes without
    a refusal forgive one. Urgent requests do not observe the pause: whoever sells is told at once.
+7. When the server says other limits than those that were kept, all is forgiven that was refused,
+   or is yet to be, of what was sent before.
 
 Budgets: Deriv's limits page for the Options API; for v3 `website_status.api_call_limits`, whose
 texts say which calls each of them applies to, and until then the values that it had in 2026.
@@ -43,7 +46,10 @@ _LONGER: Final = 1.02
 #: What each urgency may use of that.
 _SHARES: Final = (1.0, 0.95, 0.8)
 
+#: What may be used of limits that the server has not said: a part, and by requests that are not
+#: urgent so many in a minute.
 _UNKNOWN: Final = 0.25
+_HANDFUL: Final = 10
 
 _FIRST_PAUSE: Final = 15.0
 _FORGIVING: Final = 600.0
@@ -143,6 +149,7 @@ class Group:
     limits: Mapping[float, int]
     known: bool = True
     paused_until: float = attrs.field(default=-math.inf, init=False)
+    _learnt_at: float = attrs.field(default=-math.inf, init=False)
     _refusals: int = attrs.field(default=0, init=False)
     _forgiven_at: float = attrs.field(default=0.0, init=False)
     _windows: dict[float, Window] = attrs.field(factory=dict, init=False, repr=False)
@@ -171,9 +178,12 @@ class Group:
         for window in self._windows.values():
             window.count(now)
 
-    def refused(self, now: float) -> None:
-        """Pause, and use less from now on; one pause is enough for all requests of one burst."""
-        if now < self.paused_until:
+    def refused(self, now: float, written: float = math.inf) -> None:
+        """Pause, and use less from now on; one pause is enough for all requests of one burst.
+
+        What was *written* under other limits says nothing about these.
+        """
+        if now < self.paused_until or written <= self._learnt_at:
             return
         self._forgive(now)
         self._refusals = min(self._refusals + 1, _MOST_REFUSALS)
@@ -181,16 +191,23 @@ class Group:
         self._forgiven_at = self.paused_until + _FORGIVING
         self.set_caps()
 
-    def pardon(self) -> None:
-        """Forget the refusals."""
-        self._refusals, self.paused_until = 0, -math.inf
-
     def set_caps(self) -> None:
         """Compute how much of each budget may be used."""
-        factor = (1.0 if self.known else _UNKNOWN) / 2**self._refusals
+        factor = _USED / 2**self._refusals * (1 if self.known else _UNKNOWN)
         for period, most in self.limits.items():
             window = self._windows.setdefault(period, Window(period * _LONGER, ()))
-            window.caps = _caps(most * _USED * factor)
+            window.caps = _caps(most * factor)
+            if not self.known and period == _MINUTE:
+                urgent, *others = window.caps
+                most_now = _HANDFUL >> self._refusals
+                few = [min(cap, max(1, most_now - n)) for n, cap in enumerate(others)]
+                window.caps = (urgent, *few)
+
+    def learn(self, limits: Mapping[float, int], now: float) -> None:
+        """Keep *limits* from now on."""
+        if limits != self.limits:
+            self.limits, self._learnt_at = limits, now
+            self._refusals, self.paused_until = 0, -math.inf
 
     def _forgive(self, now: float) -> None:
         while self._refusals and now >= self._forgiven_at:
@@ -247,12 +264,17 @@ class Budgets:
         until, group = max(waits, default=(now, ""))
         return group, until
 
+    def awaits_limits(self, name: str, now: float) -> bool:
+        """Return whether the group *name* is held back only until the server says its limits."""
+        group = next(each for each in self.groups if each.name == name)
+        return not group.known and now >= group.paused_until
+
     def paused(self, now: float) -> set[str]:
         """Return the groups that pause now."""
         return {group.name for group in self.groups if now < group.paused_until}
 
-    def refused(self, name: str, code: str, now: float) -> float | None:
-        """Note that the server refused the call for its rate.
+    def refused(self, name: str, code: str, now: float, written: float = math.inf) -> float | None:
+        """Note that the server refused the call, sent when it was *written*, for its rate.
 
         Return after how many seconds it should be asked again; None if these budgets are not
         what the server spoke of.
@@ -261,13 +283,13 @@ class Budgets:
         if code not in REFUSALS or not groups:
             return None
         for group in groups:
-            group.refused(now)
+            group.refused(now, written)
         return max(0.0, self.limiting(name, Urgency.USER, now)[1] - now)
 
-    def learn(self, message: Mapping[str, Any]) -> None:
+    def learn(self, message: Mapping[str, Any], now: float = -math.inf) -> None:
         """Take the limits from a `website_status` message; what is not in it stays as it is.
 
-        What the server refused before, when they were only guessed, is not held against them.
+        What the server refused before, under other limits, is not held against them.
         """
         status = message.get("website_status")
         advertised = status.get("api_call_limits") if isinstance(status, Mapping) else None
@@ -276,10 +298,8 @@ class Budgets:
         for member, name in _ADVERTISED.items():
             limits, group = found.get(member), by_name.get(name)
             if isinstance(limits, Mapping) and group is not None:
-                group.limits = {**group.limits, **_limits_in(limits)}
+                group.learn({**group.limits, **_limits_in(limits)}, now)
         for group in self.groups:
-            if not group.known:
-                group.pardon()
             group.known = True
             group.set_caps()
 

@@ -12,7 +12,7 @@ with them.
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import trio
@@ -21,7 +21,7 @@ from derivtrio.authorization import Authorization
 from derivtrio.calls import Call, api_call
 from derivtrio.catalog import name_of
 from derivtrio.crew import Desk, post, slow_down
-from derivtrio.errors import ApiError, DerivError, RateLimited, RestoreTimeout
+from derivtrio.errors import AlreadySubscribed, ApiError, DerivError, RateLimited, RestoreTimeout
 from derivtrio.ledger import Ledger
 from derivtrio.link import NORMAL, Link, Loss
 from derivtrio.pacing import PATIENCE, Urgency
@@ -58,15 +58,25 @@ async def restore(
     await trio.lowlevel.checkpoint_if_cancelled()
 
 
-async def renew(upstream: Upstream, link: Link, desk: Desk) -> None:
-    """Ask again for a stream that the server has ended, until it is granted or refused for good."""
-    since, settled = trio.current_time(), False
-    while not settled:
+async def renew(upstream: Upstream, forgets: Sequence[Call], link: Link, desk: Desk) -> None:
+    """Ask again for a stream that the server has ended, until it is granted or refused for good.
+
+    The server may still count what *forgets* give up: then it is asked again when they are done.
+    """
+    since, freed = trio.current_time(), not forgets
+    while True:
         await trio.sleep(RETRY_PAUSE)
-        await desk.outbox.admitted(_name(upstream), Urgency.USER)
+        if not upstream.over:
+            await desk.outbox.admitted(_name(upstream), Urgency.USER)
         if upstream.over:
             return
-        settled = await _answered(upstream, await _ask_for(upstream, link, desk), desk, since)
+        call = await _ask_for(upstream, link, desk)
+        if await _answered(upstream, call, desk, since, may_exist=not freed):
+            return
+        for forget in forgets:
+            with suppress(DerivError):
+                await forget.wait()
+        freed = True
 
 
 async def _resubscribe(
@@ -74,7 +84,8 @@ async def _resubscribe(
 ) -> None:
     """Ask for every stream, as the budgets allow, until each is granted or refused for good."""
     since = trio.current_time()
-    waiting = list(ledger)
+    # Who follows all contracts takes what is left: what is followed already is refused to others.
+    waiting = sorted(ledger, key=lambda upstream: upstream.is_family)
     while waiting := [upstream for upstream in waiting if not upstream.over]:
         now = trio.current_time()
         urgency = Urgency.RESTORATION if now < since + _PROMOTION else Urgency.USER
@@ -122,14 +133,20 @@ async def _ask_for(upstream: Upstream, link: Link, desk: Desk) -> Call:
     return call
 
 
-async def _answered(upstream: Upstream, call: Call, desk: Desk, since: float) -> bool:
-    """Return whether the server has granted the stream, or refused it for good."""
+async def _answered(
+    upstream: Upstream, call: Call, desk: Desk, since: float, *, may_exist: bool = False
+) -> bool:
+    """Return whether the server has granted the stream, or refused it for good.
+
+    With *may_exist* it may be about to end one that is in the way.
+    """
     try:
         await call.wait()
     except ApiError as error:
         if isinstance(error, RateLimited):
-            slow_down(call.name, error, desk)
-        if is_passing(error) and trio.current_time() <= since + PATIENCE:
+            slow_down(call, error, desk)
+        passing = is_passing(error) or (may_exist and isinstance(error, AlreadySubscribed))
+        if passing and trio.current_time() <= since + PATIENCE:
             return False
         upstream.close(error)
     return True

@@ -6,6 +6,8 @@ to leave has it forgotten, and the next to come finds it over and opens a new on
 
 The one thing that can go wrong is haste: the server may still count a stream that was given up a
 moment ago, and answer `AlreadySubscribed`. It is asked again, a few times, half a second apart.
+That of all open contracts cannot always be given up by its id; then first all those of contracts
+are.
 """
 
 from collections.abc import AsyncGenerator, Mapping
@@ -123,6 +125,8 @@ class ServerStream:
             except AlreadySubscribed:
                 if not tries_left:
                     raise
+                if upstream.is_family:
+                    await self._supervisor.clear_contracts()
             await trio.sleep(RETRY_PAUSE)
         share.upstream = upstream
         self._supervisor.ledger.add(upstream)
@@ -135,4 +139,5 @@ class ServerStream:
                 await self._begin(share)
                 return
         self._upstream = upstream
-        upstream.attach(self._consumer)
+        spoken_for = self._supervisor.desk.book.is_buying(upstream.ids)
+        upstream.attach(self._consumer, replay=not spoken_for)

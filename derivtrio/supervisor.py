@@ -27,8 +27,8 @@ import trio
 
 from derivtrio.authorization import Authorization
 from derivtrio.backoff import Series
-from derivtrio.calls import Call
-from derivtrio.crew import Desk, ask_for_limits, beat, expire, forget_unwanted, read, write
+from derivtrio.calls import Call, api_call
+from derivtrio.crew import Desk, ask_for_limits, beat, expire, forget_unwanted, make, read, write
 from derivtrio.endpoints import Generation, generation_of
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
@@ -37,6 +37,7 @@ from derivtrio.link import Link, open_link
 from derivtrio.pacing import Urgency
 from derivtrio.restore import renew, restore
 from derivtrio.upstream import Upstream
+from derivtrio.verdict import RETRY_PAUSE
 
 logger = logging.getLogger("derivtrio")
 
@@ -148,16 +149,35 @@ class Supervisor:
         )
 
     def renew(self, upstream: Upstream) -> None:
-        """Have *upstream*, which the server has ended in passing, asked for again."""
-        self._forget(upstream)
-        if self.link is not None and self._crew is not None:
-            self._crew.start_soon(renew, upstream, self.link, self.desk, name="derivtrio.renewal")
+        """Have *upstream*, which the server has ended, asked for again.
+
+        On a connection that is lost already it is left to the next.
+        """
+        self.desk.router.drop(upstream)  # what is still on its way is of the old one
+        forgets = self._forget(upstream)
+        link, crew = self.link, self._crew
+        if link is not None and link.loss is None and crew is not None:
+            crew.start_soon(renew, upstream, forgets, link, self.desk, name="derivtrio.renewal")
 
     def _replace_proposal(self, proposal_id: str) -> None:
         """Have the stream asked for again whose proposal is used up: the server is silent of it."""
         for upstream in self.ledger:
             if proposal_id in upstream.ids:
                 upstream.renew()
+
+    async def clear_contracts(self) -> None:
+        """End all streams of contracts; return when those that are wanted are there again.
+
+        One that nobody can name is in the way: that of all open contracts may have no id.
+        """
+        await make(api_call({"forget_all": "proposal_open_contract"}), self.desk)
+        wanted = [u for u in self.ledger if "proposal_open_contract" in (u.request or {})]
+        for upstream in wanted:
+            if upstream.ids or upstream.is_family:
+                upstream.renew()
+        single = [upstream for upstream in wanted if not upstream.is_family]
+        while not all(each.ids or each.over for each in single):  # noqa: ASYNC110 - this is rare
+            await trio.sleep(RETRY_PAUSE)
 
     def drop(self, upstream: Upstream) -> None:
         """Want *upstream* no more, and have the server told so."""
@@ -166,8 +186,7 @@ class Supervisor:
         self.desk.router.drop(upstream)
         self._forget(upstream)
 
-    def _forget(self, upstream: Upstream) -> None:
+    def _forget(self, upstream: Upstream) -> list[Call]:
         for stream_id in upstream.ids:
             self.desk.router.give_up(stream_id)
-        if self.link is not None:
-            forget_unwanted(self.link, self.desk)
+        return [] if self.link is None else forget_unwanted(self.link, self.desk)

@@ -114,14 +114,14 @@ class Upstream:
     over: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
-    def attach(self, consumer: Consumer) -> None:
-        """Let *consumer* share it from the newest message on.
+    def attach(self, consumer: Consumer, *, replay: bool = True) -> None:
+        """Let *consumer* share it from the newest message on, or without *replay* from the next.
 
         That of a proposal is passed over if it has gone: its id is of no use any more.
         """
         self._consumers += (consumer,)
         latest = self.latest
-        if latest is not None and (self.ids or self.name != "proposal"):
+        if replay and latest is not None and (self.ids or self.name != "proposal"):
             consumer.take(codec.decode(latest) if isinstance(latest, bytes) else latest)
             if not self.ids:  # there is no connection now, and that message may be old
                 consumer.interrupt()
@@ -135,7 +135,7 @@ class Upstream:
         """Pass *message* on; return self while more is wanted."""
         if self.over:
             return None
-        if "error" in message:
+        if "error" in message and not self.is_family:
             self._end(api_error(message["error"], self.request))
             return None
         if self.latest is None:
@@ -206,6 +206,16 @@ class Upstream:
         self._renew(self)
         self._interrupt()
 
+    @property
+    def is_family(self) -> bool:
+        """Whether it is that of all open contracts, which has a stream for each of them.
+
+        It is not over when one of these is, or fails, and its own id may not be known.
+        """
+        return "proposal_open_contract" in (request := self.request or {}) and (
+            "contract_id" not in request
+        )
+
     def _interrupt(self) -> None:
         self.ids.clear()
         for consumer in self._consumers:
@@ -214,7 +224,7 @@ class Upstream:
     def _learn(self, stream_id: str | None) -> None:
         if stream_id is not None:
             self.ids.append(stream_id)
-        elif not self.ids:
+        elif not self.ids and not self.is_family:
             self.close()  # answered, and the server has nothing to add: a sold contract
 
     def close(self, error: Exception | None = None) -> None:

@@ -247,6 +247,26 @@ async def test_streams_of_account_data_end_and_others_go_on(
                 assert (await anext(again)).loginid == "CR5"
 
 
+async def test_a_logout_of_the_options_api_is_for_one_connection(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "balance" in request:
+            balance = {"loginid": "CR1", "balance": 1, "currency": "USD"}
+            await peer.reply(request, balance=balance, subscription={"id": "b"})
+        else:
+            await peer.reply(request, logout=1)
+
+    async with open_server(handle) as server:
+        server.generation, server.limits = "options", "documented"
+        async with (
+            derivtrio.open_client(endpoint=server, settings=QUICK) as client,
+            client.balance() as balances,
+        ):
+            await anext(balances)
+            assert (await client.call({"logout": 1}))["logout"] == 1
+            with pytest.raises(derivtrio.AuthorizationRequired):
+                await anext(balances)
+
+
 # A token from a function.
 
 

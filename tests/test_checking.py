@@ -217,7 +217,7 @@ async def agree(peer: Peer, request: Request) -> None:
 
 
 async def test_unchecked_requests_go_to_the_server_as_they_are(autojump_clock: Any) -> None:
-    settings = Settings(check_requests=False)
+    settings = Settings(check_requests=False, pacing=False)
     async with (
         open_server(agree) as server,
         derivtrio.open_client(endpoint=server, settings=settings) as client,

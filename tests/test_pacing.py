@@ -156,11 +156,32 @@ def test_g08_ten_pings_in_a_second() -> None:
 
 def test_g08_what_the_server_has_not_said_is_used_with_care() -> None:
     budgets = budgets_for("v3", advertised=True)
-    assert spent(budgets, "time") == 52
+    assert spent(budgets, "ticks", RESTORATION) == 9
+    assert spent(budgets, "time", USER) == 1
+    assert spent(budgets, "sell", TRADE) == 42
     assert spent(budgets, "ping") == 9
-    limits = {"minutely": 180, "hourly": 14400}
-    budgets.learn({"website_status": {"api_call_limits": {"max_requestes_general": limits}}})
+    budgets.learn(advertising(180, 14400))
     assert 52 + spent(budgets, "time") == 171
+
+
+def advertising(minutely: int, hourly: int) -> dict[str, Any]:
+    limits = {"minutely": minutely, "hourly": hourly}
+    return {"website_status": {"api_call_limits": {"max_requestes_general": limits}}}
+
+
+def test_g08_other_limits_make_up_for_refusals_under_the_former() -> None:
+    budgets = budgets_for("v3", advertised=True)
+    budgets.refused("time", "RateLimit", 0)
+    assert spent(budgets, "time", USER, 30) == 5
+    budgets.refused("time", "RateLimit", 30)
+    budgets.learn(advertising(40, 1000), now=40)
+    assert 5 + spent(budgets, "time", USER, 40) == 36
+    assert budgets.refused("time", "RateLimit", 41, written=40) == pytest.approx(50.2)
+    assert not budgets.paused(41)  # it was sent before
+    budgets.refused("time", "RateLimit", 110, written=109)
+    assert budgets.paused(110)
+    budgets.learn(advertising(40, 1000), now=120)  # which is nothing new
+    assert budgets.paused(120)
 
 
 @pytest.mark.parametrize(
