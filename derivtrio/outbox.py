@@ -230,7 +230,7 @@ class Outbox:
                 out.append(call)
             else:
                 room.add(call)
-        if room or self._throttled:
+        if room or self._throttled or self._due < math.inf:
             while len(out) < most and (released := room.leave(now)) is not None:
                 out.append(released)
             self._note_stops(now)

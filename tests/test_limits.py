@@ -12,6 +12,8 @@ from scripted import Peer, Request, open_server, polite
 
 import derivtrio
 from derivtrio import Settings, State, Throttled
+from derivtrio.calls import Call
+from derivtrio.outbox import Outbox
 from derivtrio.simulator import DEMO_TOKEN, Limits, Quota, open_simulator
 from derivtrio.simulator.budgets import Budgets
 from derivtrio.simulator.envelope import Refusal
@@ -570,6 +572,34 @@ async def test_g08_selling_does_not_wait_for_the_limits(autojump_clock: Any) -> 
         with trio.fail_after(0.1):
             for _ in range(20):
                 await client.call({"sell": 1, "price": 0})
+
+
+async def test_g08_the_writer_rests_when_those_who_waited_for_the_limits_have_gone(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def secretive(peer: Peer, request: Request) -> None:
+        if "website_status" not in request:
+            await polite(peer, request)
+
+    turns = 0
+    get = Outbox.get
+
+    async def counting(outbox: Outbox, most: int) -> list[Call]:
+        nonlocal turns
+        turns += 1
+        assert turns < 100
+        return await get(outbox, most)
+
+    monkeypatch.setattr(Outbox, "get", counting)
+    async with (
+        open_server(secretive) as server,
+        derivtrio.open_client(endpoint=server) as client,
+    ):
+        await fill(client, {"time": 1}, 10)
+        with trio.move_on_after(5):
+            await client.call({"time": 1})
+        await trio.sleep(100)
+        assert len(server.asked("time")) == 10
 
 
 async def test_g08_a_server_of_the_documented_limits_is_never_asked(autojump_clock: Any) -> None:
