@@ -113,6 +113,14 @@ class Book:
             call.name == "buy" and call.request["buy"] in proposals for call in self._under_way
         )
 
+    def is_under_way(self, call: Call) -> bool:
+        """Return whether the caller of a trade still waits for its answer."""
+        return call in self._under_way
+
+    def doubt_of(self, call: Call) -> OutcomeUnknown | None:
+        """Return the doubt about *call*, if there is one."""
+        return next((unknown for unknown, each in self._in_doubt.items() if each is call), None)
+
     def call_of(self, unknown: OutcomeUnknown) -> Call | None:
         """Return the call that *unknown* is about, while it is in doubt."""
         return self._in_doubt.get(unknown)
@@ -124,11 +132,12 @@ class Book:
 
     def rivals_of(self, call: Call | None, names: Collection[str] = ("buy",)) -> list[Call]:
         """Return the other calls of these *names*, written and of an outcome that is not known."""
-        for each in self._in_doubt.values():
+        calls = (*self._in_doubt.values(), *self._under_way)
+        for each in calls:
             self._learn_from(each)
         return [
             each
-            for each in (*self._in_doubt.values(), *self._under_way)
+            for each in calls
             if each is not call
             and each.name in names
             and each.written_on is not None

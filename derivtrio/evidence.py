@@ -13,6 +13,7 @@ import trio
 
 from derivtrio import listing
 from derivtrio.book import is_answered
+from derivtrio.calls import Call
 from derivtrio.catalog import TRADES
 from derivtrio.errors import OutcomeUnknown, api_error, malformed
 from derivtrio.inquiry import CERTAIN_AFTER, PAGE, Inquiry
@@ -60,12 +61,10 @@ async def inquire(unknown: OutcomeUnknown, supervisor: Supervisor) -> Outcome:
     await trio.lowlevel.checkpoint()
     if (known := desk.book.verdicts.get(unknown)) is not None:
         return known
-    call = desk.book.call_of(unknown)
-    outcome = await _outcome(Inquiry(unknown, trade, call, supervisor), _LOOKS[trade])
+    inquiry = Inquiry(unknown, trade, desk.book.call_of(unknown), supervisor)
+    outcome = await _outcome(inquiry, _LOOKS[trade])
     if not isinstance(outcome, Ambiguous):
-        desk.book.resolve(unknown, outcome)
-        if call is not None:
-            desk.router.discard(call.req_id)
+        inquiry.close(inquiry.call, unknown, outcome)
     return outcome
 
 
@@ -91,7 +90,7 @@ async def _outcome(
     await inquiry.read_clock()
     while True:
         seen = _with_reserve(inquiry, await look(inquiry))
-        outcome = _answered(inquiry) or inquiry.book.verdicts.get(inquiry.unknown) or seen
+        outcome = inquiry.book.verdicts.get(inquiry.unknown) or _answered(inquiry) or seen
         if outcome is not None:
             return outcome
         await inquiry.wait(next(pauses, _PAUSES[-1]))
@@ -139,21 +138,21 @@ def _refused(name: str, how: str) -> Outcome:
 async def _look_for_purchase(inquiry: Inquiry) -> Outcome | None:
     asked, order = trio.current_time(), inquiry.order()
     purchases = await _stated(inquiry, order)
-    finding, end = _decide(inquiry, order, purchases, asked)
+    finding, rivals, end = _decide(inquiry, order, purchases, asked)
     if asked >= end and finding.purchase is None and not finding.candidates:
         purchases = await _listed(inquiry, order) | purchases
-        finding, end = _decide(inquiry, order, purchases, asked)
+        finding, rivals, end = _decide(inquiry, order, purchases, asked)
     if inquiry.unknown in inquiry.book.verdicts:  # claim nothing for it a second time
         return inquiry.book.verdicts[inquiry.unknown]
     if asked < end and (finding.purchase is None or finding.rivals):
         return None
-    return _judged(inquiry, finding)
+    return _judged(inquiry, finding, rivals)
 
 
 def _decide(
     inquiry: Inquiry, order: Order, purchases: Mapping[int, Purchase], asked: float
-) -> tuple[Finding, float]:
-    """Return what is found, and from when on it can be relied on, on trio's clock."""
+) -> tuple[Finding, dict[Order, Call], float]:
+    """Return what is found, the calls of its rivals, and from when on, by trio, that is certain."""
     rivals = inquiry.rivals("buy")
     for call in rivals:
         inquiry.note_read(call, asked)
@@ -161,21 +160,29 @@ def _decide(
     mine, is_known = inquiry.call or inquiry.unknown, inquiry.book.is_known
     unclaimed = [p for p in purchases.values() if not is_known(p.contract_id, other_than=mine)]
     finding = decide(order, orders, unclaimed)
-    concerned = [inquiry.call, *(orders[rival] for rival in finding.rivals)]
-    return finding, max(inquiry.end_of(call) for call in concerned)
+    concerned = {rival: orders[rival] for rival in finding.rivals}
+    end = max(inquiry.quiet_after(call) for call in (inquiry.call, *concerned.values()))
+    return finding, concerned, end
 
 
-def _judged(inquiry: Inquiry, finding: Finding) -> Outcome:
-    purchase, reserve = finding.purchase, inquiry.reserve
+def _judged(inquiry: Inquiry, finding: Finding, rivals: Mapping[Order, Call]) -> Outcome:
+    purchase, reserve = finding.purchase, inquiry.reserve(rivals.values())
     if finding.candidates and reserve is not None:
         return Ambiguous(finding.candidates, f"{_how_many(finding)}; {reserve}")
     if purchase is not None:
-        inquiry.book.know(purchase.contract_id, "bought", inquiry.call)
-        return Bought(purchase, _how_bought(purchase, finding))
+        for rival, share in finding.shares.items():
+            if (unknown := inquiry.book.doubt_of(call := rivals[rival])) is not None:
+                inquiry.close(call, unknown, _bought(inquiry, call, share, finding))
+        return _bought(inquiry, inquiry.call, purchase, finding)
     if finding.candidates:
         return Ambiguous(finding.candidates, _how_ambiguous(finding))
     lists = "neither statement nor portfolio nor profit table has it"
     return NotBought(f"{lists}, {CERTAIN_AFTER} s after the server can have read it at the latest")
+
+
+def _bought(inquiry: Inquiry, call: Call | None, purchase: Purchase, finding: Finding) -> Bought:
+    inquiry.book.know(purchase.contract_id, "bought", call)
+    return Bought(purchase, _how_bought(purchase, finding))
 
 
 async def _stated(inquiry: Inquiry, order: Order) -> dict[int, Purchase]:
@@ -216,9 +223,12 @@ def _are_met(asked: Mapping[str, Money | None], limits: Limits) -> bool:
 
 def _how_bought(purchase: Purchase, finding: Finding) -> str:
     text = f"transaction {purchase.transaction_id} of {purchase.purchase_time} fits this order"
-    if not finding.rivals:
+    if not finding.shares:
         return f"{text}, and belongs to no other"
-    return f"{text}; all {len(finding.rivals) + 1} such orders in doubt were executed"
+    return (
+        f"{text}; {len(finding.shares) + 1} equal orders in doubt were executed,"
+        " and which of them led to which makes no difference"
+    )
 
 
 def _how_ambiguous(finding: Finding) -> str:

@@ -16,7 +16,7 @@ The account is asked that the trade was for, which need not be the one that the 
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -33,7 +33,7 @@ from derivtrio.errors import (
     unreadable,
 )
 from derivtrio.listing import Listing
-from derivtrio.models import OpenContract, Transaction
+from derivtrio.models import OpenContract, Outcome, Transaction
 from derivtrio.pacing import Urgency
 from derivtrio.receipts import UNREADABLE
 from derivtrio.reconciliation import Order
@@ -139,12 +139,12 @@ class Inquiry:
         except UNREADABLE as error:
             raise unreadable(_CONTRACT, error) from error
 
-    @property
-    def reserve(self) -> str | None:
-        """Why what fits may all the same belong to another trade; None if it may not."""
+    def reserve(self, rivals: Iterable[Call] = ()) -> str | None:
+        """Return why what fits these may belong to another trade; None if it may not."""
         if self.call is None:
             return "this client has no record of the order, nor of others that may have led to that"
-        if self.call.written_on is not None and self.book.is_blurred(self.call.written_on):
+        written = [each.written_on for each in (self.call, *rivals)]
+        if any(when is not None and self.book.is_blurred(when) for when in written):
             return "too many trades of that time are in doubt"
         return None
 
@@ -197,6 +197,21 @@ class Inquiry:
         """Return from when on *call* cannot be executed any more, on trio's clock."""
         closed_on = math.inf if call is None else call.closed_on
         return min(closed_on, self._read_on.get(call, math.inf)) + CERTAIN_AFTER
+
+    def quiet_after(self, call: Call | None) -> float:
+        """Return from when on *call* will not say itself what became of it, on trio's clock.
+
+        While its caller waits for the answer, it may; what it then says cannot be taken back.
+        """
+        if call is not None and self.book.is_under_way(call):
+            return math.inf
+        return self.end_of(call)
+
+    def close(self, call: Call | None, unknown: OutcomeUnknown, outcome: Outcome) -> None:
+        """Note what has been found out about a trade; what the server may yet say adds nothing."""
+        self.book.resolve(unknown, outcome)
+        if call is not None:
+            self._supervisor.desk.router.discard(call.req_id)
 
     def note_read(self, call: Call, asked: float) -> None:
         """Note that the server has answered what was asked at *asked*, on trio's clock.

@@ -10,9 +10,10 @@ by what it is. The rules:
 2. Purchases that this client knows to be its own are nobody's candidates; leave them out.
 3. Orders in doubt that fit the same purchases are decided together. The purchases are shared out
    among them, one for each order at most, as many as possible.
-4. An order that is served in every such distribution was executed, and one that fits nothing was
-   not. Where equal orders are served alike it does not matter which purchase is whose. All else
-   is ambiguous: fewer purchases than equal orders, or more than can be our own.
+4. An order that gets the same purchase in every such distribution was executed, and one that fits
+   nothing was not. Of equal orders that each get one in every distribution it does not matter whose
+   is which: they are given theirs all at once, lest two be given the same. All else is ambiguous:
+   fewer purchases than equal orders, or more than can be our own.
 5. A purchase that fits only partly proves nothing, but it forbids to say "not bought", unless
    another order explains it.
 
@@ -66,12 +67,14 @@ class Finding:
         purchase: the one it led to, if that is certain.
         candidates: those it may have led to; none if it was not executed.
         rivals: the other orders that these may belong to.
+        shares: what those led to, if that is decided with this one.
 
     """
 
     purchase: Purchase | None
     candidates: tuple[Purchase, ...]
     rivals: tuple[Order, ...]
+    shares: Mapping[Order, Purchase] = attrs.field(factory=dict)
 
 
 class Fit(Enum):
@@ -102,10 +105,12 @@ def decide(order: Order, others: Iterable[Order], purchases: Iterable[Purchase])
         if fit_of(order, row) is Fit.FULLY
         and len(_share_out(rivals, [each for each in rows if each is not row])) == most - 1
     ]
-    served = len(_share_out(rivals, rows)) < most
+    served = [o for o in orders if len(_share_out([p for p in orders if p is not o], rows)) < most]
     equal = all(each.equals(order) for each in rivals)
-    if most == len(rows) and served and (len(possible) == 1 or equal):
-        return Finding(shared_out[order], tuple(possible), rivals)
+    if most == len(rows) and order in served and (len(possible) == 1 or equal):
+        others = [each for each in served if each is not order and len(possible) > 1]
+        shares = {each: shared_out[each] for each in others}
+        return Finding(shared_out[order], tuple(possible), rivals, shares)
     return Finding(None, tuple(possible), rivals)
 
 

@@ -73,13 +73,13 @@ def _judged(inquiry: Inquiry, end: End, asked: float) -> Outcome | None:
     for call in rivals:
         inquiry.note_read(call, asked)
     fit = [c for c in rivals if contradiction(c.name, inquiry.order_of(c), end) is None]
-    if any(asked < inquiry.end_of(call) for call in fit):  # it may yet be answered
+    if any(asked < inquiry.quiet_after(call) for call in fit):  # it may yet be answered
         return None
     how = f"the contract is {end.status}, since {end.sold_on}"
     if fit:
         return Ambiguous((), f"{how}; {len(fit) + 1} requests in doubt asked for that")
-    if inquiry.reserve is not None:
-        return Ambiguous((), f"{how}; {inquiry.reserve}")
+    if (reserve := inquiry.reserve()) is not None:
+        return Ambiguous((), f"{how}; {reserve}")
     inquiry.book.know(contract_id, "sold", inquiry.call)
     return Sold(end.sale, how)
 

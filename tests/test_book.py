@@ -56,7 +56,11 @@ async def test_an_order_under_way_is_a_rival_once_it_is_written(autojump_clock: 
     assert not is_answered(call)
     call.deliver({"buy": {"contract_id": 7}})
     assert is_answered(call)
+    assert entries.is_under_way(call)
     assert entries.rivals_of(None) == []
+    assert entries.is_known(7)  # though its caller has not heard yet
+    entries.end(call)
+    assert not entries.is_under_way(call)
 
 
 async def test_what_an_older_doubt_may_be_mistaken_for_is_kept(

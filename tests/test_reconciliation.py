@@ -276,6 +276,29 @@ def test_equal_orders_are_ambiguous_only_if_their_fates_differ(fates: list[bool]
     assert all(certain) if len(set(fates)) == 1 else not any(certain)
 
 
+def test_equal_orders_are_given_their_purchases_at_once() -> None:
+    early, late, dear = order(earliest=900), order(), order(price=20)
+    rows = [purchase(1), purchase(2), purchase(3)]
+    finding = decide(late, [dear, early], rows)
+    assert {finding.purchase, *finding.shares.values()} == set(rows)
+    assert finding.shares.keys() == {dear, early}
+    for rows_that_serve_not_all in (rows[:2], [*rows, purchase(4)]):
+        finding = decide(late, [dear, early], rows_that_serve_not_all)
+        assert (finding.purchase, finding.shares) == (None, {})
+    assert decide(late, [order(duration=6)], rows[:1]).shares == {}
+
+
+def test_of_equal_orders_one_is_not_served_before_it_is_clear_who_is() -> None:
+    early, too = order(), order(latest=1100)
+    early_rows = [purchase(1), purchase(2)]
+    rows = [*early_rows, purchase(3, purchase_time=1060)]
+    late, later = order(earliest=1050, latest=1100), order(earliest=1050, latest=1100)
+    finding = decide(early, [too, late, later], rows)
+    assert finding.shares.keys() == {too}  # the others' is no purchase of these
+    assert [finding.purchase, *finding.shares.values()] == early_rows
+    assert decide(late, [early, too, later], rows).purchase is None
+
+
 def test_the_result_does_not_depend_on_the_order_of_the_rows() -> None:
     early, late = order(earliest=900, latest=1001), order(earliest=999, latest=1100)
     rows = [purchase(1, purchase_time=950), purchase(2), purchase(3, purchase_time=1050)]

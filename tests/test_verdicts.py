@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
+import attrs
 import pytest
 import trio
+import trio.testing
 from contracts import RISE
 
 import derivtrio
@@ -53,14 +55,14 @@ FATES = {True: Bought, False: NotBought}
 
 @asynccontextmanager
 async def world(
-    generation: str = "v3", **options: Any
+    generation: str = "v3", *, response_timeout: float = 60, **options: Any
 ) -> AsyncGenerator[tuple[Simulator, derivtrio.Client]]:
     async with open_simulator(port=None, **options) as sim:
         v3 = generation == "v3"
         async with derivtrio.open_client(
             endpoint=sim.endpoint if v3 else sim.options_account(),
             token="demo-token" if v3 else None,
-            settings=SETTINGS,
+            settings=attrs.evolve(SETTINGS, response_timeout=response_timeout),
         ) as client:
             yield sim, client
 
@@ -313,6 +315,56 @@ async def test_a_sale_under_way_says_itself_whether_it_was_executed(autojump_clo
             nursery.start_soon(client.sell, contract)
             await trio.sleep(5)
             assert isinstance(await client.reconcile(unknown), NotSold)
+
+
+async def test_answers_that_come_after_the_verdict_on_equal_orders_do_not_contradict_it(
+    autojump_clock: Any,
+) -> None:
+    unknowns: dict[int, OutcomeUnknown] = {}
+
+    async def buy(client: derivtrio.Client, limit: int) -> None:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await client.buy(RISE, limit)
+        unknowns[limit] = caught.value
+
+    async with world(response_timeout=10) as (sim, client):
+        sim.faults.answer_late(60, "buy", 2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(buy, client, 10)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(buy, client, 11)
+        second = await client.reconcile(unknowns[11])
+        assert client.doubts == ()
+        await trio.sleep(60)
+        first = await client.reconcile(unknowns[10])
+        made = list(sim.ledger(DEMO).contracts)
+    assert isinstance(first, Bought)
+    assert isinstance(second, Bought)
+    assert sorted([first.purchase.contract_id, second.purchase.contract_id]) == made
+    assert "which of them led to which makes no difference" in second.how
+
+
+@pytest.mark.parametrize("patience", [1, 30])
+async def test_an_equal_order_under_way_is_waited_for_since_it_will_name_its_contract(
+    autojump_clock: Any, patience: float
+) -> None:
+    purchases: list[derivtrio.Purchase] = []
+
+    async def buy(client: derivtrio.Client) -> None:
+        purchases.append(await client.buy(RISE, 10))
+
+    async with world() as (sim, client):
+        sim.faults.answer_late(45, "buy", 2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(buy, client)
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.move_on_after(patience):
+                await client.buy(RISE, 10)
+            (unknown,) = client.doubts
+            outcome = await client.reconcile(unknown)
+        made = list(sim.ledger(DEMO).contracts)
+    assert isinstance(outcome, Bought)
+    assert sorted([outcome.purchase.contract_id, purchases[0].contract_id]) == made
 
 
 # Several accounts.
