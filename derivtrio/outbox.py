@@ -90,9 +90,9 @@ class Outbox:
             DerivError: what the outbox was closed with.
 
         """
-        deadline = trio.current_effective_deadline()
-        if deadline < math.inf and deadline <= trio.current_time():
-            await trio.lowlevel.checkpoint()  # ends here, with nothing written
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if call.is_trade and trio.current_effective_deadline() <= trio.current_time():
+            await trio.lowlevel.checkpoint()  # its time is up, though nobody has noticed yet
         if self._refusal is not None:
             raise self._refusal()
         if self._goes_at_once(call):

@@ -4,12 +4,14 @@ import errno
 import itertools
 import json
 import socket
+from collections.abc import AsyncGenerator, Generator
 from decimal import Decimal
 from typing import Any
 
 import deriv_schemas
 import pytest
 import trio
+import trio.testing
 
 import derivtrio
 from derivtrio import Backoff, ConnectionFailed, Settings, catalog, codec
@@ -19,6 +21,7 @@ from derivtrio.endpoints import V3, Address, as_endpoint, parse_url
 from derivtrio.errors import api_error
 from derivtrio.journal import Journal
 from derivtrio.mailbox import Mailbox
+from derivtrio.parking import WOKEN, Parked, park, wake_all, wake_one
 from derivtrio.redaction import masked, masked_text, shown_url
 from derivtrio.router import Receiver, Router
 from derivtrio.verdict import is_doubtful, is_fatal, is_passing
@@ -413,6 +416,51 @@ async def test_traffic_is_announced_only_while_somebody_listens_to_it() -> None:
     journal.ignore(everything)
     journal.ignore(everything)
     assert journal.traffic == 0
+
+
+# Parking
+
+
+async def test_who_is_parked_is_woken_in_turn_each_time(autojump_clock: Any) -> None:
+    parked: Parked = []
+    woken: list[int] = []
+
+    async def wait(number: int) -> None:
+        for _ in range(3):
+            await park(parked)
+            woken.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in (1, 2):
+            nursery.start_soon(wait, number)
+            await trio.testing.wait_all_tasks_blocked()
+        for expected in ([1], [1, 2], [1, 2, 1]):
+            wake_one(parked)
+            await trio.testing.wait_all_tasks_blocked()
+            assert woken == expected
+        wake_all(parked)
+        await trio.testing.wait_all_tasks_blocked()
+        assert sorted(woken) == [1, 1, 1, 2, 2]
+        nursery.cancel_scope.cancel()
+    assert parked == []
+
+
+async def test_a_waking_says_nothing_however_it_is_unpacked() -> None:
+    def waiting() -> Generator[None, None, None]:
+        assert (yield) is None
+
+    async def also_waiting() -> AsyncGenerator[None, None]:
+        assert (yield) is None
+
+    for _ in range(2):
+        WOKEN.unwrap()
+        generator, agenerator = waiting(), also_waiting()
+        next(generator)
+        await anext(agenerator)
+        with pytest.raises(StopIteration):
+            WOKEN.send(generator)
+        with pytest.raises(StopAsyncIteration):
+            await WOKEN.asend(agenerator)
 
 
 # Router

@@ -427,6 +427,17 @@ async def test_g12_an_order_cancelled_before_it_was_written_is_in_no_doubt(
     assert world.server.asked("buy") == []
 
 
+async def test_g12_an_order_whose_time_is_up_is_not_written(autojump_clock: Any) -> None:
+    async with open_world() as world:
+        with trio.move_on_after(5) as scope:
+            autojump_clock.jump(6)  # nobody has had a chance to notice
+            await world.client.buy(PARAMETERS, 10)
+        assert scope.cancelled_caught
+        assert world.client.doubts == ()
+        await world.client.call({"time": 1})
+    assert world.server.asked("buy") == []
+
+
 async def test_g12_a_cancelled_inquiry_can_be_made_again(autojump_clock: Any) -> None:
     async with open_world(lost_before) as world:
         unknown = await in_doubt(world)
