@@ -120,11 +120,17 @@ class Anteroom(Generic[W]):
         return None
 
     def stopped(self, now: float) -> dict[str, float]:
-        """Return the groups in which somebody waits, and until when, if nothing else is sent."""
+        """Return the groups in which somebody waits, and until when, if nothing else is sent.
+
+        Who waits for what others claim waits for them, and is not counted.
+        """
         until: dict[str, float] = {}
+        claimed: set[Group] = set()
         for line in self._waiting():
-            group, time = self._budgets.limiting(line.head.name, line.urgency, now)
-            until[group] = min(time, until.get(group, math.inf))
+            if claimed.isdisjoint(line.groups):
+                group, time = self._budgets.limiting(line.head.name, line.urgency, now)
+                until[group] = min(time, until.get(group, math.inf))
+            claimed |= line.claims
         return until
 
     def _waiting(self) -> list[Line[W]]:

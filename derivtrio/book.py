@@ -30,6 +30,9 @@ _SLACK: Final = 120
 #: The calls that end a contract, which can be done once.
 SALES: Final = ("sell", "cancel")
 
+#: The calls that use up a proposal.
+BUYS: Final = ("buy", "buy_contract_for_multiple_accounts")
+
 #: What has been done to a contract.
 Deed = Literal["bought", "sold"]
 
@@ -92,8 +95,6 @@ class Book:
     def end(self, call: Call) -> None:
         """Note that the caller of a trade has its answer, or has gone away."""
         del self._under_way[call]
-        if call.name == "buy" and _may_have_used_up(call):
-            self.used(call.request["buy"])
         if isinstance(call.error, OutcomeUnknown):
             self._enter(call.error, call)
         elif call.decided:
@@ -106,6 +107,11 @@ class Book:
         unknown = call.doubt(text)
         self._enter(unknown, call)
         return unknown
+
+    def note_used(self, call: Call) -> None:
+        """Note that *call*, one of `BUYS`, has ended, and may have used up its proposal."""
+        if not call.raw and _may_have_used_up(call):
+            self.used(call.request[call.name])
 
     def is_buying(self, proposals: Collection[str]) -> bool:
         """Return whether one of these is being bought just now, by its id."""

@@ -54,7 +54,8 @@ class Call:
         only_on: the connection it is meant for, or None for any.
         urgency: who goes first when there is no room for all.
         terms: of a purchase, the contract that is bought, where that is known.
-        is_trade: whether its answer matters also after its caller has gone.
+        is_trade: whether its answer matters also after its caller has gone; that to raw data is
+            nobody's.
         req_id: under what number it was last written; 0 before that.
         deadline: until when its reply must be there, on trio's clock.
         written_at: when it was last written, in seconds since the epoch by this machine's clock.
@@ -96,7 +97,7 @@ class Call:
     _error: Exception | None = attrs.field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self.is_trade = self.name in TRADES
+        self.is_trade = self.name in TRADES and not self.raw
 
     @property
     def raw(self) -> bool:

@@ -168,7 +168,8 @@ class Client(Trader):
 
         A mapping is written as JSON. What the server answers is seen by
         `client.events(traffic=True)` alone. A `req_id` of yours must be 2147483648 or more.
-        `authorize` and `logout` are refused: the client has to know for whom it acts.
+        `authorize` and `logout` are refused: the client has to know for whom it acts. Of what is
+        bought or sold in this way `reconcile` knows nothing.
 
         *Cancellation*: a message that was not written yet is never sent.
 

@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from derivtrio import codec
-from derivtrio.book import Book
+from derivtrio.book import BUYS, Book
 from derivtrio.calls import Call, api_call
 from derivtrio.errors import (
     ApiError,
@@ -310,6 +310,8 @@ async def _made(call: Call, desk: Desk) -> dict[str, Any]:
             desk.book.end(call)
         elif call.abandoned:
             desk.router.discard(call.req_id)
+        if call.name in BUYS:
+            desk.book.note_used(call)
 
 
 def slow_down(call: Call, refusal: RateLimited, desk: Desk) -> None:

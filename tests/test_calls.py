@@ -354,6 +354,23 @@ async def _until(events: Any, kind: type, times: int) -> Any:
                 return
 
 
+@pytest.mark.parametrize(
+    "message",
+    ['{"buy":"made-up","price":1}', {"buy": "made-up", "price": 1}, {"sell": 7, "price": 0}],
+)
+async def test_a_trade_sent_as_a_raw_message_is_nobodys_doubt(
+    autojump_clock: Any, message: Any
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        await client.send(message)
+        await trio.sleep(1)
+        assert client.doubts == ()
+    assert len(server.received) == 1
+
+
 @pytest.mark.parametrize("message", ['{"ping":1,"req_id":7}', {"ping": 1, "req_id": 7}])
 async def test_raw_messages_cannot_take_our_ids(autojump_clock: Any, message: Any) -> None:
     async with (

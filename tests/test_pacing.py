@@ -318,7 +318,38 @@ def test_g08_who_needs_two_budgets_is_not_passed_for_ever() -> None:
         room.add(Request("statement"))
         room.add(Request("proposal_open_contract"))
     assert needy not in leaving(room, 61.2)
+    assert room.stopped(61.2) == {"outcome": pytest.approx(91.2)}  # nobody can go before that
     assert needy in leaving(room, 92)
+
+
+_two_groups = st.sampled_from(["proposal", "proposal_open_contract", "statement", "time"])
+
+
+@given(
+    st.lists(
+        st.tuples(_two_groups, st.sampled_from(Urgency), st.booleans(), st.integers(0, 30)),
+        max_size=60,
+    )
+)
+def test_g08_while_somebody_waits_there_is_a_time_to_look_again(
+    steps: list[tuple[str, Urgency, bool, int]],
+) -> None:
+    """That lies in the future, or else the writer would look again and again."""
+    budgets = documented()
+    for group in budgets.groups:
+        group.limits = {60.0: 4, 3600.0: 40}
+        group.set_caps()
+    room: Anteroom[Request] = Anteroom(budgets)
+    now = 0.0
+    for name, urgency, refused, pause in steps:
+        now += pause
+        room.add(Request(name, urgency))
+        if refused:
+            budgets.refused(name, "RateLimit", now)
+        leaving(room, now)
+        until = room.stopped(now)
+        assert all(now < time < math.inf for time in until.values())
+        assert bool(until) == bool(room)
 
 
 def test_g08_the_gate_lets_nobody_out_who_is_not_urgent_enough() -> None:

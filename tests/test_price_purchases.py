@@ -12,6 +12,7 @@ from scripted import Peer, Request, Server, open_server
 
 import derivtrio
 from derivtrio import Backoff, Client, Settings
+from derivtrio.book import BUYS
 from derivtrio.simulator import Simulator, open_simulator
 
 SETTINGS = Settings(heartbeat_interval=3600, backoff=Backoff(first=1, cap=1))
@@ -97,7 +98,7 @@ class Dealer:
             await trio.sleep(self.slow_to_forget)
             self.live.pop(request["forget"], None)
             await peer.reply(request, forget=1)
-        elif "buy" in request:
+        elif not request.keys().isdisjoint(BUYS):
             await self.answer(peer, request)
 
     async def tell(self, peer: Peer, number: str) -> None:
@@ -166,6 +167,24 @@ async def test_g05_prices_go_on_after_a_purchase_in_doubt(autojump_clock: Any) -
         price = await anext(prices)
         with pytest.raises(derivtrio.OutcomeUnknown):
             await client.buy(price)
+        with trio.fail_after(1):
+            assert (await anext(prices)).id == "price-2"
+
+
+async def test_g05_prices_go_on_after_a_purchase_for_several_accounts(
+    autojump_clock: Any,
+) -> None:
+    name = "buy_contract_for_multiple_accounts"
+
+    async def answering(peer: Peer, request: Request) -> None:
+        await peer.reply(request, **{name: {"result": []}})
+
+    async with (
+        dealing(Dealer(answering), check_requests=False) as (_, client),
+        client.proposal(CONTRACT) as prices,
+    ):
+        price = await anext(prices)
+        await client.call({name: price.id, "price": 10, "tokens": ["another-token"]})
         with trio.fail_after(1):
             assert (await anext(prices)).id == "price-2"
 
