@@ -196,7 +196,7 @@ async def post(link: Link, desk: Desk, *calls: Call) -> None:
 
     *Cancellation*: breaks the link if the writing has begun.
     """
-    wanted = [c for c in calls if not c.abandoned and _belongs(c, link)]
+    wanted = [c for c in calls if not c.abandoned and (c.only_on is None or _belongs(c, link))]
     if not wanted:
         return
     now = trio.current_time()
@@ -209,7 +209,7 @@ async def post(link: Link, desk: Desk, *calls: Call) -> None:
 
 def _belongs(call: Call, link: Link) -> bool:
     """Return whether *call* may be written to *link*; fail one that was meant for another."""
-    if call.only_on in (None, link.number):
+    if call.only_on == link.number:
         return True
     text = f"{call.name} was meant for connection {call.only_on}, which is gone; it was not sent"
     call.fail(ConnectionChanged(text))
@@ -260,8 +260,11 @@ async def make(call: Call, desk: Desk) -> dict[str, Any]:
     """
     first_refused: float | None = None
     while True:
+        if call.is_trade:
+            desk.book.begin(call)
         try:
-            reply = await _made(call, desk)
+            await desk.outbox.put(call)
+            reply = await call.wait()
         except RateLimited as refusal:
             now = trio.current_time()
             first_refused = now if first_refused is None else first_refused
@@ -272,6 +275,8 @@ async def make(call: Call, desk: Desk) -> dict[str, Any]:
             if call.name == "website_status":
                 note_limits(reply, desk)
             return reply
+        finally:
+            _note_end(call, desk)
         # Not even what is urgent is asked again before the pause is over.
         call = attrs.evolve(call, urgency=max(call.urgency, Urgency.USER))
 
@@ -297,21 +302,16 @@ async def insist(
         await trio.sleep(RETRY_PAUSE)
 
 
-async def _made(call: Call, desk: Desk) -> dict[str, Any]:
+def _note_end(call: Call, desk: Desk) -> None:
+    """Note that the caller of *call* has its answer, or has gone away."""
+    if call.abandoned:
+        desk.outbox.withdraw(call)
     if call.is_trade:
-        desk.book.begin(call)
-    try:
-        await desk.outbox.put(call)
-        return await call.wait()
-    finally:
-        if call.abandoned:
-            desk.outbox.withdraw(call)
-        if call.is_trade:
-            desk.book.end(call)
-        elif call.abandoned:
-            desk.router.discard(call.req_id)
-        if call.name in BUYS:
-            desk.book.note_used(call)
+        desk.book.end(call)
+    elif call.abandoned:
+        desk.router.discard(call.req_id)
+    if call.name in BUYS:
+        desk.book.note_used(call)
 
 
 def slow_down(call: Call, refusal: RateLimited, desk: Desk) -> None:

@@ -13,9 +13,12 @@ A message goes this way if
 Everything else goes the ordinary way, which also knows what to say of what it cannot read. As
 long as some consumer wants tick messages as they are, all of them do: none is decoded twice. What
 is skipped is not checked either: nonsense in a tick's `echo_req` goes unnoticed.
+
+In a flood a batch is nothing but ticks. After such a batch the next is decoded in one go, as a JSON
+array. (Measured: a fifth of the decoding.) If that fails, each message is looked at by itself.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
@@ -38,13 +41,14 @@ class Lane(Protocol):
         ...
 
 
-class _Envelope(msgspec.Struct, gc=False):
+class _Envelope(msgspec.Struct, gc=False, eq=False):
     req_id: int
     tick: Tick
     error: Any = None
 
 
 _decode = msgspec.json.Decoder(_Envelope).decode
+_decode_all = msgspec.json.Decoder(list[_Envelope]).decode
 
 #: A message of no stream.
 _NONE: Final = _Envelope(0, Tick("", 0, 0))
@@ -59,13 +63,14 @@ class Express:
 
     lanes: dict[int, Lane] = attrs.field(factory=dict, init=False)
     plain: int = attrs.field(default=0, init=False)
+    _flood: bool = attrs.field(default=False, init=False)
 
     @property
     def open(self) -> bool:
         """Whether any message can go this way now."""
         return bool(self.lanes) and not self.plain
 
-    def left(self, batch: Iterable[Any]) -> Iterator[Any]:
+    def left(self, batch: Sequence[Any]) -> Iterator[Any]:
         """Deliver what may go this way, and yield the rest of *batch*, in its order.
 
         Ticks that follow each other on one lane are delivered together. The last message of a lane
@@ -73,14 +78,8 @@ class Express:
         """
         lane_of, lane, last = self.lanes.get, None, b""
         ticks: list[Tick] = []
-        for data in batch:
-            found = None
-            if isinstance(data, bytes) and data.rfind(_LOOK) >= 0:
-                try:
-                    message = _decode(data)
-                except UNDECODABLE:
-                    message = _NONE
-                found = lane_of(message.req_id) if message.error is None else None
+        for data, message in zip(batch, self._envelopes(batch), strict=True):
+            found = lane_of(message.req_id) if message.error is None else None
             if found is not lane:
                 if lane is not None and not lane.take_ticks(ticks, last):
                     yield last
@@ -92,3 +91,32 @@ class Express:
                 last = data
         if lane is not None and not lane.take_ticks(ticks, last):
             yield last
+
+    def _envelopes(self, batch: Sequence[Any]) -> list[_Envelope]:
+        """Return what is looked at of each message in *batch*; `_NONE` of one that is no tick."""
+        if self._flood and (together := _decoded_together(batch)) is not None:
+            return together
+        envelopes = [_decoded(data) for data in batch]
+        self._flood = len(batch) > 1 and _NONE not in envelopes
+        return envelopes
+
+
+def _decoded(data: Any) -> _Envelope:
+    if isinstance(data, bytes) and data.rfind(_LOOK) >= 0:
+        try:
+            return _decode(data)
+        except UNDECODABLE:
+            pass
+    return _NONE
+
+
+def _decoded_together(batch: Sequence[Any]) -> list[_Envelope] | None:
+    """Return what is in *batch*, if each message has the look of a tick; otherwise None.
+
+    Then there are as many as there are messages: none is empty, and none is more than one.
+    """
+    try:
+        envelopes = _decode_all(b"[%b]" % b",".join(batch))
+    except (*UNDECODABLE, TypeError):
+        return None
+    return envelopes if len(envelopes) == len(batch) else None

@@ -46,6 +46,9 @@ _MAX_CONTROL: Final = 125
 _FOR_EVER: Final = sys.maxsize
 _two_words: Final = struct.Struct(">HH").unpack_from
 
+#: What comes before the mask of a short text that we send, by its length.
+_HEADERS: Final = tuple(bytes((_FINAL_TEXT, _MASKED | size)) for size in range(_TWO_BYTES))
+
 
 class Passed(msgspec.Struct, frozen=True):
     """Stands for one data message that went through wsproto."""
@@ -184,22 +187,23 @@ def text_frames(texts: Sequence[str]) -> bytes:
     them are asked for at once. XOR over the whole payload as one integer is the fastest that Python
     has.
     """
-    masks = os.urandom(4 * len(texts))
-    return b"".join([_text_frame(text, masks[4 * n : 4 * n + 4]) for n, text in enumerate(texts)])
+    masks, place = os.urandom(4 * len(texts)), 0
+    parts: list[bytes] = []
+    for text in texts:
+        payload, mask = text.encode(), masks[place : place + 4]
+        size = len(payload)
+        header = _HEADERS[size] if size < _TWO_BYTES else _long_header(size)
+        stretched = (mask * (size // 4 + 1))[:size]
+        masked = int.from_bytes(payload, "big") ^ int.from_bytes(stretched, "big")
+        parts += (header, mask, masked.to_bytes(size, "big"))
+        place += 4
+    return b"".join(parts)
 
 
-def _text_frame(text: str, mask: bytes) -> bytes:
-    payload = text.encode()
-    size = len(payload)
-    if size < _TWO_BYTES:
-        header = bytes((_FINAL_TEXT, _MASKED | size))
-    elif size < 2**16:
-        header = bytes((_FINAL_TEXT, _MASKED | _TWO_BYTES)) + size.to_bytes(2, "big")
-    else:
-        header = bytes((_FINAL_TEXT, _MASKED | _EIGHT_BYTES)) + size.to_bytes(8, "big")
-    stretched = (mask * (size // 4 + 1))[:size]
-    masked = int.from_bytes(payload, "big") ^ int.from_bytes(stretched, "big")
-    return header + mask + masked.to_bytes(size, "big")
+def _long_header(size: int) -> bytes:
+    if size < 2**16:
+        return bytes((_FINAL_TEXT, _MASKED | _TWO_BYTES)) + size.to_bytes(2, "big")
+    return bytes((_FINAL_TEXT, _MASKED | _EIGHT_BYTES)) + size.to_bytes(8, "big")
 
 
 def _measure(data: bytes, start: int) -> tuple[int, int] | None:

@@ -112,6 +112,8 @@ class Mailbox(Generic[T]):
             Exception: what the stream was closed with.
 
         """
+        if len(taken := self._taken) % CHECKPOINT_EVERY:  # the usual case in a flood, made quick
+            return taken.pop()
         while not (self._filling or self._taken):
             if self.closed:
                 await trio.lowlevel.checkpoint_if_cancelled()
@@ -121,7 +123,7 @@ class Mailbox(Generic[T]):
             await park(self._parked)
             if self._parked and len(self) > 1:  # one was woken for what several could take
                 wake_one(self._parked)
-        if not self._taken and len(self._filling) == 1:  # the usual case, made quick
+        if not self._taken and len(self._filling) == 1:  # and the usual case otherwise
             return self._filling.pop()
         item = self.take()
         if item is not None:

@@ -84,19 +84,21 @@ class Outbox:
     async def put(self, call: Call) -> None:
         """Queue *call*; wait while there are `capacity` others.
 
-        *Cancellation*: the call is not queued.
+        *Cancellation*: the call is not queued, or, if its caller does not wait for it, not written.
 
         Raises:
             DerivError: what the outbox was closed with.
 
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         if call.is_trade and trio.current_effective_deadline() <= trio.current_time():
             await trio.lowlevel.checkpoint()  # its time is up, though nobody has noticed yet
         if self._refusal is not None:
             raise self._refusal()
-        if self._goes_at_once(call):
-            return
+        latest, self._latest = self._latest, call
+        if latest is None or latest.decided:  # it may go at once; who waits can be cancelled then
+            await trio.lowlevel.checkpoint_if_cancelled()
+            if self._goes_at_once(call):
+                return
         try:
             self._door.send_nowait(call)  # the caller will wait for the reply soon enough
         except trio.WouldBlock:
@@ -104,9 +106,6 @@ class Outbox:
 
     def _goes_at_once(self, call: Call) -> bool:
         """Hand *call* over if nothing is before it; return whether that was done."""
-        latest, self._latest = self._latest, call
-        if latest is not None and not latest.decided:
-            return False
         hand, room = self.hand, self._room
         if hand is None or self._first or room or room.gate is not Urgency.RESTORATION:
             return False

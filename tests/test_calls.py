@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from scripted import Peer, Request, Server, open_server, polite
 
 import derivtrio
 from derivtrio import OutcomeUnknown, Settings
+from derivtrio.calls import api_call
 from derivtrio.simulator.memory import MemoryStream
 
 PATIENT = Settings(heartbeat_interval=3600, backoff=derivtrio.Backoff(first=1, cap=1))
@@ -271,6 +273,17 @@ async def test_g04_unsent_calls_wait_through_an_outage_and_are_sent_once_in_orde
             server.refuses = False
     assert [request["passthrough"]["n"] for _, request in server.asked("buy")] == [0, 1, 2, 3, 4]
     assert sorted(bought) == [0, 1, 2, 3, 4]
+
+
+async def test_a_call_has_one_caller(autojump_clock: Any) -> None:
+    call = api_call({"time": 1})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(RuntimeError, match="somebody waits for the reply to time already"):
+            await call.wait()
+        call.settle({"time": 7})
+    assert not call.abandoned
 
 
 async def test_g12_a_call_cancelled_while_queued_is_never_sent(autojump_clock: Any) -> None:

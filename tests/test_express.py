@@ -13,6 +13,7 @@ from scripted import Peer, Request, open_server
 
 import derivtrio
 from derivtrio import Settings, Tick
+from derivtrio import express as express_module
 from derivtrio.client import Client
 from derivtrio.codec import encode
 from derivtrio.continuity import TickLine
@@ -222,6 +223,62 @@ def test_ticks_of_one_lane_go_together_and_nothing_overtakes() -> None:
     assert [tick.epoch for tick, _ in second.taken] == [7]
     first.over = True
     assert list(express.left([*ticks[4:], other])) == [ticks[5]]
+
+
+TICKS = [as_bytes(MESSAGE | {"tick": TICK | {"epoch": epoch}}) for epoch in range(3)]
+OTHERS = [
+    *(as_bytes(MESSAGE | {"req_id": req_id}) for req_id in (4, 5)),
+    as_bytes(MESSAGE | {"error": {"code": "WrongResponse"}}),
+    as_bytes(MESSAGE | {"tick": {}}),
+    as_bytes(MESSAGE)[:-1],
+    b"%b,%b" % (TICKS[0], TICKS[1]),
+    encode(MESSAGE),
+    b"{}",
+    b"",
+    b"\xff",
+    None,
+]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(TICKS * 4 + OTHERS), max_size=5) | st.just(TICKS), max_size=5)
+)
+def test_batches_decoded_together_are_as_if_decoded_one_by_one(batches: list[list[Any]]) -> None:
+    together, apart = Express(), Express()
+    for express in (together, apart):
+        express.lanes |= {3: Lane(), 4: Lane()}
+    for batch in batches:
+        single = [data for each in batch for data in apart.left([each])]
+        assert list(together.left(batch)) == single
+        for number, lane in together.lanes.items():
+            other = apart.lanes[number]
+            assert isinstance(lane, Lane)
+            assert isinstance(other, Lane)
+            assert [tick for tick, _ in lane.taken] == [tick for tick, _ in other.taken]
+
+
+def test_in_a_flood_a_batch_is_decoded_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[bytes] = []
+    decode = express_module._decode  # noqa: SLF001 - only whether it is called matters here
+
+    def decoding(data: bytes) -> Any:
+        looks.append(data)
+        return decode(data)
+
+    monkeypatch.setattr(express_module, "_decode", decoding)
+    express, lane = Express(), Lane()
+    express.lanes[3] = lane
+    for batch, expected in [
+        (TICKS, 3),
+        (TICKS, 0),
+        ([*TICKS, b"{}"], 3),
+        (TICKS, 3),
+        (TICKS[:1], 0),
+    ]:
+        looks.clear()
+        assert list(express.left(batch)) == [b"{}"] * (b"{}" in batch)
+        assert len(looks) == expected
+    assert len(lane.taken) == 13
 
 
 @given(
