@@ -171,7 +171,8 @@ def _judged(inquiry: Inquiry, finding: Finding, rivals: Mapping[Order, Call]) ->
         return Ambiguous(finding.candidates, f"{_how_many(finding)}; {reserve}")
     if purchase is not None:
         for rival, share in finding.shares.items():
-            if (unknown := inquiry.book.doubt_of(call := rivals[rival])) is not None:
+            unknown = inquiry.book.doubt_of(call := rivals[rival])
+            if unknown is not None and unknown.loginid == inquiry.unknown.loginid:
                 inquiry.close(call, unknown, _bought(inquiry, call, share, finding))
         return _bought(inquiry, inquiry.call, purchase, finding)
     if finding.candidates:

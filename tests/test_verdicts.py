@@ -344,6 +344,18 @@ async def test_answers_that_come_after_the_verdict_on_equal_orders_do_not_contra
     assert "which of them led to which makes no difference" in second.how
 
 
+async def test_an_equal_order_for_another_account_is_not_decided_with_this_one(
+    autojump_clock: Any,
+) -> None:
+    async with world() as (sim, client):
+        one = await lost(sim, client, RISE, executed=True)
+        other = await lost(sim, client, RISE, executed=True)
+        one.loginid = None  # as of one that was written while the account changed
+        assert isinstance(await client.reconcile(one), Bought)
+        assert client.doubts == (other,)
+        assert isinstance(await client.reconcile(other), Bought)
+
+
 @pytest.mark.parametrize("patience", [1, 30])
 async def test_an_equal_order_under_way_is_waited_for_since_it_will_name_its_contract(
     autojump_clock: Any, patience: float
