@@ -196,7 +196,7 @@ async def post(link: Link, desk: Desk, *calls: Call) -> None:
 
     *Cancellation*: breaks the link if the writing has begun.
     """
-    wanted = [c for c in calls if not c.abandoned and (c.only_on is None or _belongs(c, link))]
+    wanted = [c for c in calls if not c.abandoned and _belongs(c, link)]
     if not wanted:
         return
     now = trio.current_time()
@@ -209,7 +209,7 @@ async def post(link: Link, desk: Desk, *calls: Call) -> None:
 
 def _belongs(call: Call, link: Link) -> bool:
     """Return whether *call* may be written to *link*; fail one that was meant for another."""
-    if call.only_on == link.number:
+    if call.only_on in (None, link.number):
         return True
     text = f"{call.name} was meant for connection {call.only_on}, which is gone; it was not sent"
     call.fail(ConnectionChanged(text))

@@ -142,10 +142,8 @@ class Router:
             self.discard(req_id)
         elif req_id > self._last_id:
             return
-        if "subscription" in message and "error" not in message:
-            stream_id = stream_id_of(message)
-            if stream_id is not None:
-                self.give_up(stream_id)
+        if "error" not in message and (stream_id := stream_id_of(message)) is not None:
+            self.give_up(stream_id)
 
     def _follow(self, req_id: int, receiver: Receiver) -> None:
         self._receivers[req_id] = receiver
