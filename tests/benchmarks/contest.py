@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.benchmarks.contestants import DERIVTRIO, Contestant
+from tests.benchmarks.measuring import SERVER
 from tests.benchmarks.scenarios import SCENARIOS
 
 _ROOT: Final = str(Path(__file__).parents[2])
@@ -31,10 +32,11 @@ class Results:
 
 @dataclass(frozen=True)
 class LoadServer:
-    """Where the server is, and whom to trust to reach it."""
+    """Where the server is, whom to trust to reach it, and which process it is."""
 
     addresses: Mapping[str, str]
     authority: Path
+    pid: int
 
 
 @contextmanager
@@ -53,7 +55,8 @@ def serving() -> Iterator[LoadServer]:
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                yield LoadServer(json.loads(process.stdout.readline()), authority)
+                addresses = json.loads(process.stdout.readline())
+                yield LoadServer(addresses, authority, process.pid)
             finally:
                 process.stdin.close()
 
@@ -70,7 +73,7 @@ def run_round(
             continue
         size = str(max(1, int(scenario.size * share)))
         command = [_module("drive"), contestant.module, name, server.addresses[scenario.scheme]]
-        outcome = _run([python, "-P", "-m", *command, size], server.authority)
+        outcome = _run([python, "-P", "-m", *command, size], server)
         if isinstance(outcome, str):
             into.failures.append(f"{contestant.name}, {name}: {outcome}")
             continue
@@ -79,8 +82,9 @@ def run_round(
         into.versions[contestant.name] = outcome["versions"]
 
 
-def _run(command: list[str], authority: Path) -> dict[str, Any] | str:
+def _run(command: list[str], server: LoadServer) -> dict[str, Any] | str:
     """Return what the client's process says, or why it says nothing."""
+    told = {"SSL_CERT_FILE": str(server.authority), SERVER: str(server.pid)}
     try:
         done = subprocess.run(
             command,
@@ -88,7 +92,7 @@ def _run(command: list[str], authority: Path) -> dict[str, Any] | str:
             text=True,
             check=False,
             timeout=_HUNG,
-            env=_environment() | {"SSL_CERT_FILE": str(authority)},
+            env=_environment() | told,
             preexec_fn=_to_second_core,
         )
     except subprocess.TimeoutExpired:

@@ -63,7 +63,8 @@ async def round_trips(client: Client, url: str, count: int) -> Figures:
         with stopwatch() as spent:
             times = await _calls(session, count)
     middle, tail = middle_and_tail(times)
-    return {"median_us": middle * 1e6, "p99_us": tail * 1e6, "cpu_us": spent.cpu / count * 1e6}
+    figures = {"median_us": middle * 1e6, "p99_us": tail * 1e6, "cpu_us": spent.cpu / count * 1e6}
+    return figures | spent.busy
 
 
 async def callers(client: Client, url: str, count: int, *, callers: int = 100) -> Figures:
@@ -72,7 +73,7 @@ async def callers(client: Client, url: str, count: int, *, callers: int = 100) -
         await client.gather([partial(_quiet_calls, session, 10)] * callers)
         with stopwatch() as spent:
             await client.gather([partial(_quiet_calls, session, count // callers)] * callers)
-    return {"cpu_us": spent.cpu / count * 1e6, "per_s": count / spent.wall}
+    return {"cpu_us": spent.cpu / count * 1e6, "per_s": count / spent.wall} | spent.busy
 
 
 async def history(client: Client, url: str, count: int) -> Figures:
@@ -128,7 +129,8 @@ async def _take(client: Client, url: str, count: int, rate: int, streams: int) -
         await take(max(_WARM_UP, streams), 0)
         with stopwatch() as spent:
             await take(count, rate)
-    return {"per_s": count / spent.wall, "cpu_us": spent.cpu / count * 1e6}
+    figures = {"per_s": count / spent.wall, "cpu_us": spent.cpu / count * 1e6}
+    return figures if rate else figures | spent.busy  # with a rate it looks at the clock all along
 
 
 def _symbol(number: int) -> str:

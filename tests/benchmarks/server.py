@@ -6,6 +6,10 @@ and ends when its standard input does, or after an hour.
 It answers `ping`, `time`, `forget`, `ticks` and `ticks_history`. Streams are silent at first. A
 request whose `passthrough` has `ticks` (a number) and `rate` (per second, 0 for a burst) makes the
 connection's streams send that many ticks, in turn.
+
+It must take less time for a message than the clients, or it is its speed that is measured: a client
+that waits for nothing else takes smaller batches, until their overhead fills its time. So the
+report says when it was busy throughout.
 """
 
 import asyncio
@@ -73,7 +77,7 @@ class Connection(asyncio.Protocol):
             if first == _PING:
                 self._transport.write(wire.frame(payload, _PONG))
             else:
-                self._answer(json.loads(payload))
+                self._answer(wire.decode(payload))
 
     def _shake_hands(self) -> bool:
         head, end, rest = bytes(self._received).partition(b"\r\n\r\n")

@@ -1,9 +1,10 @@
 """What the load server says: WebSocket frames with Deriv's JSON in them, made beforehand."""
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
+
+import msgspec
 
 _QUOTE: Final = 1234.56789
 _FIRST_EPOCH: Final = 1_700_000_000
@@ -12,6 +13,9 @@ _TEXT: Final = 0x81
 _LONGEST_SHORT: Final = 125
 _TWO_BYTES: Final = 126
 _EIGHT_BYTES: Final = 127
+
+decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_encode: Final = msgspec.json.Encoder().encode
 
 #: Stands in a template where the epoch goes; as long as an epoch.
 _EPOCH: Final = 9_999_999_999
@@ -34,7 +38,7 @@ def message(request: dict[str, Any], msg_type: str, **members: Any) -> bytes:
         reply["req_id"] = request["req_id"]
     if "passthrough" in request:
         reply["passthrough"] = request["passthrough"]
-    return frame(json.dumps(reply | members, separators=(",", ":")).encode())
+    return frame(_encode(reply | members))
 
 
 class TickStream:
