@@ -20,9 +20,20 @@ from typing import Any, Final
 import attrs
 import click
 
-from derivtrio import Client, ConnectionFailed, DerivError, LinkError, Settings, open_client, run
-from derivtrio.authorization import checked_for, checked_token
-from derivtrio.endpoints import as_endpoint, parse_url
+from derivtrio import (
+    Client,
+    ConnectionFailed,
+    DerivError,
+    InvalidURL,
+    LinkError,
+    OptionsAccount,
+    Settings,
+    open_client,
+    run,
+)
+from derivtrio.authorization import checked_token, speaks_options
+from derivtrio.endpoints import Endpoint, as_endpoint
+from derivtrio.options import REST_URL
 from derivtrio.report import log_to_stderr, one_line
 
 INTERRUPTED: Final = 130
@@ -39,11 +50,11 @@ _V3_HINT: Final = (
 
 @attrs.frozen
 class Target:
-    """Which server a command talks to, and as whom."""
+    """Which server a command talks to, and as whom; `chosen` says that the user named it."""
 
-    url: str | None
-    app_id: str
+    endpoint: Endpoint
     token: str | None = attrs.field(repr=False)
+    chosen: bool
     verbose: bool
 
     @property
@@ -54,7 +65,34 @@ class Target:
     def open(self, max_attempts: int | None = ATTEMPTS) -> AbstractAsyncContextManager[Client]:
         """Return a client that gives up after *max_attempts*."""
         settings = Settings(max_attempts=max_attempts)
-        return open_client(self.app_id, endpoint=self.url, token=self.token, settings=settings)
+        return open_client(endpoint=self.endpoint, token=self.token, settings=settings)
+
+
+def target_for(
+    url: str | None, app_id: str, account: str | None, token: str | None, *, verbose: bool
+) -> Target:
+    """Return what the options mean.
+
+    Raises:
+        ValueError: they mean nothing together, or one of them nothing at all.
+
+    """
+    if account is None:
+        there = as_endpoint(url, app_id)
+        if token is not None and speaks_options(there):
+            text = "the Options API takes no token on its WebSocket; --account says whose it is"
+            raise ValueError(text)
+        checked_token(token)
+        return Target(there, token, chosen=url is not None, verbose=verbose)
+    if token is None:
+        text = "--account needs the account's token, in DERIV_TOKEN"
+        raise ValueError(text)
+    try:
+        endpoint = OptionsAccount(account, app_id, token, base=REST_URL if url is None else url)
+    except InvalidURL:
+        text = f"with --account, --url is that of the REST API, such as {REST_URL}"
+        raise ValueError(text) from None
+    return Target(endpoint, token=None, chosen=True, verbose=verbose)
 
 
 def checked(check: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, Any], Any]:
@@ -75,8 +113,8 @@ _CONNECTION_OPTIONS: Final = (
         "--url",
         envvar="DERIV_URL",
         show_envvar=True,
-        callback=checked(lambda url: url is None or parse_url(url)),
-        help="The WebSocket URL to connect to.  [default: Deriv's v3 API]",
+        help="The WebSocket URL to connect to; with --account, that of the REST API."
+        "  [default: Deriv's v3 API; with --account, the Options API]",
     ),
     click.option(
         "--app-id",
@@ -94,6 +132,13 @@ _CONNECTION_OPTIONS: Final = (
         callback=checked(checked_token),
         help="The token to authorize with. Other users can see it here; give it in the variable.",
     ),
+    click.option(
+        "--account",
+        envvar="DERIV_ACCOUNT",
+        show_envvar=True,
+        metavar="ID",
+        help="Your account on the Options API, such as DOT90004580, which the token is for.",
+    ),
     click.option("-v", "--verbose", is_flag=True, help="Say on standard error what happens."),
 )
 
@@ -103,13 +148,19 @@ def connecting(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_target(
-        *, url: str | None, app_id: str, token: str | None, verbose: bool, **others: Any
+        *,
+        url: str | None,
+        app_id: str,
+        account: str | None,
+        token: str | None,
+        verbose: bool,
+        **others: Any,
     ) -> None:
         try:
-            checked_for(as_endpoint(url, app_id), token)
+            target = target_for(url, app_id, account, token, verbose=verbose)
         except ValueError as error:
             raise click.UsageError(one_line(error)) from None
-        command(Target(url, app_id, token, verbose), **others)
+        command(target, **others)
 
     for option in reversed(_CONNECTION_OPTIONS):
         option(with_target)
@@ -147,7 +198,7 @@ def end_with(failure: BaseException, target: Target | None) -> None:
     if isinstance(failure, BrokenPipeError):
         sys.exit(BROKEN_PIPE)
     text = one_line(failure)
-    if isinstance(failure, ConnectionFailed | LinkError) and target and not target.url:
+    if isinstance(failure, ConnectionFailed | LinkError) and target and not target.chosen:
         text = f"{text} ({_V3_HINT})"
     raise click.ClickException(text)
 
