@@ -27,6 +27,7 @@ from derivtrio.lifetime import Lifetime
 from derivtrio.link import NORMAL, Link
 from derivtrio.mailbox import Mailbox, OverflowPolicy
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
+from derivtrio.orders import contract_words
 from derivtrio.outbox import Outbox
 from derivtrio.pacing import Budgets, Pacer
 from derivtrio.router import Router
@@ -419,7 +420,8 @@ class Client(Trader):
             InvalidRequest: the contract is not described; nothing was sent.
 
         """
-        words = self._contract_words({} if parameters is None else parameters, **more)
+        given = {} if parameters is None else parameters
+        words = contract_words(given, more, self._supervisor.generation)
         mailbox: Mailbox[Proposal] = Mailbox("proposal", buffer, overflow)
         journal = self._supervisor.desk.journal
         line = ProposalLine(words, lambda: journal.connection)

@@ -7,8 +7,6 @@ of then, is for the program to say.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
-from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, TypeVar, cast
 
@@ -41,6 +39,14 @@ from derivtrio.models import (
     Transaction,
     Updated,
 )
+from derivtrio.orders import (
+    account_words,
+    amount_of,
+    contract_id_of,
+    contract_words,
+    loginid_for,
+    period_words,
+)
 from derivtrio.receipts import (
     UNREADABLE,
     limits_in,
@@ -63,12 +69,6 @@ UNCHANGED: Final = Unchanged.UNCHANGED
 
 #: How many rows of a list to ask for at a time.
 _PAGE: Final = 100
-
-#: Beyond this a number is no amount, in whatever currency.
-_MOST: Final = 10**18
-
-#: What tells one contract from another, at the least.
-_ESSENTIAL: Final = ("contract_type", "currency")
 
 
 @attrs.define(eq=False, repr=False)
@@ -130,7 +130,7 @@ class Trader:
 
         Otherwise it is as `buy` is.
         """
-        request = {"sell": _contract_id(contract), "price": _amount("price", price)}
+        request = {"sell": contract_id_of(contract), "price": amount_of("price", price)}
         call = self._new_call({**request, **self._account(loginid)})
         return await self._trade(call, sale_in, reconcile)
 
@@ -141,7 +141,7 @@ class Trader:
 
         Otherwise it is as `buy` is.
         """
-        call = self._new_call({"cancel": _contract_id(contract), **self._account(loginid)})
+        call = self._new_call({"cancel": contract_id_of(contract), **self._account(loginid)})
         return await self._trade(call, sale_in, reconcile)
 
     async def update_contract(
@@ -157,10 +157,10 @@ class Trader:
 
         A limit that is not given stays as it is. Otherwise it is as `buy` is.
         """
-        contract_id = _contract_id(contract)
+        contract_id = contract_id_of(contract)
         limits = {"take_profit": take_profit, "stop_loss": stop_loss}
         order = {
-            name: None if limit is None else _amount(name, limit)
+            name: None if limit is None else amount_of(name, limit)
             for name, limit in limits.items()
             if limit is not UNCHANGED
         }
@@ -247,7 +247,7 @@ class Trader:
         request = {"statement": 1, "description": 1, **self._account(loginid)}
         if action_type is not None:
             request["action_type"] = action_type
-        request |= _period(date_from, date_to)
+        request |= period_words(date_from, date_to)
         self._new_call(request)
         return listing.statement(self._ask, request, _PAGE)
 
@@ -262,7 +262,7 @@ class Trader:
 
         Arguments and errors are those of `statement`.
         """
-        period = {name: str(epoch) for name, epoch in _period(date_from, date_to).items()}
+        period = {name: str(epoch) for name, epoch in period_words(date_from, date_to).items()}
         request = {"profit_table": 1, "description": 1, **period, **self._account(loginid)}
         return listing.profit_table(self._ask, request, _PAGE)
 
@@ -282,58 +282,27 @@ class Trader:
 
     def _account(self, loginid: str | None) -> dict[str, str]:
         """Return the member of a request that says for which account it is, if any is named."""
-        if loginid is None:
-            return {}
-        if not isinstance(loginid, str) or not loginid.isalnum():
-            text = f"a loginid is a str such as 'CR90000001', not {loginid!r}"
-            raise malformed(text)
-        if self._supervisor.generation == "options":
-            text = (
-                "the Options API takes no loginid: a connection belongs to its account for good;"
-                " open another client for another account"
-            )
-            raise malformed(text)
-        return {"loginid": loginid}
-
-    def _contract_words(self, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-        """Return checked *parameters*, with the symbol under the name that the server knows."""
-        if not isinstance(parameters, Mapping):
-            text = f"a contract is described by a mapping, not by {type(parameters).__name__}"
-            raise malformed(text)
-        words = {**parameters, **more}
-        old, new = "symbol", "underlying_symbol"
-        if self._supervisor.generation == "v3":
-            old, new = new, old
-        if old in words:
-            symbol = words.pop(old)
-            if words.setdefault(new, symbol) != symbol:
-                text = f"a contract has one symbol, not both {symbol!r} and {words[new]!r}"
-                raise malformed(text, parameters)
-        missing = [name for name in (*_ESSENTIAL, new) if not words.get(name)]
-        if missing:
-            text = f"a contract needs {' and '.join(missing)}"
-            raise malformed(text, parameters)
-        return words
+        return account_words(loginid, self._supervisor.generation)
 
     def _order(
         self, what: Proposal | Mapping[str, Any], price: Money | None, loginid: str | None
     ) -> tuple[Call, int | None]:
         """Return the call that buys, and the only connection on which it can, if there is one."""
         if isinstance(what, Proposal):
-            limit = _amount("price", what.ask_price if price is None else price)
-            account = self._account(_loginid_for(what, loginid))
+            limit = amount_of("price", what.ask_price if price is None else price)
+            account = self._account(loginid_for(what, loginid))
             by_id = {"buy": what.id, "price": limit, **account}
             terms = {name: each for name, each in what.parameters.items() if name != "loginid"}
             call = api_call(by_id, only_on=what.connection, terms=terms)
             self._check_connection(what)
             return call, what.connection
-        words = self._contract_words(what)
+        words = contract_words(what, {}, self._supervisor.generation)
         if price is None:
             text = "price says what the contract may cost at most; give it with parameters"
             raise malformed(text)
         request: dict[str, Any] = {
             "buy": "1",
-            "price": _amount("price", price),
+            "price": amount_of("price", price),
             "parameters": words,
             **self._account(loginid),
         }
@@ -403,43 +372,6 @@ def _executed(unknown: OutcomeUnknown, outcome: Outcome) -> Purchase | Sale | Li
     raise NotExecuted(text, unknown.request, unknown.connection) from unknown
 
 
-def _loginid_for(proposal: Proposal, loginid: str | None) -> str | None:
-    """Return the account that *proposal* is bought for."""
-    proposed: str | None = proposal.parameters.get("loginid")
-    if None not in (proposed, loginid) and proposed != loginid:
-        text = f"the proposal is for the account {proposed}; it cannot be bought for {loginid}"
-        raise malformed(text)
-    return proposed if loginid is None else loginid
-
-
 def _gone(connection: int | None) -> ConnectionChanged:
     text = f"connection {connection}, by which the proposal came, is gone; nothing was bought"
     return ConnectionChanged(text)
-
-
-def _contract_id(contract: int | Purchase) -> int:
-    contract_id = contract.contract_id if isinstance(contract, Purchase) else contract
-    if type(contract_id) is not int:
-        text = f"a contract is a Purchase or its contract_id, an int, not {contract!r}"
-        raise malformed(text)
-    return contract_id
-
-
-def _amount(name: str, amount: Any) -> Money:
-    """Return *amount*, checked."""
-    numeric = isinstance(amount, int | float | Decimal) and not isinstance(amount, bool)
-    with suppress(ArithmeticError):  # a Decimal that is no number cannot be compared
-        if numeric and 0 <= amount <= _MOST:
-            return cast("Money", amount)
-    huge = isinstance(amount, int) and abs(amount) > _MOST  # Python may refuse to write it out
-    text = f"{name} is an amount, 0 or more, not {'such a number' if huge else repr(amount)}"
-    raise malformed(text)
-
-
-def _period(date_from: int | None, date_to: int | None) -> dict[str, int]:
-    period = {"date_from": date_from, "date_to": date_to}
-    for name, epoch in period.items():
-        if epoch is not None and (type(epoch) is not int or epoch < 0):
-            text = f"{name} is an epoch in whole seconds, not {epoch!r}"
-            raise malformed(text)
-    return {name: epoch for name, epoch in period.items() if epoch is not None}

@@ -27,6 +27,7 @@ FLOORS = (
         "router",
         "ledger",
         "continuity",
+        "orders",
         "receipts",
         "snapshots",
         "transactions",
