@@ -241,6 +241,7 @@ class EventStream:
 
     def close(self) -> None:
         """Stop listening."""
+        self._mailbox.close()
         self._journal.ignore(self._mailbox)
 
 
