@@ -168,6 +168,8 @@ async def test_misuse_of_a_subscription_is_explained(autojump_clock: Any) -> Non
         ticks = client.subscribe({"ticks": "R_100"})
         with pytest.raises(RuntimeError, match="enter the subscription first"):
             aiter(ticks)
+        with pytest.raises(RuntimeError, match="enter the subscription first"), trio.fail_after(5):
+            await anext(ticks)
         async with ticks:
             pass
         with pytest.raises(RuntimeError, match="entered once"):
