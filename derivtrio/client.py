@@ -47,6 +47,9 @@ from derivtrio.upstream import Consumer, Line
 
 _DEFAULTS: Final = Settings()
 
+#: The last epoch that Deriv's schemas have room for; one in milliseconds is beyond it.
+_LAST_EPOCH: Final = 9_999_999_999
+
 
 @asynccontextmanager
 async def open_client(
@@ -302,7 +305,7 @@ class Client(Trader):
         """
         _check_symbol(symbol)
         _check_epoch(start)
-        if granularity not in GRANULARITIES:
+        if type(granularity) is not int or granularity not in GRANULARITIES:
             text = f"granularity is one of {sorted(GRANULARITIES)} seconds, not {granularity!r}"
             raise malformed(text)
         request = {
@@ -551,8 +554,15 @@ def _check_symbol(symbol: object) -> None:
 
 
 def _check_epoch(start: object) -> None:
-    if start is not None and (type(start) is not int or start < 0):
+    if start is None:
+        return
+    if type(start) is not int or start < 0:
         text = f"start is an epoch in whole seconds, not {start!r}"
+        raise malformed(text)
+    if start > _LAST_EPOCH:
+        text = (
+            "start is an epoch in whole seconds; this would be after the year 2286 (milliseconds?)"
+        )
         raise malformed(text)
 
 
