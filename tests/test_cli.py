@@ -353,6 +353,16 @@ def test_a_reader_that_goes_away_ends_ticks_quietly(server: Served) -> None:
         assert (process.returncode, process.stderr.read()) == (141, "")
 
 
+def test_a_reader_that_goes_away_ends_demo_quietly() -> None:
+    with started("-m", "derivtrio", "demo") as process:
+        line(process)
+        assert process.stdout is not None
+        process.stdout.close()
+        process.wait()
+        assert process.stderr is not None
+        assert (process.returncode, process.stderr.read()) == (141, "")
+
+
 def test_a_full_disk_is_one_line_and_1(server: Served) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
