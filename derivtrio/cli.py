@@ -80,6 +80,9 @@ async def measure(target: Target, count: int, interval: float) -> None:
 
 def read_request(_context: click.Context, _parameter: click.Parameter, text: str) -> dict[str, Any]:
     """Return the request that the argument, or standard input, has."""
+    if text == "-" and sys.stdin is None:
+        message = "there is no standard input to read it from"
+        raise click.BadParameter(message)
     try:
         request = json.loads(sys.stdin.read() if text == "-" else text)
     except KeyboardInterrupt:

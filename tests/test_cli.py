@@ -363,6 +363,21 @@ def test_a_reader_that_goes_away_ends_demo_quietly() -> None:
         assert (process.returncode, process.stderr.read()) == (141, "")
 
 
+@pytest.mark.parametrize("arguments", [["call", '{"time": 1}'], ["ticks", "R_100", "--count", "1"]])
+def test_without_a_standard_output_nothing_is_printed(server: Served, arguments: list[str]) -> None:
+    code = "import sys; sys.stdout = None; from derivtrio.__main__ import main; main()"
+    result = finished("-c", code, *arguments, "--url", server.url)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_without_a_standard_input_call_cannot_read_it() -> None:
+    code = "import sys; sys.stdin = None; from derivtrio.__main__ import main; main()"
+    result = finished("-c", code, "call", "-")
+    assert result.returncode == 2
+    assert "no standard input" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_full_disk_is_one_line_and_1(server: Served) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
