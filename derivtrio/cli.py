@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import ssl
 import sys
 import time
@@ -48,6 +49,13 @@ def demo() -> None:
     sys.exit(not survived)
 
 
+def check_seconds(seconds: float) -> None:
+    """Refuse a NaN, which no `FloatRange` does."""
+    if math.isnan(seconds):
+        message = "nan is no number of seconds"
+        raise ValueError(message)
+
+
 @cli.command()
 @click.option("--count", type=click.IntRange(min=1), default=4, show_default=True)
 @click.option(
@@ -55,6 +63,7 @@ def demo() -> None:
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
+    callback=checked(check_seconds),
     help="Seconds between one reply and the next ping.",
 )
 @connecting

@@ -94,6 +94,7 @@ def test_what_connects_says_where(name: str) -> None:
         ["ping", "--account", "DOT90004580", "--token", "a b"],
         ["ping", "--account", "DOT90004580", "--token", "x", "--url", "ws://127.0.0.1"],
         ["ping", "--count", "0"],
+        ["ping", "--interval", "nan", "--url", "ws://127.0.0.1:9"],
         ["call"],
         ["call", "{"],
         ["call", "[1]"],
