@@ -17,7 +17,7 @@ import derivtrio
 from derivtrio import Backoff, ConnectionFailed, Settings, catalog, codec
 from derivtrio.answer import Answer
 from derivtrio.backoff import Series, delays
-from derivtrio.endpoints import V3, Address, as_endpoint, parse_url
+from derivtrio.endpoints import V3, Address, OptionsPublic, as_endpoint, parse_url
 from derivtrio.errors import api_error
 from derivtrio.journal import Journal
 from derivtrio.mailbox import Mailbox
@@ -328,6 +328,10 @@ def test_an_app_id_that_is_none_is_refused(app_id: Any) -> None:
 def test_an_endpoint_that_is_none_is_refused() -> None:
     with pytest.raises(TypeError, match="endpoint is"):
         as_endpoint(5, 1089)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"OptionsPublic\(…\), not its class"):
+        as_endpoint(OptionsPublic, 1089)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="generation is 'v3' or 'options', not 'v4'"):
+        as_endpoint(OptionsPublic(generation="v4"), 1089)  # type: ignore[arg-type]
 
 
 # Errors
