@@ -29,6 +29,7 @@ from derivtrio.mailbox import Mailbox, OverflowPolicy
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
 from derivtrio.outbox import Outbox
 from derivtrio.pacing import Budgets, Pacer
+from derivtrio.parking import require_trio
 from derivtrio.router import Router
 from derivtrio.settings import Settings
 from derivtrio.sharing import ServerStream, Shares
@@ -85,8 +86,10 @@ async def open_client(
             `HandshakeRejected`, `RestRejected`, `CertificateRejected`, `InvalidURL`).
         ValueError, TypeError: an argument that cannot be meant, such as a `token` on the Options
             API, where the endpoint has it.
+        RuntimeError: not under trio, but under asyncio, for example.
 
     """
+    require_trio()
     if not isinstance(settings, Settings):
         text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
         raise TypeError(text)
