@@ -16,6 +16,7 @@ import trio.testing
 import derivtrio
 from derivtrio import Backoff, ConnectionFailed, Settings, catalog, codec
 from derivtrio.answer import Answer
+from derivtrio.authorization import checked_token
 from derivtrio.backoff import Series, delays
 from derivtrio.endpoints import V3, Address, OptionsPublic, as_endpoint, parse_url
 from derivtrio.errors import api_error
@@ -332,6 +333,20 @@ def test_an_endpoint_that_is_none_is_refused() -> None:
         as_endpoint(OptionsPublic, 1089)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="generation is 'v3' or 'options', not 'v4'"):
         as_endpoint(OptionsPublic(generation="v4"), 1089)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        (" ", "not one that is blank"),
+        ([], "not an empty list"),
+        (["abc", 5], "not a list with something else in it"),
+        (b"abc", "not bytes"),
+    ],
+)
+def test_a_token_that_is_none_is_refused(token: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=f"token is a non-empty str, .* {words}"):
+        checked_token(token)
 
 
 # Errors
