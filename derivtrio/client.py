@@ -508,7 +508,8 @@ class Client(Trader):
         *Cancellation*: ends the waiting; the closing goes on.
 
         Raises:
-            ValueError: *code* is not 1000 or from 3000 to 4999, or *reason* longer than 123 bytes.
+            ValueError: *code* is not 1000 or from 3000 to 4999, or *reason* is no str of at most
+                123 bytes.
 
         """
         await self._lifetime.close(code, reason)
