@@ -18,7 +18,14 @@ from derivtrio import Subscription, Tick
 from derivtrio.command import ATTEMPTS, INTERRUPTED, Target, checked, connecting, perform
 from derivtrio.demo import Pace, show
 from derivtrio.report import note, one_line, sentence, show_json, show_tick
-from derivtrio.simulator import DEMO_TOKEN, Limits, Simulator, open_simulator, parse_fault
+from derivtrio.simulator import (
+    DEMO_TOKEN,
+    Limits,
+    Simulator,
+    demo_account,
+    open_simulator,
+    parse_fault,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -236,7 +243,8 @@ def simulate(
 ) -> None:
     """Serve a simulated Deriv until Ctrl-C.
 
-    The first line of output is its URL. It takes the token demo-token.
+    The first line of output is its URL. It takes the token demo-token; standard error says for
+    which account, and where its Options API is.
     """
     if tls_key and not tls_cert:
         message = "--tls-key needs --tls-cert"
@@ -260,8 +268,9 @@ async def serve(server: Callable[[], AbstractAsyncContextManager[Simulator]], wh
         async with server() as sim:
             click.echo(sim.url)
             note(
-                f"Serving a simulated Deriv; its token is {DEMO_TOKEN}, its Options API is at"
-                f" {sim.options_url}, with {sim.rest_url} for accounts. Ctrl-C ends it."
+                f"Serving a simulated Deriv; its token is {DEMO_TOKEN}, for the account"
+                f" {demo_account().loginid}; its Options API is at {sim.options_url}, with"
+                f" {sim.rest_url} for accounts. Ctrl-C ends it."
             )
             await trio.sleep_forever()
     except BrokenPipeError:

@@ -402,7 +402,7 @@ def test_simulate_serves_until_a_signal_and_its_first_line_is_the_url() -> None:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate()
     assert (process.returncode, out) == (143, "")
-    assert "demo-token" in only_line(err)
+    assert f"demo-token, for the account {DEMO};" in only_line(err)
 
 
 def test_simulate_says_in_one_line_that_its_port_is_taken(nobody: str) -> None:
