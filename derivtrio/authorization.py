@@ -133,10 +133,10 @@ def checked_token(token: TokenSource) -> TokenSource:
                 return token if isinstance(token, str) else tuple(listed)
             text = f"{len(listed)} tokens are too many: Deriv takes {_MOST_TOKENS} at most"
             raise ValueError(text)
-    text = (
-        "token is a non-empty str, several of them, an async function, or None,"
-        f" not {type(token).__name__}"
-    )
+    found = "one that is blank" if isinstance(token, str) else type(token).__name__
+    if isinstance(token, list | tuple):
+        found = "a list with something else in it" if token else "an empty list"
+    text = f"token is a non-empty str, several of them, an async function, or None, not {found}"
     raise ValueError(text)
 
 

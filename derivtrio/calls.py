@@ -264,7 +264,7 @@ def api_call(
         name = name_of(request)
         body = codec.encode(request)
     except (TypeError, ValueError) as error:
-        raise malformed(str(error), request=request) from error
+        raise malformed(codec.told(error, request), request=request) from error
     if name == "buy" and terms is None and isinstance(request.get("parameters"), Mapping):
         terms = request["parameters"]
     urgency = urgency_of(name) if urgency is None else urgency
@@ -282,7 +282,7 @@ def raw_call(data: str | bytes | Mapping[str, Any]) -> Call:
         try:
             data = codec.encode(data)
         except (TypeError, ValueError) as error:
-            raise malformed(str(error)) from error
+            raise malformed(codec.told(error, data)) from error
     if not isinstance(data, (str, bytes)):
         text = f"a message is str, bytes or a mapping, not {type(data).__name__}"
         raise malformed(text)

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import ssl
 import sys
 import time
@@ -17,7 +18,14 @@ from derivtrio import Subscription, Tick
 from derivtrio.command import ATTEMPTS, INTERRUPTED, Target, checked, connecting, perform
 from derivtrio.demo import Pace, show
 from derivtrio.report import note, one_line, sentence, show_json, show_tick
-from derivtrio.simulator import DEMO_TOKEN, Limits, Simulator, open_simulator, parse_fault
+from derivtrio.simulator import (
+    DEMO_TOKEN,
+    Limits,
+    Simulator,
+    demo_account,
+    open_simulator,
+    parse_fault,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,6 +56,13 @@ def demo() -> None:
     sys.exit(not survived)
 
 
+def check_seconds(seconds: float) -> None:
+    """Refuse a NaN, which no `FloatRange` does."""
+    if math.isnan(seconds):
+        message = "nan is no number of seconds"
+        raise ValueError(message)
+
+
 @cli.command()
 @click.option("--count", type=click.IntRange(min=1), default=4, show_default=True)
 @click.option(
@@ -55,6 +70,7 @@ def demo() -> None:
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
+    callback=checked(check_seconds),
     help="Seconds between one reply and the next ping.",
 )
 @connecting
@@ -80,6 +96,9 @@ async def measure(target: Target, count: int, interval: float) -> None:
 
 def read_request(_context: click.Context, _parameter: click.Parameter, text: str) -> dict[str, Any]:
     """Return the request that the argument, or standard input, has."""
+    if text == "-" and sys.stdin is None:
+        message = "there is no standard input to read it from"
+        raise click.BadParameter(message)
     try:
         request = json.loads(sys.stdin.read() if text == "-" else text)
     except KeyboardInterrupt:
@@ -224,7 +243,8 @@ def simulate(
 ) -> None:
     """Serve a simulated Deriv until Ctrl-C.
 
-    The first line of output is its URL. It takes the token demo-token.
+    The first line of output is its URL. It takes the token demo-token; standard error says for
+    which account, and where its Options API is.
     """
     if tls_key and not tls_cert:
         message = "--tls-key needs --tls-cert"
@@ -248,8 +268,9 @@ async def serve(server: Callable[[], AbstractAsyncContextManager[Simulator]], wh
         async with server() as sim:
             click.echo(sim.url)
             note(
-                f"Serving a simulated Deriv; its token is {DEMO_TOKEN}, its Options API is at"
-                f" {sim.options_url}, with {sim.rest_url} for accounts. Ctrl-C ends it."
+                f"Serving a simulated Deriv; its token is {DEMO_TOKEN}, for the account"
+                f" {demo_account().loginid}; its Options API is at {sim.options_url}, with"
+                f" {sim.rest_url} for accounts. Ctrl-C ends it."
             )
             await trio.sleep_forever()
     except BrokenPipeError:

@@ -30,6 +30,7 @@ from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Tran
 from derivtrio.orders import contract_words
 from derivtrio.outbox import Outbox
 from derivtrio.pacing import Budgets, Pacer
+from derivtrio.parking import require_trio
 from derivtrio.router import Router
 from derivtrio.settings import Settings
 from derivtrio.sharing import ServerStream, Shares
@@ -47,6 +48,9 @@ from derivtrio.transactions import Interruption, TransactionLine
 from derivtrio.upstream import Consumer, Line
 
 _DEFAULTS: Final = Settings()
+
+#: The last epoch that Deriv's schemas have room for; one in milliseconds is beyond it.
+_LAST_EPOCH: Final = 9_999_999_999
 
 
 @asynccontextmanager
@@ -83,8 +87,10 @@ async def open_client(
             `HandshakeRejected`, `RestRejected`, `CertificateRejected`, `InvalidURL`).
         ValueError, TypeError: an argument that cannot be meant, such as a `token` on the Options
             API, where the endpoint has it.
+        RuntimeError: not under trio, but under asyncio, for example.
 
     """
+    require_trio()
     if not isinstance(settings, Settings):
         text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
         raise TypeError(text)
@@ -303,7 +309,7 @@ class Client(Trader):
         """
         _check_symbol(symbol)
         _check_epoch(start)
-        if granularity not in GRANULARITIES:
+        if type(granularity) is not int or granularity not in GRANULARITIES:
             text = f"granularity is one of {sorted(GRANULARITIES)} seconds, not {granularity!r}"
             raise malformed(text)
         request = {
@@ -504,7 +510,8 @@ class Client(Trader):
         *Cancellation*: ends the waiting; the closing goes on.
 
         Raises:
-            ValueError: *code* is not 1000 or from 3000 to 4999, or *reason* longer than 123 bytes.
+            ValueError: *code* is not 1000 or from 3000 to 4999, or *reason* is no str of at most
+                123 bytes.
 
         """
         await self._lifetime.close(code, reason)
@@ -553,8 +560,15 @@ def _check_symbol(symbol: object) -> None:
 
 
 def _check_epoch(start: object) -> None:
-    if start is not None and (type(start) is not int or start < 0):
+    if start is None:
+        return
+    if type(start) is not int or start < 0:
         text = f"start is an epoch in whole seconds, not {start!r}"
+        raise malformed(text)
+    if start > _LAST_EPOCH:
+        text = (
+            "start is an epoch in whole seconds; this would be after the year 2286 (milliseconds?)"
+        )
         raise malformed(text)
 
 

@@ -7,13 +7,16 @@ no such number and msgspec would quietly write `null` in its place.
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 _decoder = msgspec.json.Decoder()
 _sorting_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _encoder = msgspec.json.Encoder(decimal_format="number")
+
+#: How deep what cannot be encoded is looked for.
+_DEEP: Final = 8
 
 #: What `decode` raises for a text that is not JSON.
 DecodeError = msgspec.DecodeError
@@ -48,6 +51,22 @@ def _finite(value: Any) -> str:
         text = f"{value} is not a number that JSON has"
         raise ValueError(text)
     return str(value)
+
+
+def told(error: Exception, message: Any) -> str:
+    """Return the words of *error*, which `encode` raised for *message*, and where that is in it."""
+    path: list[str] = []
+    while isinstance(message, Mapping | list | tuple) and len(path) < _DEEP:
+        for name, value in message.items() if isinstance(message, Mapping) else enumerate(message):
+            try:
+                encode(value)
+            except (TypeError, ValueError):
+                path.append(str(name))
+                message = value
+                break
+        else:
+            break
+    return ": ".join(filter(None, [".".join(path), str(error)]))
 
 
 def sorted_text(message: Mapping[str, Any]) -> str:

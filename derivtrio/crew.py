@@ -29,6 +29,7 @@ from derivtrio.journal import Journal
 from derivtrio.link import Binary, Link, Loss, Message
 from derivtrio.outbox import Outbox
 from derivtrio.pacing import PATIENCE, Urgency
+from derivtrio.parking import require_trio
 from derivtrio.redaction import masked_text
 from derivtrio.router import Router
 from derivtrio.settings import Settings
@@ -42,13 +43,26 @@ _AT_ONCE = 256
 
 @attrs.define(eq=False)
 class Desk:
-    """What the crew of every link works with, in the order in which a request passes through."""
+    """What the crew of every link works with, in the order in which a request passes through.
+
+    `home` is the run of trio that all of it belongs to.
+    """
 
     settings: Settings
     outbox: Outbox
     router: Router
     journal: Journal
     book: Book = attrs.field(factory=Book)
+    home: trio.lowlevel.TrioToken = attrs.field(factory=require_trio, init=False)
+
+    def require_home(self) -> None:
+        """Raise a RuntimeError where something else runs, such as another thread's trio.
+
+        A task of another run that parked here would have the crew fail that wakes it.
+        """
+        if require_trio() is not self.home:
+            text = "this client belongs to another trio.run; from a thread use trio.from_thread.run"
+            raise RuntimeError(text)
 
 
 async def read(link: Link, desk: Desk) -> None:
@@ -258,6 +272,7 @@ async def make(call: Call, desk: Desk) -> dict[str, Any]:
     *Cancellation*: the call is not written, or, if it was, its reply is dropped when it comes. A
     trade that was written is then in doubt, and the book has it.
     """
+    desk.require_home()
     first_refused: float | None = None
     while True:
         if call.is_trade:

@@ -108,9 +108,17 @@ async def record_ticks(ticks: Subscription[Tick], record: Record) -> None:
         record.add(tick)
 
 
+class Paper(Console):
+    """A console that lets its caller know that nobody reads it any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise `BrokenPipeError`, where rich would end the program."""
+        raise  # noqa: PLE0704 - rich calls this where it handles that error
+
+
 async def show(pace: Pace) -> bool:
     """Run the demo over TCP and print it; return whether the record is without a seam."""
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Paper(soft_wrap=True, highlight=False, markup=False)
     async with open_simulator() as sim:
         console.print(f"A simulated Deriv server at {shown_url(sim.url)}, a derivtrio client, and")
         console.print("two broken connections. The prices are made up. About 20 seconds.\n")

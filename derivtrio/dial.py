@@ -50,7 +50,7 @@ async def open_stream(
     try:
         stream: trio.abc.Stream = await opener(address.host, address.port)
     except OSError as error:
-        text = f"no connection to {address.host} port {address.port}: {_told_by(error)}"
+        text = f"no connection to {address.host} port {address.port}: {told_by(error)}"
         raise ConnectRefused(text) from error
     if not address.secure:
         return stream
@@ -90,7 +90,7 @@ def _tls_failure(error: trio.BrokenResourceError, host: str) -> LinkError:
     return ConnectRefused(f"{host} ended the connection during the TLS handshake")
 
 
-def _told_by(error: OSError) -> str:
+def told_by(error: OSError) -> str:
     """Return the operating system's own words, which trio wraps once or twice."""
     causes = error.__cause__
     cause = causes.exceptions[-1] if isinstance(causes, BaseExceptionGroup) else error

@@ -6,7 +6,7 @@ the link opens TCP to the URL's host.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import attrs
@@ -205,7 +205,7 @@ def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
 
     Raises:
         InvalidURL: a URL that is none.
-        ValueError: an `app_id` that is none.
+        ValueError: an `app_id` that is none, or an endpoint of a generation that is unknown.
         TypeError: an endpoint that is none.
 
     """
@@ -218,7 +218,13 @@ def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
         parse_url(endpoint)
         speaks_options = urlsplit(endpoint).path.startswith(_OPTIONS_PATH)
         return OptionsPublic(endpoint) if speaks_options else V3(app_id, base=endpoint)
+    if isinstance(endpoint, type):
+        text = f"endpoint is an Endpoint, such as {endpoint.__name__}(…), not its class"
+        raise TypeError(text)
     if not callable(getattr(endpoint, "url", None)):
         text = f"endpoint is a WebSocket URL, an Endpoint or None, not {endpoint!r}"
         raise TypeError(text)
+    if generation_of(endpoint) not in get_args(Generation):
+        text = f"an endpoint's generation is 'v3' or 'options', not {endpoint.generation!r}"
+        raise ValueError(text)
     return endpoint

@@ -92,11 +92,17 @@ class Journal:
     round_trip: float | None = attrs.field(default=None, init=False)
     last_error: Exception | None = attrs.field(default=None, init=False)
     traffic: int = attrs.field(default=0, init=False)
+    _ended: bool = attrs.field(default=False, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
     _listeners: dict[Mailbox[Event], bool] = attrs.field(factory=dict, init=False)
 
     def listen(self, mailbox: Mailbox[Event], *, traffic: bool) -> None:
-        """Put every event from now on into *mailbox*; messages only if it asks for `traffic`."""
+        """Put every event from now on into *mailbox*; messages only if it asks for `traffic`.
+
+        After the end there are none.
+        """
+        if self._ended:
+            mailbox.close()
         self._listeners[mailbox] = traffic
         self.traffic += traffic
 
@@ -141,6 +147,7 @@ class Journal:
 
     def end(self) -> None:
         """End every listener's stream, after what it has not read yet."""
+        self._ended = True
         for mailbox in self._listeners:
             mailbox.close()
 

@@ -120,6 +120,6 @@ def _check_farewell(code: int, reason: str) -> None:
     if code != NORMAL and code not in _OWN_CODES:
         text = f"a close code is {NORMAL}, or from 3000 to 4999, not {code!r}"
         raise ValueError(text)
-    if len(reason.encode()) > _MAX_REASON:
-        text = f"a close reason has at most {_MAX_REASON} bytes in UTF-8"
+    if not isinstance(reason, str) or len(reason.encode()) > _MAX_REASON:
+        text = f"a close reason is a str of at most {_MAX_REASON} bytes in UTF-8"
         raise ValueError(text)

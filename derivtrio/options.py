@@ -29,7 +29,7 @@ import trio
 
 from derivtrio import codec
 from derivtrio.backoff import delays
-from derivtrio.dial import platform_context, time_limit
+from derivtrio.dial import platform_context, time_limit, told_by
 from derivtrio.endpoints import Generation, Limits, ask, parse_url
 from derivtrio.errors import (
     CertificateRejected,
@@ -229,10 +229,15 @@ def _no_answer(error: Exception, host: str) -> LinkError:
     """Return the error for a call that *error* has kept from being answered."""
     cause: BaseException = error
     while (deeper := cause.__cause__ or cause.__context__) is not None:
+        if isinstance(deeper, BaseExceptionGroup):
+            break  # of one error per address; that above it is trio's
         cause = deeper  # the wrapping is httpx2's; what it is about lies at the bottom
     if isinstance(cause, ssl.SSLCertVerificationError):
         return CertificateRejected(f"{host}: {cause.verify_message}")
-    said = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
+        said = told_by(cause)
+    else:
+        said = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
     return ConnectRefused(f"no one-time URL from {host}: {said}")
 
 

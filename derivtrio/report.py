@@ -61,7 +61,7 @@ def note(text: object) -> None:
 
 def to_terminal() -> bool:
     """Return whether a person reads standard output."""
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()  # it is None for a program without one
 
 
 def show_json(value: Mapping[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """Running a script to its proper end, also when a signal asks for it."""
 
+import inspect
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -21,9 +23,19 @@ def run(main: Callable[..., Awaitable[T]], *args: Any) -> T:
     Raises:
         SystemExit: a signal ended *main*; the status is 128 plus the signal's number, as a
             shell has it.
+        TypeError: *main* is no async function.
+        RuntimeError: this is not the main thread, which alone is told of signals.
         BaseException: what *main* raises.
 
     """
+    if not callable(main):
+        if inspect.iscoroutine(main):
+            main.close()  # or Python would warn that nobody awaits it
+        text = "run takes an async function, and its arguments: derivtrio.run(main), not main()"
+        raise TypeError(text)
+    if threading.current_thread() is not threading.main_thread():
+        text = "derivtrio.run handles signals, and that is for the main thread; here use trio.run"
+        raise RuntimeError(text)
     return trio.run(_main, main, args)
 
 

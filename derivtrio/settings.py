@@ -5,7 +5,7 @@ import ssl
 from typing import Any
 
 import attrs
-from attrs.validators import instance_of, optional
+from attrs.validators import optional
 
 
 def _between(kind: type, lowest: float, what: str, *, strictly: bool = False) -> Any:
@@ -16,6 +16,17 @@ def _between(kind: type, lowest: float, what: str, *, strictly: bool = False) ->
         if not numeric or not lowest <= value < math.inf or (strictly and value == lowest):
             text = f"{field.name} is {what}, not {value!r}"
             raise ValueError(text)
+
+    return check
+
+
+def _instance_of(kind: type) -> Any:
+    """Return an attrs validator for instances of *kind*, whose error is one sentence."""
+
+    def check(_: object, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not isinstance(value, kind):
+            text = f"{field.name} is of the type {kind.__name__}, not {value!r}"
+            raise TypeError(text)
 
     return check
 
@@ -72,18 +83,18 @@ class Settings:
     heartbeat_interval: float = attrs.field(default=25, validator=_duration)
     heartbeat_timeout: float = attrs.field(default=10, validator=_duration)
     response_timeout: float = attrs.field(default=60, validator=_duration)
-    backoff: Backoff = attrs.field(factory=Backoff, validator=instance_of(Backoff))
+    backoff: Backoff = attrs.field(factory=Backoff, validator=_instance_of(Backoff))
     stable_after: float = attrs.field(default=60, validator=_not_negative)
     max_attempts: int | None = attrs.field(default=None, validator=optional(_count))
     outbox: int = attrs.field(default=1024, validator=_count)
     max_message_size: int = attrs.field(default=8 * 2**20, validator=_count)
     ssl_context: ssl.SSLContext | None = attrs.field(
-        default=None, validator=optional(instance_of(ssl.SSLContext))
+        default=None, validator=optional(_instance_of(ssl.SSLContext))
     )
-    wait_ready: bool = attrs.field(default=True, validator=instance_of(bool))
-    pacing: bool = attrs.field(default=True, validator=instance_of(bool))
-    bulk_frames: bool = attrs.field(default=True, validator=instance_of(bool))
-    check_requests: bool = attrs.field(default=True, validator=instance_of(bool))
+    wait_ready: bool = attrs.field(default=True, validator=_instance_of(bool))
+    pacing: bool = attrs.field(default=True, validator=_instance_of(bool))
+    bulk_frames: bool = attrs.field(default=True, validator=_instance_of(bool))
+    check_requests: bool = attrs.field(default=True, validator=_instance_of(bool))
 
     def but(self, **changes: Any) -> "Settings":
         """Return a copy with *changes*, validated like a new one."""

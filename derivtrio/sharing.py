@@ -88,6 +88,7 @@ class ServerStream:
 
     async def open(self) -> None:
         """Open the upstream and wait for its first reply, or join it."""
+        self._supervisor.desk.require_home()
         self._share = self._shares.hold(self._key)
         self._supervisor.desk.router.express.plain += self._wants_plain_ticks
         async with self._share.one_at_a_time():

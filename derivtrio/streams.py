@@ -120,12 +120,18 @@ class Subscription(Generic[T]):
 
     def __aiter__(self) -> "Subscription[T]":
         if not self._entered:
-            text = "enter the subscription first: async with client.subscribe(…) as stream"
-            raise RuntimeError(text)
+            raise _not_entered()
         return self
 
     def __anext__(self) -> Awaitable[T]:
+        if not self._entered:
+            raise _not_entered()
         return self._reader.get()
+
+
+def _not_entered() -> RuntimeError:
+    text = "enter the subscription first: async with client.subscribe(…) as stream"
+    return RuntimeError(text)
 
 
 @attrs.define(eq=False)
@@ -241,6 +247,7 @@ class EventStream:
 
     def close(self) -> None:
         """Stop listening."""
+        self._mailbox.close()
         self._journal.ignore(self._mailbox)
 
 

@@ -264,6 +264,7 @@ class Trader:
         """
         period = {name: str(epoch) for name, epoch in period_words(date_from, date_to).items()}
         request = {"profit_table": 1, "description": 1, **period, **self._account(loginid)}
+        self._new_call(request)
         return listing.profit_table(self._ask, request, _PAGE)
 
     async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:

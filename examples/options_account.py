@@ -29,7 +29,7 @@ async def main() -> None:
         client.balance() as balances,
     ):
         async for balance in balances:
-            print(balance.loginid, balance.balance, balance.currency)
+            print(balance.loginid, balance.balance, balance.currency, flush=True)
 
 
 derivtrio.run(main)

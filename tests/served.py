@@ -60,7 +60,7 @@ def served() -> Iterator[Served]:
 
 def environment(**changes: str) -> dict[str, str]:
     """Return an environment in which no variable of ours is set but *changes*."""
-    ours = ("DERIV_", "NO_COLOR", "FORCE_COLOR", "PYTHONWARNINGS")
+    ours = ("DERIV_", "NO_COLOR", "FORCE_COLOR", "PYTHONWARNINGS", "PYTHONUNBUFFERED")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, **changes}
 

@@ -1,5 +1,6 @@
 """G03, G04: what becomes of a call."""
 
+import asyncio
 import math
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from scripted import Peer, Request, Server, open_server, polite
 import derivtrio
 from derivtrio import OutcomeUnknown, Settings
 from derivtrio.calls import api_call
+from derivtrio.simulator import open_simulator
 from derivtrio.simulator.memory import MemoryStream
 
 PATIENT = Settings(heartbeat_interval=3600, backoff=derivtrio.Backoff(first=1, cap=1))
@@ -569,3 +571,25 @@ async def test_what_somebody_else_has_sent_of_it_counts_as_written(autojump_cloc
         assert not link.writing
         await client.call({"time": 1})
         assert [len(server.asked(name)) for name in ("ping", "time")] == [1, 2]
+
+
+@pytest.mark.parametrize("run", [trio.run, asyncio.run], ids=["trio", "asyncio"])
+@pytest.mark.parametrize("how", ["a call", "a stream"])
+async def test_a_client_is_refused_to_another_run(run: Any, how: str) -> None:
+    async with (
+        open_simulator() as sim,
+        derivtrio.open_client(endpoint=sim.url) as client,
+    ):
+
+        async def use() -> None:
+            if how == "a call":
+                await client.call({"time": 1})
+            else:
+                await client.ticks("R_100").__aenter__()
+
+        def elsewhere() -> None:
+            run(use) if run is trio.run else run(use())
+
+        with pytest.raises(RuntimeError, match=r"another trio\.run|needs trio"):
+            await trio.to_thread.run_sync(elsewhere)
+        assert "time" in await client.call({"time": 1})

@@ -1,5 +1,6 @@
 """Requests that cannot be meant are refused before anything is sent, and the error says why."""
 
+import math
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from scripted import Peer, Request, open_server
 
 import derivtrio
 from derivtrio import InvalidRequest, Settings
+from derivtrio.calls import api_call
 from derivtrio.checking import check_request
 from derivtrio.shapes import check_of, described
 
@@ -174,6 +176,22 @@ def test_shapes_are_checked(shape: Any, good: tuple[Any, ...], bad: tuple[Any, .
     check = check_of(shape)
     assert [value for value in good if check(value) is not None] == []
     assert [value for value in bad if check(value) is None] == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({**HISTORY, "count": math.nan}, "count: Out of range"),
+        ({"buy": "1", "price": 1, "parameters": {"amount": math.inf}}, "parameters.amount: Out of"),
+        ({"buy": "1", "price": Decimal("NaN")}, "price: NaN is not a number that JSON has"),
+        ({"time": 1, "passthrough": {"a": [1, object()]}}, "passthrough.a.1: Encoding objects of"),
+        ({"ticks": "\ud800"}, "ticks: 'utf-8' codec can't encode"),
+    ],
+)
+def test_where_something_is_no_json_is_said(request_: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        api_call(request_)
+    assert words in str(caught.value)
 
 
 async def test_nothing_is_sent_of_a_request_that_is_refused(autojump_clock: Any) -> None:

@@ -94,6 +94,7 @@ def test_what_connects_says_where(name: str) -> None:
         ["ping", "--account", "DOT90004580", "--token", "a b"],
         ["ping", "--account", "DOT90004580", "--token", "x", "--url", "ws://127.0.0.1"],
         ["ping", "--count", "0"],
+        ["ping", "--interval", "nan", "--url", "ws://127.0.0.1:9"],
         ["call"],
         ["call", "{"],
         ["call", "[1]"],
@@ -353,6 +354,31 @@ def test_a_reader_that_goes_away_ends_ticks_quietly(server: Served) -> None:
         assert (process.returncode, process.stderr.read()) == (141, "")
 
 
+def test_a_reader_that_goes_away_ends_demo_quietly() -> None:
+    with started("-m", "derivtrio", "demo") as process:
+        line(process)
+        assert process.stdout is not None
+        process.stdout.close()
+        process.wait()
+        assert process.stderr is not None
+        assert (process.returncode, process.stderr.read()) == (141, "")
+
+
+@pytest.mark.parametrize("arguments", [["call", '{"time": 1}'], ["ticks", "R_100", "--count", "1"]])
+def test_without_a_standard_output_nothing_is_printed(server: Served, arguments: list[str]) -> None:
+    code = "import sys; sys.stdout = None; from derivtrio.__main__ import main; main()"
+    result = finished("-c", code, *arguments, "--url", server.url)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_without_a_standard_input_call_cannot_read_it() -> None:
+    code = "import sys; sys.stdin = None; from derivtrio.__main__ import main; main()"
+    result = finished("-c", code, "call", "-")
+    assert result.returncode == 2
+    assert "no standard input" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_full_disk_is_one_line_and_1(server: Served) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
@@ -376,7 +402,7 @@ def test_simulate_serves_until_a_signal_and_its_first_line_is_the_url() -> None:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate()
     assert (process.returncode, out) == (143, "")
-    assert "demo-token" in only_line(err)
+    assert f"demo-token, for the account {DEMO};" in only_line(err)
 
 
 def test_simulate_says_in_one_line_that_its_port_is_taken(nobody: str) -> None:

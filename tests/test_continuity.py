@@ -384,6 +384,10 @@ async def test_a_message_that_cannot_be_read_is_no_end_of_the_world(
         (lambda c: c.ticks("R_100", start=-1), "start"),
         (lambda c: c.candles("R_100", 61), "granularity"),
         (lambda c: c.candles("R_100", start=1.5), "start"),
+        (lambda c: c.ticks("R_100", start=1_795_609_788_000), "milliseconds"),
+        (lambda c: c.candles("R_100", start=10**30), "milliseconds"),
+        (lambda c: c.candles("R_100", 60.0), "granularity"),
+        (lambda c: c.candles("R_100", [60]), "granularity"),
     ],
 )
 async def test_arguments_that_cannot_be_meant_are_refused_at_once(

@@ -246,6 +246,7 @@ async def test_no_answer_is_a_failed_attempt_like_any_other() -> None:
             pytest.fail("it must not open")
     (attempt,) = caught.value.attempts
     assert isinstance(attempt.error, derivtrio.ConnectRefused)
+    assert str(attempt.error).endswith(": Connection refused")  # and not that there was an error
 
 
 async def test_g01_a_mute_rest_server_is_given_up_in_time_and_nothing_is_left() -> None:

@@ -16,8 +16,9 @@ import trio.testing
 import derivtrio
 from derivtrio import Backoff, ConnectionFailed, Settings, catalog, codec
 from derivtrio.answer import Answer
+from derivtrio.authorization import checked_token
 from derivtrio.backoff import Series, delays
-from derivtrio.endpoints import V3, Address, as_endpoint, parse_url
+from derivtrio.endpoints import V3, Address, OptionsPublic, as_endpoint, parse_url
 from derivtrio.errors import api_error
 from derivtrio.journal import Journal
 from derivtrio.mailbox import Mailbox
@@ -52,7 +53,7 @@ from derivtrio.verdict import is_doubtful, is_fatal, is_passing
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(field: str, value: Any) -> None:
-    with pytest.raises((ValueError, TypeError), match=field):
+    with pytest.raises((ValueError, TypeError), match=rf"^{field} is .*, not {value!r}$"):
         Settings(**{field: value})
 
 
@@ -328,6 +329,24 @@ def test_an_app_id_that_is_none_is_refused(app_id: Any) -> None:
 def test_an_endpoint_that_is_none_is_refused() -> None:
     with pytest.raises(TypeError, match="endpoint is"):
         as_endpoint(5, 1089)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"OptionsPublic\(…\), not its class"):
+        as_endpoint(OptionsPublic, 1089)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="generation is 'v3' or 'options', not 'v4'"):
+        as_endpoint(OptionsPublic(generation="v4"), 1089)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        (" ", "not one that is blank"),
+        ([], "not an empty list"),
+        (["abc", 5], "not a list with something else in it"),
+        (b"abc", "not bytes"),
+    ],
+)
+def test_a_token_that_is_none_is_refused(token: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=f"token is a non-empty str, .* {words}"):
+        checked_token(token)
 
 
 # Errors

@@ -1,8 +1,10 @@
 """`derivtrio.run`: scripts that end properly, also when a signal asks for it."""
 
+import asyncio
 import signal
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -93,3 +95,34 @@ def test_what_main_returns_and_raises_comes_out_as_it_is() -> None:
         with pytest.raises(type(error)) as caught:
             derivtrio.run(main, error)
         assert caught.value is error
+
+
+def test_misuse_of_run_is_explained() -> None:
+    async def main() -> None:
+        await trio.lowlevel.checkpoint()
+
+    with pytest.raises(TypeError, match=r"derivtrio\.run\(main\), not main\(\)"):
+        derivtrio.run(main())  # type: ignore[arg-type]
+    caught: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            derivtrio.run(main)
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            caught.append(error)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    (error,) = caught
+    assert isinstance(error, RuntimeError)
+    assert "use trio.run" in str(error)
+
+
+def test_a_client_under_asyncio_is_refused() -> None:
+    async def main() -> None:
+        async with derivtrio.open_client():
+            pytest.fail("it must not open")
+
+    with pytest.raises(RuntimeError, match=r"not asyncio: derivtrio\.run\(main\)"):
+        asyncio.run(main())

@@ -168,6 +168,8 @@ async def test_misuse_of_a_subscription_is_explained(autojump_clock: Any) -> Non
         ticks = client.subscribe({"ticks": "R_100"})
         with pytest.raises(RuntimeError, match="enter the subscription first"):
             aiter(ticks)
+        with pytest.raises(RuntimeError, match="enter the subscription first"), trio.fail_after(5):
+            await anext(ticks)
         async with ticks:
             pass
         with pytest.raises(RuntimeError, match="entered once"):
@@ -270,3 +272,18 @@ async def test_a_consumer_of_a_full_mailbox_lets_others_run(autojump_clock: Any)
             taken += 1
     assert taken <= 256
     assert len(mailbox) == 1000 - taken
+
+
+async def test_the_events_of_a_client_that_has_ended_are_over(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+    ):
+        async with client.events() as left:
+            pass
+        with trio.fail_after(5):
+            assert [event async for event in left] == []
+        await client.aclose()
+        with trio.fail_after(5):
+            async with client.events() as events:
+                assert [event async for event in events] == []

@@ -481,6 +481,8 @@ async def test_a_close_code_that_is_not_ours_to_send_is_refused(
             await client.aclose(code)
         with pytest.raises(ValueError, match="123"):
             await client.aclose(1000, "ü" * 62)
+        with pytest.raises(ValueError, match="close reason is a str"):
+            await client.aclose(1000, 5)  # type: ignore[arg-type]
         assert client.status.state is State.READY
 
 

@@ -170,6 +170,8 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(autojump_clock:
         for listing in (client.statement, client.profit_table):
             with pytest.raises(derivtrio.InvalidRequest, match="date_from"):
                 listing(date_from="today")  # type: ignore[arg-type]
+            with pytest.raises(derivtrio.InvalidRequest, match="date_from"):
+                listing(date_from=10**20)
         with pytest.raises(derivtrio.InvalidRequest, match="action_type"):
             client.statement(action_type="bought")
         with pytest.raises(derivtrio.InvalidRequest, match="a mapping"):

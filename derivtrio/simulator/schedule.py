@@ -5,6 +5,7 @@ frame with that code and reason, `refuse:5@12` five seconds without a listener. 
 the `@` is a method of `Faults` with its arguments.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterable
 
@@ -27,21 +28,36 @@ def _call(name: str) -> str:
     return name
 
 
+def _seconds(word: str) -> float:
+    seconds = float(word)
+    _insist(0 <= seconds < math.inf, f"{word} is no number of seconds")
+    return seconds
+
+
+def _code(word: str) -> int:
+    code = int(word)
+    _insist(code in _CODES, f"a close code is from {_CODES[0]} to {_CODES[-1]}, not {word}")
+    return code
+
+
+#: The close codes that a Close frame may have.
+_CODES = range(1000, 5000)
+
 #: The arguments that each fault takes in words, and how many of them it must be given.
 _ARGUMENTS: dict[str, tuple[tuple[_Converter, ...], int]] = {
-    "refuse": ((float,), 0),
+    "refuse": ((_seconds,), 0),
     "silence": ((int,), 0),
     "break_tls": ((int,), 0),
     "garbage_handshake": ((int,), 0),
     "hang_up": ((int,), 0),
-    "accept_then_close": ((int, int), 0),
+    "accept_then_close": ((_code, int), 0),
     "reject": ((int,), 1),
     "rest": ((int, str, str), 1),
     "drop": ((), 0),
-    "close": ((int, str), 0),
-    "close_without_fin": ((int, str), 0),
+    "close": ((_code, str), 0),
+    "close_without_fin": ((_code, str), 0),
     "freeze": ((), 0),
-    "delay": ((float,), 1),
+    "delay": ((_seconds,), 1),
     "fragmented": ((int,), 1),
     "garbage": ((str,), 0),
     "huge": ((int,), 1),
@@ -51,7 +67,7 @@ _ARGUMENTS: dict[str, tuple[tuple[_Converter, ...], int]] = {
     "lose_after": ((_call, int), 0),
     "fail_before": ((str, _call, int), 0),
     "fail_after": ((str, _call, int), 0),
-    "answer_late": ((float, _call, int), 1),
+    "answer_late": ((_seconds, _call, int), 1),
     "clear": ((), 0),
 }
 
