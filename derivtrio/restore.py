@@ -21,7 +21,14 @@ from derivtrio.authorization import Authorization
 from derivtrio.calls import Call, api_call
 from derivtrio.catalog import name_of
 from derivtrio.crew import Desk, post, slow_down
-from derivtrio.errors import AlreadySubscribed, ApiError, DerivError, RateLimited, RestoreTimeout
+from derivtrio.errors import (
+    AlreadySubscribed,
+    ApiError,
+    DerivError,
+    RateLimited,
+    ResponseTimeout,
+    RestoreTimeout,
+)
 from derivtrio.ledger import Ledger
 from derivtrio.link import NORMAL, Link, Loss
 from derivtrio.pacing import PATIENCE, Urgency
@@ -61,7 +68,9 @@ async def restore(
 async def renew(upstream: Upstream, forgets: Sequence[Call], link: Link, desk: Desk) -> None:
     """Ask again for a stream that the server has ended, until it is granted or refused for good.
 
-    The server may still count what *forgets* give up: then it is asked again when they are done.
+    The server may still count what *forgets* give up: then it is asked again when they are done. It
+    may also not answer. Then it is asked again, as with history, and nobody else notices; a reply
+    that comes after all is of a stream that nobody wants.
     """
     since, freed = trio.current_time(), not forgets
     while True:
@@ -71,8 +80,12 @@ async def renew(upstream: Upstream, forgets: Sequence[Call], link: Link, desk: D
         if upstream.over:
             return
         call = await _ask_for(upstream, link, desk)
-        if await _answered(upstream, call, desk, since, may_exist=not freed):
-            return
+        try:
+            if await _answered(upstream, call, desk, since, may_exist=not freed):
+                return
+        except ResponseTimeout:
+            freed = False
+            continue
         for forget in forgets:
             with suppress(DerivError):
                 await forget.wait()
