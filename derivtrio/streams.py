@@ -130,10 +130,14 @@ class Subscription(Generic[T]):
 
 @attrs.define(eq=False)
 class Repair(Generic[T]):
-    """A hole that is being closed: who says what to ask for, and what has come of it so far."""
+    """A hole that is being closed: who says what to ask for, and what has come of it so far.
+
+    Several tasks may read a stream; they fetch `one_at_a_time`.
+    """
 
     filler: Filler
     page: deque[T] = attrs.field(factory=deque, init=False)
+    one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
 
 @attrs.define(eq=False)
@@ -181,11 +185,13 @@ class Continuous(Generic[T]):
         if page:
             if len(page) % CHECKPOINT_EVERY == 0:
                 await trio.lowlevel.checkpoint()
-            return page.popleft()
+            return page.popleft() if page else None
         if repair.filler.done:
             self._repair = None
-        else:
-            await self._fetch(repair)
+            return None
+        async with repair.one_at_a_time:
+            if not (page or repair.filler.done):
+                await self._fetch(repair)
         return None
 
     async def _fetch(self, repair: Repair[T]) -> None:

@@ -1,6 +1,7 @@
 """G05, G06: ticks and candles without a seam, and streams that are shared."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -143,6 +144,32 @@ async def test_g05_an_outage_that_the_overflow_policy_takes_is_a_gap(
         assert gap.after == first.epoch
         assert first.epoch + 100 <= gap.before < (await anext(ticks)).epoch
         assert not gap.filled
+
+
+async def test_g05_tasks_that_share_a_stream_miss_nothing_between_them(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("1HZ100V", start=START - 20_000) as ticks,
+        trio.open_nursery() as nursery,
+    ):
+        taken: list[Tick] = []
+
+        async def work(*, eager: bool) -> None:
+            async for tick in ticks:
+                taken.append(tick)
+                if not eager:
+                    await trio.lowlevel.checkpoint()
+
+        for eager in (True, False, False):
+            nursery.start_soon(partial(work, eager=eager))
+        await trio.sleep(30)
+        assert ticks.gaps == ()
+        nursery.cancel_scope.cancel()
+    check_ticks(sim, "1HZ100V", sorted(taken, key=lambda tick: tick.epoch))
+    assert len(taken) > 20_000
 
 
 async def test_g05_what_the_server_no_longer_has_is_a_gap(autojump_clock: Any) -> None:
