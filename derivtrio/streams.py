@@ -14,6 +14,7 @@ from derivtrio.continuity import Filler, Hole
 from derivtrio.crew import Desk, make
 from derivtrio.errors import (
     ApiError,
+    ClientClosed,
     ConnectionLost,
     NotContinuous,
     ResponseTimeout,
@@ -145,7 +146,8 @@ class Continuous(Generic[T]):
     """Reads a mailbox of ticks or candles, and closes the holes in it from the server's history.
 
     It is the consumer that fetches what is missing, when it gets there: nothing piles up, nobody
-    else waits, and a fetch that is cut off by the next outage is simply made again.
+    else waits, and a fetch that is cut off by the next outage is simply made again. One that is cut
+    off by the end of the client is the end of the stream, for nothing can come after the hole.
     """
 
     _desk: Desk
@@ -202,6 +204,8 @@ class Continuous(Generic[T]):
         except (ConnectionLost, ResponseTimeout):
             filler.interrupted()  # and ask again
             return
+        except ClientClosed:
+            raise StopAsyncIteration from None
         except ApiError as error:
             if is_passing(error):
                 await trio.sleep(RETRY_PAUSE)

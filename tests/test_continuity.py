@@ -172,6 +172,25 @@ async def test_g05_tasks_that_share_a_stream_miss_nothing_between_them(
     assert len(taken) > 20_000
 
 
+async def test_a_stream_ends_normally_when_the_client_is_closed_while_it_fetches(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("1HZ100V", start=START - 20_000) as ticks,
+        trio.open_nursery() as nursery,
+    ):
+        taken = [await anext(ticks)]
+        sim.faults.delay(1)
+        async for tick in ticks:
+            taken.append(tick)
+            if len(taken) == 5000:
+                nursery.start_soon(client.aclose)
+    assert len(taken) == 5000
+    check_ticks(sim, "1HZ100V", taken)
+
+
 async def test_g05_what_the_server_no_longer_has_is_a_gap(autojump_clock: Any) -> None:
     start = START - 400 * DAY  # the server keeps 365
     async with (
