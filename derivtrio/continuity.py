@@ -217,10 +217,10 @@ class Filler:
 
     @property
     def _bounds(self) -> tuple[int, int]:
-        start = self._after + 1
-        if self._witness is not None:
-            start = min(start, self._witness - _MARGIN * self._unit)
-        return start, min(self.hole.before - 1, start - 1 + self._window)
+        start = end = self._after + 1
+        if self._witness is not None:  # which must be in it, however little is asked for
+            start, end = min(start, self._witness - _MARGIN * self._unit), self._witness
+        return start, min(self.hole.before - 1, max(end, start - 1 + self._window))
 
     def _lose(self, end: int) -> Gap | None:
         """Note that the server no longer has the window up to *end*."""

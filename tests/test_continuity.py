@@ -542,6 +542,21 @@ def test_a_filler_that_is_interrupted_asks_for_less_and_then_for_more_again() ->
     assert filler.request["end"] == str(filler.request["start"])
 
 
+def test_a_filler_has_its_witness_however_often_it_was_interrupted() -> None:
+    for interruptions in range(20):
+        filler = Filler(Hole("frxEURUSD", 1000, 1200, witness=1000))
+        for _ in range(interruptions):
+            filler.interrupted()
+        filled: list[int] = []
+        while not filler.done:
+            start, end = filler.request["start"], int(filler.request["end"])
+            kept = [epoch for epoch in (1000, 1040, 1190) if start <= epoch <= end]
+            items, gap = filler.digest(history(kept))
+            assert gap is None
+            filled += epochs(items)
+        assert filled == [1040, 1190]
+
+
 def test_a_filler_sees_through_newest_rows_in_place_of_old_ones() -> None:
     filler = Filler(Hole("R_100", 0, 30_000))
     newest = history(range(50_000, 55_000))
