@@ -106,11 +106,15 @@ class TickLine:
 
 @attrs.define(eq=False)
 class CandleLine:
-    """The candles of one symbol for one consumer, each delivered as it forms, and when closed."""
+    """The candles of one symbol for one consumer, each delivered as it forms, and when closed.
+
+    Or with `closed_only` only then: what a consumer does not want takes up no room in its mailbox.
+    """
 
     symbol: str
     granularity: int
     start: int | None = None
+    closed_only: bool = False
     over: bool = attrs.field(default=False, init=False)
     _forming: Candle | None = attrs.field(default=None, init=False)
     _interrupted: bool = attrs.field(default=False, init=False)
@@ -120,6 +124,17 @@ class CandleLine:
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Candle | Hole]:
         """Return what *message* adds: the forming candle, and what came to an end before it."""
+        items = self._added_by(message)
+        if self.closed_only:
+            return [item for item in items if isinstance(item, Hole) or item.closed]
+        return items
+
+    def interrupt(self) -> None:
+        """Note that messages may be lost from here to the next."""
+        if self._forming is not None:
+            self._interrupted = True
+
+    def _added_by(self, message: Mapping[str, Any]) -> Sequence[Candle | Hole]:
         row = _newest_row(message)
         if row is None:
             return ()
@@ -136,11 +151,6 @@ class CandleLine:
             return (msgspec.structs.replace(before, closed=True), candle)
         last = before.open_time
         return self._after_hole(last - self.granularity, candle, last)
-
-    def interrupt(self) -> None:
-        """Note that messages may be lost from here to the next."""
-        if self._forming is not None:
-            self._interrupted = True
 
     def _after_hole(
         self, after: int, candle: Candle, witness: int | None

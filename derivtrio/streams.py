@@ -1,7 +1,7 @@
 """Subscriptions: what user code iterates over."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
@@ -152,7 +152,6 @@ class Continuous(Generic[T]):
 
     _desk: Desk
     _mailbox: Mailbox[T | Hole]
-    _wanted: Callable[[T], bool] | None
     _strict: bool
     gaps: list[Gap] = attrs.field(factory=list, init=False)
     _repair: Repair[T] | None = attrs.field(default=None, init=False)
@@ -170,16 +169,13 @@ class Continuous(Generic[T]):
         while True:
             if self._repair is not None:
                 item = await self._repaired(self._repair)
-                if item is None:
-                    continue
-            else:
-                arrived = self._mailbox.take() or await self._mailbox.get()
-                if isinstance(arrived, Hole):
-                    self._repair = Repair(Filler(arrived))
-                    continue
-                item = arrived
-            if self._wanted is None or self._wanted(item):
-                return item
+                if item is not None:
+                    return item
+                continue
+            arrived = self._mailbox.take() or await self._mailbox.get()
+            if not isinstance(arrived, Hole):
+                return arrived
+            self._repair = Repair(Filler(arrived))
 
     async def _repaired(self, repair: Repair[T]) -> T | None:
         """Return the next item of the hole; None where it has to be asked for again."""

@@ -230,6 +230,24 @@ async def test_g05_candles_come_in_their_final_form(autojump_clock: Any) -> None
     assert len([c for c in seen if not c.closed]) > 250
 
 
+@pytest.mark.parametrize("overflow", ["error", "latest"])
+async def test_candles_that_are_not_wanted_take_up_no_room(
+    autojump_clock: Any, overflow: Any
+) -> None:
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.candles("1HZ100V", closed_only=True, buffer=1, overflow=overflow) as candles,
+    ):
+        taken = []
+        with trio.fail_after(500):
+            for _ in range(5):
+                taken.append(await anext(candles))
+                await trio.sleep(50)
+    assert candles.dropped == 0
+    check_candles(sim, "1HZ100V", 60, taken)
+
+
 async def test_g05_candles_from_the_past(autojump_clock: Any) -> None:
     begin = START - START % 3600 - 50 * 3600
     async with (
