@@ -305,7 +305,7 @@ async def test_g06_the_order_of_members_does_not_matter(autojump_clock: Any) -> 
         open_simulator(port=None, start=START) as sim,
         derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
         client.subscribe({"ticks": "R_100", "subscribe": 1}) as first,
-        client.subscribe({"subscribe": 1, "ticks": "R_100"}) as second,
+        client.subscribe({"req_id": 7, "subscribe": 1, "ticks": "R_100"}) as second,
         client.ticks("R_100") as third,
     ):
         newest = (await anext(first))["tick"]["epoch"]
