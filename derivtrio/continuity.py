@@ -190,11 +190,12 @@ class Filler:
     def digest(self, reply: Mapping[str, Any]) -> tuple[list[Tick | Candle], Gap | None]:
         """Return the items that *reply* has for the window, and the gap before them, if any."""
         start, end = self._bounds
-        rows = _rows(reply, self.hole)
+        received = _rows(reply, self.hole)
+        rows = _in_order(received)
         items = [item for item in rows if self._after < _time_of(item) <= end]
         if rows and not items and _time_of(rows[0]) > end:
             return [], self._lose(end)
-        cut_off = len(rows) >= MAX_ROWS and _time_of(rows[0]) > start
+        cut_off = len(received) >= MAX_ROWS and _time_of(rows[0]) > start
         if cut_off and self._window > self._full:
             self._window = self._full  # a window that must fit
             return [], None
@@ -255,11 +256,17 @@ class Filler:
 def _rows(reply: Mapping[str, Any], hole: Hole) -> list[Tick | Candle]:
     if hole.granularity:
         candles = reply.get("candles", ())
-        return [_candle(row, hole.symbol, hole.granularity, closed=True) for row in candles]
-    history = reply.get("history", {})
+        return [_candle(dict(row), hole.symbol, hole.granularity, closed=True) for row in candles]
+    history = dict(reply.get("history", {}))
     pip_size = int(reply.get("pip_size", 0))
     pairs = zip(history.get("times", ()), history.get("prices", ()), strict=True)
     return [Tick(hole.symbol, int(t), float(p), pip_size=pip_size) for t, p in pairs]
+
+
+def _in_order(rows: Sequence[Tick | Candle]) -> list[Tick | Candle]:
+    """Return *rows*, oldest first, and of those for one time the last."""
+    by_time = {_time_of(row): row for row in rows}
+    return [by_time[time] for time in sorted(by_time)]
 
 
 def _newest_row(message: Mapping[str, Any]) -> Mapping[str, Any] | None:

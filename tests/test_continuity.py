@@ -13,6 +13,7 @@ from scripted import Peer, Request, open_server
 import derivtrio
 from derivtrio import Backoff, Candle, Settings, Subscription, Tick
 from derivtrio.continuity import CandleLine, Filler, Hole, TickLine
+from derivtrio.receipts import UNREADABLE
 from derivtrio.simulator import Simulator, open_simulator
 
 SETTINGS = Settings(backoff=Backoff(first=1, cap=60))
@@ -558,6 +559,22 @@ def test_a_filler_that_is_interrupted_asks_for_less_and_then_for_more_again() ->
     for _ in range(20):
         filler.interrupted()
     assert filler.request["end"] == str(filler.request["start"])
+
+
+def test_g05_a_filler_has_each_time_once_and_in_order() -> None:
+    filler = Filler(Hole("R_100", 0, 10))
+    reply = {"history": {"times": [7, 3, 5, 5], "prices": [7.0, 3.0, 4.0, 5.0]}, "pip_size": 2}
+    items, gap = filler.digest(reply)
+    assert [(i.epoch, i.quote) for i in items if isinstance(i, Tick)] == [(3, 3), (5, 5), (7, 7)]
+    assert gap is None
+
+
+@pytest.mark.parametrize("nonsense", [None, 5, "soon", [1]])
+def test_a_history_that_is_none_cannot_be_read(nonsense: Any) -> None:
+    with pytest.raises(UNREADABLE):
+        Filler(Hole("R_100", 0, 10)).digest({"history": nonsense})
+    with pytest.raises(UNREADABLE):
+        Filler(Hole("R_100", 0, 120, 60)).digest({"candles": [nonsense]})
 
 
 def test_a_filler_has_its_witness_however_often_it_was_interrupted() -> None:
