@@ -66,7 +66,7 @@ class TickLine:
         tick = message.get("tick")
         if not isinstance(tick, dict) or "quote" not in tick:
             return ()
-        prices = tick["quote"], tick.get("ask"), tick.get("bid")
+        prices = float(tick["quote"]), _price(tick.get("ask")), _price(tick.get("bid"))
         return self.advance(Tick(self.symbol, tick["epoch"], *prices, tick["pip_size"]))
 
     def advanced(self, ticks: Sequence[Tick]) -> Sequence[Tick | Hole]:
@@ -261,6 +261,10 @@ def _rows(reply: Mapping[str, Any], hole: Hole) -> list[Tick | Candle]:
     pip_size = int(reply.get("pip_size", 0))
     pairs = zip(history.get("times", ()), history.get("prices", ()), strict=True)
     return [Tick(hole.symbol, int(t), float(p), pip_size=pip_size) for t, p in pairs]
+
+
+def _price(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _in_order(rows: Sequence[Tick | Candle]) -> list[Tick | Candle]:

@@ -481,6 +481,15 @@ def test_a_line_passes_every_tick_once_in_order() -> None:
     assert line.feed({"msg_type": "history"}) == ()
 
 
+def test_a_price_that_comes_as_a_string_is_a_number_and_one_that_is_none_is_refused() -> None:
+    line = TickLine("R_100")
+    prices = {"quote": "1.25", "ask": "1.5", "bid": None}
+    (item,) = line.feed({"tick": {**tick(10)["tick"], **prices}})
+    assert item == Tick("R_100", 10, 1.25, 1.5, None, 2)
+    with pytest.raises(UNREADABLE):
+        line.feed({"tick": {**tick(11)["tick"], "quote": "soon"}})
+
+
 def test_a_line_puts_a_hole_where_it_was_interrupted() -> None:
     line = TickLine("R_100")
     line.interrupt()
