@@ -283,7 +283,7 @@ class Client(Trader):
         mailbox: Mailbox[Tick | Hole] = Mailbox(symbol, buffer, overflow)
         source = self._stream(request, TickLine(symbol, start), mailbox)
         desk = self._supervisor.desk
-        return Subscription(Continuous(desk, mailbox, None, strict), source)
+        return Subscription(Continuous(desk, mailbox, strict), source)
 
     def candles(
         self,
@@ -321,10 +321,9 @@ class Client(Trader):
             "subscribe": 1,
         }
         mailbox: Mailbox[Candle | Hole] = Mailbox(symbol, buffer, overflow)
-        source = self._stream(request, CandleLine(symbol, granularity, start), mailbox)
-        desk = self._supervisor.desk
-        wanted = _is_closed if closed_only else None
-        return Subscription(Continuous(desk, mailbox, wanted, strict), source)
+        line = CandleLine(symbol, granularity, start, closed_only)
+        source = self._stream(request, line, mailbox)
+        return Subscription(Continuous(self._supervisor.desk, mailbox, strict), source)
 
     def balance(
         self,
@@ -547,10 +546,6 @@ def _budgets(settings: Settings, pacer: Pacer | None, endpoint: Endpoint) -> Bud
         return Budgets()
     advertised = getattr(endpoint, "limits", "website_status") == "website_status"
     return (pacer or Pacer()).budgets(generation_of(endpoint), advertised=advertised)
-
-
-def _is_closed(candle: Candle) -> bool:
-    return candle.closed
 
 
 def _check_symbol(symbol: object) -> None:

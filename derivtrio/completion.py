@@ -8,6 +8,7 @@ import attrs
 
 from derivtrio import listing
 from derivtrio.crew import Desk, insist
+from derivtrio.errors import ClientClosed
 from derivtrio.events import Gap
 from derivtrio.listing import Listing, rows_of
 from derivtrio.mailbox import Mailbox
@@ -56,7 +57,10 @@ class Completed:
             if self._missed:
                 return self._missed.popleft()
             if self._incomplete:
-                rows = [row async for row in self._statement()]
+                try:
+                    rows = [row async for row in self._statement()]
+                except ClientClosed:
+                    raise StopAsyncIteration from None
                 self._missed.extend(self._seen.unseen(rows))
                 self._incomplete = False
                 continue

@@ -66,7 +66,7 @@ class TickLine:
         tick = message.get("tick")
         if not isinstance(tick, dict) or "quote" not in tick:
             return ()
-        prices = tick["quote"], tick.get("ask"), tick.get("bid")
+        prices = float(tick["quote"]), _price(tick.get("ask")), _price(tick.get("bid"))
         return self.advance(Tick(self.symbol, tick["epoch"], *prices, tick["pip_size"]))
 
     def advanced(self, ticks: Sequence[Tick]) -> Sequence[Tick | Hole]:
@@ -106,11 +106,15 @@ class TickLine:
 
 @attrs.define(eq=False)
 class CandleLine:
-    """The candles of one symbol for one consumer, each delivered as it forms, and when closed."""
+    """The candles of one symbol for one consumer, each delivered as it forms, and when closed.
+
+    Or with `closed_only` only then: what a consumer does not want takes up no room in its mailbox.
+    """
 
     symbol: str
     granularity: int
     start: int | None = None
+    closed_only: bool = False
     over: bool = attrs.field(default=False, init=False)
     _forming: Candle | None = attrs.field(default=None, init=False)
     _interrupted: bool = attrs.field(default=False, init=False)
@@ -120,6 +124,17 @@ class CandleLine:
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Candle | Hole]:
         """Return what *message* adds: the forming candle, and what came to an end before it."""
+        items = self._added_by(message)
+        if self.closed_only:
+            return [item for item in items if isinstance(item, Hole) or item.closed]
+        return items
+
+    def interrupt(self) -> None:
+        """Note that messages may be lost from here to the next."""
+        if self._forming is not None:
+            self._interrupted = True
+
+    def _added_by(self, message: Mapping[str, Any]) -> Sequence[Candle | Hole]:
         row = _newest_row(message)
         if row is None:
             return ()
@@ -136,11 +151,6 @@ class CandleLine:
             return (msgspec.structs.replace(before, closed=True), candle)
         last = before.open_time
         return self._after_hole(last - self.granularity, candle, last)
-
-    def interrupt(self) -> None:
-        """Note that messages may be lost from here to the next."""
-        if self._forming is not None:
-            self._interrupted = True
 
     def _after_hole(
         self, after: int, candle: Candle, witness: int | None
@@ -180,11 +190,12 @@ class Filler:
     def digest(self, reply: Mapping[str, Any]) -> tuple[list[Tick | Candle], Gap | None]:
         """Return the items that *reply* has for the window, and the gap before them, if any."""
         start, end = self._bounds
-        rows = _rows(reply, self.hole)
+        received = _rows(reply, self.hole)
+        rows = _in_order(received)
         items = [item for item in rows if self._after < _time_of(item) <= end]
         if rows and not items and _time_of(rows[0]) > end:
             return [], self._lose(end)
-        cut_off = len(rows) >= MAX_ROWS and _time_of(rows[0]) > start
+        cut_off = len(received) >= MAX_ROWS and _time_of(rows[0]) > start
         if cut_off and self._window > self._full:
             self._window = self._full  # a window that must fit
             return [], None
@@ -217,10 +228,10 @@ class Filler:
 
     @property
     def _bounds(self) -> tuple[int, int]:
-        start = self._after + 1
-        if self._witness is not None:
-            start = min(start, self._witness - _MARGIN * self._unit)
-        return start, min(self.hole.before - 1, start - 1 + self._window)
+        start = end = self._after + 1
+        if self._witness is not None:  # which must be in it, however little is asked for
+            start, end = min(start, self._witness - _MARGIN * self._unit), self._witness
+        return start, min(self.hole.before - 1, max(end, start - 1 + self._window))
 
     def _lose(self, end: int) -> Gap | None:
         """Note that the server no longer has the window up to *end*."""
@@ -245,11 +256,21 @@ class Filler:
 def _rows(reply: Mapping[str, Any], hole: Hole) -> list[Tick | Candle]:
     if hole.granularity:
         candles = reply.get("candles", ())
-        return [_candle(row, hole.symbol, hole.granularity, closed=True) for row in candles]
-    history = reply.get("history", {})
+        return [_candle(dict(row), hole.symbol, hole.granularity, closed=True) for row in candles]
+    history = dict(reply.get("history", {}))
     pip_size = int(reply.get("pip_size", 0))
     pairs = zip(history.get("times", ()), history.get("prices", ()), strict=True)
     return [Tick(hole.symbol, int(t), float(p), pip_size=pip_size) for t, p in pairs]
+
+
+def _price(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _in_order(rows: Sequence[Tick | Candle]) -> list[Tick | Candle]:
+    """Return *rows*, oldest first, and of those for one time the last."""
+    by_time = {_time_of(row): row for row in rows}
+    return [by_time[time] for time in sorted(by_time)]
 
 
 def _newest_row(message: Mapping[str, Any]) -> Mapping[str, Any] | None:

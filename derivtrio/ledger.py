@@ -62,5 +62,10 @@ def resumption(
 
 
 def key_of(name: str, request: Mapping[str, Any]) -> str | None:
-    """Return what equal requests have in common; None for one that is never shared."""
-    return codec.sorted_text(request) if is_safe(name) else None
+    """Return what equal requests have in common; None for one that is never shared.
+
+    A `req_id` makes no difference: the writer gives every request its own.
+    """
+    if not is_safe(name):
+        return None
+    return codec.sorted_text({member: request[member] for member in request if member != "req_id"})

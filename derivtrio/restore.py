@@ -2,7 +2,9 @@
 
 Nothing survives a socket: no authorization, no subscription. So before a connection is announced as
 ready, each is asked for, and each is answered. What the server refuses for good ends its own
-consumer with that error. What it cannot do just now is asked for again.
+consumer with that error. What it cannot do just now is asked for again. If it cannot do so for half
+of `restore_timeout`, that is an answer, too: the stream is then renewed like one that the server
+has ended, and all others go on.
 
 All that counts in the server's budgets. While they have no room for the next subscription, other
 requests go first, and the time does not count against `restore_timeout`. Lest those who always
@@ -21,7 +23,14 @@ from derivtrio.authorization import Authorization
 from derivtrio.calls import Call, api_call
 from derivtrio.catalog import name_of
 from derivtrio.crew import Desk, post, slow_down
-from derivtrio.errors import AlreadySubscribed, ApiError, DerivError, RateLimited, RestoreTimeout
+from derivtrio.errors import (
+    AlreadySubscribed,
+    ApiError,
+    DerivError,
+    RateLimited,
+    ResponseTimeout,
+    RestoreTimeout,
+)
 from derivtrio.ledger import Ledger
 from derivtrio.link import NORMAL, Link, Loss
 from derivtrio.pacing import PATIENCE, Urgency
@@ -61,7 +70,9 @@ async def restore(
 async def renew(upstream: Upstream, forgets: Sequence[Call], link: Link, desk: Desk) -> None:
     """Ask again for a stream that the server has ended, until it is granted or refused for good.
 
-    The server may still count what *forgets* give up: then it is asked again when they are done.
+    The server may still count what *forgets* give up: then it is asked again when they are done. It
+    may also not answer. Then it is asked again, as with history, and nobody else notices; a reply
+    that comes after all is of a stream that nobody wants.
     """
     since, freed = trio.current_time(), not forgets
     while True:
@@ -71,8 +82,12 @@ async def renew(upstream: Upstream, forgets: Sequence[Call], link: Link, desk: D
         if upstream.over:
             return
         call = await _ask_for(upstream, link, desk)
-        if await _answered(upstream, call, desk, since, may_exist=not freed):
-            return
+        try:
+            if await _answered(upstream, call, desk, since, may_exist=not freed):
+                return
+        except ResponseTimeout:
+            freed = False
+            continue
         for forget in forgets:
             with suppress(DerivError):
                 await forget.wait()
@@ -84,6 +99,7 @@ async def _resubscribe(
 ) -> None:
     """Ask for every stream, as the budgets allow, until each is granted or refused for good."""
     since = trio.current_time()
+    insistent_until = since + desk.settings.restore_timeout / 2
     # Who follows all contracts takes what is left: what is followed already is refused to others.
     waiting = sorted(ledger, key=lambda upstream: upstream.is_family)
     while waiting := [upstream for upstream in waiting if not upstream.over]:
@@ -94,6 +110,8 @@ async def _resubscribe(
         asked = [(upstream, await _ask_for(upstream, link, desk)) for upstream in admitted]
         answers = [await _answered(upstream, call, desk, since) for upstream, call in asked]
         done = {upstream for (upstream, _), done in zip(asked, answers, strict=True) if done}
+        if trio.current_time() > insistent_until:
+            done |= _left_for_later([pair for pair in asked if pair[0] not in done])
         waiting = [upstream for upstream in waiting if upstream not in done]
         if not all(answers):
             await trio.sleep(RETRY_PAUSE)
@@ -102,6 +120,14 @@ async def _resubscribe(
             end = since + _PROMOTION if urgency > Urgency.USER else math.inf
             with _unhurried(patience), trio.move_on_at(end):
                 await _hold_back([_name(each) for each in waiting], urgency, desk)
+
+
+def _left_for_later(refused: Sequence[tuple[Upstream, Call]]) -> set[Upstream]:
+    """Have those renewed that were refused for another reason than the rate; return them."""
+    late = {upstream for upstream, call in refused if not isinstance(call.error, RateLimited)}
+    for upstream in late:
+        upstream.renew()
+    return late
 
 
 def _name(upstream: Upstream) -> str:

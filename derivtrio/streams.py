@@ -1,7 +1,7 @@
 """Subscriptions: what user code iterates over."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
@@ -14,6 +14,7 @@ from derivtrio.continuity import Filler, Hole
 from derivtrio.crew import Desk, make
 from derivtrio.errors import (
     ApiError,
+    ClientClosed,
     ConnectionLost,
     NotContinuous,
     ResponseTimeout,
@@ -136,10 +137,14 @@ def _not_entered() -> RuntimeError:
 
 @attrs.define(eq=False)
 class Repair(Generic[T]):
-    """A hole that is being closed: who says what to ask for, and what has come of it so far."""
+    """A hole that is being closed: who says what to ask for, and what has come of it so far.
+
+    Several tasks may read a stream; they fetch `one_at_a_time`.
+    """
 
     filler: Filler
     page: deque[T] = attrs.field(factory=deque, init=False)
+    one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
 
 @attrs.define(eq=False)
@@ -147,12 +152,12 @@ class Continuous(Generic[T]):
     """Reads a mailbox of ticks or candles, and closes the holes in it from the server's history.
 
     It is the consumer that fetches what is missing, when it gets there: nothing piles up, nobody
-    else waits, and a fetch that is cut off by the next outage is simply made again.
+    else waits, and a fetch that is cut off by the next outage is simply made again. One that is cut
+    off by the end of the client is the end of the stream, for nothing can come after the hole.
     """
 
     _desk: Desk
     _mailbox: Mailbox[T | Hole]
-    _wanted: Callable[[T], bool] | None
     _strict: bool
     gaps: list[Gap] = attrs.field(factory=list, init=False)
     _repair: Repair[T] | None = attrs.field(default=None, init=False)
@@ -170,16 +175,13 @@ class Continuous(Generic[T]):
         while True:
             if self._repair is not None:
                 item = await self._repaired(self._repair)
-                if item is None:
-                    continue
-            else:
-                arrived = self._mailbox.take() or await self._mailbox.get()
-                if isinstance(arrived, Hole):
-                    self._repair = Repair(Filler(arrived))
-                    continue
-                item = arrived
-            if self._wanted is None or self._wanted(item):
-                return item
+                if item is not None:
+                    return item
+                continue
+            arrived = self._mailbox.take() or await self._mailbox.get()
+            if not isinstance(arrived, Hole):
+                return arrived
+            self._repair = Repair(Filler(arrived))
 
     async def _repaired(self, repair: Repair[T]) -> T | None:
         """Return the next item of the hole; None where it has to be asked for again."""
@@ -187,11 +189,13 @@ class Continuous(Generic[T]):
         if page:
             if len(page) % CHECKPOINT_EVERY == 0:
                 await trio.lowlevel.checkpoint()
-            return page.popleft()
+            return page.popleft() if page else None
         if repair.filler.done:
             self._repair = None
-        else:
-            await self._fetch(repair)
+            return None
+        async with repair.one_at_a_time:
+            if not (page or repair.filler.done):
+                await self._fetch(repair)
         return None
 
     async def _fetch(self, repair: Repair[T]) -> None:
@@ -202,6 +206,8 @@ class Continuous(Generic[T]):
         except (ConnectionLost, ResponseTimeout):
             filler.interrupted()  # and ask again
             return
+        except ClientClosed:
+            raise StopAsyncIteration from None
         except ApiError as error:
             if is_passing(error):
                 await trio.sleep(RETRY_PAUSE)

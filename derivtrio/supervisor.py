@@ -128,6 +128,8 @@ class Supervisor:
             self.desk.journal.announce(Failed(link.end.error))
         why = link.end.described(link.number)
         ended = [receiver.lost(why) for receiver in self.desk.router.clear()]
+        for upstream in self.ledger:
+            upstream.ids.clear()  # also of one that is over: another may have its id the next time
         self.desk.outbox.put_first([call for call in ended if isinstance(call, Call)])
         for guard in self.guards:  # after the calls inside: an unknown outcome must get out
             guard.cancel()

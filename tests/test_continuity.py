@@ -1,6 +1,7 @@
 """G05, G06: ticks and candles without a seam, and streams that are shared."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from scripted import Peer, Request, open_server
 import derivtrio
 from derivtrio import Backoff, Candle, Settings, Subscription, Tick
 from derivtrio.continuity import CandleLine, Filler, Hole, TickLine
+from derivtrio.receipts import UNREADABLE
 from derivtrio.simulator import Simulator, open_simulator
 
 SETTINGS = Settings(backoff=Backoff(first=1, cap=60))
@@ -145,6 +147,51 @@ async def test_g05_an_outage_that_the_overflow_policy_takes_is_a_gap(
         assert not gap.filled
 
 
+async def test_g05_tasks_that_share_a_stream_miss_nothing_between_them(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("1HZ100V", start=START - 20_000) as ticks,
+        trio.open_nursery() as nursery,
+    ):
+        taken: list[Tick] = []
+
+        async def work(*, eager: bool) -> None:
+            async for tick in ticks:
+                taken.append(tick)
+                if not eager:
+                    await trio.lowlevel.checkpoint()
+
+        for eager in (True, False, False):
+            nursery.start_soon(partial(work, eager=eager))
+        await trio.sleep(30)
+        assert ticks.gaps == ()
+        nursery.cancel_scope.cancel()
+    check_ticks(sim, "1HZ100V", sorted(taken, key=lambda tick: tick.epoch))
+    assert len(taken) > 20_000
+
+
+async def test_a_stream_ends_normally_when_the_client_is_closed_while_it_fetches(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("1HZ100V", start=START - 20_000) as ticks,
+        trio.open_nursery() as nursery,
+    ):
+        taken = [await anext(ticks)]
+        sim.faults.delay(1)
+        async for tick in ticks:
+            taken.append(tick)
+            if len(taken) == 5000:
+                nursery.start_soon(client.aclose)
+    assert len(taken) == 5000
+    check_ticks(sim, "1HZ100V", taken)
+
+
 async def test_g05_what_the_server_no_longer_has_is_a_gap(autojump_clock: Any) -> None:
     start = START - 400 * DAY  # the server keeps 365
     async with (
@@ -182,6 +229,24 @@ async def test_g05_candles_come_in_their_final_form(autojump_clock: Any) -> None
     assert [c.open_time for c in seen] == sorted(c.open_time for c in seen)
     check_candles(sim, "1HZ100V", 60, [c for c in seen if c.closed])
     assert len([c for c in seen if not c.closed]) > 250
+
+
+@pytest.mark.parametrize("overflow", ["error", "latest"])
+async def test_candles_that_are_not_wanted_take_up_no_room(
+    autojump_clock: Any, overflow: Any
+) -> None:
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.candles("1HZ100V", closed_only=True, buffer=1, overflow=overflow) as candles,
+    ):
+        taken = []
+        with trio.fail_after(500):
+            for _ in range(5):
+                taken.append(await anext(candles))
+                await trio.sleep(50)
+    assert candles.dropped == 0
+    check_candles(sim, "1HZ100V", 60, taken)
 
 
 async def test_g05_candles_from_the_past(autojump_clock: Any) -> None:
@@ -241,7 +306,7 @@ async def test_g06_the_order_of_members_does_not_matter(autojump_clock: Any) -> 
         open_simulator(port=None, start=START) as sim,
         derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
         client.subscribe({"ticks": "R_100", "subscribe": 1}) as first,
-        client.subscribe({"subscribe": 1, "ticks": "R_100"}) as second,
+        client.subscribe({"req_id": 7, "subscribe": 1, "ticks": "R_100"}) as second,
         client.ticks("R_100") as third,
     ):
         newest = (await anext(first))["tick"]["epoch"]
@@ -420,6 +485,15 @@ def test_a_line_passes_every_tick_once_in_order() -> None:
     assert line.feed({"msg_type": "history"}) == ()
 
 
+def test_a_price_that_comes_as_a_string_is_a_number_and_one_that_is_none_is_refused() -> None:
+    line = TickLine("R_100")
+    prices = {"quote": "1.25", "ask": "1.5", "bid": None}
+    (item,) = line.feed({"tick": {**tick(10)["tick"], **prices}})
+    assert item == Tick("R_100", 10, 1.25, 1.5, None, 2)
+    with pytest.raises(UNREADABLE):
+        line.feed({"tick": {**tick(11)["tick"], "quote": "soon"}})
+
+
 def test_a_line_puts_a_hole_where_it_was_interrupted() -> None:
     line = TickLine("R_100")
     line.interrupt()
@@ -498,6 +572,37 @@ def test_a_filler_that_is_interrupted_asks_for_less_and_then_for_more_again() ->
     for _ in range(20):
         filler.interrupted()
     assert filler.request["end"] == str(filler.request["start"])
+
+
+def test_g05_a_filler_has_each_time_once_and_in_order() -> None:
+    filler = Filler(Hole("R_100", 0, 10))
+    reply = {"history": {"times": [7, 3, 5, 5], "prices": [7.0, 3.0, 4.0, 5.0]}, "pip_size": 2}
+    items, gap = filler.digest(reply)
+    assert [(i.epoch, i.quote) for i in items if isinstance(i, Tick)] == [(3, 3), (5, 5), (7, 7)]
+    assert gap is None
+
+
+@pytest.mark.parametrize("nonsense", [None, 5, "soon", [1]])
+def test_a_history_that_is_none_cannot_be_read(nonsense: Any) -> None:
+    with pytest.raises(UNREADABLE):
+        Filler(Hole("R_100", 0, 10)).digest({"history": nonsense})
+    with pytest.raises(UNREADABLE):
+        Filler(Hole("R_100", 0, 120, 60)).digest({"candles": [nonsense]})
+
+
+def test_a_filler_has_its_witness_however_often_it_was_interrupted() -> None:
+    for interruptions in range(20):
+        filler = Filler(Hole("frxEURUSD", 1000, 1200, witness=1000))
+        for _ in range(interruptions):
+            filler.interrupted()
+        filled: list[int] = []
+        while not filler.done:
+            start, end = filler.request["start"], int(filler.request["end"])
+            kept = [epoch for epoch in (1000, 1040, 1190) if start <= epoch <= end]
+            items, gap = filler.digest(history(kept))
+            assert gap is None
+            filled += epochs(items)
+        assert filled == [1040, 1190]
 
 
 def test_a_filler_sees_through_newest_rows_in_place_of_old_ones() -> None:

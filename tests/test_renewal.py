@@ -18,16 +18,22 @@ SETTINGS = Settings(heartbeat_interval=3600, backoff=Backoff(first=1, cap=1))
 
 @attrs.define
 class Market:
-    """Has a tick every second, keeps them all, and refuses subscriptions with `refusals`."""
+    """Has a tick every second, keeps them all, and refuses subscriptions with `refusals`.
+
+    The next `mute` subscriptions are not answered at all.
+    """
 
     refusals: list[str] = attrs.field(factory=list)
+    mute: int = 0
     asked: list[tuple[float, Peer, Request]] = attrs.field(factory=list)
     forgotten: list[str] = attrs.field(factory=list)
 
     async def __call__(self, peer: Peer, request: Request) -> None:
         if "ticks" in request:
             self.asked.append((trio.current_time(), peer, request))
-            if self.refusals:
+            if self.mute:
+                self.mute -= 1
+            elif self.refusals:
                 await peer.refuse(request, self.refusals.pop(0))
             else:
                 await self.tick()
@@ -132,3 +138,16 @@ async def test_a_lost_connection_takes_the_renewal_over(autojump_clock: Any) -> 
         assert [peer.number for _, peer, _ in market.asked] == [1, 2]
         await market.tick()
         assert len([await anext(stream) for _ in range(5)]) == 5
+
+
+async def test_g07_a_renewal_that_is_not_answered_is_asked_again_and_nobody_else_notices(
+    autojump_clock: Any,
+) -> None:
+    async with market_and_client() as (_, market, client), client.ticks("R_100") as stream:
+        await anext(stream)
+        market.mute = 1
+        await market.end_with("WrongResponse")
+        await trio.sleep(SETTINGS.response_timeout + 5)
+        assert len([await anext(stream) for _ in range(600)]) == 600
+        assert len(market.asked) == 3
+        assert client.status.connection == 1

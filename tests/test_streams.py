@@ -1,5 +1,6 @@
 """Subscriptions, and the mailboxes behind them."""
 
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -126,6 +127,36 @@ async def test_an_error_that_is_no_object_ends_its_stream_and_nothing_else(
         with pytest.raises(derivtrio.ApiError):
             await client.call({"time": 1})
         assert client.status.connection == 1
+
+
+async def test_g06_leaving_a_stream_that_ended_on_another_connection_forgets_nobody_elses(
+    autojump_clock: Any,
+) -> None:
+    """A server may count its ids from 1 on each connection."""
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            asked = [r for n, r in server.asked("ticks") if n == peer.number]
+            await peer.reply(request, tick={"n": 1}, subscription={"id": f"{len(asked)}"})
+            if request["ticks"] == "CLOSING":
+                await peer.refuse(request, "MarketIsClosed")
+
+    closing = AsyncExitStack()
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        ended = await closing.enter_async_context(client.subscribe({"ticks": "CLOSING"}))
+        async with client.subscribe({"ticks": "OPEN"}) as other:
+            await anext(ended)
+            with pytest.raises(derivtrio.MarketClosed):
+                await anext(ended)
+            await server.peers[0].drop()
+            await trio.sleep(5)
+            assert other.id == "1"
+            await closing.aclose()
+            await trio.sleep(1)
+            assert server.asked("forget") == []
 
 
 async def test_a_first_reply_without_a_subscription_is_all_there_is(autojump_clock: Any) -> None:

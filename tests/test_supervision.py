@@ -135,6 +135,37 @@ async def test_g09_what_the_server_cannot_grant_just_now_is_asked_for_again(
     assert refusals == []
 
 
+async def test_g09_a_stream_that_cannot_be_granted_for_long_keeps_nobody_else_waiting(
+    autojump_clock: Any,
+) -> None:
+    healed = 300.0
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "time" in request:
+            await peer.reply(request, time=1)
+        elif "ticks" not in request:
+            await peer.refuse(request, "UnrecognisedRequest")
+        elif peer.number > 1 and request["ticks"] == "SICK" and trio.current_time() < healed:
+            await peer.refuse(request, "WrongResponse")
+        else:
+            await peer.reply(request, tick={"n": peer.number}, subscription={"id": "y" * 32})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        client.subscribe({"ticks": "SICK"}) as sick,
+        client.subscribe({"ticks": "WELL"}) as well,
+    ):
+        await server.peers[0].drop()
+        assert [(await anext(well))["tick"]["n"] for _ in range(2)] == [1, 2]
+        await client.wait_ready()
+        assert trio.current_time() < 1 + PATIENT.restore_timeout
+        assert (await client.call({"time": 1}))["time"]
+        assert [(await anext(sick))["tick"]["n"] for _ in range(2)] == [1, 2]
+        assert healed <= trio.current_time() < healed + 60
+        assert client.status.connection == 2
+
+
 async def test_g09_a_restoration_without_end_loses_the_connection(autojump_clock: Any) -> None:
     async def handle(peer: Peer, request: Request) -> None:
         if peer.number != 2:

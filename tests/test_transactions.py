@@ -138,6 +138,19 @@ async def test_g12_a_cancelled_look_into_the_statement_is_made_again(autojump_cl
         assert [t.amount for t in await take(stream, 60)] == [7]
 
 
+async def test_a_look_into_the_statement_ends_with_the_client(autojump_clock: Any) -> None:
+    async with (
+        account() as (sim, client),
+        client.transactions() as stream,
+        trio.open_nursery() as nursery,
+    ):
+        sim.faults.drop()
+        await trio.sleep(10)
+        sim.faults.delay(5)
+        nursery.start_soon(client.aclose)
+        assert await take(stream, 60) == []
+
+
 @pytest.mark.parametrize(
     "request_", [{"buy": "1", "price": 1, "parameters": RISE}, {"proposal_open_contract": 1}]
 )
