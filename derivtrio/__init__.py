@@ -8,8 +8,9 @@ async with derivtrio.open_client(app_id=1089) as client:
 
 from typing import TYPE_CHECKING, Any
 
+from derivtrio.authorization import TokenSource
 from derivtrio.client import Client, open_client
-from derivtrio.endpoints import V3, Endpoint, OptionsPublic
+from derivtrio.endpoints import V3, Endpoint, Generation, OptionsPublic
 from derivtrio.errors import (
     AccountDisabled,
     AlreadySubscribed,
@@ -63,6 +64,7 @@ from derivtrio.events import (
     Waiting,
 )
 from derivtrio.journal import State, Status
+from derivtrio.mailbox import OverflowPolicy
 from derivtrio.models import (
     Ambiguous,
     Balance,
@@ -70,10 +72,12 @@ from derivtrio.models import (
     Candle,
     ClosedContract,
     Limits,
+    Money,
     NotBought,
     NotSold,
     NotUpdated,
     OpenContract,
+    Outcome,
     Position,
     Proposal,
     Purchase,
@@ -121,6 +125,7 @@ __all__ = [
     "Event",
     "Failed",
     "Gap",
+    "Generation",
     "HandshakeFailed",
     "HandshakeRejected",
     "HeartbeatMissed",
@@ -133,6 +138,7 @@ __all__ = [
     "MarketClosed",
     "MessageReceived",
     "MessageSent",
+    "Money",
     "NotBought",
     "NotContinuous",
     "NotExecuted",
@@ -142,8 +148,10 @@ __all__ = [
     "Opened",
     "OptionsAccount",
     "OptionsPublic",
+    "Outcome",
     "OutcomeUnknown",
     "Overflow",
+    "OverflowPolicy",
     "Pacer",
     "PeerClosed",
     "PermissionDenied",
@@ -166,6 +174,7 @@ __all__ = [
     "Subscription",
     "Throttled",
     "Tick",
+    "TokenSource",
     "Transaction",
     "Updated",
     "Waiting",

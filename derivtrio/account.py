@@ -97,7 +97,7 @@ async def leave_account(
     return reply
 
 
-def _tokens_in(request: Mapping[str, Any]) -> TokenSource:
+def _tokens_in(request: Mapping[str, Any]) -> TokenSource | None:
     """Return the tokens of an `authorize` request; None if they can be none."""
     others = request.get("tokens", [])
     if not isinstance(others, list | tuple):

@@ -18,8 +18,8 @@ from derivtrio.errors import HandshakeRejected, InvalidToken
 from derivtrio.events import Authorized
 from derivtrio.link import Link
 
-#: What `open_client` accepts as `token`.
-TokenSource = str | Sequence[str] | Callable[[], Awaitable[str]] | None
+#: What authorizes: a token, several of them, or an async function that is asked for one.
+TokenSource = str | Sequence[str] | Callable[[], Awaitable[str]]
 
 #: How many tokens an `authorize` request has room for (Deriv's v3 schema: one, and 25 more).
 _MOST_TOKENS = 26
@@ -38,7 +38,7 @@ class Standing:
 
     """
 
-    token: TokenSource = attrs.field(repr=False)
+    token: TokenSource | None = attrs.field(repr=False)
     loginid: str | None = None
     accepted: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
 
@@ -117,7 +117,7 @@ class Authorization:
         return reply
 
 
-def checked_token(token: TokenSource) -> TokenSource:
+def checked_token(token: TokenSource | None) -> TokenSource | None:
     """Return *token*, if it can be one.
 
     Raises:
@@ -140,7 +140,7 @@ def checked_token(token: TokenSource) -> TokenSource:
     raise ValueError(text)
 
 
-def checked_for(endpoint: Endpoint, token: TokenSource) -> TokenSource:
+def checked_for(endpoint: Endpoint, token: TokenSource | None) -> TokenSource | None:
     """Return *token*, if *endpoint* has a use for one.
 
     Raises:

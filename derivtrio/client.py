@@ -58,7 +58,7 @@ async def open_client(
     app_id: int | str = 1089,
     *,
     endpoint: Endpoint | str | None = None,
-    token: TokenSource = None,
+    token: TokenSource | None = None,
     settings: Settings = _DEFAULTS,
     pacer: Pacer | None = None,
 ) -> AsyncGenerator["Client"]:
@@ -246,6 +246,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: the request is malformed, or does not stream; nothing was sent.
+            ValueError: *buffer* is no number of messages, or *overflow* no policy.
 
         """
         request = subscribing(request)
@@ -337,6 +338,8 @@ class Client(Trader):
         It is that of the first token unless *loginid* says which. After a reconnect the balance as
         it then is comes next.
 
+        `buffer` and `overflow` are those of `subscribe`.
+
         Raises:
             InvalidRequest: *loginid* can be none; nothing was sent.
 
@@ -359,6 +362,8 @@ class Client(Trader):
         statement has, one from the stream what the stream has: payout and shortcode may be absent.
 
         The account is that of the first token unless *loginid* says which.
+
+        `buffer` and `overflow` are those of `subscribe`.
 
         Raises:
             InvalidRequest: *loginid* can be none; nothing was sent.
@@ -385,6 +390,8 @@ class Client(Trader):
         sold before. Across reconnects it goes on with the contract as it then is.
 
         The account is that of the first token unless *loginid* says which.
+
+        `buffer` and `overflow` are those of `subscribe`.
 
         Raises:
             InvalidRequest: *contract_id* is no number, or *loginid* can be none; nothing was sent.
@@ -421,6 +428,8 @@ class Client(Trader):
         After a reconnect the prices come with a new `id`; an old one cannot be bought any more. A
         price that does not change comes once, and the stream is over.
 
+        `buffer` and `overflow` are those of `subscribe`.
+
         Raises:
             InvalidRequest: the contract is not described; nothing was sent.
 
@@ -443,7 +452,8 @@ class Client(Trader):
     ) -> Subscription[Event]:
         """Return a stream of what happens to the connection, from its entering on.
 
-        With `traffic` it has every message too, tokens masked.
+        With `traffic` it has every message too, tokens masked. `buffer` and `overflow` are those of
+        `subscribe`.
         """
         mailbox: Mailbox[Event] = Mailbox("events", buffer, overflow)
         return Subscription(mailbox, EventStream(self._supervisor.desk.journal, mailbox, traffic))

@@ -24,7 +24,6 @@ from derivtrio import (
     Client,
     ConnectionFailed,
     DerivError,
-    InvalidURL,
     LinkError,
     OptionsAccount,
     Settings,
@@ -69,9 +68,15 @@ class Target:
 
 
 def target_for(
-    url: str | None, app_id: str, account: str | None, token: str | None, *, verbose: bool
+    url: str | None,
+    app_id: str,
+    token: str | None,
+    account: str | None = None,
+    rest_url: str = REST_URL,
+    *,
+    verbose: bool = False,
 ) -> Target:
-    """Return what the options mean.
+    """Return what the options mean. With an *account* the URL comes from *rest_url*.
 
     Raises:
         ValueError: they mean nothing together, or one of them nothing at all.
@@ -87,11 +92,7 @@ def target_for(
     if token is None:
         text = "--account needs the account's token, in DERIV_TOKEN"
         raise ValueError(text)
-    try:
-        endpoint = OptionsAccount(account, app_id, token, base=REST_URL if url is None else url)
-    except InvalidURL:
-        text = f"with --account, --url is that of the REST API, such as {REST_URL}"
-        raise ValueError(text) from None
+    endpoint = OptionsAccount(account, app_id, token, base=rest_url)
     return Target(endpoint, token=None, chosen=True, verbose=verbose)
 
 
@@ -113,8 +114,8 @@ _CONNECTION_OPTIONS: Final = (
         "--url",
         envvar="DERIV_URL",
         show_envvar=True,
-        help="The WebSocket URL to connect to; with --account, that of the REST API."
-        "  [default: Deriv's v3 API; with --account, the Options API]",
+        help="The WebSocket URL to connect to, if there is no --account."
+        "  [default: Deriv's v3 API]",
     ),
     click.option(
         "--app-id",
@@ -139,6 +140,14 @@ _CONNECTION_OPTIONS: Final = (
         metavar="ID",
         help="Your account on the Options API, such as DOT90004580, which the token is for.",
     ),
+    click.option(
+        "--rest-url",
+        envvar="DERIV_REST_URL",
+        show_envvar=True,
+        default=REST_URL,
+        show_default=True,
+        help="Where the URL for the --account is asked for.",
+    ),
     click.option("-v", "--verbose", is_flag=True, help="Say on standard error what happens."),
 )
 
@@ -151,13 +160,14 @@ def connecting(command: Callable[..., None]) -> Callable[..., None]:
         *,
         url: str | None,
         app_id: str,
-        account: str | None,
         token: str | None,
+        account: str | None,
+        rest_url: str,
         verbose: bool,
         **others: Any,
     ) -> None:
         try:
-            target = target_for(url, app_id, account, token, verbose=verbose)
+            target = target_for(url, app_id, token, account, rest_url, verbose=verbose)
         except ValueError as error:
             raise click.UsageError(one_line(error)) from None
         command(target, **others)

@@ -5,8 +5,9 @@ only. It may also bring its own streams, as the simulator's in-memory endpoint d
 the link opens TCP to the URL's host.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import attrs
@@ -33,7 +34,7 @@ _OPTIONS_PATH = "/trading/v1/options/"
 
 
 class Endpoint(Protocol):
-    """A place to connect to.
+    """A place to connect to. Inherit from it to have one of your own, and its defaults.
 
     One whose connections belong to an account from the start, as those of the Options API do, says
     to which in an attribute `account_id`. Each new connection is then asked for its balance, to see
@@ -79,11 +80,15 @@ class V3:
     `language` is the language of the server's messages, such as `"ES"`.
     """
 
-    app_id: int | str = 1089
+    app_id: int | str = attrs.field(default=1089)
     language: str | None = None
     base: str = V3_URL
     generation: Generation = "v3"
     limits: Limits = "website_status"
+
+    @app_id.validator
+    def _check_app_id(self, _attribute: object, value: int | str) -> None:
+        check_app_id(value)
 
     async def url(self) -> str:
         """Return `base` with `app_id` (and `l`, the language) in its query, where absent."""
@@ -186,16 +191,29 @@ async def ask(source: Callable[[], Awaitable[str]], what: str) -> str:
 
     """
     try:
-        answer = await source()
+        answer: Any = source()
+        is_async = inspect.isawaitable(answer)
+        if is_async:
+            answer = await answer
     except (DerivError, OSError):
         raise
     except Exception as error:
         text = f"{what} raised {type(error).__name__}"
         raise EndpointFailed(text) from error
+    if not is_async:
+        text = f"{what} is not async: it returned {type(answer).__name__} at once"
+        raise EndpointFailed(text)
     if not isinstance(answer, str):
         text = f"{what} returned {type(answer).__name__}, not str"
         raise EndpointFailed(text)
     return answer
+
+
+def check_app_id(app_id: object) -> None:
+    """Raise a ValueError if *app_id* is none."""
+    if not isinstance(app_id, (int, str)) or isinstance(app_id, bool) or not str(app_id).isalnum():
+        text = f"app_id must be a number or an alphanumeric name, not {app_id!r}"
+        raise ValueError(text)
 
 
 def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
@@ -209,9 +227,7 @@ def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
         TypeError: an endpoint that is none.
 
     """
-    if not isinstance(app_id, (int, str)) or isinstance(app_id, bool) or not str(app_id).isalnum():
-        text = f"app_id must be a number or an alphanumeric name, not {app_id!r}"
-        raise ValueError(text)
+    check_app_id(app_id)
     if endpoint is None:
         return V3(app_id)
     if isinstance(endpoint, str):

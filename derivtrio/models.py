@@ -230,7 +230,7 @@ class ClosedContract(msgspec.Struct, frozen=True):
 
     @property
     def profit(self) -> Money:
-        """What it brought; negative for a loss. Exact, where both prices are."""
+        """What it brought; negative for a loss. Exact where both prices are `Decimal`s."""
         if isinstance(self.sell_price, Decimal) and isinstance(self.buy_price, Decimal):
             return self.sell_price - self.buy_price
         return float(self.sell_price) - float(self.buy_price)

@@ -146,6 +146,12 @@ class OptionsAccount:
             )
             raise ValueError(text)
 
+    @ssl_context.validator
+    def _check_trust(self, _attribute: Any, value: object) -> None:
+        if value is not None and not isinstance(value, ssl.SSLContext):
+            text = f"ssl_context is an ssl.SSLContext or None, not {value!r}"
+            raise TypeError(text)
+
     async def url(self) -> str:
         """Return a new one-time URL. Use it at once, and show it to nobody.
 

@@ -21,7 +21,8 @@ _TEXT: Final = re.compile(r"(text|secret)(?: (\d*)\.\.(\d*))?(?: ~ (.*))?$", re.
 _LONGEST: Final = 60
 _MOST: Final = 12
 
-#: How much alike a name and the end of another must be (as in difflib).
+#: How much alike a name and another must be, or the end of another (as in difflib).
+_LIKELY: Final = 0.7
 _ALIKE: Final = 0.8
 
 
@@ -62,7 +63,7 @@ def near(name: str, names: Sequence[str]) -> str | None:
     """Return the one of *names* that may have been meant by *name*."""
     from difflib import get_close_matches  # noqa: PLC0415 - of use only when something is wrong
 
-    if found := get_close_matches(name, names, 1):
+    if found := get_close_matches(name, names, 1, _LIKELY):
         return found[0]
     ends = {n[place + 1 :]: n for n in names for place, mark in enumerate(n) if mark == "_"}
     found = get_close_matches(name, ends, 1, _ALIKE)  # as `symbl` is of `underlying_symbol`

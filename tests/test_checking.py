@@ -24,6 +24,14 @@ class Style(StrEnum):
     CANDLES = "candles"
 
 
+def test_nothing_is_suggested_that_is_not_much_alike() -> None:
+    kinds = ("CALL", "PUT", "SNOWUP", "SNOWDOWN", "ONETOUCH", "NOTOUCH")
+    complaint = check_of(kinds)("NOPE")
+    assert complaint is not None
+    assert "did you mean" not in complaint[1]
+    assert "did you mean 'CALL'?" in (check_of(kinds)("CAL") or ("", ""))[1]
+
+
 @pytest.mark.parametrize(
     ("request_", "words"),
     [

@@ -37,7 +37,7 @@ def server() -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DERIV_URL", "DERIV_APP_ID", "DERIV_TOKEN", "DERIV_ACCOUNT"):
+    for name in ("DERIV_URL", "DERIV_APP_ID", "DERIV_TOKEN", "DERIV_ACCOUNT", "DERIV_REST_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -77,9 +77,10 @@ def test_help_lists_every_command() -> None:
 @pytest.mark.parametrize("name", ["ping", "call", "ticks"])
 def test_what_connects_says_where(name: str) -> None:
     text = run(name, "--help").output
-    options = ("--url", "--app-id", "--token", "--account", "--verbose")
-    for word in (*options, "DERIV_URL", "DERIV_APP_ID", "DERIV_TOKEN", "DERIV_ACCOUNT"):
-        assert word in text
+    for word in ("url", "app-id", "token", "account", "rest-url"):
+        assert f"--{word}" in text
+        assert f"DERIV_{word.upper().replace('-', '_')}" in text
+    assert "--verbose" in text
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_what_connects_says_where(name: str) -> None:
         ["ping", "--account", "DOT90004580"],
         ["ping", "--account", "no id", "--token", "demo-token"],
         ["ping", "--account", "DOT90004580", "--token", "a b"],
-        ["ping", "--account", "DOT90004580", "--token", "x", "--url", "ws://127.0.0.1"],
+        ["ping", "--account", "DOT90004580", "--token", "x", "--rest-url", "ws://127.0.0.1"],
         ["ping", "--count", "0"],
         ["ping", "--interval", "nan", "--url", "ws://127.0.0.1:9"],
         ["call"],
@@ -230,7 +231,7 @@ def test_no_server_is_told_at_every_attempt_and_ends_in_1(
     ("url", "hinted"), [(None, True), ("ws://127.0.0.1:1", False)], ids=["default", "given"]
 )
 def test_without_a_url_a_failure_hints_at_the_living_api(url: str | None, *, hinted: bool) -> None:
-    target = command.target_for(url, "1089", None, None, verbose=False)
+    target = command.target_for(url, "1089", None)
     with pytest.raises(click.ClickException) as caught:
         command.end_with(derivtrio.HandshakeRejected(520), target)
     assert ("/trading/v1/options/ws/public" in caught.value.message) is hinted
@@ -563,21 +564,13 @@ def test_the_demo_over_tcp_is_plain_text_when_piped(capsys: pytest.CaptureFixtur
 
 
 def test_an_account_of_the_options_api(server: Served) -> None:
-    where = {"DERIV_URL": server.sim.rest_url, "DERIV_ACCOUNT": DEMO}
+    where = {"DERIV_REST_URL": server.sim.rest_url, "DERIV_ACCOUNT": DEMO}
     result = run("call", '{"balance": 1}', env={**where, "DERIV_TOKEN": "demo-token"})
     assert result.exit_code == 0
     assert json.loads(result.stdout)["balance"]["loginid"] == DEMO
     result = run("call", '{"balance": 1}', env={**where, "DERIV_TOKEN": "s3cr3t"})
     assert result.exit_code == 1
     assert "HTTP 401" in only_line(result.stderr)
-    assert "s3cr3t" not in result.output
-
-
-def test_with_an_account_the_url_is_that_of_the_rest_api() -> None:
-    arguments = ["--account", DEMO, "--token", "s3cr3t", "--url", "wss://127.0.0.1"]
-    result = run("ping", *arguments)
-    assert result.exit_code == 2
-    assert "with --account, --url is that of the REST API" in result.stderr
     assert "s3cr3t" not in result.output
 
 

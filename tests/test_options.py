@@ -294,6 +294,11 @@ async def test_a_password_is_never_sent_where_everybody_can_read_it() -> None:
 # The token function.
 
 
+def test_trust_that_is_none_is_refused() -> None:
+    with pytest.raises(TypeError, match="ssl_context is an ssl"):
+        OptionsAccount(DEMO, 1, "demo-token", ssl_context=5)  # type: ignore[arg-type]
+
+
 async def test_a_token_function_is_asked_again_once_when_the_first_is_refused() -> None:
     given = iter(["expired", "demo-token"])
 

@@ -18,7 +18,7 @@ from derivtrio import Backoff, ConnectionFailed, Settings, catalog, codec
 from derivtrio.answer import Answer
 from derivtrio.authorization import checked_token
 from derivtrio.backoff import Series, delays
-from derivtrio.endpoints import V3, Address, OptionsPublic, as_endpoint, parse_url
+from derivtrio.endpoints import V3, Address, OptionsPublic, as_endpoint, ask, parse_url
 from derivtrio.errors import api_error
 from derivtrio.journal import Journal
 from derivtrio.mailbox import Mailbox
@@ -324,6 +324,14 @@ async def test_app_id_and_language_go_into_the_query() -> None:
 def test_an_app_id_that_is_none_is_refused(app_id: Any) -> None:
     with pytest.raises(ValueError, match="app_id"):
         as_endpoint(None, app_id)
+    with pytest.raises(ValueError, match="app_id"):
+        V3(app_id)
+
+
+async def test_a_function_that_is_not_async_is_told_so() -> None:
+    with pytest.raises(derivtrio.EndpointFailed, match="the token function is not async") as caught:
+        await ask(lambda: "s3cr3t", "the token function")  # type: ignore[arg-type,return-value]
+    assert "s3cr3t" not in str(caught.value)
 
 
 def test_an_endpoint_that_is_none_is_refused() -> None:

@@ -34,6 +34,18 @@ def _seconds(word: str) -> float:
     return seconds
 
 
+def _count(word: str) -> int:
+    count = int(word)
+    _insist(count >= 1, f"{word} is too few")
+    return count
+
+
+def _status(word: str) -> int:
+    status = int(word)
+    _insist(200 <= status <= 599, f"an HTTP status is from 200 to 599, not {word}")  # noqa: PLR2004
+    return status
+
+
 def _code(word: str) -> int:
     code = int(word)
     _insist(code in _CODES, f"a close code is from {_CODES[0]} to {_CODES[-1]}, not {word}")
@@ -46,28 +58,28 @@ _CODES = range(1000, 5000)
 #: The arguments that each fault takes in words, and how many of them it must be given.
 _ARGUMENTS: dict[str, tuple[tuple[_Converter, ...], int]] = {
     "refuse": ((_seconds,), 0),
-    "silence": ((int,), 0),
-    "break_tls": ((int,), 0),
-    "garbage_handshake": ((int,), 0),
-    "hang_up": ((int,), 0),
-    "accept_then_close": ((_code, int), 0),
-    "reject": ((int,), 1),
-    "rest": ((int, str, str), 1),
+    "silence": ((_count,), 0),
+    "break_tls": ((_count,), 0),
+    "garbage_handshake": ((_count,), 0),
+    "hang_up": ((_count,), 0),
+    "accept_then_close": ((_code, _count), 0),
+    "reject": ((_status,), 1),
+    "rest": ((_status, str, str), 1),
     "drop": ((), 0),
     "close": ((_code, str), 0),
     "close_without_fin": ((_code, str), 0),
     "freeze": ((), 0),
     "delay": ((_seconds,), 1),
-    "fragmented": ((int,), 1),
+    "fragmented": ((_count,), 1),
     "garbage": ((str,), 0),
-    "huge": ((int,), 1),
+    "huge": ((_count,), 1),
     "unknown": ((), 0),
-    "cut": ((int,), 1),
-    "lose_before": ((_call, int), 0),
-    "lose_after": ((_call, int), 0),
-    "fail_before": ((str, _call, int), 0),
-    "fail_after": ((str, _call, int), 0),
-    "answer_late": ((_seconds, _call, int), 1),
+    "cut": ((_count,), 1),
+    "lose_before": ((_call, _count), 0),
+    "lose_after": ((_call, _count), 0),
+    "fail_before": ((str, _call, _count), 0),
+    "fail_after": ((str, _call, _count), 0),
+    "answer_late": ((_seconds, _call, _count), 1),
     "clear": ((), 0),
 }
 

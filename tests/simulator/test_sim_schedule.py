@@ -58,6 +58,8 @@ def test_a_fault_can_be_written_down(text: str, fault: ScheduledFault) -> None:
         ("answer_late:nan:buy@5", "nan is no number of seconds"),
         ("delay:-1@5", "-1 is no number of seconds"),
         ("refuse:inf@5", "inf is no number of seconds"),
+        ("reject:99@5", "an HTTP status is from 200 to 599, not 99"),
+        ("fragmented:0@5", "0 is too few"),
         ("lose_after:explode@5", "there is no call 'explode'"),
         ("_arm@5", "there is no '_arm'"),
     ],

@@ -58,7 +58,7 @@ async def opening() -> None:
     async with open_simulator() as sim, derivtrio.open_client(endpoint=sim.options_account()):
         pass
     derivtrio.open_client(endpoint=5)  # type: ignore[arg-type]
-    derivtrio.open_client(token=lambda: "t")  # type: ignore[arg-type,return-value]
+    derivtrio.open_client(token=lambda: "t")  # type: ignore[arg-type]
     derivtrio.Settings(hartbeat_interval=20)  # type: ignore[call-arg]
 
 
