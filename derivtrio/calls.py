@@ -17,7 +17,7 @@ it says what has become of the money.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -65,6 +65,7 @@ class Call:
             can be on its way to the server since then.
         decided: whether it has ended.
         answer: the server's answer to a trade, even if it came too late for the caller.
+        on_error: is told if it ends with an error; for a call that nobody waits for.
 
     """
 
@@ -88,6 +89,7 @@ class Call:
     loginid: str | None = attrs.field(default=None, init=False)
     closed_on: float = attrs.field(default=math.inf, init=False)
     answer: dict[str, Any] | None = attrs.field(default=None, init=False, repr=False)
+    on_error: Callable[[Exception], None] | None = attrs.field(default=None, init=False, repr=False)
     _closed: trio.Event | None = attrs.field(default=None, init=False, repr=False)
     _connection: int | None = attrs.field(default=None, init=False)
     _writes: int = attrs.field(default=0, init=False)
@@ -141,6 +143,8 @@ class Call:
         """Decide the call with *error*."""
         self._error = error
         self._decide()
+        if self.on_error is not None:
+            self.on_error(error)
 
     def lost(self, why: str) -> "Call | None":
         """Decide what the loss of the connection means; return the call if it is asked again."""

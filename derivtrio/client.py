@@ -239,10 +239,11 @@ class Client(Trader):
         """Return a stream of the messages that *request* brings, the first reply included.
 
         `subscribe: 1` is added if absent. `buffer` is how many messages the consumer may lag
-        behind; `overflow` says what happens then. After a reconnect the stream is asked for again,
-        and the reply to that is its next message. The stream of all open contracts
-        (`proposal_open_contract` without a `contract_id`) goes on while there are none, and an
-        error in it, which is about one of them, is a message like the others.
+        behind, those included that come at the same time; `overflow` says what happens then.
+        After a reconnect the stream is asked for again, and the reply to that is its next message.
+        The stream of all open contracts (`proposal_open_contract` without a `contract_id`) goes on
+        while there are none, and an error in it, which is about one of them, is a message like the
+        others.
 
         Raises:
             InvalidRequest: the request is malformed, or does not stream; nothing was sent.
@@ -270,7 +271,8 @@ class Client(Trader):
         The newest tick comes at once. With *start*, an epoch in seconds, the stream begins there
         and runs into the present without a seam. What was missed in an outage is fetched from
         the server's history when the consumer gets there; what the server no longer has is a
-        `Gap`, in `gaps` and `client.events()`, or with `strict` raised as `NotContinuous`.
+        `Gap`, in `gaps` and `client.events()`, or with `strict` raised as `NotContinuous`; then
+        `overflow` is `"error"`.
 
         `buffer` and `overflow` are those of `subscribe`; history does not count.
 
@@ -280,6 +282,7 @@ class Client(Trader):
         """
         _check_symbol(symbol)
         _check_epoch(start)
+        _check_strict(overflow, strict=strict)
         request = {"ticks": symbol, "subscribe": 1}
         mailbox: Mailbox[Tick | Hole] = Mailbox(symbol, buffer, overflow)
         source = self._stream(request, TickLine(symbol, start), mailbox)
@@ -310,6 +313,7 @@ class Client(Trader):
         """
         _check_symbol(symbol)
         _check_epoch(start)
+        _check_strict(overflow, strict=strict)
         if type(granularity) is not int or granularity not in GRANULARITIES:
             text = f"granularity is one of {sorted(GRANULARITIES)} seconds, not {granularity!r}"
             raise malformed(text)
@@ -574,6 +578,12 @@ def _check_epoch(start: object) -> None:
         text = (
             "start is an epoch in whole seconds; this would be after the year 2286 (milliseconds?)"
         )
+        raise malformed(text)
+
+
+def _check_strict(overflow: object, *, strict: bool) -> None:
+    if strict and overflow != "error":
+        text = f"the overflow of a strict stream is 'error', not {overflow!r}, which drops items"
         raise malformed(text)
 
 

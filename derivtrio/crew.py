@@ -6,6 +6,7 @@ scope in which all of them run is cancelled. None of them catches anything but w
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import attrs
@@ -20,6 +21,7 @@ from derivtrio.errors import (
     ConnectionLost,
     DerivError,
     HeartbeatMissed,
+    OutcomeUnknown,
     ProtocolViolation,
     RateLimited,
     ResponseTimeout,
@@ -37,6 +39,9 @@ from derivtrio.verdict import RETRY_PAUSE, is_passing
 
 _INVALID_DATA = 1007
 
+#: No longer is the pause before something is to be forgotten again, in seconds.
+_LONGEST_PAUSE = 30.0
+
 #: How many requests the writer takes along when they are waiting anyway.
 _AT_ONCE = 256
 
@@ -45,7 +50,10 @@ _AT_ONCE = 256
 class Desk:
     """What the crew of every link works with, in the order in which a request passes through.
 
-    `home` is the run of trio that all of it belongs to.
+    Attributes:
+        home: the run of trio that all of it belongs to.
+        refused_forgets: the streams that the server could not forget on this connection.
+
     """
 
     settings: Settings
@@ -54,6 +62,19 @@ class Desk:
     journal: Journal
     book: Book = attrs.field(factory=Book)
     home: trio.lowlevel.TrioToken = attrs.field(factory=require_trio, init=False)
+    refused_forgets: list[str] = attrs.field(factory=list, init=False)
+    _refused_one: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def note_refused_forget(self, stream_id: str) -> None:
+        """Note that the server could not forget the stream just now."""
+        self.refused_forgets.append(stream_id)
+        self._refused_one.set()
+
+    async def refused_forget(self) -> None:
+        """Wait until the server cannot forget something."""
+        while not self.refused_forgets:
+            self._refused_one = trio.Event()
+            await self._refused_one.wait()
 
     def require_home(self) -> None:
         """Raise a RuntimeError where something else runs, such as another thread's trio.
@@ -341,11 +362,40 @@ def slow_down(call: Call, refusal: RateLimited, desk: Desk) -> None:
 def forget_unwanted(link: Link, desk: Desk) -> list[Call]:
     """Have the server told which streams nobody wants; nobody needs to wait for its answers."""
     calls: list[Call] = []
-    if desk.router.unwanted:
-        calls += [api_call({"forget": i}, only_on=link.number) for i in desk.router.unwanted]
+    for stream_id in desk.router.unwanted:
+        call = api_call({"forget": stream_id}, only_on=link.number)
+        call.on_error = partial(_note_refused_forget, call, desk)
+        calls.append(call)
+    if calls:
         desk.router.unwanted.clear()
         desk.outbox.put_first(calls)
     return calls
+
+
+def _note_refused_forget(call: Call, desk: Desk, error: Exception) -> None:
+    if isinstance(error, RateLimited):
+        slow_down(call, error, desk)
+    if isinstance(error, OutcomeUnknown) or (isinstance(error, ApiError) and is_passing(error)):
+        desk.note_refused_forget(call.request["forget"])
+
+
+async def forget_again(link: Link, desk: Desk) -> None:
+    """Have the server told again, after a pause, of what it could not forget.
+
+    Otherwise it would send it as long as the connection lives, and refuse to send the same to
+    whoever wants it later. The pause doubles as long as it is of no use.
+    """
+    desk.refused_forgets.clear()
+    pause, last = RETRY_PAUSE, -math.inf
+    while True:
+        await desk.refused_forget()
+        now = trio.current_time()
+        pause = min(2 * pause, _LONGEST_PAUSE) if now < last + 2 * _LONGEST_PAUSE else RETRY_PAUSE
+        last = now
+        await trio.sleep(pause)
+        desk.router.unwanted += desk.refused_forgets
+        desk.refused_forgets.clear()
+        forget_unwanted(link, desk)
 
 
 @attrs.define(eq=False)

@@ -91,7 +91,7 @@ async def renew(upstream: Upstream, forgets: Sequence[Call], link: Link, desk: D
         for forget in forgets:
             with suppress(DerivError):
                 await forget.wait()
-        freed = True
+        freed = all(forget.error is None for forget in forgets)
 
 
 async def _resubscribe(

@@ -3,8 +3,8 @@
 The rules:
 
 1. A message belongs to the request whose `req_id` it repeats, at top level or, as some messages
-   of the Options API have it, only inside `echo_req`. Order and `msg_type` mean nothing: replies
-   overtake each other.
+   of the Options API have it, only inside `echo_req`. One that has neither belongs to the stream
+   whose id it has. Order and `msg_type` mean nothing: replies overtake each other.
 2. A request has one receiver at a time. It is given the message and names the receiver of the
    next one: a call names nobody or the stream it has opened, a stream names itself or nobody.
 3. A message that carries a subscription and leaves no receiver behind belongs to a stream nobody
@@ -13,7 +13,7 @@ The rules:
    a request of another.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 import attrs
@@ -56,7 +56,12 @@ class Receiver(Protocol):
 
 
 class Stream(Protocol):
-    """Whoever takes the usual messages of a stream in one go."""
+    """Whoever takes the usual messages of a stream in one go; it has `ids` on this connection."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The `subscription.id`s that are its own."""
+        ...
 
     def deliver_all(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Take *messages*, which follow each other; return those to be delivered singly."""
@@ -128,7 +133,7 @@ class Router:
         """Give *message* to its receiver."""
         req_id = message.get("req_id")
         if req_id is None:
-            req_id = _echoed_id(message)
+            req_id = _echoed_id(message) or self._id_of_stream(message)
         if type(req_id) is not int:  # True == 1, and a list has no hash
             return
         receiver = self._receivers.get(req_id)
@@ -144,6 +149,11 @@ class Router:
             return
         if "error" not in message and (stream_id := stream_id_of(message)) is not None:
             self.give_up(stream_id)
+
+    def _id_of_stream(self, message: Mapping[str, Any]) -> int | None:
+        stream_id = stream_id_of(message)
+        owners = (req_id for req_id, stream in self._streams.items() if stream_id in stream.ids)
+        return None if stream_id is None else next(owners, None)
 
     def _follow(self, req_id: int, receiver: Receiver) -> None:
         self._receivers[req_id] = receiver

@@ -28,7 +28,17 @@ import trio
 from derivtrio.authorization import Authorization
 from derivtrio.backoff import Series
 from derivtrio.calls import Call, api_call
-from derivtrio.crew import Desk, ask_for_limits, beat, expire, forget_unwanted, make, read, write
+from derivtrio.crew import (
+    Desk,
+    ask_for_limits,
+    beat,
+    expire,
+    forget_again,
+    forget_unwanted,
+    make,
+    read,
+    write,
+)
 from derivtrio.endpoints import Generation, generation_of
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
@@ -112,6 +122,7 @@ class Supervisor:
                 crew.start_soon(read, link, self.desk, name="derivtrio.reader")
                 crew.start_soon(beat, link, self.desk, name="derivtrio.heartbeat")
                 crew.start_soon(expire, self.desk, name="derivtrio.timekeeper")
+                crew.start_soon(forget_again, link, self.desk, name="derivtrio.forgetting")
                 self.desk.outbox.begin(link.number)
                 crew.start_soon(write, link, self.desk, name="derivtrio.writer")
                 if self.desk.outbox.budgets.advertised:

@@ -156,6 +156,7 @@ def test_g12_cancelled_anywhere_the_client_goes_on(operation: Any) -> None:
             await trio.testing.wait_all_tasks_blocked()
             tasks = our_tasks()
             assert tasks == [
+                "derivtrio.forgetting",
                 "derivtrio.heartbeat",
                 "derivtrio.limits",
                 "derivtrio.reader",

@@ -453,6 +453,8 @@ async def test_a_message_that_cannot_be_read_is_no_end_of_the_world(
         (lambda c: c.candles("R_100", start=10**30), "milliseconds"),
         (lambda c: c.candles("R_100", 60.0), "granularity"),
         (lambda c: c.candles("R_100", [60]), "granularity"),
+        (lambda c: c.ticks("R_100", strict=True, overflow="latest"), "strict"),
+        (lambda c: c.candles("R_100", strict=True, overflow="drop_oldest"), "strict"),
     ],
 )
 async def test_arguments_that_cannot_be_meant_are_refused_at_once(

@@ -159,6 +159,57 @@ async def test_g06_leaving_a_stream_that_ended_on_another_connection_forgets_nob
             assert server.asked("forget") == []
 
 
+@pytest.mark.parametrize("code", ["RateLimit", "WrongResponse"])
+async def test_g06_a_stream_that_the_server_cannot_forget_is_given_up_again(
+    autojump_clock: Any, code: str
+) -> None:
+    live: set[str] = set()
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request and live:
+            await peer.refuse(request, "AlreadySubscribed")
+        elif "ticks" in request:
+            live.add(stream_id := f"id{request['req_id']}")
+            await peer.reply(request, tick={"n": 1}, subscription={"id": stream_id})
+        elif "forget" in request and len(server.asked("forget")) <= 2:
+            await peer.refuse(request, code)
+        elif "forget" in request:
+            live.discard(request["forget"])
+            await peer.reply(request, forget=1)
+        else:
+            await peer.refuse(request, "UnrecognisedRequest")
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        for _ in range(2):
+            async with client.subscribe({"ticks": "R_100"}) as stream:
+                await anext(stream)
+            await trio.sleep(120)
+            assert live == set()
+        assert [request["forget"] for _, request in server.asked("forget")][:3] == ["id1"] * 3
+        assert len(server.asked("forget")) == 4
+
+
+async def test_a_message_without_a_req_id_belongs_to_the_stream_whose_id_it_has(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        stream_id = request["ticks"]
+        await peer.reply(request, tick={"n": 1}, subscription={"id": stream_id})
+        await peer.send({"msg_type": "tick", "tick": {"n": 2}, "subscription": {"id": stream_id}})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        client.subscribe({"ticks": "R_50"}) as first,
+        client.subscribe({"ticks": "R_75"}) as second,
+    ):
+        for stream in (first, second):
+            assert [(await anext(stream))["tick"]["n"] for _ in range(2)] == [1, 2]
+
+
 async def test_a_first_reply_without_a_subscription_is_all_there_is(autojump_clock: Any) -> None:
     async def handle(peer: Peer, request: Request) -> None:
         await peer.reply(request, proposal_open_contract={"is_sold": 1})
