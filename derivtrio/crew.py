@@ -42,6 +42,9 @@ _INVALID_DATA = 1007
 #: No longer is the pause before something is to be forgotten again, in seconds.
 _LONGEST_PAUSE = 30.0
 
+#: So many times a stream is given up again that the server cannot forget.
+_MOST_REFUSALS = 8
+
 #: How many requests the writer takes along when they are waiting anyway.
 _AT_ONCE = 256
 
@@ -52,7 +55,7 @@ class Desk:
 
     Attributes:
         home: the run of trio that all of it belongs to.
-        refused_forgets: the streams that the server could not forget on this connection.
+        refused_forgets: the streams that the server could not forget just now, and how often not.
 
     """
 
@@ -62,12 +65,12 @@ class Desk:
     journal: Journal
     book: Book = attrs.field(factory=Book)
     home: trio.lowlevel.TrioToken = attrs.field(factory=require_trio, init=False)
-    refused_forgets: list[str] = attrs.field(factory=list, init=False)
+    refused_forgets: dict[str, int] = attrs.field(factory=dict, init=False)
     _refused_one: trio.Event = attrs.field(factory=trio.Event, init=False)
 
-    def note_refused_forget(self, stream_id: str) -> None:
-        """Note that the server could not forget the stream just now."""
-        self.refused_forgets.append(stream_id)
+    def note_refused_forget(self, stream_id: str, times: int) -> None:
+        """Note that the server could not forget the stream just now, for so many *times*."""
+        self.refused_forgets[stream_id] = times
         self._refused_one.set()
 
     async def refused_forget(self) -> None:
@@ -361,29 +364,38 @@ def slow_down(call: Call, refusal: RateLimited, desk: Desk) -> None:
 
 def forget_unwanted(link: Link, desk: Desk) -> list[Call]:
     """Have the server told which streams nobody wants; nobody needs to wait for its answers."""
-    calls: list[Call] = []
-    for stream_id in desk.router.unwanted:
+    if not desk.router.unwanted:
+        return []
+    unwanted = dict.fromkeys(desk.router.unwanted, 0)
+    desk.router.unwanted.clear()
+    return _forget(unwanted, link, desk)
+
+
+def _forget(unwanted: Mapping[str, int], link: Link, desk: Desk) -> list[Call]:
+    """Have the server told of streams, each of which it has refused to forget so many times."""
+    calls = []
+    for stream_id, refusals in unwanted.items():
         call = api_call({"forget": stream_id}, only_on=link.number)
-        call.on_error = partial(_note_refused_forget, call, desk)
+        call.on_error = partial(_note_refusal, call, desk, refusals)
         calls.append(call)
-    if calls:
-        desk.router.unwanted.clear()
-        desk.outbox.put_first(calls)
+    desk.outbox.put_first(calls)
     return calls
 
 
-def _note_refused_forget(call: Call, desk: Desk, error: Exception) -> None:
+def _note_refusal(call: Call, desk: Desk, refusals: int, error: Exception) -> None:
     if isinstance(error, RateLimited):
         slow_down(call, error, desk)
-    if isinstance(error, OutcomeUnknown) or (isinstance(error, ApiError) and is_passing(error)):
-        desk.note_refused_forget(call.request["forget"])
+    refusal = error.__cause__ if isinstance(error, OutcomeUnknown) else error
+    if isinstance(refusal, ApiError) and is_passing(refusal) and refusals < _MOST_REFUSALS:
+        desk.note_refused_forget(call.request["forget"], refusals + 1)
 
 
 async def forget_again(link: Link, desk: Desk) -> None:
     """Have the server told again, after a pause, of what it could not forget.
 
     Otherwise it would send it as long as the connection lives, and refuse to send the same to
-    whoever wants it later. The pause doubles as long as it is of no use.
+    whoever wants it later. The pause doubles as long as that is of no use, and in the end it is
+    left at that.
     """
     desk.refused_forgets.clear()
     pause, last = RETRY_PAUSE, -math.inf
@@ -393,9 +405,9 @@ async def forget_again(link: Link, desk: Desk) -> None:
         pause = min(2 * pause, _LONGEST_PAUSE) if now < last + 2 * _LONGEST_PAUSE else RETRY_PAUSE
         last = now
         await trio.sleep(pause)
-        desk.router.unwanted += desk.refused_forgets
+        unwanted = dict(desk.refused_forgets)
         desk.refused_forgets.clear()
-        forget_unwanted(link, desk)
+        _forget(unwanted, link, desk)
 
 
 @attrs.define(eq=False)

@@ -192,6 +192,26 @@ async def test_g06_a_stream_that_the_server_cannot_forget_is_given_up_again(
         assert len(server.asked("forget")) == 4
 
 
+async def test_g14_a_stream_that_the_server_never_forgets_is_left_at_that(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await peer.reply(request, tick={"n": 1}, subscription={"id": "never"})
+        else:
+            await peer.refuse(request, "WrongResponse")
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        async with client.subscribe({"ticks": "R_100"}) as stream:
+            await anext(stream)
+        await trio.sleep(1000)
+        assert len(server.asked("forget")) == 9
+        assert client.status.pending == 0
+
+
 async def test_a_message_without_a_req_id_belongs_to_the_stream_whose_id_it_has(
     autojump_clock: Any,
 ) -> None:
