@@ -1,9 +1,9 @@
 """Subscriptions: what user code iterates over."""
 
 from collections import deque
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Never, Protocol, TypeVar, cast
 
 import attrs
 import trio
@@ -68,6 +68,11 @@ class Reader(Protocol[T_co]):
         ...
 
 
+def _not_entered() -> Never:
+    text = "enter the subscription first: async with client.subscribe(…) as stream"
+    raise RuntimeError(text)
+
+
 @attrs.define(eq=False)
 class Subscription(Generic[T]):
     """A stream, to be entered with `async with` and read with `async for`.
@@ -83,6 +88,7 @@ class Subscription(Generic[T]):
     _reader: Reader[T]
     _source: Source = attrs.field(repr=False)
     _entered: bool = attrs.field(default=False, init=False)
+    _get: Callable[[], Awaitable[T]] = attrs.field(default=_not_entered, init=False, repr=False)
 
     @property
     def id(self) -> str | None:
@@ -103,7 +109,7 @@ class Subscription(Generic[T]):
         if self._entered:
             text = "a subscription is entered once; make a new one"
             raise RuntimeError(text)
-        self._entered = True
+        self._entered, self._get = True, self._reader.get
         try:
             await self._source.open()
         except BaseException:
@@ -121,18 +127,11 @@ class Subscription(Generic[T]):
 
     def __aiter__(self) -> "Subscription[T]":
         if not self._entered:
-            raise _not_entered()
+            _not_entered()
         return self
 
     def __anext__(self) -> Awaitable[T]:
-        if not self._entered:
-            raise _not_entered()
-        return self._reader.get()
-
-
-def _not_entered() -> RuntimeError:
-    text = "enter the subscription first: async with client.subscribe(…) as stream"
-    return RuntimeError(text)
+        return self._get()
 
 
 @attrs.define(eq=False)
