@@ -27,7 +27,7 @@ from derivtrio.lifetime import Lifetime
 from derivtrio.link import NORMAL, Link
 from derivtrio.mailbox import Mailbox, OverflowPolicy
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
-from derivtrio.orders import contract_words
+from derivtrio.orders import check_epoch, contract_words
 from derivtrio.outbox import Outbox
 from derivtrio.pacing import Budgets, Pacer
 from derivtrio.parking import require_trio
@@ -281,7 +281,7 @@ class Client(Trader):
 
         """
         _check_symbol(symbol)
-        _check_epoch(start)
+        _check_start(start)
         _check_strict(overflow, strict=strict)
         request = {"ticks": symbol, "subscribe": 1}
         mailbox: Mailbox[Tick | Hole] = Mailbox(symbol, buffer, overflow)
@@ -312,7 +312,7 @@ class Client(Trader):
 
         """
         _check_symbol(symbol)
-        _check_epoch(start)
+        _check_start(start)
         _check_strict(overflow, strict=strict)
         if type(granularity) is not int or granularity not in GRANULARITIES:
             text = f"granularity is one of {sorted(GRANULARITIES)} seconds, not {granularity!r}"
@@ -568,13 +568,9 @@ def _check_symbol(symbol: object) -> None:
         raise malformed(text)
 
 
-def _check_epoch(start: object) -> None:
-    if start is None:
-        return
-    if type(start) is not int or start < 0:
-        text = f"start is an epoch in whole seconds, not {start!r}"
-        raise malformed(text)
-    if start > _LAST_EPOCH:
+def _check_start(start: int | None) -> None:
+    check_epoch("start", start)
+    if start is not None and start > _LAST_EPOCH:
         text = (
             "start is an epoch in whole seconds; this would be after the year 2286 (milliseconds?)"
         )

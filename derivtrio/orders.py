@@ -121,7 +121,17 @@ def period_words(date_from: int | None, date_to: int | None) -> dict[str, int]:
     """
     period = {"date_from": date_from, "date_to": date_to}
     for name, epoch in period.items():
-        if epoch is not None and (type(epoch) is not int or epoch < 0):
-            text = f"{name} is an epoch in whole seconds, not {epoch!r}"
-            raise malformed(text)
+        check_epoch(name, epoch)
     return {name: epoch for name, epoch in period.items() if epoch is not None}
+
+
+def check_epoch(name: str, epoch: int | None) -> None:
+    """Refuse *epoch*, the argument *name*, if it can be none.
+
+    Raises:
+        InvalidRequest: it is no whole number of seconds.
+
+    """
+    if epoch is not None and (type(epoch) is not int or epoch < 0):
+        text = f"{name} is an epoch in whole seconds, not {epoch!r}"
+        raise malformed(text)
