@@ -91,18 +91,19 @@ class Desk:
 
 async def read(link: Link, desk: Desk) -> None:
     """Route what comes, until nothing more will. Never waits for a consumer."""
-    router, express = desk.router, desk.router.express
+    router, express, journal = desk.router, desk.router.express, desk.journal
     with link.reading:
         while (batch := await link.receive()) is not None:
-            if desk.journal.traffic:
+            if journal.traffic:
                 for data in batch:
-                    desk.journal.announce(MessageReceived(_shown(data)))
-            if express.open and not desk.journal.traffic:
+                    journal.announce(MessageReceived(_shown(data)))
+            if express.open and not journal.traffic:
                 for message in _decoding(express.left(batch), link):  # nothing overtakes
                     router.route(message)
             else:
                 router.route_all(_decoded(batch, link))
-            forget_unwanted(link, desk)
+            if router.unwanted:
+                forget_unwanted(link, desk)
             if link.loss is not None:
                 return
     link.lose_to_peer()

@@ -177,9 +177,13 @@ class Link:
 
         It is called inside `reading`, whose cancellation means None.
         """
+        tap = self._tap
         while not self._websocket_ended:
-            items, passed = await self._tap.read()
-            if passed or self._tap.ended:
+            if tap.digesting is not None:
+                await tap.digesting.wait()
+                continue
+            items, passed = tap.splitter.feed(await tap.read())
+            if passed or tap.ended:
                 return await self._resolved(items, passed)
             if items:
                 return items  # type: ignore[return-value]

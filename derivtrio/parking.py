@@ -10,7 +10,7 @@ waking has to make a new one: a quarter of what it costs. Here there is nothing 
 and all are woken with the same.
 """
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Generator
 from typing import Any, Final
 
 import outcome
@@ -37,8 +37,10 @@ class _Woken(outcome.Outcome[None]):
 WOKEN: Final = _Woken()
 
 
-async def park(parked: Parked) -> None:
-    """Wait among *parked* until woken.
+def park(parked: Parked) -> Awaitable[None]:
+    """Wait among *parked* until woken; to be awaited at once.
+
+    (It hands out what trio awaits, instead of a coroutine of its own around that.)
 
     *Cancellation*: leaves. A task that was woken is not cancelled any more.
     """
@@ -49,7 +51,7 @@ async def park(parked: Parked) -> None:
         return trio.lowlevel.Abort.SUCCEEDED
 
     parked.append(task)
-    await trio.lowlevel.wait_task_rescheduled(leave)
+    return trio.lowlevel.wait_task_rescheduled(leave)  # noqa: ASYNC105 - the caller awaits it
 
 
 def wake_one(parked: Parked) -> None:

@@ -13,7 +13,7 @@ The rules:
    a request of another.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 import attrs
@@ -109,8 +109,11 @@ class Router:
         if len(self._given_up) > _REMEMBERED:
             del self._given_up[next(iter(self._given_up))]
 
-    def route_all(self, messages: Iterable[dict[str, Any]]) -> None:
+    def route_all(self, messages: Sequence[dict[str, Any]]) -> None:
         """Give each message to its receiver; in one go those that follow each other in a stream."""
+        if len(messages) == 1:
+            self.route(messages[0])
+            return
         stream_of, stream = self._streams.get, None
         run: list[dict[str, Any]] = []
         for message in messages:

@@ -59,9 +59,9 @@ class Socket(trio.abc.Stream):
             ClosedResourceError: it was closed on this side.
 
         """
-        while self._raw.fileno() >= 0:
+        while (fd := self._raw.fileno()) >= 0:
             try:
-                await trio.lowlevel.wait_readable(self._raw)
+                await trio.lowlevel.wait_readable(fd)
                 return self._raw.recv(max_bytes or _MOST)
             except BlockingIOError:
                 continue
