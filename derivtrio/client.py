@@ -270,9 +270,10 @@ class Client(Trader):
 
         The newest tick comes at once. With *start*, an epoch in seconds, the stream begins there
         and runs into the present without a seam. What was missed in an outage is fetched from
-        the server's history when the consumer gets there; what the server no longer has is a
-        `Gap`, in `gaps` and `client.events()`, or with `strict` raised as `NotContinuous`; then
-        `overflow` is `"error"`.
+        the server's history when the consumer gets there, also if the server then refuses to go
+        on, say because the market has closed: its error comes last. What the server no longer has
+        is a `Gap`, in `gaps` and `client.events()`, or with `strict` raised as `NotContinuous`;
+        then `overflow` is `"error"`.
 
         `buffer` and `overflow` are those of `subscribe`; history does not count.
 

@@ -2,8 +2,9 @@
 
 A *line* translates the server's messages for one consumer, in order and each tick once. After an
 interruption the next live message shows how far time has gone on, and the line puts a `Hole`
-before it: the open interval between the last item delivered and the next. Whoever reads the line
-has the hole filled before going on, with a `Filler`.
+before it: the open interval between the last item delivered and the next. If there will be no next,
+because the server refuses to go on, the hole reaches to the server's present. Whoever reads the
+line has the hole filled before going on, with a `Filler`.
 
 A filler asks for history forwards, a window at a time, so that what it fetches can be delivered
 at once and no more than a window is ever held. Three facts about Deriv's `ticks_history` shape
@@ -16,6 +17,7 @@ with a `start` of its own has no such witness; on the very edge of what is kept,
 seconds of it may be missing without a `Gap`.)
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -33,7 +35,7 @@ _MARGIN: Final = 10
 
 
 class Hole(msgspec.Struct, frozen=True):
-    """What is missing between the epochs `after` and `before`, both known.
+    """What is missing between the epochs `after` and `before`; None for the server's present.
 
     For candles `granularity` is theirs, and the epochs are opening times; for ticks it is 0.
     `witness` is the epoch of an item that the server is known to have had, not later than the
@@ -42,7 +44,7 @@ class Hole(msgspec.Struct, frozen=True):
 
     symbol: str
     after: int
-    before: int
+    before: int | None
     granularity: int = 0
     witness: int | None = None
 
@@ -94,14 +96,20 @@ class TickLine:
         if not self._interrupted:
             return (tick,)
         self._interrupted = False
-        if epoch == last + 1:
-            return (tick,)
-        witness = None if self.start is not None and last < self.start else last
-        return (Hole(self.symbol, last, epoch, witness=witness), tick)
+        return (tick,) if epoch == last + 1 else (self._hole(last, epoch), tick)
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
         self._interrupted = self._last is not None
+
+    def missing(self) -> Sequence[Hole]:
+        """Return what may be missing if nothing more comes."""
+        last = self._last
+        return (self._hole(last, None),) if self._interrupted and last is not None else ()
+
+    def _hole(self, last: int, before: int | None) -> Hole:
+        witness = None if self.start is not None and last < self.start else last
+        return Hole(self.symbol, last, before, witness=witness)
 
 
 @attrs.define(eq=False)
@@ -134,6 +142,12 @@ class CandleLine:
         if self._forming is not None:
             self._interrupted = True
 
+    def missing(self) -> Sequence[Hole]:
+        """Return what may be missing if nothing more comes, the forming candle's end included."""
+        if not self._interrupted or self._forming is None:
+            return ()
+        return (self._hole_since(self._forming, None),)
+
     def _added_by(self, message: Mapping[str, Any]) -> Sequence[Candle | Hole]:
         row = _newest_row(message)
         if row is None:
@@ -144,18 +158,20 @@ class CandleLine:
             return ()
         interrupted, self._interrupted, self._forming = self._interrupted, False, candle
         if before is None:
-            return self._after_hole(earliest - 1, candle, None) if interrupted else (candle,)
+            hole = self._hole(earliest - 1, candle.open_time)
+            return (hole, candle) if interrupted else (candle,)
         if candle.open_time == before.open_time:
             return (candle,)
         if not interrupted:
             return (msgspec.structs.replace(before, closed=True), candle)
-        last = before.open_time
-        return self._after_hole(last - self.granularity, candle, last)
+        return (self._hole_since(before, candle.open_time), candle)
 
-    def _after_hole(
-        self, after: int, candle: Candle, witness: int | None
-    ) -> Sequence[Candle | Hole]:
-        return (Hole(self.symbol, after, candle.open_time, self.granularity, witness), candle)
+    def _hole_since(self, forming: Candle, before: int | None) -> Hole:
+        last = forming.open_time
+        return self._hole(last - self.granularity, before, last)
+
+    def _hole(self, after: int, before: int | None, witness: int | None = None) -> Hole:
+        return Hole(self.symbol, after, before, self.granularity, witness)
 
 
 @attrs.define(eq=False)
@@ -164,23 +180,26 @@ class Filler:
 
     hole: Hole
     _after: int = attrs.field(init=False)
+    _before: int | None = attrs.field(init=False)
     _window: int = attrs.field(init=False)
     _lost_after: int | None = attrs.field(default=None, init=False)
     _witness: int | None = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._after = self.hole.after
+        self._after, self._before = self.hole.after, self.hole.before
         self._window = self._full
         self._witness = self.hole.witness
 
     @property
     def done(self) -> bool:
         """Whether there is nothing left to fetch."""
-        return self._after + 1 >= self.hole.before
+        return self._before is not None and self._after + 1 >= self._before
 
     @property
     def request(self) -> dict[str, Any]:
-        """The request for the next window."""
+        """The request for the next window; or first for the server's time, if it reaches there."""
+        if self._before is None:
+            return {"time": 1}
         start, end = self._bounds
         window: dict[str, Any] = {"start": start, "end": str(end), "count": MAX_ROWS}
         if self.hole.granularity:
@@ -189,6 +208,9 @@ class Filler:
 
     def digest(self, reply: Mapping[str, Any]) -> tuple[list[Tick | Candle], Gap | None]:
         """Return the items that *reply* has for the window, and the gap before them, if any."""
+        if self._before is None:
+            self._end_at(int(reply["time"]))
+            return [], None
         start, end = self._bounds
         received = _rows(reply, self.hole)
         rows = _in_order(received)
@@ -213,9 +235,11 @@ class Filler:
 
     def refused(self, code: str) -> Gap:
         """Return the gap that is left when the server refuses to say more."""
+        if self._before is None:
+            self._end_at(int(time.time()))
         after = self._after if self._lost_after is None else self._lost_after
-        self._after = self.hole.before
-        return self._gap(after, self.hole.before, f"refused: {code}")
+        self._after = self._end
+        return self._gap(after, self._end, f"refused: {code}")
 
     @property
     def _unit(self) -> int:
@@ -231,7 +255,16 @@ class Filler:
         start = end = self._after + 1
         if self._witness is not None:  # which must be in it, however little is asked for
             start, end = min(start, self._witness - _MARGIN * self._unit), self._witness
-        return start, min(self.hole.before - 1, max(end, start - 1 + self._window))
+        return start, min(self._end - 1, max(end, start - 1 + self._window))
+
+    @property
+    def _end(self) -> int:
+        assert self._before is not None, "the server's time was asked first"  # noqa: S101
+        return self._before
+
+    def _end_at(self, now: int) -> None:
+        """End with the tick of this second, or with the last candle that is not forming."""
+        self._before = now - now % self._unit if self.hole.granularity else now + 1
 
     def _lose(self, end: int) -> Gap | None:
         """Note that the server no longer has the window up to *end*."""
@@ -243,7 +276,7 @@ class Filler:
         return self._last_gap()
 
     def _last_gap(self) -> Gap | None:
-        return self._end_loss(self.hole.before) if self.done else None
+        return self._end_loss(self._end) if self.done else None
 
     def _end_loss(self, before: int) -> Gap | None:
         after, self._lost_after = self._lost_after, None

@@ -174,5 +174,5 @@ async def _answered(
         passing = is_passing(error) or (may_exist and isinstance(error, AlreadySubscribed))
         if passing and trio.current_time() <= since + PATIENCE:
             return False
-        upstream.close(error)
+        upstream.refused(error)
     return True

@@ -5,7 +5,7 @@ no holes. That of a contract is over when the contract is sold: Deriv says nothi
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Never
 
 import attrs
 
@@ -15,8 +15,21 @@ from derivtrio.receipts import exact, money
 _PRICES: Final = "buy_price bid_price sell_price payout profit current_spot".split()
 
 
+class Snapshots:
+    """What all these lines are: nothing can be missing in them."""
+
+    __slots__ = ()
+
+    def interrupt(self) -> None:
+        """Do nothing."""
+
+    def missing(self) -> Sequence[Never]:
+        """Return nothing."""
+        return ()
+
+
 @attrs.define(eq=False)
-class BalanceLine:
+class BalanceLine(Snapshots):
     """Balances of the authorized account."""
 
     over: bool = attrs.field(default=False, init=False)
@@ -29,12 +42,9 @@ class BalanceLine:
         amount = money(payload["balance"]) or 0.0
         return (Balance(payload["loginid"], amount, payload["currency"]),)
 
-    def interrupt(self) -> None:
-        """Nothing can be missing."""
-
 
 @attrs.define(eq=False)
-class ContractLine:
+class ContractLine(Snapshots):
     """One contract, up to and including the message in which it is sold."""
 
     over: bool = attrs.field(default=False, init=False)
@@ -48,12 +58,9 @@ class ContractLine:
         self.over = contract.is_sold
         return (contract,)
 
-    def interrupt(self) -> None:
-        """Nothing can be missing."""
-
 
 @attrs.define(eq=False)
-class PlainContractLine:
+class PlainContractLine(Snapshots):
     """What is said of one contract, as it is, up to and including the message in which it is sold.
 
     It begins with a purchase, or with the contract.
@@ -67,12 +74,9 @@ class PlainContractLine:
         self.over = isinstance(payload, dict) and bool(payload.get("is_sold"))
         return (message,)
 
-    def interrupt(self) -> None:
-        """Nothing can be missing."""
-
 
 @attrs.define(eq=False)
-class StatusLine:
+class StatusLine(Snapshots):
     """What `website_status` says, as it is; the limits in it are noted on the way."""
 
     _note: Callable[[Mapping[str, Any]], None]
@@ -83,12 +87,9 @@ class StatusLine:
         self._note(message)
         return (message,)
 
-    def interrupt(self) -> None:
-        """Nothing can be missing."""
-
 
 @attrs.define(eq=False)
-class ProposalLine:
+class ProposalLine(Snapshots):
     """Prices of the contract that `parameters` describe; `connection` says which is the present."""
 
     _parameters: Mapping[str, Any]
@@ -112,9 +113,6 @@ class ProposalLine:
             raw=payload,
         )
         return (proposal,)
-
-    def interrupt(self) -> None:
-        """Nothing can be missing."""
 
 
 def contract_in(payload: Mapping[str, Any]) -> OpenContract:

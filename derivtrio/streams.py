@@ -223,7 +223,7 @@ class Continuous(Generic[T]):
 
     def _lose(self, item: T | Hole) -> None:
         """Tell of a hole that the overflow policy has taken: it will not be filled."""
-        if isinstance(item, Hole):
+        if isinstance(item, Hole) and item.before is not None:  # after any other nothing comes
             reason = "dropped by the overflow policy"
             self._record(Gap(item.symbol, item.after, item.before, filled=False, reason=reason))
 

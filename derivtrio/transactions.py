@@ -53,6 +53,10 @@ class TransactionLine:
         """Note that messages may be lost from here to the next."""
         self._interrupted = True
 
+    def missing(self) -> Sequence[Interruption]:
+        """Return what may be missing if nothing more comes."""
+        return (Interruption(),) if self._interrupted else ()
+
 
 @attrs.define(eq=False)
 class Seen:

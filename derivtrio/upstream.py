@@ -32,6 +32,10 @@ class Line(Protocol):
         """Note that messages may be lost from here to the next."""
         ...
 
+    def missing(self) -> Sequence[Any]:
+        """Return what stands for what may be missing if nothing more comes."""
+        ...
+
 
 @attrs.define(eq=False)
 class Consumer:
@@ -57,9 +61,7 @@ class Consumer:
         except UNREADABLE as error:
             mailbox.close(unreadable(f"{self.name} message", error))
             return False
-        for item in items:
-            if not mailbox.put(item):
-                self.survives()
+        self._put_all(items)
         if line.over:
             mailbox.close()
         return not mailbox.closed
@@ -79,6 +81,16 @@ class Consumer:
             self.line.interrupt()
             if self.name == "proposal":
                 self.mailbox.clear()
+
+    def conclude(self) -> None:
+        """Let what may be missing come; nothing more will."""
+        if self.line is not None:
+            self._put_all(self.line.missing())
+
+    def _put_all(self, items: Sequence[Any]) -> None:
+        for item in items:
+            if not self.mailbox.put(item):
+                self.survives()
 
     def survives(self) -> bool:
         """Say whether it does, now that its mailbox has lost something.
@@ -200,6 +212,12 @@ class Upstream:
             self.close(error)
             return
         self.renew()
+
+    def refused(self, error: ApiError) -> None:
+        """End the stream, which the server will not resume, with *error*."""
+        for consumer in self._consumers:
+            consumer.conclude()
+        self.close(error)
 
     def renew(self) -> None:
         """Have it asked for again on this connection, where it has come to an end."""

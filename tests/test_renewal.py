@@ -41,12 +41,18 @@ class Market:
             times = list(range(request["start"], int(request["end"]) + 1))
             prices = [t / 2 for t in times]
             await peer.reply(request, history={"times": times, "prices": prices}, pip_size=1)
+        elif "time" in request:
+            await peer.reply(request, time=self.now)
         elif "forget" in request:
             self.forgotten.append(request["forget"])
             await peer.reply(request, forget=1)
 
+    @property
+    def now(self) -> int:
+        return 1000 + int(trio.current_time() * 10)
+
     async def tick(self) -> None:
-        epoch = 1000 + int(trio.current_time() * 10)
+        epoch = self.now
         tick = {"symbol": "R_100", "epoch": epoch, "quote": epoch / 2, "pip_size": 1}
         _, peer, request = self.asked[-1]
         await peer.reply(request, tick=tick, subscription={"id": f"stream-{len(self.asked)}"})
@@ -111,11 +117,14 @@ async def test_what_no_waiting_mends_ends_the_stream(autojump_clock: Any, code: 
 
 async def test_a_refusal_of_the_renewal_ends_the_stream(autojump_clock: Any) -> None:
     async with market_and_client() as (_, market, client), client.ticks("R_100") as stream:
-        await anext(stream)
+        first = (await anext(stream)).epoch
         market.refusals = ["InvalidSymbol"]
         await market.end_with("WrongResponse")
+        seen = []
         with pytest.raises(derivtrio.InvalidRequest):
-            await anext(stream)
+            while True:
+                seen.append((await anext(stream)).epoch)
+        assert seen == list(range(first + 1, market.now + 1))
 
 
 async def test_what_nobody_wants_any_more_is_not_renewed(autojump_clock: Any) -> None:
