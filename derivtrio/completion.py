@@ -8,7 +8,7 @@ import attrs
 
 from derivtrio import listing
 from derivtrio.crew import Desk, insist
-from derivtrio.errors import ClientClosed
+from derivtrio.errors import ApiError, ClientClosed, DerivError
 from derivtrio.events import Gap
 from derivtrio.listing import Listing, rows_of
 from derivtrio.mailbox import Mailbox
@@ -57,18 +57,31 @@ class Completed:
             if self._missed:
                 return self._missed.popleft()
             if self._incomplete:
-                try:
-                    rows = [row async for row in self._statement()]
-                except ClientClosed:
-                    raise StopAsyncIteration from None
-                self._missed.extend(self._seen.unseen(rows))
-                self._incomplete = False
+                await self._complete()
                 continue
-            item = await self._mailbox.get()
+            try:
+                item = await self._mailbox.get()
+            except (DerivError, StopAsyncIteration):
+                if self._incomplete or self._missed:
+                    continue  # another task is at what comes before this end
+                raise
             if isinstance(item, Interruption):
                 self._incomplete = True
             elif self._seen.note(item):
                 return item
+
+    async def _complete(self) -> None:
+        """Fetch what is missing."""
+        try:
+            rows = [row async for row in self._statement()]
+        except ClientClosed:
+            raise StopAsyncIteration from None
+        except ApiError:
+            if not self._mailbox.closed or len(self._mailbox):
+                raise
+            rows = []  # and what ended the stream is said next
+        self._missed.extend(self._seen.unseen(rows))
+        self._incomplete = False
 
     def _statement(self) -> Listing[Transaction]:
         """Return what the statement has since the last transaction seen."""

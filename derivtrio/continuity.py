@@ -144,9 +144,11 @@ class CandleLine:
 
     def missing(self) -> Sequence[Hole]:
         """Return what may be missing if nothing more comes, the forming candle's end included."""
-        if not self._interrupted or self._forming is None:
+        if not self._interrupted:
             return ()
-        return (self._hole_since(self._forming, None),)
+        if self._forming is not None:
+            return (self._hole_since(self._forming, None),)
+        return () if self.start is None else (self._hole(self.start - 1, None),)
 
     def _added_by(self, message: Mapping[str, Any]) -> Sequence[Candle | Hole]:
         row = _newest_row(message)
@@ -193,7 +195,7 @@ class Filler:
     @property
     def done(self) -> bool:
         """Whether there is nothing left to fetch."""
-        return self._before is not None and self._after + 1 >= self._before
+        return self._before is not None and self._after + self._unit >= self._before
 
     @property
     def request(self) -> dict[str, Any]:
@@ -233,10 +235,14 @@ class Filler:
         """Ask for less at a time: connections may be too short-lived for more."""
         self._window = max(self._unit, min(self._window, self._full) // 2)
 
-    def refused(self, code: str) -> Gap:
-        """Return the gap that is left when the server refuses to say more."""
+    def refused(self, code: str) -> Gap | None:
+        """Return the gap that is left when the server refuses to say more.
+
+        If it is its time that it does not say, this machine's has to do.
+        """
         if self._before is None:
             self._end_at(int(time.time()))
+            return None
         after = self._after if self._lost_after is None else self._lost_after
         self._after = self._end
         return self._gap(after, self._end, f"refused: {code}")

@@ -384,7 +384,8 @@ class Link:
             text = f"closed by the server: {close.code} {close.reason}".rstrip()
             error = PeerClosed(text, close.code, close.reason)
             return Loss("server", close.code, close.reason, was_clean=True, error=error)
-        if self._tap.ended or writing:
+        unanswered = ending is not None and ending.code == ABNORMAL  # a pong could not be written
+        if self._tap.ended or writing or unanswered:
             broken = PeerClosed("the connection ended without a Close", ABNORMAL)
             broken.__cause__ = self._tap.error
             return Loss("network", error=broken)

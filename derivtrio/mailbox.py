@@ -95,11 +95,15 @@ class Mailbox(Generic[T]):
         self._filling.clear()
         self._taken.clear()
 
-    def close(self, error: Exception | None = None) -> None:
-        """End the stream, after what is waiting, normally or with *error*."""
+    def close(self, error: Exception | None = None, last: Sequence[T] = ()) -> None:
+        """End the stream, after what is waiting and *last*, normally or with *error*.
+
+        There is room for *last* in any case, as nothing can come after it.
+        """
         if not self.closed:
             self.closed = True
             self._error = error
+            self._filling += last
             wake_all(self._parked or [])
 
     async def get(self) -> T:

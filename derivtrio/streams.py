@@ -3,19 +3,20 @@
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Generic, Never, Protocol, TypeVar, cast
+from typing import Any, Generic, Never, Protocol, TypeVar, cast
 
 import attrs
 import trio
 
 from derivtrio.calls import api_call
-from derivtrio.catalog import may_stream
+from derivtrio.catalog import may_stream, name_of
 from derivtrio.continuity import Filler, Hole
 from derivtrio.crew import Desk, make
 from derivtrio.errors import (
     ApiError,
     ClientClosed,
     ConnectionLost,
+    DerivError,
     NotContinuous,
     ResponseTimeout,
     malformed,
@@ -28,7 +29,6 @@ from derivtrio.receipts import UNREADABLE
 from derivtrio.verdict import RETRY_PAUSE, is_passing
 
 T = TypeVar("T")
-_HISTORY: Final = "ticks_history message"
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -177,7 +177,12 @@ class Continuous(Generic[T]):
                 if item is not None:
                     return item
                 continue
-            arrived = self._mailbox.take() or await self._mailbox.get()
+            try:
+                arrived = self._mailbox.take() or await self._mailbox.get()
+            except (DerivError, StopAsyncIteration):
+                if self._repair is not None:
+                    continue  # another task is at the hole before this end
+                raise
             if not isinstance(arrived, Hole):
                 return arrived
             self._repair = Repair(Filler(arrived))
@@ -216,18 +221,20 @@ class Continuous(Generic[T]):
         try:
             items, gap = filler.digest(reply)
         except UNREADABLE as error:
-            raise unreadable(_HISTORY, error) from error
+            what = f"{name_of(filler.request)} message"
+            raise unreadable(what, error) from error
         repair.page.extend(cast("list[T]", items))  # of the kind that the hole is in
-        if gap is not None:
-            self._note(gap)
+        self._note(gap)
 
     def _lose(self, item: T | Hole) -> None:
         """Tell of a hole that the overflow policy has taken: it will not be filled."""
-        if isinstance(item, Hole) and item.before is not None:  # after any other nothing comes
+        if isinstance(item, Hole) and item.before is not None:  # the last of all stays
             reason = "dropped by the overflow policy"
             self._record(Gap(item.symbol, item.after, item.before, filled=False, reason=reason))
 
-    def _note(self, gap: Gap) -> None:
+    def _note(self, gap: Gap | None) -> None:
+        if gap is None:
+            return
         self._record(gap)
         if self._strict:
             raise NotContinuous(gap)

@@ -61,7 +61,9 @@ class Consumer:
         except UNREADABLE as error:
             mailbox.close(unreadable(f"{self.name} message", error))
             return False
-        self._put_all(items)
+        for item in items:
+            if not mailbox.put(item):
+                self.survives()
         if line.over:
             mailbox.close()
         return not mailbox.closed
@@ -82,15 +84,9 @@ class Consumer:
             if self.name == "proposal":
                 self.mailbox.clear()
 
-    def conclude(self) -> None:
-        """Let what may be missing come; nothing more will."""
-        if self.line is not None:
-            self._put_all(self.line.missing())
-
-    def _put_all(self, items: Sequence[Any]) -> None:
-        for item in items:
-            if not self.mailbox.put(item):
-                self.survives()
+    def conclude(self, error: Exception) -> None:
+        """Let what may be missing come, and then *error*."""
+        self.mailbox.close(error, () if self.line is None else self.line.missing())
 
     def survives(self) -> bool:
         """Say whether it does, now that its mailbox has lost something.
@@ -215,9 +211,9 @@ class Upstream:
 
     def refused(self, error: ApiError) -> None:
         """End the stream, which the server will not resume, with *error*."""
+        self.over = True
         for consumer in self._consumers:
-            consumer.conclude()
-        self.close(error)
+            consumer.conclude(error)
 
     def renew(self) -> None:
         """Have it asked for again on this connection, where it has come to an end."""

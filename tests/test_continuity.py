@@ -65,64 +65,6 @@ async def test_g05_an_outage_leaves_no_trace_in_the_ticks(
     check_ticks(sim, symbol, taken)
 
 
-async def test_g05_what_came_before_the_market_closed_comes_before_the_error(
-    autojump_clock: Any,
-) -> None:
-    async with (
-        open_simulator(port=None, start=START) as sim,
-        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
-        client.ticks("frxEURUSD") as ticks,
-        client.candles("frxEURUSD", 3600, closed_only=True) as candles,
-    ):
-        seen: list[Tick] = [await anext(ticks)]
-        formed: list[Candle] = []
-        await outage(sim, client, DAY)
-        with pytest.raises(derivtrio.MarketClosed):
-            while True:
-                seen += [await anext(ticks)]
-        with pytest.raises(derivtrio.MarketClosed):
-            while True:
-                formed += [await anext(candles)]
-        assert (ticks.gaps, candles.gaps) == ((), ())
-    check_ticks(sim, "frxEURUSD", seen)
-    assert seen[-1].epoch == sim.market.tick("frxEURUSD", START + 2 * DAY).epoch
-    check_candles(sim, "frxEURUSD", 3600, formed)
-    assert seen[-1].epoch - formed[-1].open_time < 3600
-
-
-async def test_g05_what_a_server_that_refuses_all_does_not_give_back_is_a_gap(
-    autojump_clock: Any,
-) -> None:
-    async def handle(peer: Peer, request: Request) -> None:
-        if "time" in request:
-            await peer.reply(request, time=5000)
-        elif peer.number == 2:
-            await peer.refuse(request, "InvalidSymbol")
-        elif "ticks_history" in request:
-            row = {"open_time": 900, "epoch": 1000, "open": 1, "high": 1, "low": 1, "close": 1}
-            await peer.reply(request, candles=[row], subscription={"id": "candles"})
-        else:
-            tick = {"symbol": "R_100", "epoch": 1000, "quote": 1.0, "pip_size": 2}
-            await peer.reply(request, tick=tick, subscription={"id": "stream"})
-
-    async with (
-        open_server(handle) as server,
-        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
-        client.ticks("R_100") as ticks,
-        client.candles("R_100", 300, strict=True) as candles,
-    ):
-        await anext(ticks)
-        await anext(candles)
-        await server.peers[0].drop()
-        with pytest.raises(derivtrio.NotContinuous):
-            await anext(candles)
-        for stream in (ticks, candles):
-            with pytest.raises(derivtrio.InvalidRequest):
-                await anext(stream)
-        assert [(gap.after, gap.before) for gap in ticks.gaps] == [(1000, 5001)]
-        assert [(gap.after, gap.before) for gap in candles.gaps] == [(600, 4800)]
-
-
 async def test_g05_a_stuck_consumer_misses_nothing_of_an_outage(autojump_clock: Any) -> None:
     """History does not count against the buffer: it is fetched when the consumer gets there."""
     async with (

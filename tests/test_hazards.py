@@ -65,6 +65,7 @@ from derivtrio import (
     open_client,
 )
 from derivtrio.crew import Pong
+from derivtrio.link import open_link
 from derivtrio.verdict import is_fatal
 
 #: The next attempt comes almost at once, and no test waits for it.
@@ -918,3 +919,24 @@ async def test_h13_only_a_stable_connection_starts_the_backoff_anew(autojump_clo
         await diary.follow(client)
         await diary.until(Ready, times=5)
         assert [event.attempt for event in diary.of(Waiting)] == [2, 3, 1, 2]
+
+
+@pytest.mark.parametrize("bulk_frames", [True, False])
+async def test_a_ping_that_cannot_be_answered_is_no_mistake_of_the_servers(
+    autojump_clock: Any, bulk_frames: bool
+) -> None:
+    """It is gone; trio-websocket finds that out by writing, and calls it its own end, with 1006."""
+
+    async def ask_and_go(peer: Peer) -> None:
+        await peer.accept()
+        await peer.put(TextMessage("{}"), Ping(b"?"), TextMessage("[]"))
+
+    settings = Settings(bulk_frames=bulk_frames)
+    async with open_endpoint(ask_and_go) as endpoint, open_link(endpoint, 1, settings) as link:
+        with link.scope:
+            with link.reading:
+                while await link.receive() is not None:
+                    pass
+            link.lose_to_peer()
+        assert link.loss is not None
+        assert link.loss.by == "network"

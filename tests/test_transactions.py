@@ -81,16 +81,6 @@ async def test_g05_what_happened_in_an_outage_is_taken_from_the_statement(
         assert stream.gaps == ()
 
 
-async def test_g05_what_happened_comes_before_a_refusal_to_go_on(autojump_clock: Any) -> None:
-    async with account() as (sim, client), client.transactions() as stream:
-        sim.faults.fail_before("StreamingNotAllowed", "transaction")
-        sim.faults.drop()
-        sim.deposit(DEMO, Decimal(5))
-        assert (await anext(stream)).amount == 5
-        with pytest.raises(derivtrio.ApiError, match="StreamingNotAllowed"):
-            await anext(stream)
-
-
 async def test_g05_of_an_outage_before_anything_happened(autojump_clock: Any) -> None:
     async with account() as (sim, client), client.transactions() as stream:
         sim.faults.refuse(30)
