@@ -98,8 +98,9 @@ async def read(link: Link, desk: Desk) -> None:
                 for data in batch:
                     journal.announce(MessageReceived(_shown(data)))
             if express.open and not journal.traffic:
-                for message in _decoding(express.left(batch), link):  # nothing overtakes
-                    router.route(message)
+                if left := express.left(batch):
+                    for message in _decoding(left, link):  # nothing overtakes
+                        router.route(message)
             else:
                 router.route_all(_decoded(batch, link))
             if router.unwanted:

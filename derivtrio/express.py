@@ -18,7 +18,7 @@ In a flood a batch is nothing but ticks. After such a batch the next is decoded 
 array. (Measured: a fifth of the decoding.) If that fails, each message is looked at by itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
@@ -70,12 +70,27 @@ class Express:
         """Whether any message can go this way now."""
         return bool(self.lanes) and not self.plain
 
-    def left(self, batch: Sequence[Any]) -> Iterator[Any]:
-        """Deliver what may go this way, and yield the rest of *batch*, in its order.
+    def left(self, batch: Sequence[Any]) -> Iterable[Any]:
+        """Deliver what may go this way, and return the rest of *batch*, in its order.
 
         Ticks that follow each other on one lane are delivered together. The last message of a lane
-        that is over goes the ordinary way, where it is noticed that nobody wants the stream.
+        that is over goes the ordinary way, where it is noticed that nobody wants the stream. What
+        is left is to be routed as it is taken from the iterable, lest a tick overtakes it.
         """
+        return self._left_of_one(batch) if len(batch) == 1 else self._left_of_many(batch)
+
+    def _left_of_one(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """Do so with a message that comes alone.
+
+        (Measured: without a list, a loop and a generator such a tick costs a twelfth less CPU.)
+        """
+        message = _decoded(batch[0])
+        if message.error is not None:
+            return batch
+        lane = self.lanes.get(message.req_id)
+        return () if lane is not None and lane.take_ticks([message.tick], batch[0]) else batch
+
+    def _left_of_many(self, batch: Sequence[Any]) -> Iterator[Any]:
         lane_of, lane, last = self.lanes.get, None, b""
         ticks: list[Tick] = []
         for data, message in zip(batch, self._envelopes(batch), strict=True):

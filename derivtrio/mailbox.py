@@ -140,7 +140,7 @@ class Mailbox(Generic[T]):
 
         That is also the case now and then with a full mailbox, to let other tasks run.
         """
-        taken = self._taken or self._take_all()
+        taken = self._taken or (self._filling and self._take_all())
         return taken.pop() if len(taken) % CHECKPOINT_EVERY else None
 
     def _take_all(self) -> list[T]:
