@@ -178,29 +178,31 @@ class CandleLine:
 
 @attrs.define(eq=False)
 class Filler:
-    """Fetches what belongs into one hole. `request` what it says, and have the reply `digest`ed."""
+    """Fetches what belongs into one hole. `request` what it says, and have the reply `digest`ed.
+
+    Where the `hole` reaches to the server's present, its end is put in as soon as that is known.
+    """
 
     hole: Hole
     _after: int = attrs.field(init=False)
-    _before: int | None = attrs.field(init=False)
     _window: int = attrs.field(init=False)
     _lost_after: int | None = attrs.field(default=None, init=False)
     _witness: int | None = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._after, self._before = self.hole.after, self.hole.before
+        self._after = self.hole.after
         self._window = self._full
         self._witness = self.hole.witness
 
     @property
     def done(self) -> bool:
         """Whether there is nothing left to fetch."""
-        return self._before is not None and self._after + self._unit >= self._before
+        return self.hole.before is not None and self._after + self._unit >= self.hole.before
 
     @property
     def request(self) -> dict[str, Any]:
         """The request for the next window; or first for the server's time, if it reaches there."""
-        if self._before is None:
+        if self.hole.before is None:
             return {"time": 1}
         start, end = self._bounds
         window: dict[str, Any] = {"start": start, "end": str(end), "count": MAX_ROWS}
@@ -210,7 +212,7 @@ class Filler:
 
     def digest(self, reply: Mapping[str, Any]) -> tuple[list[Tick | Candle], Gap | None]:
         """Return the items that *reply* has for the window, and the gap before them, if any."""
-        if self._before is None:
+        if self.hole.before is None:
             self._end_at(int(reply["time"]))
             return [], None
         start, end = self._bounds
@@ -240,7 +242,7 @@ class Filler:
 
         If it is its time that it does not say, this machine's has to do.
         """
-        if self._before is None:
+        if self.hole.before is None:
             self._end_at(int(time.time()))
             return None
         after = self._after if self._lost_after is None else self._lost_after
@@ -265,12 +267,13 @@ class Filler:
 
     @property
     def _end(self) -> int:
-        assert self._before is not None, "the server's time was asked first"  # noqa: S101
-        return self._before
+        assert self.hole.before is not None, "the server's time was asked first"  # noqa: S101
+        return self.hole.before
 
     def _end_at(self, now: int) -> None:
         """End with the tick of this second, or with the last candle that is not forming."""
-        self._before = now - now % self._unit if self.hole.granularity else now + 1
+        before = now - now % self._unit if self.hole.granularity else now + 1
+        self.hole = msgspec.structs.replace(self.hole, before=before)
 
     def _lose(self, end: int) -> Gap | None:
         """Note that the server no longer has the window up to *end*."""

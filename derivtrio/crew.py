@@ -103,8 +103,7 @@ async def read(link: Link, desk: Desk) -> None:
                         router.route(message)
             else:
                 router.route_all(_decoded(batch, link))
-            if router.unwanted:
-                forget_unwanted(link, desk)
+            forget_unwanted(link, desk)
             if link.loss is not None:
                 return
     link.lose_to_peer()

@@ -18,7 +18,7 @@ import trio
 
 from derivtrio.errors import SlowConsumer
 from derivtrio.events import Gap
-from derivtrio.parking import WOKEN, Parked, park, wake_all, wake_one
+from derivtrio.parking import Parked, park, wake_all, wake_one
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class Mailbox(Generic[T]):
                 return False
         self._filling.append(item)
         if self._parked:
-            trio.lowlevel.reschedule(self._parked.pop(0), WOKEN)  # `wake_one`, in place
+            wake_one(self._parked)
         return lossless
 
     def put_all(self, items: Sequence[T]) -> bool:
