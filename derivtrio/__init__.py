@@ -8,9 +8,10 @@ async with derivtrio.open_client(app_id=1089) as client:
 
 from typing import TYPE_CHECKING, Any
 
-from derivtrio.authorization import TokenSource
+from derivtrio.calls.status import State, Status
 from derivtrio.client import Client, open_client
-from derivtrio.endpoints import V3, Endpoint, Generation, OptionsPublic
+from derivtrio.concurrency.buffer import OverflowPolicy
+from derivtrio.connection.endpoints import V3, Endpoint, Generation, OptionsPublic
 from derivtrio.errors import (
     AccountDisabled,
     AlreadySubscribed,
@@ -63,8 +64,6 @@ from derivtrio.events import (
     Throttled,
     Waiting,
 )
-from derivtrio.journal import State, Status
-from derivtrio.mailbox import OverflowPolicy
 from derivtrio.models import (
     Ambiguous,
     Balance,
@@ -87,13 +86,14 @@ from derivtrio.models import (
     Transaction,
     Updated,
 )
-from derivtrio.pacing import Pacer
-from derivtrio.script import run
+from derivtrio.policy.rate_limits import Pacer
 from derivtrio.settings import Backoff, Settings
-from derivtrio.streams import Subscription
+from derivtrio.signals import run
+from derivtrio.streams.subscription import Subscription
+from derivtrio.supervision.authorization import TokenSource
 
 if TYPE_CHECKING:
-    from derivtrio.options import OptionsAccount
+    from derivtrio.connection.account import OptionsAccount
 
 __all__ = [
     "V3",
@@ -187,13 +187,13 @@ if not TYPE_CHECKING:  # it would have type checkers believe in any name
 
     def __getattr__(name: str) -> Any:
         """Load what only programs with an account of the Options API need when they name it."""
-        if name not in ("OptionsAccount", "options"):
+        if name != "OptionsAccount":
             text = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(text, name=name)
         from importlib import import_module  # noqa: PLC0415 - is rarely needed
 
-        options = import_module("derivtrio.options")
-        return options if name == "options" else options.OptionsAccount
+        options = import_module("derivtrio.connection.account")
+        return options.OptionsAccount
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

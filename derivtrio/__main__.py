@@ -9,7 +9,7 @@ _EXTRA = ("click", "rich")
 def main() -> None:
     """Run the command line; without the extra `cli`, say how to get it."""
     try:
-        from derivtrio.cli import cli  # noqa: PLC0415 - it may be missing what it needs
+        from derivtrio.cli.commands import cli  # noqa: PLC0415 - it may be missing what it needs
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise

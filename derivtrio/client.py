@@ -8,44 +8,51 @@ from typing import Any, Final
 import attrs
 import trio
 
-from derivtrio.account import CHANGES, change_account, change_by_call, leave_account
 from derivtrio.api import Api
-from derivtrio.authorization import Authorization, Standing, TokenSource, checked_for
-from derivtrio.beside import running
-from derivtrio.book import Book
-from derivtrio.calls import Call, raw_call
-from derivtrio.catalog import GRANULARITIES, name_of
-from derivtrio.completion import Completed, CompletedSource
-from derivtrio.continuity import CandleLine, Hole, TickLine
-from derivtrio.crew import Desk, make, note_limits
-from derivtrio.endpoints import Endpoint, as_endpoint, generation_of
-from derivtrio.errors import ConnectionChanged, malformed
+from derivtrio.api.catalog import GRANULARITIES, name_of
+from derivtrio.calls.call import Call, raw_call
+from derivtrio.calls.doubts import TradeLog
+from derivtrio.calls.queue import SendQueue
+from derivtrio.calls.request import make_call, note_limits
+from derivtrio.calls.routing import Router
+from derivtrio.calls.session import Session
+from derivtrio.calls.status import EventBus, Status
+from derivtrio.concurrency.background import running
+from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
+from derivtrio.concurrency.parking import require_trio
+from derivtrio.connection.connection import NORMAL
+from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
+from derivtrio.errors import ConnectionChanged, invalid_request
 from derivtrio.events import Event
-from derivtrio.journal import Journal, State, Status
-from derivtrio.ledger import key_of
-from derivtrio.lifetime import Lifetime
-from derivtrio.link import NORMAL, Link
-from derivtrio.mailbox import Mailbox, OverflowPolicy
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
-from derivtrio.orders import check_epoch, contract_words
-from derivtrio.outbox import Outbox
-from derivtrio.pacing import Budgets, Pacer
-from derivtrio.parking import require_trio
-from derivtrio.router import Router
+from derivtrio.policy.rate_limits import Budgets, Pacer
 from derivtrio.settings import Settings
-from derivtrio.sharing import ServerStream, Shares
-from derivtrio.snapshots import (
-    BalanceLine,
-    ContractLine,
-    PlainContractLine,
-    ProposalLine,
-    StatusLine,
+from derivtrio.streams.completion import Completed, CompletedSource
+from derivtrio.streams.continuity import CandleTranslator, Hole, TickTranslator
+from derivtrio.streams.registry import Registry
+from derivtrio.streams.requests import key_of, subscribing
+from derivtrio.streams.snapshots import (
+    BalanceTranslator,
+    ContractTranslator,
+    PlainContractTranslator,
+    ProposalTranslator,
+    StatusTranslator,
 )
-from derivtrio.streams import Continuous, EventStream, Source, Subscription, subscribing
-from derivtrio.supervisor import Supervisor
-from derivtrio.trading import Trader
-from derivtrio.transactions import Interruption, TransactionLine
-from derivtrio.upstream import Consumer, Line
+from derivtrio.streams.source import ServerStream
+from derivtrio.streams.subscription import (
+    Continuous,
+    EventStream,
+    Source,
+    Subscription,
+)
+from derivtrio.streams.transactions import Interruption, TransactionTranslator
+from derivtrio.streams.upstream import Consumer, Translator
+from derivtrio.supervision.account import CHANGES, change_account, change_by_call, leave_account
+from derivtrio.supervision.authorization import Authorization, Identity, TokenSource, checked_for
+from derivtrio.supervision.lifetime import Lifetime
+from derivtrio.supervision.supervisor import Supervisor
+from derivtrio.trading.orders import check_epoch, contract_words
+from derivtrio.trading.trader import Trader
 
 _DEFAULTS: Final = Settings()
 
@@ -94,15 +101,18 @@ async def open_client(
     if not isinstance(settings, Settings):
         text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
         raise TypeError(text)
-    where, journal = as_endpoint(endpoint, app_id), Journal()
+    where, bus = as_endpoint(endpoint, app_id), EventBus()
     budgets = _budgets(settings, pacer, where)
-    authorization = Authorization(where, Standing(checked_for(where, token)))
-    outbox = Outbox(settings.outbox, budgets, journal.announce)
-    desk = Desk(settings, outbox, Router(), journal, Book(lambda: authorization.loginid))
-    supervisor = Supervisor(authorization, desk)
+    authorization = Authorization(where, Identity(checked_for(where, token)))
+    queue = SendQueue(settings.outbox, budgets, bus.announce)
+    trades = TradeLog(lambda: authorization.loginid)
+    session = Session(settings, generation_of(where), queue, Router(), bus, trades)
+    registry = Registry(session)
+    trades.used = registry.replace_proposal
+    supervisor = Supervisor(session, authorization, registry)
     lifetime = Lifetime(supervisor)
-    client = Client(supervisor, lifetime)
-    async with running(lifetime.serve, stop=lifetime.stop, name="derivtrio.supervisor"):
+    client = Client(session, supervisor, lifetime)
+    async with running(lifetime.serve, stop=lifetime.stop, name="derivtrio.reconnect"):
         with lifetime.body:
             try:
                 if settings.wait_ready:
@@ -122,8 +132,12 @@ async def open_client(
 class Client(Trader):
     """A connection to Deriv that is kept up; made by `open_client`."""
 
+    _supervisor: Supervisor
     _lifetime: Lifetime
-    _shares: Shares = attrs.field(factory=Shares, init=False)
+
+    @property
+    def _registry(self) -> Registry:
+        return self._supervisor.registry
 
     def __repr__(self) -> str:
         status = self.status
@@ -144,7 +158,7 @@ class Client(Trader):
         *Cancellation*: a call that was not written yet is never sent. One that was may be executed.
 
         Raises:
-            InvalidRequest: the request is malformed, or not as Deriv's schemas have it (see
+            InvalidRequest: the request is invalid_request, or not as Deriv's schemas have it (see
                 `Settings.check_requests`); nothing was sent.
             ApiError: the server's answer is an error.
             RateLimited: the server finds that too much is asked. What only reads is asked again for
@@ -158,7 +172,7 @@ class Client(Trader):
         call = self._new_call(request)
         if call.name in CHANGES:
             return await change_by_call(self._supervisor, call.request)
-        return await make(call, self._supervisor.desk)
+        return await make_call(call, self._session)
 
     @property
     def api(self) -> Api:
@@ -167,8 +181,8 @@ class Client(Trader):
         It does what `call` does. A call's own member, where it is more than a 1, is the first
         argument: `await client.api.ticks_history("R_100", end="latest")`.
         """
-        checked = self._supervisor.desk.settings.check_requests
-        return Api(self.call, self._supervisor.generation, checked)
+        checked = self._session.settings.check_requests
+        return Api(self.call, self._session.generation, checked)
 
     async def send(self, message: str | bytes | Mapping[str, Any]) -> None:
         """Write a message of your own making; return when the socket has it.
@@ -189,8 +203,8 @@ class Client(Trader):
         call = raw_call(message)
         if call.name in CHANGES:
             text = f"{call.name} is not sent behind the client's back; use client.{call.name}"
-            raise malformed(text)
-        await make(call, self._supervisor.desk)
+            raise invalid_request(text)
+        await make_call(call, self._session)
 
     async def authorize(self, token: TokenSource) -> dict[str, Any]:
         """Act for the account of *token* from now on, also on later connections (v3 only).
@@ -246,14 +260,14 @@ class Client(Trader):
         others.
 
         Raises:
-            InvalidRequest: the request is malformed, or does not stream; nothing was sent.
+            InvalidRequest: the request is invalid_request, or does not stream; nothing was sent.
             ValueError: *buffer* is no number of messages, or *overflow* no policy.
 
         """
         request = subscribing(request)
         name = name_of(request)
         self._check(name, request)
-        mailbox: Mailbox[dict[str, Any]] = Mailbox(name, buffer, overflow)
+        mailbox: Buffer[dict[str, Any]] = Buffer(name, buffer, overflow)
         line = self._plain_line(name, request)
         return Subscription(mailbox, self._stream(request, line, mailbox))
 
@@ -285,10 +299,10 @@ class Client(Trader):
         _check_start(start)
         _check_strict(overflow, strict=strict)
         request = {"ticks": symbol, "subscribe": 1}
-        mailbox: Mailbox[Tick | Hole] = Mailbox(symbol, buffer, overflow)
-        source = self._stream(request, TickLine(symbol, start), mailbox)
-        desk = self._supervisor.desk
-        return Subscription(Continuous(desk, mailbox, strict), source)
+        mailbox: Buffer[Tick | Hole] = Buffer(symbol, buffer, overflow)
+        source = self._stream(request, TickTranslator(symbol, start), mailbox)
+        session = self._session
+        return Subscription(Continuous(session, mailbox, strict), source)
 
     def candles(
         self,
@@ -317,7 +331,7 @@ class Client(Trader):
         _check_strict(overflow, strict=strict)
         if type(granularity) is not int or granularity not in GRANULARITIES:
             text = f"granularity is one of {sorted(GRANULARITIES)} seconds, not {granularity!r}"
-            raise malformed(text)
+            raise invalid_request(text)
         request = {
             "ticks_history": symbol,
             "style": "candles",
@@ -326,10 +340,10 @@ class Client(Trader):
             "count": 1,
             "subscribe": 1,
         }
-        mailbox: Mailbox[Candle | Hole] = Mailbox(symbol, buffer, overflow)
-        line = CandleLine(symbol, granularity, start, closed_only)
+        mailbox: Buffer[Candle | Hole] = Buffer(symbol, buffer, overflow)
+        line = CandleTranslator(symbol, granularity, start, closed_only)
         source = self._stream(request, line, mailbox)
-        return Subscription(Continuous(self._supervisor.desk, mailbox, strict), source)
+        return Subscription(Continuous(self._session, mailbox, strict), source)
 
     def balance(
         self,
@@ -349,9 +363,9 @@ class Client(Trader):
             InvalidRequest: *loginid* can be none; nothing was sent.
 
         """
-        mailbox: Mailbox[Balance] = Mailbox("balance", buffer, overflow)
+        mailbox: Buffer[Balance] = Buffer("balance", buffer, overflow)
         request = {"balance": 1, "subscribe": 1, **self._account(loginid)}
-        return Subscription(mailbox, self._stream(request, BalanceLine(), mailbox))
+        return Subscription(mailbox, self._stream(request, BalanceTranslator(), mailbox))
 
     def transactions(
         self,
@@ -374,11 +388,11 @@ class Client(Trader):
             InvalidRequest: *loginid* can be none; nothing was sent.
 
         """
-        mailbox: Mailbox[Transaction | Interruption] = Mailbox("transactions", buffer, overflow)
+        mailbox: Buffer[Transaction | Interruption] = Buffer("transactions", buffer, overflow)
         account = self._account(loginid)
         request = {"transaction": 1, "subscribe": 1, **account}
-        source = self._stream(request, TransactionLine(), mailbox)
-        reader = Completed(self._supervisor.desk, mailbox, account)
+        source = self._stream(request, TransactionTranslator(), mailbox)
+        reader = Completed(self._session, mailbox, account)
         return Subscription(reader, CompletedSource(source, reader))
 
     def open_contract(
@@ -404,11 +418,11 @@ class Client(Trader):
         """
         if type(contract_id) is not int:
             text = f"a contract_id is an int, not {contract_id!r}"
-            raise malformed(text)
-        mailbox: Mailbox[OpenContract] = Mailbox("proposal_open_contract", buffer, overflow)
+            raise invalid_request(text)
+        mailbox: Buffer[OpenContract] = Buffer("proposal_open_contract", buffer, overflow)
         contract = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1}
         request = {**contract, **self._account(loginid)}
-        return Subscription(mailbox, self._stream(request, ContractLine(), mailbox))
+        return Subscription(mailbox, self._stream(request, ContractTranslator(), mailbox))
 
     def proposal(
         self,
@@ -440,10 +454,10 @@ class Client(Trader):
 
         """
         given = {} if parameters is None else parameters
-        words = contract_words(given, more, self._supervisor.generation)
-        mailbox: Mailbox[Proposal] = Mailbox("proposal", buffer, overflow)
-        journal = self._supervisor.desk.journal
-        line = ProposalLine(words, lambda: journal.connection)
+        words = contract_words(given, more, self._session.generation)
+        mailbox: Buffer[Proposal] = Buffer("proposal", buffer, overflow)
+        bus = self._session.bus
+        line = ProposalTranslator(words, lambda: bus.connection)
         request = subscribing({"proposal": 1, **words})
         self._new_call(request)
         return Subscription(mailbox, self._stream(request, line, mailbox))
@@ -460,8 +474,8 @@ class Client(Trader):
         With `traffic` it has every message too, tokens masked. `buffer` and `overflow` are those of
         `subscribe`.
         """
-        mailbox: Mailbox[Event] = Mailbox("events", buffer, overflow)
-        return Subscription(mailbox, EventStream(self._supervisor.desk.journal, mailbox, traffic))
+        mailbox: Buffer[Event] = Buffer("events", buffer, overflow)
+        return Subscription(mailbox, EventStream(self._session.bus, mailbox, traffic))
 
     @asynccontextmanager
     async def same_connection(self) -> AsyncGenerator[None]:
@@ -479,11 +493,11 @@ class Client(Trader):
         await self.wait_ready()
         number = self.status.connection
         with trio.CancelScope() as guard:
-            self._supervisor.guards.add(guard)
+            self._session.guards.add(guard)
             try:
                 yield
             finally:
-                self._supervisor.guards.discard(guard)
+                self._session.guards.discard(guard)
         if guard.cancelled_caught:
             text = f"connection {number} is gone, and this block was only for it"
             raise ConnectionChanged(text)
@@ -491,16 +505,16 @@ class Client(Trader):
     @property
     def status(self) -> Status:
         """What can be said of the client now."""
-        desk, journal = self._supervisor.desk, self._supervisor.desk.journal
+        session, bus = self._session, self._session.bus
         return Status(
-            state=journal.state,
-            connection=journal.connection,
-            attempt=journal.attempt,
-            since=journal.since,
-            round_trip=journal.round_trip,
-            pending=len(desk.outbox) + sum(not c.decided for c in desk.router.of_kind(Call)),
-            subscriptions=len(self._supervisor.ledger),
-            last_error=journal.last_error,
+            state=bus.state,
+            connection=bus.connection,
+            attempt=bus.attempt,
+            since=bus.since,
+            round_trip=bus.round_trip,
+            pending=len(session.queue) + sum(not c.decided for c in session.router.of_kind(Call)),
+            subscriptions=len(self._registry),
+            last_error=bus.last_error,
         )
 
     async def wait_ready(self) -> None:
@@ -510,13 +524,13 @@ class Client(Trader):
             ClientClosed, ConnectionFailed: they never will again.
 
         """
-        journal = self._supervisor.desk.journal
+        bus = self._session.bus
         await trio.lowlevel.checkpoint()
-        while not (journal.state is State.READY and _is_up(self._supervisor.link)):
-            if journal.ending:
+        while not self._session.is_ready:
+            if bus.ending:
                 await trio.lowlevel.checkpoint_if_cancelled()  # the body of a failed client is
                 raise self._lifetime.refusal()
-            await journal.change()
+            await bus.change()
 
     async def aclose(self, code: int = NORMAL, reason: str = "") -> None:
         """Close the connection with a goodbye, and end everything; more often is harmless.
@@ -530,23 +544,21 @@ class Client(Trader):
         """
         await self._lifetime.close(code, reason)
 
-    def _plain_line(self, name: str, request: Mapping[str, Any]) -> Line | None:
+    def _plain_line(self, name: str, request: Mapping[str, Any]) -> Translator | None:
         """Return what has to look at messages that are delivered as they are."""
         if name == "website_status":
-            return StatusLine(partial(note_limits, desk=self._supervisor.desk))
+            return StatusTranslator(partial(note_limits, session=self._session))
         if name == "buy" or "contract_id" in request:
-            return PlainContractLine()
+            return PlainContractTranslator()
         return None
 
     def _stream(
-        self, request: Mapping[str, Any], line: Line | None, mailbox: Mailbox[Any]
+        self, request: Mapping[str, Any], line: Translator | None, mailbox: Buffer[Any]
     ) -> Source:
-        announce = self._supervisor.desk.journal.announce
+        announce = self._session.bus.announce
         name = name_of(request)
         consumer = Consumer(name, line, mailbox, announce)
-        return ServerStream(
-            self._supervisor, self._shares, key_of(name, request), request, consumer
-        )
+        return ServerStream(self._session, self._registry, key_of(name, request), request, consumer)
 
 
 def _budgets(settings: Settings, pacer: Pacer | None, endpoint: Endpoint) -> Budgets:
@@ -566,7 +578,7 @@ def _budgets(settings: Settings, pacer: Pacer | None, endpoint: Endpoint) -> Bud
 def _check_symbol(symbol: object) -> None:
     if not isinstance(symbol, str) or not symbol:
         text = f"a symbol is a str such as 'R_100', not {symbol!r}"
-        raise malformed(text)
+        raise invalid_request(text)
 
 
 def _check_start(start: int | None) -> None:
@@ -575,14 +587,10 @@ def _check_start(start: int | None) -> None:
         text = (
             "start is an epoch in whole seconds; this would be after the year 2286 (milliseconds?)"
         )
-        raise malformed(text)
+        raise invalid_request(text)
 
 
 def _check_strict(overflow: object, *, strict: bool) -> None:
     if strict and overflow != "error":
         text = f"the overflow of a strict stream is 'error', not {overflow!r}, which drops items"
-        raise malformed(text)
-
-
-def _is_up(link: Link | None) -> bool:
-    return link is not None and link.loss is None
+        raise invalid_request(text)

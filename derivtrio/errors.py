@@ -99,7 +99,7 @@ class InvalidAppID(ApiError):
 
 
 class InvalidRequest(ApiError):
-    """The request is malformed; sending it again cannot help."""
+    """The request is invalid_request; sending it again cannot help."""
 
 
 class InvalidToken(ApiError):
@@ -159,7 +159,7 @@ _CLASS_BY_CODE: Mapping[str, type[ApiError]] = {
 }
 
 
-def malformed(text: str, request: Mapping[str, Any] | None = None) -> InvalidRequest:
+def invalid_request(text: str, request: Mapping[str, Any] | None = None) -> InvalidRequest:
     """Return the error for a request that we do not send; *text* says what is wrong with it."""
     return InvalidRequest("InvalidRequest", text, request=request)
 

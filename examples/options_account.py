@@ -8,7 +8,7 @@
 import os
 
 import derivtrio
-from derivtrio.options import REST_URL
+from derivtrio.connection.account import REST_URL
 
 
 async def token() -> str:

@@ -5,8 +5,8 @@ import logging
 import pytest
 from hypothesis import settings
 
-from derivtrio import link
-from derivtrio.frames import Splitter
+from derivtrio.connection import connection as link
+from derivtrio.connection.fast.frames import FrameFilter
 
 settings.register_profile("derivtrio", deadline=None, derandomize=True)
 settings.load_profile("derivtrio")
@@ -25,9 +25,9 @@ def _the_way_of_reception(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
     """Run the whole suite without the shortcut, when asked to: nothing may depend on it."""
     if request.config.getoption("--one-by-one"):
 
-        def passing_everything(max_size: int, *, take: bool) -> Splitter:
+        def passing_everything(max_size: int, *, take: bool) -> FrameFilter:
             del take
-            return Splitter(max_size, take=False)
+            return FrameFilter(max_size, take=False)
 
         monkeypatch.setattr(link, "Splitter", passing_everything)
 

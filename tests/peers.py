@@ -25,7 +25,7 @@ from wsproto.events import (
 )
 
 from derivtrio import Client
-from derivtrio.codec import decode, encode
+from derivtrio.api.codec import decode, encode
 
 E = TypeVar("E")
 

@@ -9,7 +9,7 @@ import attrs
 import trio
 import trio_websocket
 
-from derivtrio.endpoints import Generation, Limits
+from derivtrio.connection.endpoints import Generation, Limits
 from derivtrio.simulator.memory import open_pair
 
 Request = dict[str, Any]

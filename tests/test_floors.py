@@ -1,4 +1,4 @@
-"""The house of design: imports point downwards only."""
+"""The house: one folder is one floor, and imports point downwards only."""
 
 import ast
 from pathlib import Path
@@ -9,144 +9,152 @@ import derivtrio
 
 PACKAGE = Path(derivtrio.__file__).parent
 
-#: Lowest first. Within a floor, too, imports only go to what stands further left.
-FLOORS = (
-    ("redaction", "events", "models", "errors", "settings", "codec"),
-    (
-        "published",
-        "catalog",
-        "shapes",
-        "checking",
-        "verdict",
-        "backoff",
-        "pacing",
-        "anteroom",
-        "frames",
-        "answer",
-        "express",
-        "router",
-        "ledger",
-        "continuity",
-        "orders",
-        "receipts",
-        "snapshots",
-        "transactions",
-        "shortcodes",
-        "reconciliation",
-        "server_clock",
-    ),
-    (
-        "beside",
-        "parking",
-        "endpoints",
-        "sockets",
-        "tls",
-        "dial",
-        "options",
-        "tap",
-        "link",
-        "calls",
-        "book",
-        "mailbox",
-        "journal",
-        "outbox",
-        "upstream",
-    ),
-    ("crew", "authorization", "restore", "supervisor", "lifetime"),
-    (
-        "streams",
-        "sharing",
-        "account",
-        "api",
-        "listing",
-        "completion",
-        "inquiry",
-        "sales",
-        "evidence",
-        "trading",
-        "client",
-        "script",
-    ),
-    ("", "trace", "report", "outages", "command", "demo", "cli", "__main__"),
-)
-ORDER = [module for floor in FLOORS for module in floor]
-SANS_IO = {*FLOORS[0], *FLOORS[1]}
-ANNEXE = "simulator"
+#: Public data, which every floor may import.
+DATA = ("redaction", "events", "models", "errors", "settings")
 
-#: The tool that makes `published` and the stubs; nothing imports it.
-TOOL = "codegen"
+#: The folders, lowest first. A module imports from folders further up in this list, and from its
+#: own.
+FLOORS = (
+    "api",
+    "policy",
+    "concurrency",
+    "connection",
+    "calls",
+    "streams",
+    "supervision",
+    "trading",
+)
+
+#: On top of all floors: what users import, and what people run.
+ROOF = ("client", "signals", "__init__", "cli", "__main__")
+
+#: A floor of its own, which the client's floors do not see; `codegen` is a tool that nothing
+#: imports.
+ANNEXE, TOOL = "simulator", "codegen"
+
+#: Decisions, without I/O.
+SANS_IO = ("api", "policy")
 
 
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
+def parts_of(path: Path) -> tuple[str, ...]:
+    return path.relative_to(PACKAGE).with_suffix("").parts
+
+
 def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__")
+    return ".".join(parts_of(path))
 
 
-def imports_of(path: Path) -> set[str]:
+def imported_by(path: Path) -> set[str]:
+    """Return the modules that *path* imports, in full."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "derivtrio":
-            found |= {f"derivtrio.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path.name}: write imports out in full"
-            found.add(str(node.module))
+            module = str(node.module)
+            below = {f"{module}.{alias.name}" for alias in node.names}
+            inner = {name for name in below if module.startswith("derivtrio") and is_module(name)}
+            found |= inner or {module}
     return found
 
 
-def inner_imports_of(path: Path) -> set[str]:
-    return {
-        name.removeprefix("derivtrio").lstrip(".").split(".")[0]
-        for name in imports_of(path)
-        if name.split(".")[0] == "derivtrio" and name != "derivtrio.simulator.__main__"
-    }
+def is_module(name: str) -> bool:
+    path = PACKAGE.parent.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
-CLIENT = [path for path in modules() if not name_of(path).startswith((ANNEXE, TOOL))]
-ANNEXED = [path for path in modules() if name_of(path).startswith(ANNEXE)]
+def inner_imports_of(path: Path) -> set[tuple[str, ...]]:
+    names = (name.split(".") for name in imported_by(path))
+    return {tuple(name[1:]) for name in names if name[0] == "derivtrio"}
+
+
+def floor_of(parts: tuple[str, ...]) -> int:
+    """Return how high a module stands."""
+    head = parts[0] if parts else "__init__"
+    if head in DATA:
+        return -len(DATA) + DATA.index(head)
+    if head in FLOORS:
+        return FLOORS.index(head)
+    assert head in ROOF, f"{head}: on which floor does it live?"
+    return len(FLOORS) + ROOF.index(head)
+
+
+CLIENT = [path for path in modules() if parts_of(path)[0] not in (ANNEXE, TOOL)]
+ANNEXED = [path for path in modules() if parts_of(path)[0] == ANNEXE]
 
 
 @pytest.mark.parametrize("path", CLIENT, ids=name_of)
 def test_imports_point_downwards(path: Path) -> None:
-    name = name_of(path)
-    assert name in ORDER, f"{name}: on which floor does it live?"
-    for imported in inner_imports_of(path) - {ANNEXE, name}:
-        module = imported if imported in ORDER else ""
-        assert ORDER.index(module) < ORDER.index(name), f"{name} imports {imported}"
+    parts = parts_of(path)
+    for imported in inner_imports_of(path):
+        if imported and imported[0] == ANNEXE:
+            continue
+        higher = floor_of(imported) > floor_of(parts)
+        assert not higher, f"{name_of(path)} imports {'.'.join(imported)}"
+
+
+@pytest.mark.parametrize("floor", [*FLOORS, "cli"])
+def test_within_a_folder_nothing_imports_in_a_circle(floor: str) -> None:
+    graph = {
+        parts_of(path): {each for each in inner_imports_of(path) if each[:1] == (floor,)}
+        for path in CLIENT
+        if parts_of(path)[0] == floor
+    }
+    graph = {
+        parts[:-1] if parts[-1] == "__init__" else parts: edges for parts, edges in graph.items()
+    }
+    while leaves := {parts for parts, edges in graph.items() if not edges & graph.keys() - {parts}}:
+        graph = {parts: edges for parts, edges in graph.items() if parts not in leaves}
+    assert not graph, f"in a circle: {', '.join('.'.join(parts) for parts in graph)}"
 
 
 @pytest.mark.parametrize("path", CLIENT, ids=name_of)
 def test_only_people_see_the_simulator(path: Path) -> None:
-    if name_of(path) not in FLOORS[-1]:
-        assert ANNEXE not in inner_imports_of(path)
+    if parts_of(path)[0] not in ("cli", "__main__"):
+        assert not [each for each in inner_imports_of(path) if each[:1] == (ANNEXE,)]
 
 
 @pytest.mark.parametrize("path", ANNEXED, ids=name_of)
 def test_the_simulator_imports_nothing_of_the_client_but_data(path: Path) -> None:
-    assert inner_imports_of(path) <= {ANNEXE, *FLOORS[0]}
+    for imported in inner_imports_of(path):
+        assert imported[0] in {ANNEXE, *DATA} or imported == ("api", "codec")
 
 
-def test_the_tool_stands_on_the_lowest_floor_and_nobody_on_it() -> None:
+def test_the_tool_stands_on_the_data_and_nobody_on_it() -> None:
     for path in modules():
-        if name_of(path).startswith(TOOL):
-            assert inner_imports_of(path) <= {TOOL, *FLOORS[0]}
+        heads = {each[0] for each in inner_imports_of(path) if each}
+        if parts_of(path)[0] == TOOL:
+            assert heads <= {TOOL, *DATA}
         else:
-            assert TOOL not in inner_imports_of(path)
+            assert TOOL not in heads
 
 
-@pytest.mark.parametrize("path", [p for p in CLIENT if name_of(p) in SANS_IO], ids=name_of)
-def test_the_lower_floors_know_no_io(path: Path) -> None:
-    outside = {name.split(".")[0] for name in imports_of(path)}
+@pytest.mark.parametrize(
+    "path", [path for path in CLIENT if parts_of(path)[0] in (*DATA, *SANS_IO)], ids=name_of
+)
+def test_decisions_know_no_io(path: Path) -> None:
+    outside = {name.split(".")[0] for name in imported_by(path)}
     assert not outside & {"trio", "trio_websocket", "socket", "asyncio", "wsproto"}
 
 
-def test_only_the_link_knows_trio_websocket() -> None:
-    users = {name_of(path) for path in modules() if "trio_websocket" in imports_of(path)}
-    assert users == {"link"}
+def test_only_the_connection_knows_trio_websocket() -> None:
+    users = {name_of(path) for path in modules() if "trio_websocket" in imported_by(path)}
+    assert users == {"connection.connection"}
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in CLIENT} - {PACKAGE}), ids=lambda path: path.name
+)
+def test_each_folder_says_what_lives_there_and_where_to_begin(folder: Path) -> None:
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    names = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert "Begin with" in text or folder.name in ("api", "fast")
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

@@ -14,18 +14,19 @@ import trio
 import trio.testing
 
 import derivtrio
-from derivtrio import Backoff, ConnectionFailed, Settings, catalog, codec
-from derivtrio.answer import Answer
-from derivtrio.authorization import checked_token
-from derivtrio.backoff import Series, delays
-from derivtrio.endpoints import V3, Address, OptionsPublic, as_endpoint, ask, parse_url
+from derivtrio import Backoff, ConnectionFailed, Settings
+from derivtrio.api import catalog, codec
+from derivtrio.calls.routing import Receiver, Router
+from derivtrio.calls.status import EventBus
+from derivtrio.concurrency.buffer import Buffer
+from derivtrio.concurrency.parking import WOKEN, Parked, park, wake_all, wake_one
+from derivtrio.connection.endpoints import V3, Address, OptionsPublic, as_endpoint, ask, parse_url
+from derivtrio.connection.handshake import Answer
 from derivtrio.errors import api_error
-from derivtrio.journal import Journal
-from derivtrio.mailbox import Mailbox
-from derivtrio.parking import WOKEN, Parked, park, wake_all, wake_one
+from derivtrio.policy.backoff import Attempts, delays
+from derivtrio.policy.retry import is_doubtful, is_fatal, is_passing
 from derivtrio.redaction import masked, masked_text, shown_url
-from derivtrio.router import Receiver, Router
-from derivtrio.verdict import is_doubtful, is_fatal, is_passing
+from derivtrio.supervision.authorization import checked_token
 
 # Settings
 
@@ -106,7 +107,7 @@ def test_g11_the_jitter_is_full() -> None:
 
 
 def test_a_series_gives_up_after_its_attempts_and_remembers_the_newest_hundred() -> None:
-    series = Series(Backoff(), 150)
+    series = Attempts(Backoff(), 150)
     for number in range(1, 150):
         delay = series.ended(OSError(str(number)), float(number))
         assert isinstance(delay, float)
@@ -117,7 +118,7 @@ def test_a_series_gives_up_after_its_attempts_and_remembers_the_newest_hundred()
 
 
 def test_the_end_of_a_stable_connection_is_no_failed_attempt() -> None:
-    series = Series(Backoff(), max_attempts=1)
+    series = Attempts(Backoff(), max_attempts=1)
     assert isinstance(series.ended(OSError(), 0.0, stable=True), float)
     assert series.number == 1
     verdict = series.ended(OSError(), 0.0)
@@ -427,22 +428,22 @@ def test_g13_what_a_server_repeats_of_the_url_is_hidden() -> None:
     assert parse_url("ws://example.org/").hidden_in(b"Not Found") == b"Not Found"
 
 
-# Journal
+# EventBus
 
 
 async def test_traffic_is_announced_only_while_somebody_listens_to_it() -> None:
-    journal = Journal()
-    everything: Mailbox[derivtrio.Event] = Mailbox("events", 10, "error")
-    quiet: Mailbox[derivtrio.Event] = Mailbox("events", 10, "error")
-    journal.listen(everything, traffic=True)
-    journal.listen(quiet, traffic=False)
-    assert journal.traffic == 1
-    journal.announce(derivtrio.MessageSent("{}"))
-    journal.announce(derivtrio.Connecting(1))
+    bus = EventBus()
+    everything: Buffer[derivtrio.Event] = Buffer("events", 10, "error")
+    quiet: Buffer[derivtrio.Event] = Buffer("events", 10, "error")
+    bus.listen(everything, traffic=True)
+    bus.listen(quiet, traffic=False)
+    assert bus.traffic == 1
+    bus.announce(derivtrio.MessageSent("{}"))
+    bus.announce(derivtrio.Connecting(1))
     assert (len(everything), len(quiet)) == (2, 1)
-    journal.ignore(everything)
-    journal.ignore(everything)
-    assert journal.traffic == 0
+    bus.ignore(everything)
+    bus.ignore(everything)
+    assert bus.traffic == 0
 
 
 # Parking
@@ -532,7 +533,7 @@ def test_a_call_hands_over_to_the_stream_it_has_opened() -> None:
         router.route(streaming(req_id, "a"))
     assert len(stream.taken) == 2
     assert router.unwanted == []
-    router.drop(stream)
+    router.remove_receiver(stream)
     router.route(streaming(req_id, "a"))
     router.route(streaming(req_id, "a"))
     assert router.unwanted == ["a"]
@@ -543,7 +544,7 @@ def test_a_stream_nobody_wants_is_noted_once() -> None:
     req_id = router.register(Taker())
     router.route(streaming(req_id, "a"))
     router.route(streaming(req_id, "a"))
-    router.give_up("a")
+    router.note_unwanted("a")
     assert router.unwanted == ["a"]
 
 
@@ -571,11 +572,11 @@ def test_foreign_and_odd_messages_are_left_alone() -> None:
 def test_g14_given_up_streams_are_remembered_within_bounds() -> None:
     router = Router()
     for n in range(5000):
-        router.give_up(str(n))
+        router.note_unwanted(str(n))
         router.unwanted.clear()
-    router.give_up("4999")
+    router.note_unwanted("4999")
     assert router.unwanted == []
-    router.give_up("0")
+    router.note_unwanted("0")
     assert router.unwanted == ["0"]
 
 
@@ -622,7 +623,7 @@ def test_messages_that_follow_each_other_in_a_stream_go_together_and_nothing_ove
 
 
 async def test_two_tasks_can_share_the_work_of_one_mailbox(autojump_clock: Any) -> None:
-    mailbox: Mailbox[int] = Mailbox("work", 10, "error")
+    mailbox: Buffer[int] = Buffer("work", 10, "error")
     done: list[tuple[str, int]] = []
 
     async def work(name: str) -> None:

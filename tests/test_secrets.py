@@ -14,8 +14,8 @@ from scripted import Peer, Request, Server, open_server, polite
 
 import derivtrio
 from derivtrio import ApiError, Backoff, InvalidRequest, OutcomeUnknown, Settings
-from derivtrio.catalog import PUBLISHED
-from derivtrio.checking import check_request
+from derivtrio.api.catalog import PUBLISHED
+from derivtrio.api.validation import check_request
 from derivtrio.redaction import HIDDEN, masked, masked_text
 from derivtrio.simulator import Account, demo_account, open_simulator
 

@@ -19,8 +19,8 @@ from test_catalog import CALLS, WRONG_EXAMPLES
 
 import derivtrio
 from derivtrio import ApiError, Client
-from derivtrio.catalog import PUBLISHED, entry
-from derivtrio.checking import only_streams
+from derivtrio.api.catalog import PUBLISHED, entry
+from derivtrio.api.validation import only_streams
 from derivtrio.simulator import DEMO_TOKEN, Simulator, open_simulator
 
 pytestmark = pytest.mark.skipif(

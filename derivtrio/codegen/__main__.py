@@ -10,7 +10,10 @@ from derivtrio.codegen.stubs import api_stub
 
 def generated(schemas: Schemas) -> dict[str, str]:
     """Return the text of every generated file, by its name in the package."""
-    return {"published.py": published_module(schemas), "api.pyi": api_stub(schemas)}
+    return {
+        "api/_published.py": published_module(schemas),
+        "api/__init__.pyi": api_stub(schemas),
+    }
 
 
 def main() -> None:

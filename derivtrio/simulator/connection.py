@@ -16,7 +16,7 @@ from typing import Literal
 import attrs
 import trio
 
-from derivtrio.codec import encode
+from derivtrio.api.codec import encode
 from derivtrio.simulator.clock import Clock
 from derivtrio.simulator.dialogue import answer, call_of, error_type, parse
 from derivtrio.simulator.envelope import Message, masked, refusal

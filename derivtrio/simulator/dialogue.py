@@ -6,7 +6,7 @@ budget for it, is it well-formed, may this login make it. A refusal at any of th
 
 from collections.abc import Callable, Iterable, Iterator
 
-from derivtrio.codec import DecodeError, decode
+from derivtrio.api.codec import DecodeError, decode
 from derivtrio.simulator import (
     identity,
     listings,

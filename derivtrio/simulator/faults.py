@@ -19,7 +19,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from derivtrio.codec import encode
+from derivtrio.api.codec import encode
 from derivtrio.errors import RestRejected
 from derivtrio.simulator.connection import Connection
 from derivtrio.simulator.handshake import Rejection

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 import trio
 
-from derivtrio.codec import encode
+from derivtrio.api.codec import encode
 from derivtrio.errors import RestRejected
 from derivtrio.simulator.accounts import SCOPES, Account
 from derivtrio.simulator.clock import Clock

@@ -6,7 +6,7 @@ message for every tick (Deriv leaves out those whose price is constant); any oth
 minute, a number of ours. At most five can be streamed at once.
 """
 
-from derivtrio.codec import sorted_text
+from derivtrio.api.codec import sorted_text
 from derivtrio.simulator import payloads
 from derivtrio.simulator.envelope import Message, Refusal, reply
 from derivtrio.simulator.market import Tick

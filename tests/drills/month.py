@@ -22,7 +22,7 @@ import attrs
 import trio
 
 from derivtrio import Client, Closed, Gap, Ready, Settings, open_client
-from derivtrio.endpoints import Generation, Limits
+from derivtrio.connection.endpoints import Generation, Limits
 from derivtrio.simulator import Faults, Simulator, open_simulator
 from tests.drills.console import perform
 from tests.drills.witness import Witness, candle_row, candle_witness, tick_row, tick_witness

@@ -7,7 +7,7 @@ import deriv_schemas
 import pytest
 from wire_peer import START
 
-from derivtrio.codec import decode, encode
+from derivtrio.api.codec import decode, encode
 from derivtrio.simulator import SCOPES, Account, Market, demo_account
 from derivtrio.simulator.dialogue import answer, parse
 from derivtrio.simulator.hours import DAY

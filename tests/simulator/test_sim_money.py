@@ -12,7 +12,7 @@ from test_sim_contracts import ACCUMULATOR, MULTIPLIER
 from test_sim_trading import LASTING, RISE
 from wire_peer import START
 
-from derivtrio.codec import decode, encode
+from derivtrio.api.codec import decode, encode
 from derivtrio.simulator import Market, demo_account
 from derivtrio.simulator.session import Session, World
 

@@ -22,7 +22,7 @@ from wsproto.events import (
     TextMessage,
 )
 
-from derivtrio.codec import decode, encode
+from derivtrio.api.codec import decode, encode
 from derivtrio.simulator import Simulator
 
 #: A Tuesday, 22:13:20 UTC.

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, assert_type
 
 import derivtrio
+import derivtrio.connection.endpoints
 from derivtrio import events
 from derivtrio.simulator import open_simulator
 
@@ -14,8 +15,8 @@ from derivtrio.simulator import open_simulator
 class OneTime:
     """An endpoint of the user's own needs no base class."""
 
-    generation: derivtrio.endpoints.Generation = "options"
-    limits: derivtrio.endpoints.Limits = "documented"
+    generation: derivtrio.connection.endpoints.Generation = "options"
+    limits: derivtrio.connection.endpoints.Limits = "documented"
 
     async def url(self) -> str:
         return "wss://example.org/ws?otp=once"

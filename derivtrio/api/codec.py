@@ -1,0 +1,79 @@
+"""JSON as Deriv speaks it: one object per text frame.
+
+msgspec does the work. Two things are ours: a `Decimal` is written as a JSON number, digit for
+digit, because Deriv's prices are numbers; and a NaN or an infinity is refused, because JSON has
+no such number and msgspec would quietly write `null` in its place.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+_decoder = msgspec.json.Decoder()
+_sorting_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+#: How deep what cannot be encoded is looked for.
+_DEEP: Final = 8
+
+#: What `decode` raises for a text that is not JSON.
+DecodeError = msgspec.DecodeError
+
+#: All that it raises: also for a lone surrogate, and for a hundred thousand brackets.
+UNDECODABLE = (DecodeError, UnicodeError, RecursionError)
+
+decode = _decoder.decode
+
+
+def encode(message: Mapping[str, Any]) -> str:
+    """Return *message* as JSON text.
+
+    Raises:
+        TypeError: something in it is no JSON type.
+        ValueError: something in it has no JSON form (NaN, infinity, a lone surrogate).
+
+    """
+    try:
+        text = _encoder.encode(message).decode()
+    except (msgspec.MsgspecError, OverflowError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    if "null" in text or "NaN" in text or "Infinity" in text:
+        import json  # noqa: PLC0415 - takes a while, and few need it
+
+        json.dumps(message, allow_nan=False, default=_finite)
+    return text
+
+
+def _finite(value: Any) -> str:
+    if isinstance(value, Decimal) and not value.is_finite():
+        text = f"{value} is not a number that JSON has"
+        raise ValueError(text)
+    return str(value)
+
+
+def error_text(error: Exception, message: Any) -> str:
+    """Return the words of *error*, which `encode` raised for *message*, and where that is in it."""
+    path: list[str] = []
+    while isinstance(message, Mapping | list | tuple) and len(path) < _DEEP:
+        for name, value in message.items() if isinstance(message, Mapping) else enumerate(message):
+            try:
+                encode(value)
+            except (TypeError, ValueError):
+                path.append(str(name))
+                message = value
+                break
+        else:
+            break
+    return ": ".join(filter(None, [".".join(path), str(error)]))
+
+
+def sorted_text(message: Mapping[str, Any]) -> str:
+    """Return *message* as JSON text in which members stand in alphabetical order."""
+    return _sorting_encoder.encode(message).decode()
+
+
+def with_req_id(body: str, req_id: int) -> str:
+    """Return the JSON object *body* with the member `req_id`, which it must not have yet."""
+    return f'{body[:-1]},"req_id":{req_id}}}'

@@ -1,0 +1,14 @@
+"""One request, one decided end.
+
+- `call`: the life of a call, and everything that can end it.
+- `routing`: which message belongs to which request.
+- `queue`: calls on their way to the writer.
+- `session`: what all parts of a client share.
+- `request`: make a call and wait for its reply.
+- `doubts`: the trades whose outcome is not known.
+- `status`: events, and the state that follows from them.
+- `pages`: lists that the server gives page by page.
+- `fast_ticks`: ticks that go around the routing of dicts.
+
+Imports: everything below (`connection`, `concurrency`, `policy`, `api`). Begin with `call`.
+"""

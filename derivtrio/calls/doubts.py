@@ -1,0 +1,223 @@
+"""The book of this client's trades: what is under way, what is in doubt, and what is known.
+
+A purchase in doubt is recognized among the account's purchases by leaving out those whose origin
+is known, and by knowing which others are in doubt as well. So every trade passes through the book,
+however it was made, also one whose caller was cancelled.
+
+It stays small. What is known is kept only while an older trade is in doubt. What has to be
+forgotten nevertheless, since nobody cleared up thousands of doubts, is remembered as a blur: about
+trades of that time no purchase can be claimed with certainty any more.
+"""
+
+import math
+from collections.abc import Callable, Collection
+from typing import Final, Literal, NamedTuple
+from weakref import WeakKeyDictionary
+
+import attrs
+import trio
+
+from derivtrio.api.parsing import contract_of
+from derivtrio.calls.call import Call
+from derivtrio.errors import ApiError, OutcomeUnknown, api_error
+from derivtrio.models import Outcome
+from derivtrio.policy.retry import is_doubtful
+from derivtrio.policy.server_clock import ServerClock
+
+#: So much earlier than a trade was written, in seconds, no purchase can be taken for it.
+_SLACK: Final = 120
+
+#: The calls that end a contract, which can be done once.
+SALES: Final = ("sell", "cancel")
+
+#: The calls that use up a proposal.
+BUYS: Final = ("buy", "buy_contract_for_multiple_accounts")
+
+#: What has been done to a contract.
+Action = Literal["bought", "sold"]
+
+#: Refusals that come before anybody looks at what is to be bought.
+_AT_THE_DOOR: Final = frozenset(
+    "AuthorizationRequired InputValidationFailed PermissionDenied RateLimit".split()
+)
+
+_MOST_KNOWN: Final = 10_000
+_MOST_DOUBTS: Final = 1000
+
+
+class Origin(NamedTuple):
+    """Since when something is known, on trio's clock, and which call is behind it.
+
+    In one client a call is known by its `req_id`; in another one only by when it was written.
+    """
+
+    learnt: float
+    req_id: int = 0
+    written_at: float = 0.0
+
+
+@attrs.define(eq=False)
+class TradeLog:
+    """The trades of one client, from their making until nothing can be mistaken for them.
+
+    Attributes:
+        whose: says for which account a trade is that names none; None if that is not known.
+        used: told of each proposal, by its id, that a purchase has used up, or may have.
+        verdicts: what has been found out about those that were in doubt.
+
+    """
+
+    whose: Callable[[], str | None] = attrs.field(default=lambda: None)
+    used: Callable[[str], None] = attrs.field(default=lambda _: None)
+    verdicts: WeakKeyDictionary[OutcomeUnknown, Outcome] = attrs.field(
+        factory=WeakKeyDictionary, init=False
+    )
+    _under_way: dict[Call, None] = attrs.field(factory=dict, init=False)
+    _in_doubt: dict[OutcomeUnknown, Call] = attrs.field(factory=dict, init=False)
+    _known: dict[tuple[Action, int], Origin] = attrs.field(factory=dict, init=False)
+    _evicted_until: float = attrs.field(default=-math.inf, init=False)
+    _clock: ServerClock | None = attrs.field(default=None, init=False)
+
+    @property
+    def doubts(self) -> tuple[OutcomeUnknown, ...]:
+        """The trades that are in doubt, oldest first."""
+        return tuple(self._in_doubt)
+
+    def set_clock(self, reading: ServerClock) -> ServerClock:
+        """Take note of what the server's clock shows; return what is known of it."""
+        self._clock = reading if self._clock is None else self._clock.updated(reading)
+        return self._clock
+
+    def begin(self, call: Call) -> None:
+        """Note a trade that is about to be made."""
+        self._under_way[call] = None
+
+    def end(self, call: Call) -> None:
+        """Note that the caller of a trade has its answer, or has gone away."""
+        del self._under_way[call]
+        if isinstance(call.error, OutcomeUnknown):
+            self._enter(call.error, call)
+        elif call.decided:
+            self._learn_from(call)
+        elif call.written_on is not None:
+            self.doubt(call, f"the caller of {call.name} went away before its reply came")
+
+    def doubt(self, call: Call, text: str) -> OutcomeUnknown:
+        """Put *call* in doubt, for the reason *text*."""
+        unknown = call.doubt(text)
+        self._enter(unknown, call)
+        return unknown
+
+    def note_used(self, call: Call) -> None:
+        """Note that *call*, one of `BUYS`, has ended, and may have used up its proposal."""
+        if not call.raw and _may_have_used_up(call):
+            self.used(call.request[call.name])
+
+    def is_buying(self, proposals: Collection[str]) -> bool:
+        """Return whether one of these is being bought just now, by its id."""
+        return any(
+            call.name == "buy" and call.request["buy"] in proposals for call in self._under_way
+        )
+
+    def is_under_way(self, call: Call) -> bool:
+        """Return whether the caller of a trade still waits for its answer."""
+        return call in self._under_way
+
+    def doubt_of(self, call: Call) -> OutcomeUnknown | None:
+        """Return the doubt about *call*, if there is one."""
+        return next((unknown for unknown, each in self._in_doubt.items() if each is call), None)
+
+    def call_of(self, unknown: OutcomeUnknown) -> Call | None:
+        """Return the call that *unknown* is about, while it is in doubt."""
+        return self._in_doubt.get(unknown)
+
+    def resolve(self, unknown: OutcomeUnknown, outcome: Outcome) -> None:
+        """Note what has been found out."""
+        self.verdicts[unknown] = outcome
+        self._in_doubt.pop(unknown, None)
+
+    def rivals_of(self, call: Call | None, names: Collection[str] = ("buy",)) -> list[Call]:
+        """Return the other calls of these *names*, written and of an outcome that is not known."""
+        calls = (*self._in_doubt.values(), *self._under_way)
+        for each in calls:
+            self._learn_from(each)
+        return [
+            each
+            for each in calls
+            if each is not call
+            and each.name in names
+            and each.written_on is not None
+            and not is_answered(each)
+        ]
+
+    def is_known(
+        self,
+        contract_id: int,
+        action: Action = "bought",
+        other_than: Call | OutcomeUnknown | None = None,
+    ) -> bool:
+        """Return whether a call of ours, *other_than* this one, has bought or sold the contract."""
+        origin = self._known.get((action, contract_id))
+        if origin is None or other_than is None:
+            return origin is not None
+        if isinstance(other_than, Call):
+            return origin.req_id != other_than.req_id
+        return origin.written_at != other_than.written_at
+
+    def is_evicted(self, written_on: float) -> bool:
+        """Return whether too much of the time when a trade was written has been forgotten."""
+        return written_on - _SLACK <= self._evicted_until
+
+    def know(self, contract_id: int, action: Action = "bought", call: Call | None = None) -> None:
+        """Note that the contract was bought, or sold, by *call*."""
+        now = trio.current_time()
+        origin = Origin(now) if call is None else Origin(now, call.req_id, call.written_at)
+        self._known.setdefault((action, contract_id), origin)
+        if len(self._known) > _MOST_KNOWN:
+            self._forget()
+
+    def _enter(self, unknown: OutcomeUnknown, call: Call) -> None:
+        self._in_doubt[unknown] = call
+        if len(self._in_doubt) > _MOST_DOUBTS:
+            oldest = self._in_doubt.pop(next(iter(self._in_doubt)))
+            until = min(oldest.closed_on, trio.current_time()) + _SLACK
+            self._evicted_until = max(self._evicted_until, until)
+
+    def _learn_from(self, call: Call) -> None:
+        if call.name == "buy" and (contract_id := contract_of(call.answer)) is not None:
+            self.know(contract_id, "bought", call)
+        elif call.name in SALES and call.name in (call.answer or {}):
+            self.know(call.request[call.name], "sold", call)
+
+    def _forget(self) -> None:
+        """Forget what no trade in doubt can be mistaken for; and more, if that is not enough."""
+        calls = (*self._in_doubt.values(), *self._under_way)
+        written = [each.written_on for each in calls if each.written_on is not None]
+        horizon = min(written, default=trio.current_time()) - _SLACK
+        most = _MOST_KNOWN // 2
+        excess = list(self._known.items())
+        for what, origin in excess[:-most]:
+            if origin.learnt >= horizon:
+                self._evicted_until = max(self._evicted_until, origin.learnt)
+            del self._known[what]
+
+
+def _may_have_used_up(call: Call) -> bool:
+    """Return whether there may be no such proposal any more as *call* was to buy.
+
+    Whether one outlives a purchase that is refused, Deriv does not say; but nobody has looked at
+    it if that is refused at the door.
+    """
+    error = call.error
+    refused = isinstance(error, ApiError) and error.code in _AT_THE_DOOR
+    return call.written_on is not None and not refused
+
+
+def is_answered(call: Call) -> bool:
+    """Return whether the server has said what became of a trade, however late."""
+    answer = call.answer
+    if answer is None:
+        return False
+    if "error" in answer:
+        return not is_doubtful(api_error(answer["error"]))
+    return call.name != "buy" or contract_of(answer) is not None

@@ -1,0 +1,98 @@
+"""Lists that the server gives in pages, read one by one."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+import trio
+
+from derivtrio.api.parsing import UNREADABLE, closed_contract_in, position_in, transaction_in
+from derivtrio.errors import unreadable
+from derivtrio.models import ClosedContract, Position, Transaction
+
+Row = TypeVar("Row")
+
+#: What a request says about the account, where it is the one that is meant anyway.
+_ANY: Final[Mapping[str, str]] = {}
+
+Ask = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+
+
+@attrs.define(eq=False)
+class Listing(Generic[Row]):
+    """A list of the account, newest first, to be read with `async for`.
+
+    A page is asked for when the one before is used up. What is added to the list meanwhile pushes
+    the rest down; so a row may come again on the next page, and is then left out. Rows that are
+    newer than the first page are not in it.
+
+    *Cancellation*: loses nothing; the reading can go on.
+    """
+
+    _ask: Ask = attrs.field(repr=False)
+    _request: Mapping[str, Any]
+    _member: str
+    _read: Callable[[Mapping[str, Any]], Row] = attrs.field(repr=False)
+    _key: Callable[[Row], int] = attrs.field(repr=False)
+    _limit: int
+    _offset: int = attrs.field(default=0, init=False)
+    _over: bool = attrs.field(default=False, init=False)
+    _seen: set[int] = attrs.field(factory=set, init=False, repr=False)
+    _page: deque[Row] = attrs.field(factory=deque, init=False, repr=False)
+
+    def __aiter__(self) -> "Listing[Row]":
+        return self
+
+    async def __anext__(self) -> Row:
+        await trio.lowlevel.checkpoint()
+        while not self._page:
+            if self._over:
+                raise StopAsyncIteration
+            await self._turn()
+        return self._page.popleft()
+
+    async def _turn(self) -> None:
+        reply = await self._ask({**self._request, "limit": self._limit, "offset": self._offset})
+        payload = reply.get(self._member)
+        rows = rows_of(self._member, payload, "transactions", self._read)
+        self._over = len(rows) < self._limit
+        self._offset += len(rows)
+        for row in rows:
+            if self._key(row) not in self._seen:
+                self._seen.add(self._key(row))
+                self._page.append(row)
+
+
+def statement(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[Transaction]:
+    """Return what *request* asks of the statement, *limit* rows at a time."""
+    return Listing(ask, request, "statement", transaction_in, lambda row: row.transaction_id, limit)
+
+
+def profit_table(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[ClosedContract]:
+    """Return what *request* asks of the profit table, *limit* rows at a time."""
+    return Listing(
+        ask, request, "profit_table", closed_contract_in, lambda row: row.contract_id, limit
+    )
+
+
+async def portfolio(ask: Ask, account: Mapping[str, str] = _ANY) -> list[Position]:
+    """Return the open contracts, which come without pages; *account* may name a `loginid`."""
+    reply = await ask({"portfolio": 1, **account})
+    return rows_of("portfolio", reply.get("portfolio"), "contracts", position_in)
+
+
+def rows_of(
+    name: str, payload: Any, member: str, read: Callable[[Mapping[str, Any]], Row]
+) -> list[Row]:
+    """Return the rows in *member* of *payload*, the server's answer to *name*.
+
+    Raises:
+        ProtocolViolation: they cannot be read.
+
+    """
+    try:
+        rows: Iterable[Mapping[str, Any]] = payload[member]
+        return [read(row) for row in rows]
+    except UNREADABLE as error:
+        raise unreadable(name, error) from error

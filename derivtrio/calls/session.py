@@ -1,0 +1,60 @@
+"""What all parts of one client share, and the one place that says whether there is a connection.
+
+A `Session` lives as long as its client. Connections come and go beneath it: `connection` is the
+present one, and `usable_connection` is the answer to the question that all parts ask.
+"""
+
+import attrs
+import trio
+
+from derivtrio.calls.doubts import TradeLog
+from derivtrio.calls.queue import SendQueue
+from derivtrio.calls.routing import Router
+from derivtrio.calls.status import EventBus, State
+from derivtrio.concurrency.parking import require_trio
+from derivtrio.connection.connection import Connection
+from derivtrio.connection.endpoints import Generation
+from derivtrio.settings import Settings
+
+
+@attrs.define(eq=False)
+class Session:
+    """What the tasks of every connection, the streams and the trades of one client work with.
+
+    Attributes:
+        generation: the generation of the API that the endpoint speaks.
+        connection: the present one, from the end of its handshake to the end of its goodbye.
+        guards: scopes that must not outlive the present connection (`same_connection`).
+        home: the run of trio that the client belongs to.
+
+    """
+
+    settings: Settings
+    generation: Generation
+    queue: SendQueue
+    router: Router
+    bus: EventBus
+    trades: TradeLog = attrs.field(factory=TradeLog)
+    connection: Connection | None = attrs.field(default=None, init=False)
+    guards: set[trio.CancelScope] = attrs.field(factory=set, init=False)
+    home: trio.lowlevel.TrioToken = attrs.field(factory=require_trio, init=False)
+
+    @property
+    def usable_connection(self) -> Connection | None:
+        """The present connection, unless it is already known to be lost."""
+        connection = self.connection
+        return None if connection is None or connection.disconnect is not None else connection
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether calls flow: the state is `READY`, and the connection is not lost meanwhile."""
+        return self.bus.state is State.READY and self.usable_connection is not None
+
+    def require_home(self) -> None:
+        """Raise a RuntimeError where another run of trio calls, such as another thread's.
+
+        A task of another run that waited here would make the task fail that wakes it.
+        """
+        if require_trio() is not self.home:
+            text = "this client belongs to another trio.run; from a thread use trio.from_thread.run"
+            raise RuntimeError(text)

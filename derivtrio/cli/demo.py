@@ -1,0 +1,142 @@
+"""Twenty seconds that show what derivtrio is for: ticks, and two broken connections.
+
+A simulator, a client and a script that breaks the connection between them run in one program. Who
+listens to events, and who to ticks, are tasks of their own; all of them write into one `Record`.
+"""
+
+from functools import partial
+from typing import Final
+
+import attrs
+import trio
+from rich.console import Console
+
+from derivtrio import Backoff, Endpoint, Settings, Subscription, Tick, open_client
+from derivtrio.cli.outages import (
+    Break,
+    Happening,
+    Phase,
+    Record,
+    Tell,
+    fetched,
+    phases,
+    summary,
+    survived,
+)
+from derivtrio.cli.output import clock, quote_of, sentence
+from derivtrio.events import Event
+from derivtrio.redaction import shown_url
+from derivtrio.simulator import Simulator, open_simulator
+
+SYMBOL: Final = "1HZ100V"
+
+
+@attrs.frozen
+class Pace:
+    """How long things take; durations in seconds.
+
+    Attributes:
+        ticks: how many live ticks are awaited before the first break, and after each.
+        away: for how long the server stays away after it has dropped the connection.
+        heartbeat: the client's `heartbeat_interval` and `heartbeat_timeout`.
+        patience: when to stop waiting for ticks that do not come.
+
+    """
+
+    ticks: int = 6
+    away: float = 2.5
+    heartbeat: float = 1.0
+    patience: float = 60.0
+
+    @property
+    def settings(self) -> Settings:
+        """The client's settings at this pace."""
+        return Settings(
+            heartbeat_interval=self.heartbeat,
+            heartbeat_timeout=self.heartbeat,
+            backoff=Backoff(first=0.5, cap=1),
+            stable_after=2,
+            wait_ready=False,
+        )
+
+
+async def demonstrate(
+    sim: Simulator, endpoint: Endpoint | str, pace: Pace, tell: Tell
+) -> list[Phase]:
+    """Connect a client to *sim* at *endpoint*, break the connection twice; return what happened.
+
+    Raises:
+        ConnectionFailed: the client has given up, in an exception group.
+
+    """
+    record = Record(tell)
+    with trio.move_on_after(pace.patience):
+        async with (
+            open_client(endpoint=endpoint, settings=pace.settings) as client,
+            client.events() as events,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(record_events, events, record, name="derivtrio.demo.events")
+            async with client.ticks(SYMBOL) as ticks:
+                nursery.start_soon(record_ticks, ticks, record, name="derivtrio.demo.ticks")
+                await break_twice(sim, pace, record)
+            nursery.cancel_scope.cancel()
+    return phases(record.happened)
+
+
+async def break_twice(sim: Simulator, pace: Pace, record: Record) -> None:
+    """Let ticks come, and break the connection, in two ways."""
+    await record.ticks(pace.ticks)
+    record.add(Break("drop", f"drops the connection, and is away for {pace.away:g} s"))
+    sim.faults.drop()
+    sim.faults.refuse(pace.away)
+    await record.ticks(pace.ticks)
+    record.add(Break("freeze", "freezes: the connection stays open, and nothing comes any more"))
+    sim.faults.freeze()
+    await record.ticks(pace.ticks)
+
+
+async def record_events(events: Subscription[Event], record: Record) -> None:
+    """Record what happens to the connection."""
+    async for event in events:
+        record.add(event)
+
+
+async def record_ticks(ticks: Subscription[Tick], record: Record) -> None:
+    """Record the ticks, each as it comes."""
+    async for tick in ticks:
+        record.add(tick)
+
+
+class Paper(Console):
+    """A console that lets its caller know that nobody reads it any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise `BrokenPipeError`, where rich would end the program."""
+        raise  # noqa: PLE0704 - rich calls this where it handles that error
+
+
+async def show(pace: Pace) -> bool:
+    """Run the demo over TCP and print it; return whether the record is without a seam."""
+    console = Paper(soft_wrap=True, highlight=False, markup=False)
+    async with open_simulator() as sim:
+        console.print(f"A simulated Deriv server at {shown_url(sim.url)}, a derivtrio client, and")
+        console.print("two broken connections. The prices are made up. About 20 seconds.\n")
+        done = await demonstrate(sim, sim.url, pace, partial(show_line, console))
+        console.print()
+        for text in summary(done, pace.ticks, sim.market):
+            console.print(text)
+    return survived(done, pace.ticks, sim.market)
+
+
+def show_line(console: Console, at: float, what: Happening) -> None:
+    """Print what happened, if a person need know it: when, to whom, and what."""
+    match what:
+        case Tick(symbol=symbol, epoch=epoch):
+            kind, style = ("fetched", "cyan") if fetched(what) else ("tick", "green")
+            line = f"{kind:<7} {symbol}  {clock(epoch)}  {quote_of(what)}"
+        case Break(action=action):
+            line, style = f"server  {action}", "bold red"
+        case _:
+            line, style = f"client  {sentence(what)}", "yellow"
+    console.print(f"{at:5.1f} s  {line}", style=style)

@@ -1,0 +1,221 @@
+"""What all commands share: where they connect, and how they end.
+
+| what happened | standard error | exit status |
+|---|---|---|
+| it worked | | 0 |
+| an API error, no connection, a port in use | one line | 1 |
+| the command line makes no sense | usage, and one line | 2 |
+| Ctrl-C, SIGTERM | | 130, 143 |
+| nobody reads our output any more | | 141, as for SIGPIPE |
+"""
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+
+import attrs
+import click
+
+from derivtrio import (
+    Client,
+    ConnectionFailed,
+    DerivError,
+    LinkError,
+    OptionsAccount,
+    Settings,
+    open_client,
+    run,
+)
+from derivtrio.cli.output import log_to_stderr, one_line
+from derivtrio.connection.account import REST_URL
+from derivtrio.connection.endpoints import Endpoint, as_endpoint
+from derivtrio.supervision.authorization import checked_token, speaks_options
+
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+
+#: How often a command that is soon over tries to connect.
+ATTEMPTS: Final = 3
+
+_V3_HINT: Final = (
+    "the default is the v3 API, which public reports say is being switched off;"
+    " --url wss://api.derivws.com/trading/v1/options/ws/public has public data"
+)
+
+
+@attrs.frozen
+class Target:
+    """Which server a command talks to, and as whom; `chosen` says that the user named it."""
+
+    endpoint: Endpoint
+    token: str | None = attrs.field(repr=False)
+    chosen: bool
+    verbose: bool
+
+    @property
+    def log_level(self) -> int:
+        """How much of the client's log is shown."""
+        return logging.DEBUG if self.verbose else logging.INFO
+
+    def open(self, max_attempts: int | None = ATTEMPTS) -> AbstractAsyncContextManager[Client]:
+        """Return a client that gives up after *max_attempts*."""
+        settings = Settings(max_attempts=max_attempts)
+        return open_client(endpoint=self.endpoint, token=self.token, settings=settings)
+
+
+def target_for(
+    url: str | None,
+    app_id: str,
+    token: str | None,
+    account: str | None = None,
+    rest_url: str = REST_URL,
+    *,
+    verbose: bool = False,
+) -> Target:
+    """Return what the options mean. With an *account* the URL comes from *rest_url*.
+
+    Raises:
+        ValueError: they mean nothing together, or one of them nothing at all.
+
+    """
+    if account is None:
+        there = as_endpoint(url, app_id)
+        if token is not None and speaks_options(there):
+            text = "the Options API takes no token on its WebSocket; --account says whose it is"
+            raise ValueError(text)
+        checked_token(token)
+        return Target(there, token, chosen=url is not None, verbose=verbose)
+    if token is None:
+        text = "--account needs the account's token, in DERIV_TOKEN"
+        raise ValueError(text)
+    endpoint = OptionsAccount(account, app_id, token, base=rest_url)
+    return Target(endpoint, token=None, chosen=True, verbose=verbose)
+
+
+def checked(check: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Return a click callback that makes a ValueError of *check* a usage error."""
+
+    def callback(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+        try:
+            check(value)
+        except ValueError as error:
+            raise click.BadParameter(one_line(error)) from None
+        return value
+
+    return callback
+
+
+_CONNECTION_OPTIONS: Final = (
+    click.option(
+        "--url",
+        envvar="DERIV_URL",
+        show_envvar=True,
+        help="The WebSocket URL to connect to, if there is no --account."
+        "  [default: Deriv's v3 API]",
+    ),
+    click.option(
+        "--app-id",
+        envvar="DERIV_APP_ID",
+        show_envvar=True,
+        default="1089",
+        show_default=True,
+        callback=checked(lambda app_id: as_endpoint(None, app_id)),
+        help="The id of your application at Deriv.",
+    ),
+    click.option(
+        "--token",
+        envvar="DERIV_TOKEN",
+        show_envvar=True,
+        callback=checked(checked_token),
+        help="The token to authorize with. Other users can see it here; give it in the variable.",
+    ),
+    click.option(
+        "--account",
+        envvar="DERIV_ACCOUNT",
+        show_envvar=True,
+        metavar="ID",
+        help="Your account on the Options API, such as DOT90004580, which the token is for.",
+    ),
+    click.option(
+        "--rest-url",
+        envvar="DERIV_REST_URL",
+        show_envvar=True,
+        default=REST_URL,
+        show_default=True,
+        help="Where the URL for the --account is asked for.",
+    ),
+    click.option("-v", "--verbose", is_flag=True, help="Say on standard error what happens."),
+)
+
+
+def connecting(command: Callable[..., None]) -> Callable[..., None]:
+    """Give *command* the options that say where to connect, as a `Target`, its first argument."""
+
+    @functools.wraps(command)
+    def with_target(
+        *,
+        url: str | None,
+        app_id: str,
+        token: str | None,
+        account: str | None,
+        rest_url: str,
+        verbose: bool,
+        **others: Any,
+    ) -> None:
+        try:
+            target = target_for(url, app_id, token, account, rest_url, verbose=verbose)
+        except ValueError as error:
+            raise click.UsageError(one_line(error)) from None
+        command(target, **others)
+
+    for option in reversed(_CONNECTION_OPTIONS):
+        option(with_target)
+    return with_target
+
+
+def perform(main: Callable[[], Awaitable[None]], target: Target | None = None) -> None:
+    """Run *main* to its end, and end the program as the table above has it.
+
+    With a *target* standard error says what the client's log says.
+    """
+    failure: BaseException | None = None
+    with log_to_stderr(logging.CRITICAL if target is None else target.log_level):
+        try:
+            run(main)
+        except* (KeyboardInterrupt, DerivError, OSError) as group:
+            failure = first_of(group)
+    if failure is not None:
+        end_with(failure, target)
+
+
+def first_of(error: BaseException) -> BaseException:
+    """Return the first error in a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def end_with(failure: BaseException, target: Target | None) -> None:
+    """End the program because of *failure*."""
+    if isinstance(failure, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    if isinstance(failure, OSError):
+        discard_output()
+    if isinstance(failure, BrokenPipeError):
+        sys.exit(BROKEN_PIPE)
+    text = one_line(failure)
+    if isinstance(failure, ConnectionFailed | LinkError) and target and not target.chosen:
+        text = f"{text} ({_V3_HINT})"
+    raise click.ClickException(text)
+
+
+def discard_output() -> None:
+    """Give up what standard output does not take, so that Python need not when it exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,9 @@
+"""Patterns of structured concurrency that know nothing of Deriv. A lecturer starts here.
+
+- `background`: a task beside a block of user code, whose exceptions stay apart.
+- `buffer`: a bounded buffer with an overflow policy, for a producer that must never wait.
+
+- `parking`: a task that waits until it is woken.
+
+Imports: the data modules only. Begin with `background`.
+"""

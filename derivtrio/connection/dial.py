@@ -1,0 +1,100 @@
+"""From an address to a byte stream: name resolution, TCP, TLS, each failure under its own name.
+
+This is done here and not by trio-websocket, which reports an untrusted certificate as a timeout.
+"""
+
+import os
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import trio
+
+from derivtrio.connection.endpoints import Address, Endpoint, StreamOpener
+from derivtrio.connection.fast.sockets import open_socket
+from derivtrio.connection.tls import wrap
+from derivtrio.errors import CertificateRejected, ConnectRefused, ConnectTimeout, LinkError
+
+
+@contextmanager
+def time_limit(deadline: float, what: str) -> Iterator[None]:
+    """Bound the block by *deadline*, on trio's clock.
+
+    Raises:
+        ConnectTimeout: it is over; *what* did not come in time.
+
+    """
+    try:
+        with trio.fail_at(deadline):
+            yield
+    except trio.TooSlowError as error:
+        text = f"no {what} within the connect timeout"
+        raise ConnectTimeout(text) from error
+
+
+async def open_stream(
+    endpoint: Endpoint, address: Address, ssl_context: ssl.SSLContext | None
+) -> trio.abc.Stream:
+    """Return a new stream to *address*, with TLS where its URL says so.
+
+    *Cancellation*: closes what was opened so far.
+
+    Raises:
+        ConnectRefused: no TCP connection, or no TLS on it.
+        CertificateRejected: the server could not prove its identity.
+
+    """
+    opener = endpoint.open_stream if isinstance(endpoint, StreamOpener) else open_socket
+    try:
+        stream: trio.abc.Stream = await opener(address.host, address.port)
+    except OSError as error:
+        text = f"no connection to {address.host} port {address.port}: {os_error_text(error)}"
+        raise ConnectRefused(text) from error
+    if not address.secure:
+        return stream
+    tls = wrap(stream, ssl_context or platform_context(), address.host)
+    try:
+        await tls.do_handshake()
+    except BaseException as error:
+        await trio.aclose_forcefully(stream)
+        if isinstance(error, trio.BrokenResourceError):
+            raise _tls_failure(error, address.host) from error.__cause__
+        raise
+    return tls
+
+
+def platform_context() -> ssl.SSLContext:
+    """Return a context that trusts the platform's authorities, as they are now."""
+    paths = ssl.get_default_verify_paths()
+    files = [Path(path) for path in (paths.cafile, paths.capath) if path is not None]
+    return _context_of(*((file, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=1)
+def _context_of(*files: tuple[Path, int]) -> ssl.SSLContext:  # noqa: ARG001 - what it depends on
+    """Return such a context, anew when one of its *files* has changed.
+
+    Reading a few hundred certificates takes 30 ms and nearly a megabyte: too much for each attempt.
+    """
+    return ssl.create_default_context()
+
+
+def _tls_failure(error: trio.BrokenResourceError, host: str) -> LinkError:
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return CertificateRejected(f"{host}: {cause.verify_message}")
+    if isinstance(cause, ssl.SSLError):
+        return ConnectRefused(f"no TLS with {host}: {cause.reason or cause}")
+    return ConnectRefused(f"{host} ended the connection during the TLS handshake")
+
+
+def os_error_text(error: OSError) -> str:
+    """Return the operating system's own words, which trio wraps once or twice."""
+    causes = error.__cause__
+    cause = causes.exceptions[-1] if isinstance(causes, BaseExceptionGroup) else error
+    number = getattr(cause, "errno", None) or 0
+    if number > 0:
+        return os.strerror(number)
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

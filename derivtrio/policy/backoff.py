@@ -1,0 +1,75 @@
+"""How long to wait before the next attempt, and when to stop making any.
+
+Exponential backoff with full jitter: the ceiling doubles, and the wait is drawn evenly from below
+it, so that a thousand clients that lost the same server do not come back in the same second.
+
+Attempts that belong together form a series. Only a connection that was stable ends a series; a
+server that accepts and closes at once is therefore asked no more often than one that refuses.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import attrs
+
+from derivtrio.errors import Attempt, ConnectionFailed
+from derivtrio.policy.retry import is_fatal
+from derivtrio.settings import Backoff
+
+#: How many failed attempts a series remembers.
+_MEMORY: Final = 100
+
+Draw = Callable[[float, float], float]
+
+
+def delays(backoff: Backoff, draw: Draw = random.uniform) -> Iterator[float]:
+    """Yield the waits between attempts, in seconds, for ever."""
+    ceiling = min(backoff.first, backoff.cap)
+    while True:
+        yield draw(0, ceiling)
+        ceiling = min(ceiling * backoff.factor, backoff.cap)
+
+
+@attrs.define(eq=False)
+class Attempts:
+    """The attempts since the last stable connection. `number` is that of the present one."""
+
+    backoff: Backoff
+    max_attempts: int | None
+    number: int = attrs.field(default=1, init=False)
+    _attempts: deque[Attempt] = attrs.field(factory=lambda: deque(maxlen=_MEMORY), init=False)
+    _delays: Iterator[float] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._delays = delays(self.backoff)
+
+    def ended(
+        self, error: Exception, started: float, *, stable: bool = False
+    ) -> float | ConnectionFailed:
+        """Record that the present attempt, or the connection it led to, ended with *error*.
+
+        Return how long to wait before the next one, in seconds, or the error with which to give
+        up. `started` is when the attempt began, in seconds since the epoch. The end of a `stable`
+        connection is not a failed attempt; it begins a new series.
+        """
+        if stable:
+            self._attempts.clear()
+            self._delays = delays(self.backoff)
+        fatal = is_fatal(error)
+        if fatal or (self.number == self.max_attempts and not stable):
+            self._attempts.append(Attempt(self.number, started, error))
+            return self._verdict(error, fatal=fatal)
+        delay = next(self._delays)
+        if not stable:
+            self._attempts.append(Attempt(self.number, started, error, delay))
+        self.number = 1 if stable else self.number + 1
+        return delay
+
+    def _verdict(self, error: Exception, *, fatal: bool) -> ConnectionFailed:
+        times = "1 attempt" if self.number == 1 else f"{self.number} attempts"
+        why = "trying again cannot help" if fatal else f"gave up after {times}"
+        verdict = ConnectionFailed(f"{why}: {error}", list(self._attempts))
+        verdict.__cause__ = error
+        return verdict

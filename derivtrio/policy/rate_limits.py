@@ -1,0 +1,346 @@
+"""When a request may go: the server's budgets, kept before the server has to insist. No I/O.
+
+The rules:
+
+1. A call counts in every group that Deriv's text names it for; one that is named nowhere counts as
+   `general`. `ping` has a budget of its own. What the server sends unasked counts nowhere.
+2. A group has budgets for sliding windows. A request may go when each window of each of its groups
+   has room, and not before.
+3. Five in a hundred of each budget are left alone, for what else may count, and a window lasts two
+   in a hundred longer here than at the server, because requests do not all travel equally fast.
+4. Of the rest, less urgent requests leave some to more urgent ones: a storm of resubscriptions
+   leaves room for user calls, and those for `sell`. The heartbeat counts, and never waits.
+5. As long as the server can be asked for its limits and has not said them, only a handful of
+   requests may go in a minute; then it is time to ask. Urgent ones may use a quarter of those
+   that are documented.
+6. When the server refuses a request for its rate all the same, its groups pause, and get along
+   with half of what they had: longer and with less again, each time. Every ten minutes without
+   a refusal forgive one. Urgent requests do not observe the pause: whoever sells is told at once.
+7. When the server says other limits than those that were kept, all is forgiven that was refused,
+   or is yet to be, of what was sent before.
+
+Budgets: Deriv's limits page for the Options API; for v3 `website_status.api_call_limits`, whose
+texts say which calls each of them applies to, and until then the values that it had in 2026.
+Deriv does not say whether connections, accounts or applications are counted. So a client counts
+all that it sends, on one connection after another; and clients that share a `Pacer` count together.
+
+Times are in seconds, on a clock that never goes back.
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, Final
+
+import attrs
+
+from derivtrio.api.catalog import GROUPS
+
+_MINUTE: Final = 60.0
+_HOUR: Final = 3600.0
+
+_USED: Final = 0.95
+_LONGER: Final = 1.02
+
+#: What each urgency may use of that.
+_SHARES: Final = (1.0, 0.95, 0.8)
+
+#: What may be used of limits that the server has not said: a part, and by requests that are not
+#: urgent so many in a minute.
+_UNKNOWN: Final = 0.25
+_HANDFUL: Final = 10
+
+_FIRST_PAUSE: Final = 15.0
+_FORGIVING: Final = 600.0
+
+#: No more refusals than this are held against a group.
+_MOST_REFUSALS: Final = 6
+_LONGEST_PAUSE: Final = _FIRST_PAUSE * 2 ** (_MOST_REFUSALS - 1)
+
+#: For so long after its first refusal a request is asked again: until then even the hour has passed
+#: in which too much was asked.
+PATIENCE: Final = _LONGER * _HOUR + _LONGEST_PAUSE
+
+#: The codes that speak of these budgets, and not of one contract or one resource.
+REFUSALS: Final = frozenset({"RateLimit", "RateLimitExceeded"})
+
+
+class Urgency(IntEnum):
+    """Which requests go first. The heartbeat is above all of these."""
+
+    TRADE = 0
+    USER = 1
+    RESTORATION = 2
+
+
+#: Calls that end a risk, and the one that they cannot do without.
+_URGENT: Final = frozenset(
+    "authorize cancel contract_update sell sell_contract_for_multiple_accounts".split()
+)
+
+#: Requests per window, by group: in a minute and in an hour; of pings in a second.
+_LIMITS: Final[Mapping[str, Mapping[str, Mapping[float, int]]]] = {
+    "v3": {
+        "ping": {1.0: 10},
+        "pricing": {_MINUTE: 80, _HOUR: 3600},
+        "outcome": {_MINUTE: 30, _HOUR: 1500},
+        "general": {_MINUTE: 220, _HOUR: 14400},
+    },
+    "options": {
+        "ping": {1.0: 10},
+        "trading": {_MINUTE: 360, _HOUR: 14400},
+        "account": {_MINUTE: 100, _HOUR: 2000},
+        "report": {_MINUTE: 30, _HOUR: 1500},
+        "general": {_MINUTE: 220, _HOUR: 14400},
+    },
+}
+
+#: Under which names `website_status` has them; the misspelt one is Deriv's.
+_ADVERTISED: Final = {
+    "max_requestes_general": "general",
+    "max_requests_outcome": "outcome",
+    "max_requests_pricing": "pricing",
+}
+_PERIODS: Final = {"minutely": _MINUTE, "hourly": _HOUR}
+
+
+def urgency_of(name: str) -> Urgency:
+    """Return how urgent the call is when nobody says otherwise."""
+    return Urgency.TRADE if name in _URGENT else Urgency.USER
+
+
+@attrs.define(eq=False)
+class Window:
+    """A sliding log of requests: at most so many within any `length` seconds, by urgency."""
+
+    length: float
+    caps: tuple[int, ...]
+    _ends: deque[float] = attrs.field(factory=deque, init=False, repr=False)
+
+    def has_room(self, urgency: int, now: float) -> bool:
+        """Return whether there is room now."""
+        ends = self._ends
+        while ends and ends[0] <= now:
+            ends.popleft()
+        return len(ends) < self.caps[urgency]
+
+    def room_at(self, urgency: int, now: float) -> float:
+        """Return from when on there will be room, if nothing else is sent."""
+        excess = len(self._ends) - self.caps[urgency]
+        return now if excess < 0 else max(now, self._ends[excess])
+
+    def count(self, now: float) -> None:
+        """Note a request."""
+        self._ends.append(now + self.length)
+
+
+@attrs.define(eq=False)
+class Group:
+    """What limits the requests of one group: windows, and the pause after a refusal.
+
+    Attributes:
+        limits: the server's budget for each period.
+        known: whether the server has said that, or has nothing to say.
+
+    """
+
+    name: str
+    limits: Mapping[float, int]
+    known: bool = True
+    paused_until: float = attrs.field(default=-math.inf, init=False)
+    _learnt_at: float = attrs.field(default=-math.inf, init=False)
+    _refusals: int = attrs.field(default=0, init=False)
+    _forgiven_at: float = attrs.field(default=0.0, init=False)
+    _windows: dict[float, Window] = attrs.field(factory=dict, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.set_caps()
+
+    def has_room(self, urgency: int, now: float) -> bool:
+        """Return whether a request may go now."""
+        if self._refusals:
+            self._forgive(now)
+            if urgency and now < self.paused_until:
+                return False
+        for window in self._windows.values():  # noqa: SIM110 - `all` costs twice as much
+            if not window.has_room(urgency, now):
+                return False
+        return True
+
+    def room_at(self, urgency: int, now: float) -> float:
+        """Return from when on a request may go, if nothing else is sent."""
+        times = [window.room_at(urgency, now) for window in self._windows.values()]
+        return max(*times, now, self.paused_until if urgency else now)
+
+    def count(self, now: float) -> None:
+        """Note a request."""
+        for window in self._windows.values():
+            window.count(now)
+
+    def refused(self, now: float, written: float = math.inf) -> None:
+        """Pause, and use less from now on; one pause is enough for all requests of one burst.
+
+        What was *written* under other limits says nothing about these.
+        """
+        if now < self.paused_until or written <= self._learnt_at:
+            return
+        self._forgive(now)
+        self._refusals = min(self._refusals + 1, _MOST_REFUSALS)
+        self.paused_until = now + _FIRST_PAUSE * 2 ** (self._refusals - 1)
+        self._forgiven_at = self.paused_until + _FORGIVING
+        self.set_caps()
+
+    def set_caps(self) -> None:
+        """Compute how much of each budget may be used."""
+        factor = _USED / 2**self._refusals * (1 if self.known else _UNKNOWN)
+        for period, most in self.limits.items():
+            window = self._windows.setdefault(period, Window(period * _LONGER, ()))
+            window.caps = _caps(most * factor)
+            if not self.known and period == _MINUTE:
+                urgent, *others = window.caps
+                most_now = _HANDFUL >> self._refusals
+                few = [min(cap, max(1, most_now - n)) for n, cap in enumerate(others)]
+                window.caps = (urgent, *few)
+
+    def learn(self, limits: Mapping[float, int], now: float) -> None:
+        """Keep *limits* from now on."""
+        if limits != self.limits:
+            self.limits, self._learnt_at = limits, now
+            self._refusals, self.paused_until = 0, -math.inf
+
+    def _forgive(self, now: float) -> None:
+        while self._refusals and now >= self._forgiven_at:
+            self._refusals -= 1
+            self._forgiven_at += _FORGIVING
+            self.set_caps()
+
+
+def _caps(usable: float) -> tuple[int, ...]:
+    """Return how many requests of each urgency *usable* allows; each leaves one to the former."""
+    caps: list[int] = []
+    for share in _SHARES:
+        below = caps[-1] - 1 if caps else math.inf
+        caps.append(max(1, int(min(usable * share, below))))
+    return tuple(caps)
+
+
+@attrs.define(eq=False)
+class Budgets:
+    """The groups of one generation of the API. Without groups nothing is limited.
+
+    Attributes:
+        advertised: whether the server can be asked for its limits.
+
+    """
+
+    groups: tuple[Group, ...] = ()
+    advertised: bool = False
+    _groups_of: dict[str, tuple[Group, ...]] = attrs.field(factory=dict, repr=False)
+    _rest: tuple[Group, ...] = attrs.field(default=(), repr=False)
+
+    def of(self, name: str) -> tuple[Group, ...]:
+        """Return the groups in which the call counts."""
+        return self._groups_of.get(name, self._rest)
+
+    def admit(self, name: str, urgency: int, now: float) -> bool:
+        """Count the call and return True, if it may go now."""
+        groups = self._groups_of.get(name, self._rest)
+        for group in groups:
+            if not group.has_room(urgency, now):
+                return False
+        for group in groups:
+            group.count(now)
+        return True
+
+    def count(self, name: str, now: float) -> None:
+        """Count a call that does not wait."""
+        for group in self.of(name):
+            group.count(now)
+
+    def limiting(self, name: str, urgency: int, now: float) -> tuple[str, float]:
+        """Return what holds the call back longest, and until when."""
+        waits = [(group.room_at(urgency, now), group.name) for group in self.of(name)]
+        until, group = max(waits, default=(now, ""))
+        return group, until
+
+    def awaits_limits(self, name: str, now: float) -> bool:
+        """Return whether the group *name* is held back only until the server says its limits."""
+        group = next(each for each in self.groups if each.name == name)
+        return not group.known and now >= group.paused_until
+
+    def paused(self, now: float) -> set[str]:
+        """Return the groups that pause now."""
+        return {group.name for group in self.groups if now < group.paused_until}
+
+    def refused(self, name: str, code: str, now: float, written: float = math.inf) -> float | None:
+        """Note that the server refused the call, sent when it was *written*, for its rate.
+
+        Return after how many seconds it should be asked again; None if these budgets are not
+        what the server spoke of.
+        """
+        groups = self.of(name)
+        if code not in REFUSALS or not groups:
+            return None
+        for group in groups:
+            group.refused(now, written)
+        return max(0.0, self.limiting(name, Urgency.USER, now)[1] - now)
+
+    def learn(self, message: Mapping[str, Any], now: float = -math.inf) -> None:
+        """Take the limits from a `website_status` message; what is not in it stays as it is.
+
+        What the server refused before, under other limits, is not held against them.
+        """
+        status = message.get("website_status")
+        advertised = status.get("api_call_limits") if isinstance(status, Mapping) else None
+        found = advertised if isinstance(advertised, Mapping) else {}
+        by_name = {group.name: group for group in self.groups}
+        for member, name in _ADVERTISED.items():
+            limits, group = found.get(member), by_name.get(name)
+            if isinstance(limits, Mapping) and group is not None:
+                group.learn({**group.limits, **_limits_in(limits)}, now)
+        for group in self.groups:
+            group.known = True
+            group.set_caps()
+
+
+def _limits_in(advertised: Mapping[str, Any]) -> dict[float, int]:
+    limits = {period: advertised.get(member) for member, period in _PERIODS.items()}
+    return {period: most for period, most in limits.items() if type(most) is int and most > 0}
+
+
+def budgets_for(generation: str, *, advertised: bool) -> Budgets:
+    """Return fresh budgets for *generation*, `"v3"` or `"options"`, as documented.
+
+    `advertised` says whether the server can be asked for them.
+    """
+    askable = _ADVERTISED.values() if advertised else ()
+    groups = {
+        name: Group(name, limits, name not in askable)
+        for name, limits in _LIMITS[generation].items()
+    }
+    groups_of = {
+        call: tuple(groups[name] for name in names) for call, names in GROUPS[generation].items()
+    }
+    return Budgets(tuple(groups.values()), advertised, groups_of, (groups["general"],))
+
+
+@attrs.define(eq=False)
+class Pacer:
+    """Keeps the clients that it is given to within one server's limits, together.
+
+    Deriv may count the requests of all connections of an account or application together. Clients
+    of one process that are opened with the same `pacer` share one set of budgets. Without one,
+    every client has its own.
+    """
+
+    _budgets: dict[str, Budgets] = attrs.field(factory=dict, init=False)
+
+    def budgets(self, generation: str, *, advertised: bool) -> Budgets:
+        """Return the budgets for *generation*; always the same ones."""
+        if generation not in self._budgets:
+            self._budgets[generation] = budgets_for(generation, advertised=advertised)
+        return self._budgets[generation]
+
+    def __repr__(self) -> str:
+        return f"<derivtrio.Pacer of {', '.join(self._budgets) or 'no client yet'}>"

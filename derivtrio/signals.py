@@ -1,0 +1,73 @@
+"""Running a script to its proper end, also when a signal asks for it."""
+
+import inspect
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import attrs
+import trio
+
+from derivtrio.concurrency.background import running
+
+T = TypeVar("T")
+
+
+def run(main: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """Run `main(*args)` under trio; on Ctrl-C or SIGTERM cancel it and let it say goodbye.
+
+    The first signal cancels *main*: its `finally` blocks run, clients close their connections.
+    A second Ctrl-C interrupts even that. Call it from the main thread.
+
+    Raises:
+        SystemExit: a signal ended *main*; the status is 128 plus the signal's number, as a
+            shell has it.
+        TypeError: *main* is no async function.
+        RuntimeError: this is not the main thread, which alone is told of signals.
+        BaseException: what *main* raises.
+
+    """
+    if not callable(main):
+        if inspect.iscoroutine(main):
+            main.close()  # or Python would warn that nobody awaits it
+        text = "run takes an async function, and its arguments: derivtrio.run(main), not main()"
+        raise TypeError(text)
+    if threading.current_thread() is not threading.main_thread():
+        text = "derivtrio.run handles signals, and that is for the main thread; here use trio.run"
+        raise RuntimeError(text)
+    return trio.run(_main, main, args)
+
+
+async def _main(main: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
+    watch = _Watch()
+    with watch.main:
+        async with running(watch.signals, stop=watch.stop, name="derivtrio.signals"):
+            await watch.begun.wait()
+            return await main(*args)
+    raise SystemExit(128 + watch.signal)
+
+
+@attrs.define(eq=False)
+class _Watch:
+    """Waits for one signal, and cancels `main` when it comes.
+
+    After it the usual handlers are in force again, which is what makes a second Ctrl-C different.
+    """
+
+    main: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    begun: trio.Event = attrs.field(factory=trio.Event, init=False)
+    signal: int = attrs.field(default=0, init=False)
+    _waiting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+
+    async def signals(self) -> None:
+        with (
+            self._waiting,
+            trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as numbers,
+        ):
+            self.begun.set()
+            self.signal = await anext(numbers)
+            self.main.cancel()
+
+    def stop(self) -> None:
+        self._waiting.cancel()

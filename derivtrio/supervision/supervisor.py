@@ -1,0 +1,134 @@
+"""Keep one connection up, one after another.
+
+There are two levels, and this page is both of them:
+
+- `reconnect` is a loop: connect, wait for the end, decide whether to try again, wait, again.
+- `run_tasks` is the nursery of one connection. Its tasks are of no use without each other: if one
+  of them finds that the connection is lost, all of them are cancelled.
+
+The life of one connection, in order:
+
+1. dial: URL, TCP, TLS, WebSocket handshake                -> `Opened`
+2. start the reader, the writer, the heartbeat and the others
+3. restore: authorize, then resubscribe, all answered      -> `Authorized`
+4. let calls flow                                          -> `Ready`
+5. wait until something fails
+6. decide every call that was written; reads are asked again on the next connection
+7. close: a goodbye if the server listens, then the socket -> `Failed` if it broke, `Closed`
+
+What ends a connection is data (`Disconnect`), not an exception, because it is expected. An
+exception that leaves this page is a bug.
+"""
+
+import logging
+import time
+
+import attrs
+import trio
+
+from derivtrio.calls.call import Call
+from derivtrio.calls.session import Session
+from derivtrio.connection.connection import Connection, open_connection
+from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
+from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
+from derivtrio.policy.backoff import Attempts
+from derivtrio.policy.rate_limits import Urgency
+from derivtrio.streams.registry import Registry
+from derivtrio.supervision.authorization import Authorization
+from derivtrio.supervision.restore import restore
+from derivtrio.supervision.tasks import ask_for_limits, beat, expire, read, write
+
+logger = logging.getLogger("derivtrio")
+
+
+@attrs.define(eq=False)
+class Supervisor:
+    """Runs connections one after another, until there is no hope."""
+
+    session: Session
+    authorization: Authorization
+    registry: Registry
+    _opened: int = attrs.field(default=0, init=False)
+    _ready_since: float | None = attrs.field(default=None, init=False)
+
+    async def reconnect(self) -> ConnectionFailed:
+        """Keep a connection up; return only when there is no hope, with the reason."""
+        bus, settings = self.session.bus, self.session.settings
+        attempts = Attempts(settings.backoff, settings.max_attempts)
+        while True:
+            started = time.time()
+            bus.announce(Connecting(attempts.number))
+            error = await self.run_connection()
+            decision = attempts.ended(error, started, stable=self.was_stable())
+            if isinstance(decision, ConnectionFailed):
+                logger.warning("%s", decision)
+                return decision
+            logger.warning("%s; trying again in %.1f s", error, decision)
+            bus.announce(Waiting(decision, attempts.number))
+            await trio.sleep(decision)
+
+    async def run_connection(self) -> Exception:
+        """Open a new connection, run it to its end, and return what ended it."""
+        session, endpoint = self.session, self.authorization.endpoint
+        self._ready_since = None
+        try:
+            async with open_connection(endpoint, self._opened + 1, session.settings) as connection:
+                session.connection = connection
+                self._opened = connection.number
+                session.bus.announce(Opened(connection.number))
+                try:
+                    await self.run_tasks(connection)
+                finally:
+                    self.decide_pending(connection)
+        except (DerivError, OSError) as error:
+            self.authorization.qualify(error)
+            session.bus.announce(Failed(error))
+            return error
+        finally:
+            self.announce_closed()
+        return connection.end.error or ClientClosed("closed by this program")
+
+    async def run_tasks(self, connection: Connection) -> None:
+        """Run the tasks of *connection* until it is lost."""
+        session = self.session
+        with connection.scope:
+            async with trio.open_nursery() as nursery:
+                start = nursery.start_soon
+                session.queue.begin(connection.number)
+                start(read, connection, session, self.registry, name="derivtrio.reader")
+                start(write, connection, session, name="derivtrio.writer")
+                start(beat, connection, session, name="derivtrio.heartbeat")
+                start(expire, session, name="derivtrio.deadlines")
+                start(self.registry.run, connection, name="derivtrio.streams")
+                if session.queue.budgets.advertised:
+                    start(ask_for_limits, session, name="derivtrio.limits")
+                await restore(connection, session, self.registry, self.authorization)
+                session.queue.open_to(Urgency.RESTORATION)
+                self._ready_since = trio.current_time()
+                session.bus.announce(Ready(connection.number))
+
+    def decide_pending(self, connection: Connection) -> None:
+        """Decide every call that was written to *connection* and not answered."""
+        session, end = self.session, connection.end
+        session.queue.hand = None
+        if end.error is not None and end.by != "server":
+            session.bus.announce(Failed(end.error))
+        why = end.described(connection.number)
+        ended = [receiver.lost(why) for receiver in session.router.clear()]
+        self.registry.connection_lost()
+        session.queue.put_first([call for call in ended if isinstance(call, Call)])
+        for guard in session.guards:  # after the calls inside: an unknown outcome must get out
+            guard.cancel()
+        session.guards.clear()
+
+    def announce_closed(self) -> None:
+        """Say how the connection ended, if there was one."""
+        connection, self.session.connection = self.session.connection, None
+        if connection is not None:
+            end = connection.end
+            self.session.bus.announce(Closed(end.code, end.reason, end.was_clean, end.by))
+
+    def was_stable(self) -> bool:
+        """Return whether the last connection was `READY` long enough to start the backoff anew."""
+        since, stable_after = self._ready_since, self.session.settings.stable_after
+        return since is not None and trio.current_time() - since >= stable_after

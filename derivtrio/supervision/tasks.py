@@ -1,0 +1,195 @@
+"""The tasks that work on one connection, one function each.
+
+They share a fate: when one of them notices that the connection is lost it says so to the
+connection, and the scope in which all of them run is cancelled. None of them catches anything but
+what it names.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import attrs
+import trio
+
+from derivtrio.api import codec
+from derivtrio.calls.call import Call, api_call
+from derivtrio.calls.request import FastWriter, note_limits, slow_down, write_calls
+from derivtrio.calls.session import Session
+from derivtrio.calls.status import EventBus
+from derivtrio.connection.connection import Binary, Connection, Disconnect, Message
+from derivtrio.errors import DerivError, HeartbeatMissed, ProtocolViolation, RateLimited
+from derivtrio.events import MessageReceived
+from derivtrio.policy.rate_limits import PATIENCE, Urgency
+from derivtrio.redaction import masked_text
+from derivtrio.streams.registry import Registry
+
+_INVALID_DATA = 1007
+
+#: How many requests the writer takes along when they are waiting anyway.
+_AT_ONCE = 256
+
+
+async def read(connection: Connection, session: Session, registry: Registry) -> None:
+    """Route what comes, until nothing more will. Never waits for a consumer."""
+    router, express, bus = session.router, session.router.express, session.bus
+    with connection.reading:
+        while (batch := await connection.receive()) is not None:
+            if bus.traffic:
+                for data in batch:
+                    bus.announce(MessageReceived(_shown(data)))
+            if express.open and not bus.traffic:
+                if left := express.left(batch):
+                    for message in _decoding(left, connection):  # nothing overtakes
+                        router.route(message)
+            else:
+                router.route_all(_decoded(batch, connection))
+            registry.unsubscribe_unwanted()
+            if connection.disconnect is not None:
+                return
+    connection.lose_to_peer()
+
+
+def _decoded(batch: list[Message], connection: Connection) -> list[dict[str, Any]]:
+    """Return the messages in *batch*; at the first that is none, lose *connection*."""
+    try:
+        messages = [codec.decode(data) for data in batch]  # type: ignore[arg-type]
+    except (*codec.UNDECODABLE, TypeError):
+        return list(_decoding(batch, connection))
+    for message in messages:
+        if message.__class__ is not dict:
+            return list(_decoding(batch, connection))
+    return messages
+
+
+def _decoding(batch: Iterable[Message], connection: Connection) -> Iterator[dict[str, Any]]:
+    """Do so one by one."""
+    for data in batch:
+        if isinstance(data, Binary):
+            continue
+        try:
+            message = codec.decode(data)
+        except codec.UNDECODABLE as error:
+            connection.lose(_not_json(str(error), error))
+            return
+        if not isinstance(message, dict):
+            connection.lose(_not_json(f"a JSON {type(message).__name__}, not an object"))
+            return
+        yield message
+
+
+async def write(connection: Connection, session: Session) -> None:
+    """Write what user code asks for, in its order; what has piled up, in one go.
+
+    And what is left over of a request that was written at once.
+    """
+    session.queue.hand = FastWriter(connection, session)
+    while True:
+        await write_calls(connection, session, *await session.queue.get(_AT_ONCE))
+        await connection.finish()
+
+
+async def ask_for_limits(session: Session) -> None:
+    """Ask the server for its limits when they begin to matter, once on a connection.
+
+    If it refuses even that for its rate, it is asked again before it is asked for anything else.
+    """
+    await session.queue.limits_matter.wait()
+    urgency, since = Urgency.TRADE, trio.current_time()
+    while trio.current_time() <= since + PATIENCE:
+        call = api_call({"website_status": 1}, urgency=urgency)
+        said: Mapping[str, Any] = {}  # then it is what is documented that counts
+        try:
+            said = await _made_first(call, session)
+        except RateLimited as refusal:
+            slow_down(call, refusal, session)
+            if refusal.retry_after is not None:
+                urgency = Urgency.USER
+                continue
+        except DerivError:
+            pass
+        note_limits(said, session)
+        return
+
+
+async def _made_first(call: Call, session: Session) -> dict[str, Any]:
+    session.queue.put_first([call])
+    try:
+        return await call.wait()
+    finally:
+        session.queue.withdraw(call)
+
+
+async def beat(connection: Connection, session: Session) -> None:
+    """Ask a silent server for a sign of life; lose the connection to one that gives none.
+
+    Anything that comes is a sign of life. So a server that dies is found out no later than
+    `heartbeat_interval + heartbeat_timeout` after its last word.
+    """
+    settings, ping_id = session.settings, 0
+    while True:
+        await trio.sleep_until(connection.heard + settings.heartbeat_interval)
+        if trio.current_time() < connection.heard + settings.heartbeat_interval:
+            continue
+        session.router.remove(ping_id)  # of a server that answers everything but pings
+        ping_id = session.router.register(Pong(session.bus))
+        session.queue.budgets.count("ping", trio.current_time())
+        arrival = connection.arrival()
+        with trio.move_on_after(settings.heartbeat_timeout) as patience:
+            if not connection.writing:  # else the ping would have to wait, and so would we
+                await connection.send(codec.with_req_id('{"ping":1}', ping_id))
+            await arrival.wait()
+        if patience.cancelled_caught:
+            silence = trio.current_time() - connection.heard
+            text = f"nothing came for {silence:.3g} s, in spite of a ping"
+            if arrival.is_set():
+                text = f"the server did not take a ping within {settings.heartbeat_timeout:.3g} s"
+            connection.lose(Disconnect("heartbeat", error=HeartbeatMissed(text)))
+            return
+
+
+async def expire(session: Session) -> None:
+    """Decide the calls whose reply does not come within `response_timeout` of their writing.
+
+    One task for all of them costs less than a deadline for each. All have the same patience, so
+    none that is written while this sleeps can be due before it wakes.
+    """
+    while True:
+        now = trio.current_time()
+        pending = session.router.of_kind(Call)
+        for call in pending:
+            if call.deadline <= now:
+                if not call.is_trade:
+                    session.router.remove(call.req_id)
+                call.expire()
+        later = (call.deadline for call in pending if now < call.deadline < math.inf)
+        await trio.sleep_until(min(later, default=now + session.settings.response_timeout))
+
+
+@attrs.define(eq=False)
+class Pong:
+    """Receives the answer to a heartbeat, and measures the way there and back."""
+
+    lane: ClassVar[None] = None
+    stream: ClassVar[None] = None
+    _journal: EventBus
+    _asked: float = attrs.field(factory=trio.current_time, init=False)
+
+    def deliver(self, message: dict[str, Any]) -> None:  # noqa: ARG002
+        """Take the time."""
+        self._journal.round_trip = trio.current_time() - self._asked
+
+    def lost(self, why: str) -> None:
+        """Nobody waits for it."""
+
+
+def _not_json(text: str, cause: Exception | None = None) -> Disconnect:
+    error = ProtocolViolation(f"the server sent {text}" if cause is None else f"not JSON: {text}")
+    error.__cause__ = cause
+    return Disconnect("us", _INVALID_DATA, error=error)
+
+
+def _shown(data: Message) -> str | bytes:
+    if isinstance(data, Binary):
+        return data.data
+    return masked_text(data if isinstance(data, str) else data.decode("utf-8", "replace"))

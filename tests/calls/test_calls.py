@@ -1,0 +1,595 @@
+"""G03, G04: what becomes of a call."""
+
+import asyncio
+import math
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from scripted import Peer, Request, Server, open_server, polite
+
+import derivtrio
+from derivtrio import OutcomeUnknown, Settings
+from derivtrio.calls.call import api_call
+from derivtrio.simulator import open_simulator
+from derivtrio.simulator.memory import MemoryStream
+
+PATIENT = Settings(heartbeat_interval=3600, backoff=derivtrio.Backoff(first=1, cap=1))
+BUY = {
+    "buy": "1",
+    "price": 10,
+    "parameters": {"contract_type": "CALL", "currency": "USD", "symbol": "R_100"},
+}
+
+
+async def test_g03_replies_are_matched_by_req_id_whatever_their_order(autojump_clock: Any) -> None:
+    async def later_first(peer: Peer, request: Request) -> None:
+        await trio.sleep(10 - request["passthrough"]["n"])
+        await peer.reply(request, time=request["passthrough"]["n"])
+
+    replies: dict[int, int] = {}
+    async with (
+        open_server(later_first) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+
+        async def ask(n: int) -> None:
+            reply = await client.call({"time": 1, "passthrough": {"n": n}})
+            replies[n] = reply["time"]
+
+        async with trio.open_nursery() as nursery:
+            for n in range(10):
+                nursery.start_soon(ask, n)
+    assert replies == {n: n for n in range(10)}
+    assert list(replies) == list(range(9, -1, -1))
+
+
+async def test_g03_a_req_id_that_is_only_echoed_will_do(autojump_clock: Any) -> None:
+    async def options_like(peer: Peer, request: Request) -> None:
+        await peer.send({"echo_req": request, "msg_type": "time", "time": 5})
+
+    async with (
+        open_server(options_like) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        assert (await client.call({"time": 1}))["time"] == 5
+
+
+async def test_the_callers_request_is_not_changed_and_its_req_id_is_ours(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        request = {"time": 1, "req_id": 77}
+        reply = await client.call(request)
+    assert request == {"time": 1, "req_id": 77}
+    assert reply["req_id"] == reply["echo_req"]["req_id"] != 77
+
+
+async def test_an_error_reply_is_raised_with_its_data(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        error = {"code": "RateLimit", "message": "Slow down.", "details": {"a": "b"}}
+        await peer.reply(request, error=error)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(derivtrio.RateLimited) as caught:
+            await client.call({"time": 1})
+    assert (caught.value.code, caught.value.message) == ("RateLimit", "Slow down.")
+    assert caught.value.details == {"a": "b"}
+    assert caught.value.request == {"time": 1}
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({}, "names the call"),
+        ({"req_id": 1}, "names the call"),
+        ([("ping", 1)], "mapping"),
+        ("ping", "mapping"),
+        ({"ping": 1, "time": 1}, "ping and time"),
+        ({"proposal": 1, "amount": float("nan")}, "JSON"),
+        ({"proposal": 1, "amount": Decimal("NaN")}, "JSON"),
+        ({"proposal": 1, "amount": Decimal("-Infinity")}, "JSON"),
+        ({"ping": object()}, "object"),
+        ({"ping": "\ud800"}, "surrogates"),
+    ],
+)
+async def test_a_malformed_request_is_refused_before_anything_is_sent(
+    autojump_clock: Any, request_: Any, words: str
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(derivtrio.InvalidRequest, match=words):
+            await client.call(request_)
+        assert server.received == []
+        assert client.status.pending == 0
+
+
+async def test_g03_a_read_without_an_answer_ends_at_the_response_timeout(
+    autojump_clock: Any,
+) -> None:
+    async def mute(peer: Peer, request: Request) -> None:
+        if "ping" in request:
+            await polite(peer, request)
+
+    settings = PATIENT.but(response_timeout=60)
+    async with (
+        open_server(mute) as server,
+        derivtrio.open_client(endpoint=server, settings=settings) as client,
+    ):
+        begin = trio.current_time()
+        with pytest.raises(derivtrio.ResponseTimeout):
+            await client.call({"time": 1})
+        assert trio.current_time() - begin == pytest.approx(60)
+        with pytest.raises(OutcomeUnknown) as caught:
+            await client.call(BUY)
+        assert isinstance(caught.value.__cause__, derivtrio.ResponseTimeout)
+        assert client.status.pending == 0
+
+
+async def test_g03_a_late_reply_answers_nobody(autojump_clock: Any) -> None:
+    async def slow(peer: Peer, request: Request) -> None:
+        await trio.sleep(5 if request["req_id"] == 1 else 10)
+        await peer.reply(request, time=request["req_id"])
+
+    async with (
+        open_server(slow) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with trio.move_on_after(1):
+            await client.call({"time": 1})
+        assert (await client.call({"time": 1}))["time"] == 2
+
+
+async def test_g04_a_read_in_flight_is_asked_again_on_the_next_connection(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if peer.number < 3:
+            await peer.drop()
+        else:
+            await polite(peer, request)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        reply = await client.call({"time": 1})
+    assert reply["time"] == 1700000000
+    assert [number for number, _ in server.asked("time")] == [1, 2, 3]
+    assert len({request["req_id"] for _, request in server.asked("time")}) == 3
+
+
+async def test_g03_a_read_that_breaks_every_connection_is_given_up(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "statement" in request:
+            await peer.drop()
+        else:
+            await polite(peer, request)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(derivtrio.ConnectionLost) as caught:
+            await client.call({"statement": 1})
+        assert not isinstance(caught.value, OutcomeUnknown)
+        assert caught.value.connection == 3
+        assert (await client.call({"time": 1}))["time"] == 1700000000
+    assert len(server.asked("statement")) == 3
+
+
+async def test_g04_a_change_in_flight_ends_as_unknown_and_is_never_sent_again(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "buy" in request:
+            await peer.drop()
+        else:
+            await polite(peer, request)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(OutcomeUnknown, match="may have been executed") as caught:
+            await client.call(BUY)
+        await client.call({"time": 1})
+        await trio.sleep(3600)
+    assert len(server.asked("buy")) == 1
+    assert caught.value.request == BUY
+    assert caught.value.connection == 1
+    assert caught.value.written_at > 0
+
+
+async def test_g04_an_unknown_call_counts_as_a_change(autojump_clock: Any) -> None:
+    trusting = PATIENT.but(check_requests=False)
+
+    async def handle(peer: Peer, request: Request) -> None:
+        await peer.drop()
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=trusting) as client,
+    ):
+        with pytest.raises(OutcomeUnknown):
+            await client.call({"invented_yesterday": 1})
+        await client.wait_ready()
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("code", ["Timeout", "WrongResponse"])
+async def test_g04_a_doubtful_answer_to_a_change_is_an_unknown_outcome(
+    autojump_clock: Any, code: str
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        await peer.refuse(request, code)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(OutcomeUnknown) as caught:
+            await client.call(BUY)
+        assert isinstance(caught.value.__cause__, derivtrio.ApiError)
+        with pytest.raises(derivtrio.ServerBusy):
+            await client.call({"time": 1})
+
+
+async def test_g04_unsent_calls_wait_through_an_outage_and_are_sent_once_in_order(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "buy" in request:
+            await peer.reply(request, buy={"contract_id": request["passthrough"]["n"]})
+        else:
+            await polite(peer, request)
+
+    bought = []
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+
+        async def buy(n: int) -> None:
+            reply = await client.call({**BUY, "passthrough": {"n": n}})
+            bought.append(reply["buy"]["contract_id"])
+
+        server.refuses = True
+        await server.peers[0].drop()
+        await trio.sleep(1)
+        async with trio.open_nursery() as nursery:
+            for n in range(5):
+                nursery.start_soon(buy, n)
+                await trio.sleep(1)
+            assert (client.status.pending, server.asked("buy")) == (5, [])
+            server.refuses = False
+    assert [request["passthrough"]["n"] for _, request in server.asked("buy")] == [0, 1, 2, 3, 4]
+    assert sorted(bought) == [0, 1, 2, 3, 4]
+
+
+async def test_a_call_has_one_caller(autojump_clock: Any) -> None:
+    call = api_call({"time": 1})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(RuntimeError, match="somebody waits for the reply to time already"):
+            await call.wait()
+        call.settle({"time": 7})
+    assert not call.abandoned
+
+
+async def test_g12_a_call_cancelled_while_queued_is_never_sent(autojump_clock: Any) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        server.refuses = True
+        await server.peers[0].drop()
+        await trio.sleep(1)
+        with trio.move_on_after(10) as scope:
+            await client.call(BUY)
+        assert scope.cancelled_caught
+        server.refuses = False
+        await client.call({"time": 1})
+    assert server.asked("buy") == []
+
+
+async def test_callers_wait_at_the_door_of_a_full_outbox(autojump_clock: Any) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT.but(outbox=2)) as client,
+    ):
+        server.refuses = True
+        await server.peers[0].drop()
+        await trio.sleep(1)
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(client.call, {"time": 1})
+            await trio.sleep(10)
+            assert client.status.pending == 2
+            server.refuses = False
+    assert len(server.asked("time")) == 10
+
+
+async def test_a_call_that_opens_a_stream_has_it_forgotten(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await peer.reply(request, tick={"quote": 1}, subscription={"id": "stream-1"})
+            await peer.reply(request, tick={"quote": 2}, subscription={"id": "stream-1"})
+        elif "forget" in request:
+            await peer.reply(request, forget=1)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        assert (await client.call({"ticks": "R_100"}))["tick"]["quote"] == 1
+        await trio.sleep(1)
+        assert client.status.pending == 0
+    assert [request["forget"] for _, request in server.asked("forget")] == ["stream-1"]
+
+
+async def test_raw_messages_go_out_as_they_are(autojump_clock: Any) -> None:
+    heard: list[Any] = []
+
+    async def handle(peer: Peer, request: Request) -> None:
+        heard.append(request)
+        await peer.reply(request, ping="pong")
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        client.events(traffic=True) as events,
+    ):
+        await client.send('{"ping": 1}')
+        await client.send({"ping": 1, "req_id": 2**31})
+        await client.send(b'{"ping": 1}')
+        received = [event async for event in _until(events, derivtrio.MessageReceived, times=3)]
+    assert heard == [{"ping": 1}, {"ping": 1, "req_id": 2**31}, {"ping": 1}]
+    assert all("pong" in str(event.data) for event in received)
+    assert server.peers[0].number == 1
+
+
+async def _until(events: Any, kind: type, times: int) -> Any:
+    async for event in events:
+        if isinstance(event, kind):
+            yield event
+            times -= 1
+            if not times:
+                return
+
+
+@pytest.mark.parametrize(
+    "message",
+    ['{"buy":"made-up","price":1}', {"buy": "made-up", "price": 1}, {"sell": 7, "price": 0}],
+)
+async def test_a_trade_sent_as_a_raw_message_is_nobodys_doubt(
+    autojump_clock: Any, message: Any
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        await client.send(message)
+        await trio.sleep(1)
+        assert client.doubts == ()
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("message", ['{"ping":1,"req_id":7}', {"ping": 1, "req_id": 7}])
+async def test_raw_messages_cannot_take_our_ids(autojump_clock: Any, message: Any) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(derivtrio.InvalidRequest, match="2147483648"):
+            await client.send(message)
+        with pytest.raises(derivtrio.InvalidRequest, match="int"):
+            await client.send(7)  # type: ignore[arg-type]
+    assert server.received == []
+
+
+async def test_g03_calls_after_the_end_are_refused(autojump_clock: Any) -> None:
+    async with open_server() as server:
+        async with derivtrio.open_client(endpoint=server, settings=PATIENT) as client:
+            pass
+        for _ in range(2):
+            with pytest.raises(derivtrio.ClientClosed):
+                await client.call({"time": 1})
+        with pytest.raises(derivtrio.ClientClosed):
+            await client.wait_ready()
+        assert client.status.state is derivtrio.State.CLOSED
+
+
+async def test_g03_the_response_timeout_does_not_run_while_a_read_waits_for_a_connection(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if peer.number == 1:
+            server.refuses = True
+            await peer.drop()
+        else:
+            await polite(peer, request)
+
+    async def come_back() -> None:
+        await trio.sleep(600)
+        server.refuses = False
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        server.nursery.start_soon(come_back)
+        assert (await client.call({"time": 1}))["time"] == 1700000000
+
+
+class Counted(trio.abc.Stream):
+    """The client's end of a line that knows how it was written to, and with how much."""
+
+    def __init__(self, line: MemoryStream) -> None:
+        self.line = line
+        self.by_waiting: list[int] = []
+        self.at_once: list[int] = []
+
+    @property
+    def busy(self) -> bool:
+        return self.line.busy
+
+    def send_now(self, data: bytes) -> bool:
+        self.at_once.append(len(data))
+        return self.line.send_now(data)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.by_waiting.append(len(data))
+        await self.line.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        raise NotImplementedError
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return await self.line.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self.line.aclose()
+
+
+class Counting(Server):
+    line: Counted
+
+    async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
+        stream = await super().open_stream(host, port)
+        assert isinstance(stream, MemoryStream)
+        self.line = Counted(stream)
+        return self.line
+
+
+async def test_what_has_piled_up_is_written_in_order_and_in_one_go(autojump_clock: Any) -> None:
+    async with trio.open_nursery() as nursery:
+        server = Counting(polite, nursery)
+        settings = PATIENT.but(pacing=False)
+        async with derivtrio.open_client(endpoint=server, settings=settings) as client:
+            server.refuses = True
+            await server.peers[0].drop()
+            await trio.sleep(1)
+            async with trio.open_nursery() as callers:
+                for n in range(50):
+                    callers.start_soon(client.call, {"time": 1, "passthrough": {"n": n}})
+                    await trio.testing.wait_all_tasks_blocked()
+                callers.start_soon(client.send, b'{"ping": 1}')
+                await trio.testing.wait_all_tasks_blocked()
+                callers.start_soon(client.call, {"time": 1, "passthrough": {"n": 50}})
+                await trio.sleep(1)
+                server.refuses = False
+            sizes = server.line.by_waiting + server.line.at_once
+        nursery.cancel_scope.cancel()
+    asked = [request.get("passthrough", {}).get("n") for _, request in server.received]
+    assert asked == [*range(50), None, 50]
+    assert len(sizes) < 10
+
+
+async def test_what_nothing_precedes_is_written_at_once_and_the_rest_in_one_go(
+    autojump_clock: Any,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        server = Counting(polite, nursery)
+        settings = PATIENT.but(pacing=False)
+        async with derivtrio.open_client(endpoint=server, settings=settings) as client:
+            await trio.testing.wait_all_tasks_blocked()
+            written = len(server.line.by_waiting)
+            for _ in range(5):
+                await client.call({"time": 1})
+            assert (len(server.line.by_waiting), len(server.line.at_once)) == (written, 5)
+            async with trio.open_nursery() as callers:
+                for _ in range(50):
+                    callers.start_soon(client.call, {"time": 1})
+            assert len(server.line.by_waiting) == written
+            assert len(server.line.at_once) == 7  # the first of the fifty, and all others
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "too late"])
+async def test_g04_what_is_cancelled_already_is_not_written(autojump_clock: Any, how: str) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.move_on_after(0 if how == "too late" else math.inf) as scope:
+            if how == "cancelled":
+                scope.cancel()
+            await client.call({"buy": "1", "price": 1})
+        assert scope.cancelled_caught
+        await client.call({"time": 1})
+        assert server.asked("buy") == []
+        assert client.doubts == ()
+
+
+@pytest.mark.parametrize("ending", ["answered", "cancelled"])
+async def test_what_the_socket_does_not_take_at_once_is_written_by_the_writer(
+    autojump_clock: Any, ending: str
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as callers:
+                callers.start_soon(client.call, {"ping": 1, "passthrough": {"x": "y" * 200_000}})
+                for n in range(3):
+                    await trio.lowlevel.checkpoint()
+                    callers.start_soon(client.call, {"time": 1, "passthrough": {"n": n}})
+                if ending == "cancelled":
+                    scope.cancel()
+        assert (await client.call({"time": 1}))["time"] == 1700000000
+        assert client.status.connection == 1
+        assert len(server.asked("ping")) == 1
+
+
+async def test_what_somebody_else_has_sent_of_it_counts_as_written(autojump_clock: Any) -> None:
+    """What is left over goes with whatever is sent next, a pong for example."""
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        link = client._session.connection  # noqa: SLF001 - no user needs to see it
+        assert link is not None
+        assert not link.send_now('{"ping":1,"passthrough":{"x":"%s"}}' % ("y" * 200_000))
+        assert link.writing
+        await link._tap.send_all(b"")  # noqa: SLF001
+        assert link.send_now('{"time":1}')
+        await link.finish()
+        assert not link.writing
+        await client.call({"time": 1})
+        assert [len(server.asked(name)) for name in ("ping", "time")] == [1, 2]
+
+
+@pytest.mark.parametrize("run", [trio.run, asyncio.run], ids=["trio", "asyncio"])
+@pytest.mark.parametrize("how", ["a call", "a stream"])
+async def test_a_client_is_refused_to_another_run(run: Any, how: str) -> None:
+    async with (
+        open_simulator() as sim,
+        derivtrio.open_client(endpoint=sim.url) as client,
+    ):
+
+        async def use() -> None:
+            if how == "a call":
+                await client.call({"time": 1})
+            else:
+                await client.ticks("R_100").__aenter__()
+
+        def elsewhere() -> None:
+            run(use) if run is trio.run else run(use())
+
+        with pytest.raises(RuntimeError, match=r"another trio\.run|needs trio"):
+            await trio.to_thread.run_sync(elsewhere)
+        assert "time" in await client.call({"time": 1})

@@ -1,0 +1,148 @@
+"""The book of trades: what it keeps, and what it forgets."""
+
+import time
+from typing import Any
+
+import pytest
+import trio
+
+import derivtrio
+from derivtrio.calls import doubts as book
+from derivtrio.calls.call import Call, api_call
+from derivtrio.calls.doubts import TradeLog, is_answered
+from derivtrio.calls.queue import SendQueue
+from derivtrio.calls.request import write_calls
+from derivtrio.calls.routing import Router
+from derivtrio.calls.session import Session
+from derivtrio.calls.status import EventBus
+
+BUY = {"buy": "1", "price": 10, "parameters": {"symbol": "R_100"}}
+
+
+def trade(entries: TradeLog, answer: dict[str, Any] | None = None, **request: Any) -> Call:
+    """Return a call that was written, and answered or lost."""
+    call = api_call(request or BUY)
+    entries.begin(call)
+    call.written(1, 1, 60, trio.current_time())
+    if answer is None:
+        call.lost("connection 1 was lost")
+    else:
+        call.deliver(answer)
+    entries.end(call)
+    return call
+
+
+async def test_what_is_bought_is_known_and_what_is_lost_is_in_doubt(autojump_clock: Any) -> None:
+    entries = TradeLog()
+    trade(entries, {"buy": {"contract_id": 7}})
+    trade(entries, {"error": {"code": "PriceMoved"}})
+    trade(entries, {"sell": {"contract_id": 8}}, sell=8, price=0)
+    assert entries.doubts == ()
+    assert entries.is_known(7)
+    assert not entries.is_known(8)
+    lost = trade(entries)
+    trade(entries, sell=8, price=0)
+    assert [u.request for u in entries.doubts] == [BUY, {"sell": 8, "price": 0}]
+    assert entries.rivals_of(None) == [lost]
+    assert entries.rivals_of(lost) == []
+    entries.resolve(entries.doubts[0], derivtrio.NotBought("so it was"))
+    assert entries.rivals_of(None) == []
+
+
+async def test_an_order_under_way_is_a_rival_once_it_is_written(autojump_clock: Any) -> None:
+    entries, call = TradeLog(), api_call(BUY)
+    entries.begin(call)
+    assert entries.rivals_of(None) == []
+    call.written(1, 1, 60, trio.current_time())
+    assert entries.rivals_of(None) == [call]
+    assert not is_answered(call)
+    call.deliver({"buy": {"contract_id": 7}})
+    assert is_answered(call)
+    assert entries.is_under_way(call)
+    assert entries.rivals_of(None) == []
+    assert entries.is_known(7)  # though its caller has not heard yet
+    entries.end(call)
+    assert not entries.is_under_way(call)
+
+
+async def test_what_an_older_doubt_may_be_mistaken_for_is_kept(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "_MOST_KNOWN", 100)
+    entries = TradeLog()
+    doubt = trade(entries)
+    for contract_id in range(100):
+        await trio.sleep(1)
+        entries.know(contract_id)
+    assert doubt.written_on is not None
+    assert not entries.is_evicted(doubt.written_on)
+    assert all(entries.is_known(contract_id) for contract_id in range(100))
+    for contract_id in range(100, 201):
+        await trio.sleep(10)
+        entries.know(contract_id)
+    assert entries.is_evicted(doubt.written_on), "too much of that time is forgotten"
+    assert not entries.is_evicted(trio.current_time())
+    assert len(entries._known) <= 100  # noqa: SLF001
+
+
+async def test_without_doubts_old_purchases_are_forgotten_in_silence(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "_MOST_KNOWN", 100)
+    entries = TradeLog()
+    for contract_id in range(1000):
+        await trio.sleep(10)
+        entries.know(contract_id)
+    assert not entries.is_evicted(trio.current_time() - 60)
+    assert entries.is_known(999)
+
+
+async def test_doubts_that_nobody_clears_up_do_not_pile_up_for_ever(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "_MOST_DOUBTS", 10)
+    entries = TradeLog()
+    first = trade(entries)
+    for _ in range(12):
+        await trio.sleep(100)
+        trade(entries)
+    assert len(entries.doubts) == 10
+    assert first.written_on is not None
+    assert entries.is_evicted(first.written_on + 100)
+    assert not entries.is_evicted(trio.current_time())
+
+
+async def test_a_verdict_lives_as_long_as_its_question(autojump_clock: Any) -> None:
+    entries = TradeLog()
+    trade(entries)
+    [unknown] = entries.doubts
+    entries.resolve(unknown, derivtrio.NotBought("so it was"))
+    assert entries.verdicts[unknown] == derivtrio.NotBought("so it was")
+    del unknown
+    assert len(entries.verdicts) == 0
+
+
+class Wire:
+    """A link as the writer knows it."""
+
+    number = 2
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    async def send(self, *texts: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.sent += texts
+
+
+async def test_g03_a_call_meant_for_a_connection_that_is_gone_ends_with_that(
+    autojump_clock: Any,
+) -> None:
+    wire: Any = Wire()
+    session = Session(derivtrio.Settings(), "v3", SendQueue(5), Router(), EventBus())
+    old, new = api_call({"time": 1}, only_on=1), api_call({"time": 1}, only_on=2)
+    await write_calls(wire, session, old, new)
+    with trio.fail_after(1), pytest.raises(derivtrio.ConnectionChanged, match="not sent"):
+        await old.wait()
+    assert len(wire.sent) == 1
+    assert new.written_at == pytest.approx(time.time(), abs=60)

@@ -1,0 +1,323 @@
+"""The express lane: ticks that skip the dicts arrive as all others do."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted import Peer, Request, open_server
+
+import derivtrio
+from derivtrio import Settings, Tick
+from derivtrio.api.codec import encode
+from derivtrio.calls import fast_ticks as express_module
+from derivtrio.calls.fast_ticks import FastTicks
+from derivtrio.client import Client
+from derivtrio.concurrency.buffer import Buffer
+from derivtrio.simulator import open_simulator
+from derivtrio.streams.continuity import TickTranslator
+
+PATIENT = Settings(heartbeat_interval=3600)
+
+
+@attrs.define
+class Route:
+    """Takes ticks until it is told not to."""
+
+    over: bool = False
+    taken: list[tuple[Tick, bytes]] = attrs.field(factory=list)
+
+    def take_ticks(self, ticks: list[Tick], data: bytes) -> bool:
+        if not self.over:
+            self.taken += [(tick, data) for tick in ticks]
+        return not self.over
+
+
+TICK = {"symbol": "R_100", "epoch": 7, "quote": 1.5, "ask": 1.6, "bid": 1.4, "pip_size": 2}
+MESSAGE = {"echo_req": {"ticks": "R_100"}, "req_id": 3, "tick": TICK, "subscription": {"id": "x"}}
+
+
+def as_bytes(message: dict[str, Any]) -> bytes:
+    return encode(message).encode()
+
+
+def test_a_tick_of_a_lane_is_decoded_into_a_tick() -> None:
+    express, lane, data = FastTicks(), Route(), as_bytes(MESSAGE)
+    assert not express.open
+    express.routes[3] = lane
+    assert express.open
+    assert list(express.left([data])) == []
+    assert lane.taken == [(Tick("R_100", 7, 1.5, 1.6, 1.4, 2), data)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        as_bytes(MESSAGE | {"req_id": 4}),
+        as_bytes({k: v for k, v in MESSAGE.items() if k != "req_id"}),
+        as_bytes(MESSAGE | {"req_id": True}),
+        as_bytes(MESSAGE | {"error": {"code": "WrongResponse"}}),
+        as_bytes(MESSAGE | {"tick": {}}),
+        as_bytes(MESSAGE | {"tick": TICK | {"quote": "1.5"}}),
+        as_bytes({"req_id": 3, "ohlc": TICK}),
+        as_bytes(MESSAGE)[:-1],
+        encode(MESSAGE),
+        b"\xff",
+        b"",
+        object(),
+    ],
+)
+def test_everything_else_is_left_as_it_is(data: object) -> None:
+    express, lane = FastTicks(), Route()
+    express.routes[3] = lane
+    assert list(express.left([data, as_bytes(MESSAGE), data])) == [data, data]
+    assert len(lane.taken) == 1
+
+
+def test_a_lane_that_is_over_leaves_its_ticks_to_the_ordinary_way() -> None:
+    express = FastTicks()
+    express.routes[3] = Route(over=True)
+    assert list(express.left([as_bytes(MESSAGE)])) == [as_bytes(MESSAGE)]
+
+
+class Market:
+    """A handler that streams ticks, each said by the test."""
+
+    def __init__(self, symbol: str = "R_100") -> None:
+        self.symbol = symbol
+        self.asked: list[tuple[Peer, Request]] = []
+        self.forgotten: list[str] = []
+
+    async def __call__(self, peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            self.asked.append((peer, request))
+            await self.tick(1)
+        elif "forget" in request:
+            self.forgotten.append(request["forget"])
+            await peer.reply(request, forget=1)
+
+    async def tick(self, *epochs: int, **others: Any) -> None:
+        peer, request = self.asked[-1]
+        for epoch in epochs:
+            tick = {"symbol": self.symbol, "epoch": epoch, "quote": epoch / 2, "pip_size": 1}
+            stream = {"id": f"stream-{len(self.asked)}"}
+            await peer.reply(request, tick=tick, subscription=stream, **others)
+
+
+@asynccontextmanager
+async def market_and_client(
+    symbol: str = "R_100",
+) -> AsyncGenerator[tuple[Market, Client]]:
+    market = Market(symbol)
+    async with (
+        open_server(market) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        yield market, client
+
+
+def lanes_of(client: Client) -> FastTicks:
+    return client._session.router.express  # noqa: SLF001 - no user needs to see them
+
+
+async def epochs_of(stream: derivtrio.Subscription[Tick], count: int) -> list[int]:
+    return [(await anext(stream)).epoch for _ in range(count)]
+
+
+async def test_typed_ticks_take_it_and_leave_no_lane_behind(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client):
+        async with client.ticks("R_100") as stream:
+            await market.tick(2, 3, 3, 2, 4)
+            assert await epochs_of(stream, 4) == [1, 2, 3, 4]
+            assert len(lanes_of(client).routes) == 1
+        assert not lanes_of(client).routes
+        await trio.sleep(1)
+        assert market.forgotten == ["stream-1"]
+
+
+async def test_whoever_joins_later_is_given_the_newest_tick(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as first:
+        await market.tick(2, 3)
+        await trio.sleep(1)
+        async with client.ticks("R_100") as second:
+            assert await epochs_of(second, 1) == [3]
+        async with client.subscribe({"ticks": "R_100"}) as plain:
+            assert (await anext(plain))["tick"]["epoch"] == 3
+            assert not lanes_of(client).open
+            await market.tick(4)
+            assert (await anext(plain))["echo_req"]["ticks"] == "R_100"
+        assert lanes_of(client).open
+        await market.tick(5)
+        assert await epochs_of(first, 5) == [1, 2, 3, 4, 5]
+        assert len(market.asked) == 1
+
+
+async def test_an_error_on_the_lane_ends_the_stream(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as stream:
+        await market.tick(2)
+        peer, request = market.asked[0]
+        await peer.refuse(request, "StreamingNotAllowed")
+        assert await epochs_of(stream, 2) == [1, 2]
+        with pytest.raises(derivtrio.ApiError, match="StreamingNotAllowed"):
+            await anext(stream)
+        assert not lanes_of(client).routes
+
+
+async def test_a_slow_consumer_is_ended_and_its_stream_forgotten(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client):
+        async with client.ticks("R_100", buffer=2) as stream:
+            await market.tick(2, 3, 4)
+            await trio.sleep(1)
+            await market.tick(5)
+            await trio.sleep(1)
+            assert market.forgotten == ["stream-1"]
+            assert await epochs_of(stream, 2) == [1, 2]
+            with pytest.raises(derivtrio.SlowConsumer):
+                await anext(stream)
+
+
+async def test_another_spelling_of_the_symbol_keeps_the_consumers_own(autojump_clock: Any) -> None:
+    async with market_and_client("R_100") as (market, client), client.ticks("r_100") as stream:
+        await market.tick(2)
+        assert [(await anext(stream)).symbol for _ in range(2)] == ["r_100", "r_100"]
+        assert not lanes_of(client).routes
+
+
+async def test_a_tick_that_cannot_be_read_ends_its_stream(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as stream:
+        peer, request = market.asked[0]
+        await peer.reply(request, tick={"symbol": "R_100", "quote": 1}, subscription={"id": "x"})
+        assert await epochs_of(stream, 1) == [1]
+        with pytest.raises(derivtrio.ProtocolViolation, match="epoch"):
+            await anext(stream)
+
+
+async def test_g14_lanes_end_with_their_connection(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+        client.ticks("1HZ100V") as stream,
+    ):
+        seen = await epochs_of(stream, 3)
+        old = set(lanes_of(client).routes)
+        sim.faults.drop()
+        seen += await epochs_of(stream, 40)
+        assert old.isdisjoint(lanes_of(client).routes)
+        assert len(lanes_of(client).routes) == 1
+        assert seen == list(range(seen[0], seen[0] + 43))
+
+
+def test_ticks_of_one_lane_go_together_and_nothing_overtakes() -> None:
+    express, first, second = FastTicks(), Route(), Route()
+    express.routes |= {3: first, 4: second}
+    ticks = [as_bytes(MESSAGE | {"tick": TICK | {"epoch": epoch}}) for epoch in range(6)]
+    other = as_bytes(MESSAGE | {"req_id": 4})
+    batch = [ticks[0], ticks[1], b"{}", ticks[2], other, ticks[3]]
+    left = [(data, [tick.epoch for tick, _ in first.taken]) for data in express.left(batch)]
+    assert left == [(b"{}", [0, 1])]
+    assert [tick.epoch for tick, _ in first.taken] == [0, 1, 2, 3]
+    assert [tick.epoch for tick, _ in second.taken] == [7]
+    first.over = True
+    assert list(express.left([*ticks[4:], other])) == [ticks[5]]
+
+
+TICKS = [as_bytes(MESSAGE | {"tick": TICK | {"epoch": epoch}}) for epoch in range(3)]
+OTHERS = [
+    *(as_bytes(MESSAGE | {"req_id": req_id}) for req_id in (4, 5)),
+    as_bytes(MESSAGE | {"error": {"code": "WrongResponse"}}),
+    as_bytes(MESSAGE | {"tick": {}}),
+    as_bytes(MESSAGE)[:-1],
+    b"%b,%b" % (TICKS[0], TICKS[1]),
+    encode(MESSAGE),
+    b"{}",
+    b"",
+    b"\xff",
+    None,
+]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(TICKS * 4 + OTHERS), max_size=5) | st.just(TICKS), max_size=5)
+)
+def test_batches_decoded_together_are_as_if_decoded_one_by_one(batches: list[list[Any]]) -> None:
+    together, apart = FastTicks(), FastTicks()
+    for express in (together, apart):
+        express.routes |= {3: Route(), 4: Route()}
+    for batch in batches:
+        single = [data for each in batch for data in apart.left([each])]
+        assert list(together.left(batch)) == single
+        for number, lane in together.routes.items():
+            other = apart.routes[number]
+            assert isinstance(lane, Route)
+            assert isinstance(other, Route)
+            assert [tick for tick, _ in lane.taken] == [tick for tick, _ in other.taken]
+
+
+def test_in_a_flood_a_batch_is_decoded_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[bytes] = []
+    decode = express_module._decode  # noqa: SLF001 - only whether it is called matters here
+
+    def decoding(data: bytes) -> Any:
+        looks.append(data)
+        return decode(data)
+
+    monkeypatch.setattr(express_module, "_decode", decoding)
+    express, lane = FastTicks(), Route()
+    express.routes[3] = lane
+    for batch, expected in [
+        (TICKS, 3),
+        (TICKS, 0),
+        ([*TICKS, b"{}"], 3),
+        (TICKS, 3),
+        (TICKS[:1], 1),
+        (TICKS, 0),
+    ]:
+        looks.clear()
+        assert list(express.left(batch)) == [b"{}"] * (b"{}" in batch)
+        assert len(looks) == expected
+    assert len(lane.taken) == 16
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(min_value=1, max_value=30)) | st.just("interruption"), max_size=6
+    ),
+    st.none() | st.integers(min_value=0, max_value=20),
+)
+def test_g05_ticks_taken_together_are_as_if_taken_one_by_one(
+    batches: list[Any], start: int | None
+) -> None:
+    together, apart = TickTranslator("R_100", start), TickTranslator("R_100", start)
+    for batch in batches:
+        if batch == "interruption":
+            together.interrupt()
+            apart.interrupt()
+            continue
+        ticks = [Tick("R_100", epoch, 1.5) for epoch in batch]
+        one_by_one = [item for tick in ticks for item in apart.advance(tick)]
+        assert list(together.advanced(ticks)) == one_by_one
+    assert together == apart
+
+
+@given(
+    st.lists(st.lists(st.integers(), max_size=5) | st.just("take"), max_size=8),
+    st.integers(min_value=1, max_value=6),
+    st.sampled_from(["error", "drop_oldest", "latest"]),
+)
+def test_g07_items_put_in_together_are_as_if_put_in_one_by_one(
+    steps: list[Any], buffer: int, overflow: Any
+) -> None:
+    together: Buffer[int] = Buffer("x", buffer, overflow)
+    apart: Buffer[int] = Buffer("x", buffer, overflow)
+    for step in steps:
+        if step == "take":
+            assert together.take() == apart.take()
+        else:
+            lossless = [apart.put(item) for item in step]
+            assert together.put_all(step) == all(lossless)
+        assert len(together) == len(apart) <= buffer
+        assert (together.closed, together.dropped) == (apart.closed, apart.dropped)

@@ -1,0 +1,39 @@
+"""What can be known of the server's clock."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from derivtrio.policy.server_clock import Lead, ServerClock, reading
+
+moments = st.floats(0, 1000)
+spans = st.floats(0, 10)
+
+
+@given(st.floats(-1e5, 1e5), moments, spans, spans, spans)
+def test_the_truth_lies_in_between(
+    lead: float, asked: float, way: float, back: float, since: float
+) -> None:
+    """Whatever the network does."""
+    epoch = int((asked + way + lead) // 1)
+    answered = asked + way + back
+    clock = reading(epoch, (asked, answered), (asked, answered))
+    written = asked - since
+    assert clock.earliest(written, written) <= written + lead <= clock.latest(written)
+    assert clock.latest(written) - clock.earliest(written, written) <= 11.1 + way + back
+
+
+def test_the_earlier_of_two_clocks_counts() -> None:
+    clock = reading(5000, (100, 100), (2000, 2000))
+    assert clock.earliest(90, 1990) == 4985
+    assert clock.earliest(90, 1000) == 3995
+    assert clock.earliest(50, 1990) == 4945
+    assert clock.earliest(None, 1990) == 4985
+
+
+def test_an_estimate_stays_until_a_newer_one_disagrees() -> None:
+    first = reading(5000, (100, 100), (2000, 2000))
+    assert first.updated(reading(5010, (110.7, 110.8), (2010.7, 2010.8))) == first
+    suspended = first.updated(reading(8000, (110, 110), (5000, 5000)))
+    assert suspended == ServerClock(Lead(7890, 7891), first.over_wall)
+    set_back = first.updated(reading(5010, (110, 110), (10, 10)))
+    assert set_back == ServerClock(first.over_trio, Lead(5000, 5001))

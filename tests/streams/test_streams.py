@@ -1,0 +1,391 @@
+"""Subscriptions, and the mailboxes behind them."""
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import trio
+from scripted import Peer, Request, open_server
+
+import derivtrio
+from derivtrio import Settings
+from derivtrio.concurrency.buffer import Buffer
+from derivtrio.simulator import open_simulator
+
+PATIENT = Settings(heartbeat_interval=3600, backoff=derivtrio.Backoff(first=1, cap=1))
+
+
+async def test_ticks_flow_and_survive_a_broken_connection(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+        client.subscribe({"ticks": "1HZ100V"}) as ticks,
+    ):
+        seen = []
+        async for message in ticks:
+            seen.append(message["tick"])
+            if len(seen) in (3, 6):
+                sim.faults.drop()
+            if len(seen) == 10:
+                break
+        assert client.status.connection == 3
+    for tick in seen:
+        expected = sim.market.tick("1HZ100V", tick["epoch"])
+        assert (tick["quote"], tick["ask"]) == (expected.quote, expected.ask)
+    assert sorted(tick["epoch"] for tick in seen) == [tick["epoch"] for tick in seen]
+
+
+async def test_several_streams_of_one_request(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+    ):
+        async with client.subscribe({"ticks": ["R_100", "1HZ100V"]}) as ticks:
+            symbols = [(await anext(ticks))["tick"]["symbol"] for _ in range(8)]
+        await trio.sleep(1)
+        forgotten = [r["forget"] for r in sim.connections[0].requests if "forget" in r]
+    assert set(symbols) == {"R_100", "1HZ100V"}
+    assert len(set(forgotten)) == len(forgotten) == 2
+
+
+async def test_leaving_forgets_exactly_once(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+    ):
+        for _ in range(2):  # the second would be refused if the first had not been forgotten
+            async with client.subscribe({"ticks": "R_100"}) as ticks:
+                await anext(ticks)
+                stream_id = ticks.id
+            await trio.sleep(5)
+        requests = list(sim.connections[0].requests)
+        assert client.status.subscriptions == 0
+    assert stream_id is not None
+    assert len([r for r in requests if "forget" in r]) == 2
+    assert requests[-1]["forget"] == stream_id
+
+
+async def test_a_refusal_is_raised_on_entering(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+    ):
+        with pytest.raises(derivtrio.InvalidRequest, match="InvalidSymbol"):
+            async with client.subscribe({"ticks": "NO_SUCH"}):
+                pytest.fail("it must not be entered")
+        async with client.subscribe({"ticks": "R_100"}):
+            same_slot = {"ticks_history": "R_100", "end": "latest", "style": "ticks"}
+            with pytest.raises(derivtrio.AlreadySubscribed):
+                await client.subscribe(same_slot).__aenter__()
+        with pytest.raises(derivtrio.AuthorizationRequired):
+            await client.subscribe({"balance": 1}).__aenter__()
+        assert client.status.subscriptions == 0
+
+
+async def test_an_error_on_a_live_stream_ends_its_consumer_alone(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "forget" in request:
+            return
+        await peer.reply(request, tick={}, subscription={"id": request["ticks"]})
+        await trio.sleep(1)
+        if request["ticks"] == "BAD":
+            await peer.refuse(request, "MarketIsClosed")
+        await trio.sleep(1)
+        await peer.reply(request, tick={}, subscription={"id": request["ticks"]})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        client.subscribe({"ticks": "GOOD"}) as good,
+        client.subscribe({"ticks": "BAD"}) as bad,
+    ):
+        await anext(bad)
+        with pytest.raises(derivtrio.MarketClosed):
+            await anext(bad)
+        await anext(good)
+        await anext(good)
+
+
+async def test_an_error_that_is_no_object_ends_its_stream_and_nothing_else(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await peer.reply(request, tick={}, subscription={"id": "stream"})
+            await peer.reply(request, error="out of order")
+        else:
+            await peer.reply(request, error=None)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        client.subscribe({"ticks": "R_100"}) as ticks,
+    ):
+        await anext(ticks)
+        with pytest.raises(derivtrio.ApiError, match="out of order"):
+            await anext(ticks)
+        with pytest.raises(derivtrio.ApiError):
+            await client.call({"time": 1})
+        assert client.status.connection == 1
+
+
+async def test_g06_leaving_a_stream_that_ended_on_another_connection_forgets_nobody_elses(
+    autojump_clock: Any,
+) -> None:
+    """A server may count its ids from 1 on each connection."""
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            asked = [r for n, r in server.asked("ticks") if n == peer.number]
+            await peer.reply(request, tick={"n": 1}, subscription={"id": f"{len(asked)}"})
+            if request["ticks"] == "CLOSING":
+                await peer.refuse(request, "MarketIsClosed")
+
+    closing = AsyncExitStack()
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        ended = await closing.enter_async_context(client.subscribe({"ticks": "CLOSING"}))
+        async with client.subscribe({"ticks": "OPEN"}) as other:
+            await anext(ended)
+            with pytest.raises(derivtrio.MarketClosed):
+                await anext(ended)
+            await server.peers[0].drop()
+            await trio.sleep(5)
+            assert other.id == "1"
+            await closing.aclose()
+            await trio.sleep(1)
+            assert server.asked("forget") == []
+
+
+@pytest.mark.parametrize("code", ["RateLimit", "WrongResponse"])
+async def test_g06_a_stream_that_the_server_cannot_forget_is_given_up_again(
+    autojump_clock: Any, code: str
+) -> None:
+    live: set[str] = set()
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request and live:
+            await peer.refuse(request, "AlreadySubscribed")
+        elif "ticks" in request:
+            live.add(stream_id := f"id{request['req_id']}")
+            await peer.reply(request, tick={"n": 1}, subscription={"id": stream_id})
+        elif "forget" in request and len(server.asked("forget")) <= 2:
+            await peer.refuse(request, code)
+        elif "forget" in request:
+            live.discard(request["forget"])
+            await peer.reply(request, forget=1)
+        else:
+            await peer.refuse(request, "UnrecognisedRequest")
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        for _ in range(2):
+            async with client.subscribe({"ticks": "R_100"}) as stream:
+                await anext(stream)
+            await trio.sleep(120)
+            assert live == set()
+        assert [request["forget"] for _, request in server.asked("forget")][:3] == ["id1"] * 3
+        assert len(server.asked("forget")) == 4
+
+
+async def test_g14_a_stream_that_the_server_never_forgets_is_left_at_that(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await peer.reply(request, tick={"n": 1}, subscription={"id": "never"})
+        else:
+            await peer.refuse(request, "WrongResponse")
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        async with client.subscribe({"ticks": "R_100"}) as stream:
+            await anext(stream)
+        await trio.sleep(1000)
+        assert len(server.asked("forget")) == 9
+        assert client.status.pending == 0
+
+
+async def test_a_message_without_a_req_id_belongs_to_the_stream_whose_id_it_has(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        stream_id = request["ticks"]
+        await peer.reply(request, tick={"n": 1}, subscription={"id": stream_id})
+        await peer.send({"msg_type": "tick", "tick": {"n": 2}, "subscription": {"id": stream_id}})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        client.subscribe({"ticks": "R_50"}) as first,
+        client.subscribe({"ticks": "R_75"}) as second,
+    ):
+        for stream in (first, second):
+            assert [(await anext(stream))["tick"]["n"] for _ in range(2)] == [1, 2]
+
+
+async def test_a_first_reply_without_a_subscription_is_all_there_is(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        await peer.reply(request, proposal_open_contract={"is_sold": 1})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        client.subscribe({"proposal_open_contract": 1, "contract_id": 5}) as contract,
+    ):
+        messages = [message async for message in contract]
+    assert [m["proposal_open_contract"]["is_sold"] for m in messages] == [1]
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"time": 1}, "does not stream"),
+        ({"ticks": "R_100", "subscribe": 0}, "subscribe is 1"),
+        ({}, "names the call"),
+    ],
+)
+async def test_what_cannot_be_subscribed_to_is_refused_at_once(
+    autojump_clock: Any, request_: Any, words: str
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(derivtrio.InvalidRequest, match=words):
+            client.subscribe(request_)
+
+
+async def test_misuse_of_a_subscription_is_explained(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+    ):
+        ticks = client.subscribe({"ticks": "R_100"})
+        with pytest.raises(RuntimeError, match="enter the subscription first"):
+            aiter(ticks)
+        with pytest.raises(RuntimeError, match="enter the subscription first"), trio.fail_after(5):
+            await anext(ticks)
+        async with ticks:
+            pass
+        with pytest.raises(RuntimeError, match="entered once"):
+            await ticks.__aenter__()
+        with pytest.raises(ValueError, match="buffer"):
+            client.subscribe({"ticks": "R_100"}, buffer=0)
+        with pytest.raises(ValueError, match="drop_oldest"):
+            client.subscribe({"ticks": "R_100"}, overflow="drop")  # type: ignore[arg-type]
+
+
+async def test_g07_a_stuck_consumer_is_ended_and_nobody_else_notices(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+        client.subscribe({"ticks": "1HZ100V"}, buffer=5) as stuck,
+        client.subscribe({"ticks": "1HZ10V"}) as other,
+    ):
+        seen = 0
+        with trio.move_on_after(60.5):
+            async for _ in other:
+                seen += 1
+        assert seen >= 60
+        for _ in range(5):
+            await anext(stuck)
+        with pytest.raises(derivtrio.SlowConsumer, match="more than 5 items"):
+            await anext(stuck)
+        assert stuck.dropped == 1
+        await trio.sleep(1)
+        assert len([r for r in sim.connections[0].requests if "forget" in r]) == 1
+
+
+async def test_g07_lossy_policies_keep_the_newest(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+        client.subscribe({"ticks": "1HZ100V"}, buffer=5, overflow="drop_oldest") as oldest,
+        client.subscribe({"ticks": "1HZ10V"}, buffer=5, overflow="latest") as latest,
+        client.events() as events,
+    ):
+        await trio.sleep(100.5)
+        now = int(sim.now())
+        kept = [(await anext(oldest))["tick"]["epoch"] for _ in range(5)]
+        newest = [(await anext(latest))["tick"]["epoch"] for _ in range(1)]
+        await client.aclose()
+        reports = [e.dropped async for e in events if isinstance(e, derivtrio.Overflow)]
+    assert len(reports) < 20
+    assert max(reports) >= 64
+    assert kept == list(range(now - 4, now + 1))
+    assert newest[0] > now - 5
+    assert oldest.dropped >= 95
+    assert latest.dropped >= 90
+
+
+async def test_a_mailbox_wakes_its_consumer_once_per_batch(autojump_clock: Any) -> None:
+    mailbox: Buffer[int] = Buffer("test", 1000, "error")
+    steps, got = 0, list[int]()
+
+    class Count(trio.abc.Instrument):
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            nonlocal steps
+            steps += task.name == "consumer"
+
+    async def consume() -> None:
+        while True:
+            got.append(await mailbox.get())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(consume, name="consumer")
+        await trio.testing.wait_all_tasks_blocked()
+        trio.lowlevel.add_instrument(count := Count())
+        for n in range(200):
+            mailbox.put(n)
+        await trio.testing.wait_all_tasks_blocked()
+        trio.lowlevel.remove_instrument(count)
+        nursery.cancel_scope.cancel()
+    assert got == list(range(200))
+    assert steps == 1
+
+
+async def test_a_mailbox_delivers_what_is_in_it_before_it_ends(autojump_clock: Any) -> None:
+    mailbox: Buffer[int] = Buffer("test", 10, "error")
+    mailbox.put(1)
+    mailbox.close(KeyError("the end"))
+    assert mailbox.put(2)
+    assert await mailbox.get() == 1
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            await mailbox.get()
+
+
+async def test_a_consumer_of_a_full_mailbox_lets_others_run(autojump_clock: Any) -> None:
+    mailbox: Buffer[int] = Buffer("test", 1000, "error")
+    for n in range(1000):
+        mailbox.put(n)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        taken = 0
+        while True:
+            await mailbox.get()
+            taken += 1
+    assert taken <= 256
+    assert len(mailbox) == 1000 - taken
+
+
+async def test_the_events_of_a_client_that_has_ended_are_over(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+    ):
+        async with client.events() as left:
+            pass
+        with trio.fail_after(5):
+            assert [event async for event in left] == []
+        await client.aclose()
+        with trio.fail_after(5):
+            async with client.events() as events:
+                assert [event async for event in events] == []
