@@ -146,23 +146,3 @@ def _prepare(call: Call, connection: Connection, session: Session, now: float) -
     if session.bus.traffic:
         session.bus.announce(MessageSent(masked_text(body) if isinstance(body, str) else body))
     return body
-
-
-@attrs.define(eq=False)
-class FastWriter:
-    """Writes one call at once, in the task that makes it."""
-
-    _link: Connection
-    _desk: Session
-
-    @property
-    def free(self) -> bool:
-        """Whether it can, now."""
-        return self._link.prompt
-
-    def write(self, call: Call) -> None:
-        """Write *call*."""
-        text = _prepare(call, self._link, self._desk, trio.current_time())
-        assert isinstance(text, str), "it is an API request"  # noqa: S101
-        if not self._link.send_now(text):
-            self._desk.queue.wake_writer()

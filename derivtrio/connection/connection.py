@@ -140,7 +140,6 @@ class Connection:
     _crash: Exception | None = attrs.field(default=None, init=False)
     _writes: int = attrs.field(default=0, init=False)
     _idle: trio.Event | None = attrs.field(default=None, init=False)
-    _left_over: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         splitter = FrameFilter(self._settings.max_message_size, take=self._settings.bulk_frames)
@@ -196,16 +195,10 @@ class Connection:
     async def send(self, *messages: str | bytes) -> None:
         """Write *messages*; returns when the socket has them, and not at all when that fails.
 
-        At once, if that needs no waiting: three turns of the event loop less for each batch.
-
         *Cancellation*: a write that is cut off breaks the connection, for half a frame cannot be
         taken back. A write that fails, or that stalls for the heartbeat's interval and timeout,
         loses the connection and with it the caller's scope.
         """
-        if self.prompt and messages and not any(isinstance(each, bytes) for each in messages):
-            if not self.send_now(*messages):  # type: ignore[arg-type]
-                await self.finish()
-            return
         self._writes += 1
         stall = self._settings.heartbeat_interval + self._settings.heartbeat_timeout
         with trio.move_on_after(stall) as patience:
@@ -228,37 +221,6 @@ class Connection:
     def writing(self) -> bool:
         """Whether a write is under way, which `send` would have to wait for."""
         return bool(self._writes)
-
-    @property
-    def prompt(self) -> bool:
-        """Whether `send_now` may be called: nobody is writing, and the connection is not lost."""
-        return (
-            self._tap.prompt is not None
-            and self.disconnect is None
-            and self._open_websocket.closed is None
-            and self._settings.bulk_frames
-        )
-
-    def send_now(self, *texts: str) -> bool:
-        """Write *texts* at once, on a `prompt` connection; return whether all is written.
-
-        What the socket does not take of it now is to be written by `finish`.
-        """
-        prompt = self._tap.prompt
-        assert prompt is not None, "the connection is prompt"  # noqa: S101
-        if prompt.send_now(text_frames(texts)):
-            return True
-        if not self._left_over:  # it may be noted still, though somebody else has sent it
-            self._left_over = True
-            self._writes += 1
-        return False
-
-    async def finish(self) -> None:
-        """Write what `send_now` has left over, if it has."""
-        if self._left_over:
-            self._left_over = False
-            await self.send()
-            self._written()
 
     async def flushed(self) -> None:
         """Wait until no write is under way."""
@@ -327,7 +289,7 @@ class Connection:
                 await self._write_texts(texts)
                 texts.clear()
             await self._open_websocket.send_message(message)
-        if texts or not messages:  # nothing at all: only what is left over
+        if texts:
             await self._write_texts(texts)
 
     async def _write_texts(self, texts: Sequence[str]) -> None:

@@ -110,7 +110,6 @@ class Supervisor:
     def decide_pending(self, connection: Connection) -> None:
         """Decide every call that was written to *connection* and not answered."""
         session, end = self.session, connection.end
-        session.queue.hand = None
         if end.error is not None and end.by != "server":
             session.bus.announce(Failed(end.error))
         why = end.described(connection.number)

@@ -14,7 +14,7 @@ import trio
 
 from derivtrio.api import codec
 from derivtrio.calls.call import Call, api_call
-from derivtrio.calls.request import FastWriter, note_limits, slow_down, write_calls
+from derivtrio.calls.request import note_limits, slow_down, write_calls
 from derivtrio.calls.session import Session
 from derivtrio.calls.status import EventBus
 from derivtrio.connection.connection import Binary, Connection, Disconnect, Message
@@ -79,14 +79,9 @@ def _decoding(batch: Iterable[Message], connection: Connection) -> Iterator[dict
 
 
 async def write(connection: Connection, session: Session) -> None:
-    """Write what user code asks for, in its order; what has piled up, in one go.
-
-    And what is left over of a request that was written at once.
-    """
-    session.queue.hand = FastWriter(connection, session)
+    """Write what user code asks for, in its order; what has piled up, in one go."""
     while True:
         await write_calls(connection, session, *await session.queue.get(_AT_ONCE))
-        await connection.finish()
 
 
 async def ask_for_limits(session: Session) -> None:

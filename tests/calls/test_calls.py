@@ -438,19 +438,10 @@ class Counted(trio.abc.Stream):
 
     def __init__(self, line: MemoryStream) -> None:
         self.line = line
-        self.by_waiting: list[int] = []
-        self.at_once: list[int] = []
-
-    @property
-    def busy(self) -> bool:
-        return self.line.busy
-
-    def send_now(self, data: bytes) -> bool:
-        self.at_once.append(len(data))
-        return self.line.send_now(data)
+        self.writes: list[int] = []
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        self.by_waiting.append(len(data))
+        self.writes.append(len(data))
         await self.line.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -490,14 +481,14 @@ async def test_what_has_piled_up_is_written_in_order_and_in_one_go(autojump_cloc
                 callers.start_soon(client.call, {"time": 1, "passthrough": {"n": 50}})
                 await trio.sleep(1)
                 server.refuses = False
-            sizes = server.line.by_waiting + server.line.at_once
+            sizes = server.line.writes
         nursery.cancel_scope.cancel()
     asked = [request.get("passthrough", {}).get("n") for _, request in server.received]
     assert asked == [*range(50), None, 50]
     assert len(sizes) < 10
 
 
-async def test_what_nothing_precedes_is_written_at_once_and_the_rest_in_one_go(
+async def test_each_lone_call_is_one_write_and_so_are_many_that_come_together(
     autojump_clock: Any,
 ) -> None:
     async with trio.open_nursery() as nursery:
@@ -505,15 +496,14 @@ async def test_what_nothing_precedes_is_written_at_once_and_the_rest_in_one_go(
         settings = PATIENT.but(pacing=False)
         async with derivtrio.open_client(endpoint=server, settings=settings) as client:
             await trio.testing.wait_all_tasks_blocked()
-            written = len(server.line.by_waiting)
+            written = len(server.line.writes)
             for _ in range(5):
                 await client.call({"time": 1})
-            assert (len(server.line.by_waiting), len(server.line.at_once)) == (written, 5)
+            assert len(server.line.writes) == written + 5
             async with trio.open_nursery() as callers:
                 for _ in range(50):
                     callers.start_soon(client.call, {"time": 1})
-            assert len(server.line.by_waiting) == written
-            assert len(server.line.at_once) == 7  # the first of the fifty, and all others
+            assert len(server.line.writes) <= written + 7  # the first may go ahead of the others
         nursery.cancel_scope.cancel()
 
 
@@ -535,7 +525,7 @@ async def test_g04_what_is_cancelled_already_is_not_written(autojump_clock: Any,
 
 
 @pytest.mark.parametrize("ending", ["answered", "cancelled"])
-async def test_what_the_socket_does_not_take_at_once_is_written_by_the_writer(
+async def test_a_message_that_fills_the_socket_holds_up_nobody_for_ever(
     autojump_clock: Any, ending: str
 ) -> None:
     async with (
@@ -553,24 +543,6 @@ async def test_what_the_socket_does_not_take_at_once_is_written_by_the_writer(
         assert (await client.call({"time": 1}))["time"] == 1700000000
         assert client.status.connection == 1
         assert len(server.asked("ping")) == 1
-
-
-async def test_what_somebody_else_has_sent_of_it_counts_as_written(autojump_clock: Any) -> None:
-    """What is left over goes with whatever is sent next, a pong for example."""
-    async with (
-        open_server() as server,
-        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
-    ):
-        link = client._session.connection  # noqa: SLF001 - no user needs to see it
-        assert link is not None
-        assert not link.send_now('{"ping":1,"passthrough":{"x":"%s"}}' % ("y" * 200_000))
-        assert link.writing
-        await link._tap.send_all(b"")  # noqa: SLF001
-        assert link.send_now('{"time":1}')
-        await link.finish()
-        assert not link.writing
-        await client.call({"time": 1})
-        assert [len(server.asked(name)) for name in ("ping", "time")] == [1, 2]
 
 
 @pytest.mark.parametrize("run", [trio.run, asyncio.run], ids=["trio", "asyncio"])

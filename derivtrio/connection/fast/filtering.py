@@ -29,7 +29,6 @@ import attrs
 import trio
 
 from derivtrio.connection.fast.frames import FrameFilter
-from derivtrio.connection.fast.sockets import Prompt
 from derivtrio.connection.handshake import Answer
 from derivtrio.errors import HandshakeFailed
 
@@ -70,11 +69,9 @@ class FilteringStream(trio.abc.Stream):
     _after_head: bytes = attrs.field(default=b"", init=False)
     _pass: trio.MemorySendChannel[bytes] = attrs.field(init=False)
     _passed: trio.MemoryReceiveChannel[bytes] = attrs.field(init=False)
-    _prompt: Prompt | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._pass, self._passed = trio.open_memory_channel(1)
-        self._prompt = self.stream if isinstance(self.stream, Prompt) else None
 
     def arrival(self) -> trio.Event:
         """Return an event that is set when the peer next sends anything."""
@@ -140,12 +137,6 @@ class FilteringStream(trio.abc.Stream):
                 raise self.error
             if passed or self.ended:
                 return passed
-
-    @property
-    def prompt(self) -> Prompt | None:
-        """The stream below, if something can be sent on it right now without waiting."""
-        prompt = self._prompt
-        return None if prompt is None or prompt.busy or self._sending.locked() else prompt
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send *data* as it is, when whoever is sending has finished: the link, trio-websocket."""
