@@ -70,8 +70,8 @@ class Settings:
         wait_ready: whether `open_client` waits for the first connection to be `READY`.
         pacing: whether requests wait so that the server's rate limits are never exceeded (see
             `pacing`); `False` is for servers without limits, in tests and benchmarks.
-        bulk_frames: whether text frames are taken from the stream, and put into it, in bulk (see
-            `tap`); `False` has every frame go through wsproto, one by one.
+        fast: whether text frames go around trio-websocket, and ticks around dicts (see
+            `connection.fast`); `False` is the plain way, for readers and for doubt.
         check_requests: whether calls and subscriptions that Deriv's schemas do not allow are
             refused before they are sent; `False` is for what is newer than this client.
 
@@ -93,7 +93,7 @@ class Settings:
     )
     wait_ready: bool = attrs.field(default=True, validator=_instance_of(bool))
     pacing: bool = attrs.field(default=True, validator=_instance_of(bool))
-    bulk_frames: bool = attrs.field(default=True, validator=_instance_of(bool))
+    fast: bool = attrs.field(default=True, validator=_instance_of(bool))
     check_requests: bool = attrs.field(default=True, validator=_instance_of(bool))
 
     def but(self, **changes: Any) -> "Settings":

@@ -14,22 +14,22 @@ settings.load_profile("derivtrio")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--one-by-one",
+        "--plain",
         action="store_true",
-        help="receive every frame through wsproto, as with Settings(bulk_frames=False)",
+        help="receive every frame through wsproto, as with Settings(fast=False)",
     )
 
 
 @pytest.fixture(autouse=True)
 def _the_way_of_reception(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the whole suite without the shortcut, when asked to: nothing may depend on it."""
-    if request.config.getoption("--one-by-one"):
+    if request.config.getoption("--plain"):
 
         def passing_everything(max_size: int, *, take: bool) -> FrameFilter:
             del take
             return FrameFilter(max_size, take=False)
 
-        monkeypatch.setattr(link, "Splitter", passing_everything)
+        monkeypatch.setattr(link, "FrameFilter", passing_everything)
 
 
 @pytest.fixture(autouse=True)

@@ -49,7 +49,7 @@ from derivtrio.supervision.authorization import checked_token
         ("backoff", 3),
         ("ssl_context", "default"),
         ("wait_ready", 1),
-        ("bulk_frames", None),
+        ("fast", None),
         ("check_requests", 1),
     ],
 )

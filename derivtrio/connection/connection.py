@@ -142,7 +142,7 @@ class Connection:
     _idle: trio.Event | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        splitter = FrameFilter(self._settings.max_message_size, take=self._settings.bulk_frames)
+        splitter = FrameFilter(self._settings.max_message_size, take=self._settings.fast)
         self._tap = FilteringStream(self._stream, splitter, self._websocket_is_done)
 
     @property
@@ -282,7 +282,7 @@ class Connection:
         """Write text in bulk, and whatever else there is through trio-websocket."""
         texts: list[str] = []
         for message in messages:
-            if isinstance(message, str) and self._settings.bulk_frames:
+            if isinstance(message, str) and self._settings.fast:
                 texts.append(message)
                 continue
             if texts:

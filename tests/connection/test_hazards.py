@@ -180,7 +180,7 @@ async def test_h02_a_close_without_fin_ends_the_connection_at_once(
             await trio.sleep(5)
             await peer.write(after_it)
 
-    settings = SETTINGS.but(bulk_frames=bulk)
+    settings = SETTINGS.but(fast=bulk)
     async with (
         open_endpoint(script, well) as endpoint,
         open_diary() as diary,
@@ -254,7 +254,7 @@ async def test_h03_a_message_too_large_from_a_peer_then_mute_ends_the_connection
         await peer.event()
         await peer.linger()
 
-    settings = SETTINGS.but(max_message_size=1000, bulk_frames=bulk)
+    settings = SETTINGS.but(max_message_size=1000, fast=bulk)
     async with (
         open_endpoint(script, well) as endpoint,
         open_diary() as diary,
@@ -304,7 +304,7 @@ async def test_h03_a_malformed_frame_from_a_peer_then_mute_ends_the_connection_a
     async with (
         open_endpoint(script, well) as endpoint,
         open_diary() as diary,
-        open_client(endpoint=endpoint, settings=SETTINGS.but(bulk_frames=bulk)) as client,
+        open_client(endpoint=endpoint, settings=SETTINGS.but(fast=bulk)) as client,
     ):
         await diary.follow(client)
         await diary.until(Ready)
@@ -691,7 +691,7 @@ async def test_h09_a_stuck_consumer_delays_nobody(autojump_clock: Any, bulk: boo
 
     async with (
         open_endpoint(flooding) as endpoint,
-        open_client(endpoint=endpoint, settings=SETTINGS.but(bulk_frames=bulk)) as client,
+        open_client(endpoint=endpoint, settings=SETTINGS.but(fast=bulk)) as client,
         client.subscribe({"ticks": "R_100"}, buffer=2, overflow="drop_oldest") as ticks,
     ):
         assert (await client.call({"time": 1}))["time"]
@@ -716,7 +716,7 @@ async def test_h09_a_close_behind_what_nobody_takes_is_noticed_at_once(
     async with (
         open_endpoint(flooding, well) as endpoint,
         open_diary() as diary,
-        open_client(endpoint=endpoint, settings=SETTINGS.but(bulk_frames=bulk)) as client,
+        open_client(endpoint=endpoint, settings=SETTINGS.but(fast=bulk)) as client,
     ):
         await diary.follow(client)
         async with client.subscribe({"ticks": "R_100"}, buffer=1) as ticks:
@@ -921,9 +921,9 @@ async def test_h13_only_a_stable_connection_starts_the_backoff_anew(autojump_clo
         assert [event.attempt for event in diary.of(Waiting)] == [2, 3, 1, 2]
 
 
-@pytest.mark.parametrize("bulk_frames", [True, False])
+@pytest.mark.parametrize("fast", [True, False])
 async def test_a_ping_that_cannot_be_answered_is_no_mistake_of_the_servers(
-    autojump_clock: Any, bulk_frames: bool
+    autojump_clock: Any, fast: bool
 ) -> None:
     """It is gone; trio-websocket finds that out by writing, and calls it its own end, with 1006."""
 
@@ -931,7 +931,7 @@ async def test_a_ping_that_cannot_be_answered_is_no_mistake_of_the_servers(
         await peer.accept()
         await peer.put(TextMessage("{}"), Ping(b"?"), TextMessage("[]"))
 
-    settings = Settings(bulk_frames=bulk_frames)
+    settings = Settings(fast=fast)
     async with (
         open_endpoint(ask_and_go) as endpoint,
         open_connection(endpoint, 1, settings) as link,

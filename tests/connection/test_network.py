@@ -322,7 +322,7 @@ async def test_a_lost_connection_is_replaced_and_its_streams_go_on(
     async with open_foreign_server(tls.server) as server:
         async with (
             open_diary() as diary,
-            connected(server, tls, bulk_frames=bulk) as client,
+            connected(server, tls, fast=bulk) as client,
             client.subscribe({"ticks": "R_100"}) as ticks,
         ):
             await diary.follow(client)
@@ -362,7 +362,7 @@ async def test_messages_far_over_32767_bytes_go_both_ways(tls: Tls, bulk: bool) 
     text = "é" * LARGE
     async with (
         open_foreign_server(tls.server) as server,
-        connected(server, tls, bulk_frames=bulk) as client,
+        connected(server, tls, fast=bulk) as client,
     ):
         reply = await client.call({"ping": 1, "passthrough": {"text": text}})
         assert reply["echo_req"]["passthrough"]["text"] == text
@@ -378,7 +378,7 @@ async def test_a_message_in_fragments_is_one_message(bulk: bool) -> None:
 
     async with (
         open_foreign_server() as server,
-        connected(server, bulk_frames=bulk) as client,
+        connected(server, fast=bulk) as client,
         client.events(traffic=True) as events,
     ):
         await server.do(server.send(fragments(100_000)))
@@ -394,7 +394,7 @@ async def test_binary_messages_go_both_ways_and_in_their_order(tls: Tls, bulk: b
     data = bytes(range(256)) * 1000
     async with (
         open_foreign_server(tls.server) as server,
-        connected(server, tls, bulk_frames=bulk) as client,
+        connected(server, tls, fast=bulk) as client,
         client.events(traffic=True) as events,
     ):
         for message in ('{"msg_type":"a"}', data, '{"msg_type":"b"}', [data[:7], data[7:]], b""):

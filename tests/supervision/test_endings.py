@@ -193,7 +193,7 @@ CASES = [
 async def test_an_open_connection_ends_as_both_sides_say(
     autojump_clock: Any, case: Case, bulk: bool
 ) -> None:
-    settings = SETTINGS.but(bulk_frames=bulk, wait_ready=False)
+    settings = SETTINGS.but(fast=bulk, wait_ready=False)
     async with open_simulator(port=None) as sim, open_diary() as diary:
         with trio.fail_after(100):
             try:
@@ -477,9 +477,7 @@ DEAD_PEERS = pytest.mark.parametrize(
 async def test_g01_a_peer_that_stops_answering_is_noticed_in_time_and_replaced(
     autojump_clock: Any, script: Callable[[Peer], Any], bulk: bool
 ) -> None:
-    settings = SETTINGS.but(
-        heartbeat_interval=20, heartbeat_timeout=5, bulk_frames=bulk, wait_ready=False
-    )
+    settings = SETTINGS.but(heartbeat_interval=20, heartbeat_timeout=5, fast=bulk, wait_ready=False)
     async with (
         open_endpoint(script, well, pair=lockstep_stream_pair) as endpoint,
         open_diary() as diary,
