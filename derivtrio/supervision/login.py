@@ -1,11 +1,11 @@
-"""Changing the account of a live client: v3's `authorize` and `logout`, remembered.
+"""Change the account of a live client: v3's `authorize` and `logout`, remembered.
 
-What the server has accepted is what the next connections are authorized with. In between lies
-doubt: a request that was written and whose caller went away may have been accepted. So it is taken
-back, by repeating what was accepted before it.
+The next connection is authorized with the token that the server accepted last. A request that was
+written and whose caller went away may have been accepted, too. Such a request is taken back: the
+client repeats the request that the server accepted before it.
 
-Streams of an account's data do not follow: whatever came next on them might be about somebody else,
-or nothing might come at all. Those that are open end with an error, and are to be opened anew.
+A stream of account data does not follow the change. Its next message could be about another
+account. So every such stream ends with `AuthorizationRequired`, and user code opens it again.
 """
 
 from collections.abc import Mapping
@@ -28,17 +28,17 @@ CHANGES: Final = ("authorize", "logout")
 
 
 async def change_by_call(supervisor: Supervisor, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the `authorize` or `logout` of *request* in a way that is remembered.
+    """Make the `authorize` or `logout` of *request*, and remember the change.
 
-    One whose tokens can be none is made as it is, for the server to refuse; and so is any on the
-    Options API, whose `logout` is for the present connection only.
+    Two kinds are made as they are, and not remembered: a request whose tokens are not tokens, which
+    the server refuses; and any on the Options API, whose `logout` is for this connection only.
     """
     if supervisor.session.generation == "options":
         reply = await make_call(api_call(request), supervisor.session)
         _end_personal_streams(supervisor, _LOGGED_OUT)
         return reply
     if "logout" in request:
-        return await leave_account(supervisor, request)
+        return await log_out(supervisor, request)
     if (tokens := _tokens_in(request)) is None:
         return await make_call(api_call(request), supervisor.session)
     more = {name: value for name, value in request.items() if name not in ("authorize", "tokens")}
@@ -48,9 +48,9 @@ async def change_by_call(supervisor: Supervisor, request: Mapping[str, Any]) -> 
 async def change_account(
     supervisor: Supervisor, token: TokenSource, more: Mapping[str, Any] = _NOTHING
 ) -> dict[str, Any]:
-    """Authorize this connection, and all that follow, with *token*; return the server's reply.
+    """Authorize this connection, and all later ones, with *token*; return the server's reply.
 
-    *more* is what else the request says, this time.
+    *more* has the other members of the request, for this time only.
     """
     _require_v3(supervisor)
     if (checked := checked_token(token)) is None:
@@ -58,7 +58,7 @@ async def change_account(
         raise ValueError(text)
     authorization, session = supervisor.authorization, supervisor.session
 
-    async def asked(request: Mapping[str, Any]) -> dict[str, Any]:
+    async def ask(request: Mapping[str, Any]) -> dict[str, Any]:
         call = api_call({**request, **more})
         try:
             return await make_call(call, session)
@@ -66,22 +66,21 @@ async def change_account(
             _take_back(supervisor)
             raise
         finally:
-            if call.abandoned and call.req_id:
+            if call.abandoned and call.req_id:  # written, and then its caller was cancelled
                 _take_back(supervisor)
 
     async with authorization.turn:
-        reply = await authorization.authorize(checked, asked, session)
+        reply = await authorization.authorize(checked, ask, session)
         _end_personal_streams(supervisor, "the client was authorized anew; open the stream again")
     return reply
 
 
-async def leave_account(
-    supervisor: Supervisor, request: Mapping[str, Any] = _LOGOUT
-) -> dict[str, Any]:
-    """Log out, and let no later connection be authorized; return the server's reply."""
+async def log_out(supervisor: Supervisor, request: Mapping[str, Any] = _LOGOUT) -> dict[str, Any]:
+    """Log out, and authorize no later connection; return the server's reply."""
     _require_v3(supervisor)
     authorization = supervisor.authorization
     async with authorization.turn:
+        # Forget the token first: a connection that is replaced meanwhile must not use it.
         remembered, authorization.identity = authorization.identity, Identity(None)
         call, refused = api_call(request), False
         try:
@@ -90,7 +89,8 @@ async def leave_account(
             refused = True
             raise
         finally:
-            if refused or not call.req_id:  # or it was never written
+            never_written = not call.req_id
+            if refused or never_written:
                 authorization.identity = remembered
         authorization.identity = Identity(None)
         _end_personal_streams(supervisor, _LOGGED_OUT)
@@ -98,7 +98,7 @@ async def leave_account(
 
 
 def _tokens_in(request: Mapping[str, Any]) -> TokenSource | None:
-    """Return the tokens of an `authorize` request; None if they can be none."""
+    """Return the tokens of an `authorize` request; None where one of them is not a token."""
     others = request.get("tokens", [])
     if not isinstance(others, list | tuple):
         return None
@@ -118,7 +118,7 @@ def _require_v3(supervisor: Supervisor) -> None:
 
 
 def _take_back(supervisor: Supervisor) -> None:
-    """Have the present connection be what the client remembers; nobody waits for the answer."""
+    """Give the present connection the account that the client remembers; nobody waits for it."""
     if (connection := supervisor.session.connection) is not None:
         request = supervisor.authorization.identity.accepted or _LOGOUT
         call = api_call(request, only_on=connection.number)
