@@ -10,6 +10,7 @@ import shlex
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, get_args
 
 import attrs
@@ -115,7 +116,16 @@ def test_the_guide_leads_to_all_its_pages() -> None:
 
 @every_page
 def test_nothing_says_what_is_not_so_or_not_plain(page: Page) -> None:
-    words = " ".join(page.text.split())
+    check_words(page.text)
+
+
+@pytest.mark.parametrize("path", sorted(GUIDE.parent.glob("*.py")), ids=lambda path: path.name)
+def test_nor_does_any_example(path: Path) -> None:
+    check_words(path.read_text(encoding="utf-8"))
+
+
+def check_words(text: str) -> None:
+    words = " ".join(text.split())
     assert "pip install derivtrio" not in words  # it is not published
     assert 'pip install "derivtrio[' not in words
     assert "pip install 'derivtrio[" not in words
