@@ -67,9 +67,7 @@ class Authorization:
         return self.identity.loginid or account_of(self.endpoint)
 
     def qualify(self, error: Exception) -> None:
-        """Mark a rejected handshake whose URL was for one attempt only: the next one has
-        another.
-        """
+        """Mark a rejected handshake whose URL was for one attempt only."""
         if isinstance(error, HandshakeRejected):
             error.one_time = account_of(self.endpoint) is not None
 
