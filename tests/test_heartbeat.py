@@ -16,7 +16,7 @@ from derivtrio.link import Loss
 from derivtrio.outbox import Outbox
 from derivtrio.router import Router
 from derivtrio.simulator import open_simulator
-from derivtrio.simulator.memory import open_pair
+from derivtrio.simulator.network.memory_stream import open_pair
 
 
 async def test_g01_a_mute_server_is_noticed_in_interval_and_timeout(autojump_clock: Any) -> None:

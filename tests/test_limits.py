@@ -15,8 +15,8 @@ from derivtrio import Settings, State, Throttled
 from derivtrio.calls import Call
 from derivtrio.outbox import Outbox
 from derivtrio.simulator import DEMO_TOKEN, Limits, Quota, open_simulator
-from derivtrio.simulator.budgets import Budgets
-from derivtrio.simulator.envelope import Refusal
+from derivtrio.simulator.protocol.envelope import Refusal
+from derivtrio.simulator.sessions.rate_limits import Budgets
 
 #: As many different streams as a storm needs.
 SYMBOLS = [f"S_{n}" for n in range(200)]

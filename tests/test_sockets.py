@@ -11,7 +11,7 @@ import trio
 import trustme
 from trio.testing import memory_stream_pair
 
-from derivtrio.simulator.memory import open_pair
+from derivtrio.simulator.network.memory_stream import open_pair
 from derivtrio.sockets import Prompt, Socket, open_socket
 from derivtrio.tls import TLS, wrap
 

@@ -4,17 +4,17 @@
 everything that goes wrong on a network can be made to happen.
 """
 
-from derivtrio.simulator.accounts import DEMO_TOKEN, SCOPES, Account, demo_account
-from derivtrio.simulator.books import Ledger, Transaction
-from derivtrio.simulator.budgets import Limits, Quota
-from derivtrio.simulator.connection import Connection
-from derivtrio.simulator.contracts import Closing, Contract
-from derivtrio.simulator.faults import Faults
-from derivtrio.simulator.market import Candle, Market, Tick
-from derivtrio.simulator.record import ConnectionRecord, Ending
-from derivtrio.simulator.schedule import ScheduledFault, parse_fault, random_faults
-from derivtrio.simulator.server import MemoryEndpoint, Simulator, open_simulator
-from derivtrio.simulator.subscriptions import Stream
+from derivtrio.simulator.accounts.account import DEMO_TOKEN, SCOPES, Account, demo_account
+from derivtrio.simulator.accounts.ledger import Ledger, Transaction
+from derivtrio.simulator.contracts.contract import Closing, Contract
+from derivtrio.simulator.faults.faults import Faults
+from derivtrio.simulator.faults.schedule import ScheduledFault, parse_fault, random_faults
+from derivtrio.simulator.market.market import Candle, Market, Tick
+from derivtrio.simulator.server.connection import Connection
+from derivtrio.simulator.server.connection_record import ConnectionRecord, Ending
+from derivtrio.simulator.server.simulator import MemoryEndpoint, Simulator, open_simulator
+from derivtrio.simulator.sessions.rate_limits import Limits, Quota
+from derivtrio.simulator.sessions.streams import Stream
 
 __all__ = [
     "DEMO_TOKEN",

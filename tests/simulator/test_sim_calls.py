@@ -9,11 +9,11 @@ from wire_peer import START
 
 from derivtrio.codec import decode, encode
 from derivtrio.simulator import SCOPES, Account, Market, demo_account
-from derivtrio.simulator.dialogue import answer, parse
-from derivtrio.simulator.hours import DAY
-from derivtrio.simulator.identity import balance_news
-from derivtrio.simulator.orders import ACCUMULATORS, DIGITS, MULTIPLIERS, RISE_FALL
-from derivtrio.simulator.session import Session, World
+from derivtrio.simulator.calls.authorization import balance_news
+from derivtrio.simulator.calls.dispatch import answer, parse
+from derivtrio.simulator.contracts.orders import ACCUMULATORS, DIGITS, MULTIPLIERS, RISE_FALL
+from derivtrio.simulator.market.hours import DAY
+from derivtrio.simulator.sessions.session import Session, World
 
 SATURDAY = START - START % DAY + 4 * DAY
 READER = Account("CR90000001", Decimal("12.34"), {"reader": frozenset({"read"})}, is_virtual=False)

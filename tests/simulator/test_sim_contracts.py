@@ -17,9 +17,9 @@ from test_sim_trading import (
 )
 from wire_peer import START
 
-from derivtrio.simulator.hours import DAY, HOUR
-from derivtrio.simulator.market import Market, Tick
-from derivtrio.simulator.session import Session
+from derivtrio.simulator.market.hours import DAY, HOUR
+from derivtrio.simulator.market.market import Market, Tick
+from derivtrio.simulator.sessions.session import Session
 
 __all__ = ["session"]
 

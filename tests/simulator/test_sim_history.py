@@ -7,8 +7,8 @@ from test_sim_calls import answers
 from wire_peer import START
 
 from derivtrio.simulator import Market
-from derivtrio.simulator.hours import DAY
-from derivtrio.simulator.session import Session, World
+from derivtrio.simulator.market.hours import DAY
+from derivtrio.simulator.sessions.session import Session, World
 
 MARKET = Market(1)
 SATURDAY_NOON = START - START % DAY + 4 * DAY + DAY // 2

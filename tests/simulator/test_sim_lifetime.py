@@ -7,8 +7,8 @@ import trio
 from wire_peer import START, Peer, open_peer, open_stream
 
 from derivtrio.simulator import Faults, open_simulator
-from derivtrio.simulator.clock import Clock
-from derivtrio.simulator.market import Market
+from derivtrio.simulator.market.market import Market
+from derivtrio.simulator.server.clock import Clock
 
 
 def tasks() -> int:

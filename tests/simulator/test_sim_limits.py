@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 
 from derivtrio.simulator import Limits, Quota
-from derivtrio.simulator.budgets import Budgets, Scope
-from derivtrio.simulator.envelope import Refusal
+from derivtrio.simulator.protocol.envelope import Refusal
+from derivtrio.simulator.sessions.rate_limits import Budgets, Scope
 
 
 def granted(budgets: Budgets, name: str, times: Iterable[float], connection: int = 1) -> int:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from derivtrio.simulator import Market
-from derivtrio.simulator.hours import DAY, WEEK
-from derivtrio.simulator.symbols import SYMBOLS
+from derivtrio.simulator.market.hours import DAY, WEEK
+from derivtrio.simulator.market.symbols import SYMBOLS
 
 NOON_WEDNESDAY = 1_782_302_400
 SATURDAY = NOON_WEDNESDAY + 3 * DAY

@@ -1,7 +1,7 @@
 import pytest
 import trio
 
-from derivtrio.simulator.memory import open_pair
+from derivtrio.simulator.network.memory_stream import open_pair
 
 
 async def test_bytes_go_both_ways() -> None:

@@ -14,7 +14,7 @@ from wire_peer import START
 
 from derivtrio.codec import decode, encode
 from derivtrio.simulator import Market, demo_account
-from derivtrio.simulator.session import Session, World
+from derivtrio.simulator.sessions.session import Session, World
 
 LOGINID = "VRTC1000001"
 CENTS = st.integers(35, 30000).map(lambda cents: cents / 100)

@@ -11,9 +11,9 @@ from test_sim_schemas import _resolved, _without_prose
 from wire_peer import PUBLIC, START, TARGET, Peer, open_peer, open_stream, private_target
 
 from derivtrio.simulator import SCOPES, Account, demo_account, open_simulator
-from derivtrio.simulator.catalogue import CALLS
-from derivtrio.simulator.dialect import OPTIONS
-from derivtrio.simulator.envelope import masked
+from derivtrio.simulator.dialects.dialect import OPTIONS
+from derivtrio.simulator.protocol.call_definitions import CALLS
+from derivtrio.simulator.protocol.envelope import masked
 
 needs_schemas = pytest.mark.skipif(
     not deriv_schemas.available(),

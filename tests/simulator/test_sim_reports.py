@@ -23,9 +23,9 @@ from test_sim_trading import (
 from wire_peer import START, open_peer
 
 from derivtrio.simulator import open_simulator
-from derivtrio.simulator.catalogue import CALLS, NOT_SIMULATED
-from derivtrio.simulator.hours import DAY
-from derivtrio.simulator.session import Session
+from derivtrio.simulator.market.hours import DAY
+from derivtrio.simulator.protocol.call_definitions import CALLS, NOT_SIMULATED
+from derivtrio.simulator.sessions.session import Session
 
 __all__ = ["session"]
 

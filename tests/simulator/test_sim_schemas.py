@@ -10,9 +10,9 @@ from test_sim_calls import answers
 from wire_peer import START, open_peer
 
 from derivtrio.simulator import open_simulator
-from derivtrio.simulator.catalogue import CALLS
-from derivtrio.simulator.market import Market
-from derivtrio.simulator.session import Session, World
+from derivtrio.simulator.market.market import Market
+from derivtrio.simulator.protocol.call_definitions import CALLS
+from derivtrio.simulator.sessions.session import Session, World
 
 pytestmark = pytest.mark.skipif(
     not deriv_schemas.available(),

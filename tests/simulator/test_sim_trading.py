@@ -9,7 +9,7 @@ from test_sim_calls import ask, error
 from wire_peer import START, Peer, open_peer
 
 from derivtrio.simulator import SCOPES, Account, Market, demo_account, open_simulator
-from derivtrio.simulator.session import Session, World
+from derivtrio.simulator.sessions.session import Session, World
 
 DEMO = "VRTC1000001"
 RISE: dict[str, Any] = {

@@ -1,0 +1,110 @@
+"""From one request to its replies, without any I/O.
+
+The order of the checks: is it JSON, is it an object, is its call known, is it simulated, is there a
+budget for it, is it well-formed, may this login make it. A refusal at any of them is the reply.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from derivtrio.codec import DecodeError, decode
+from derivtrio.simulator.calls import (
+    authorization,
+    listings,
+    offerings,
+    positions,
+    prices,
+    proposals,
+    reports,
+    service,
+    trading,
+)
+from derivtrio.simulator.calls.notifications import settle
+from derivtrio.simulator.dialects.dialect import Dialect
+from derivtrio.simulator.protocol.envelope import Message, Refusal, refusal
+from derivtrio.simulator.protocol.validation import check
+from derivtrio.simulator.sessions.session import Session
+
+_Handler = Callable[[Session, Message, int], Iterable[Message | None]]
+
+_HANDLERS: dict[str, _Handler] = {
+    "ping": service.ping,
+    "time": service.time,
+    "website_status": service.website_status,
+    "active_symbols": listings.active_symbols,
+    "trading_times": listings.trading_times,
+    "contracts_for": offerings.contracts_for,
+    "ticks": prices.ticks,
+    "ticks_history": prices.ticks_history,
+    "forget": service.forget,
+    "forget_all": service.forget_all,
+    "authorize": authorization.authorize,
+    "logout": authorization.logout,
+    "balance": authorization.balance,
+    "proposal": proposals.proposal,
+    "buy": trading.buy,
+    "sell": trading.sell,
+    "cancel": trading.cancel,
+    "contract_update": trading.contract_update,
+    "contract_update_history": reports.contract_update_history,
+    "proposal_open_contract": positions.proposal_open_contract,
+    "portfolio": reports.portfolio,
+    "statement": reports.statement,
+    "profit_table": reports.profit_table,
+    "transaction": positions.transaction,
+    "sell_expired": trading.sell_expired,
+    "topup_virtual": trading.topup_virtual,
+}
+
+#: The calls whose errors do not carry the call's own name (recorded from the live API).
+_ERROR_TYPES = {"ticks": "tick"}
+
+
+def parse(text: str | bytes) -> Message:
+    """Return the request that *text* is; anything but a JSON object is an empty one."""
+    try:
+        request = decode(text)
+    except DecodeError:
+        return {}
+    return request if isinstance(request, dict) else {}
+
+
+def answer(session: Session, request: Message, epoch: int) -> Iterator[Message | None]:
+    """Yield the replies to *request*, made at *epoch*, and change *session* accordingly.
+
+    Some take a while to compute; each `None` in between is a place where others may have a turn.
+    """
+    settle(session.world, epoch)
+    dialect = session.dialect
+    name = call_of(session, request)
+    if name is None:
+        yield _nothing_to_do(request, dialect)
+        return
+    try:
+        session.charge(name)
+        check(request, dialect.calls[name])
+        session.require(dialect.calls[name].scopes, request.get("loginid"))
+        yield from _HANDLERS[name](session, dialect.request(request), epoch)
+    except Refusal as refused:
+        yield refusal(request, error_type(name), refused)
+
+
+def call_of(session: Session, request: Message) -> str | None:
+    """Return the name of the call that *request* makes, if it is a simulated one."""
+    return next((member for member in request if member in session.dialect.calls), None)
+
+
+def error_type(name: str) -> str:
+    """Return the `msg_type` of the errors of the call *name*."""
+    return _ERROR_TYPES.get(name, name)
+
+
+def _nothing_to_do(request: Message, dialect: Dialect) -> Message:
+    if not request:
+        text = "The application sent an invalid request."
+        return refusal(request, "error", Refusal(code="BadRequest", message=text))
+    name = next((member for member in request if member in dialect.not_simulated), None)
+    if name is None:
+        text = "Unrecognised request."
+        return refusal(request, "error", Refusal(code="UnrecognisedRequest", message=text))
+    text = f"The simulator does not have {name}, though Deriv does."
+    return refusal(request, name, Refusal(code="NotSimulated", message=text))

@@ -1,0 +1,156 @@
+"""The calls that bring prices: `ticks` and `ticks_history`."""
+
+from collections.abc import Generator, Iterator
+from itertools import islice
+from typing import Any
+
+import attrs
+
+from derivtrio.simulator.calls.history_window import Window, window_of
+from derivtrio.simulator.market.market import Candle, Market, Tick
+from derivtrio.simulator.market.symbol_checks import require_open, require_symbol
+from derivtrio.simulator.protocol.envelope import Message, Refusal, refusal, reply
+from derivtrio.simulator.sessions.session import Session
+from derivtrio.simulator.sessions.streams import Key, Render, Stream
+
+_DEFAULT_GRANULARITY = 60
+
+
+def ticks(session: Session, request: Message, epoch: int) -> list[Message]:
+    """Answer `ticks`: one stream per symbol, each with its own first message or refusal.
+
+    v3 always subscribes, whether or not the request says so. The schema allows an empty list; what
+    Deriv's answer to that is has not been recorded.
+    """
+    wanted = request["ticks"]
+    symbols = [wanted] if isinstance(wanted, str) else wanted
+    if not symbols:
+        raise Refusal(code="NoSymbolProvided", message="No symbol provided.")
+    return [_first_tick(session, request, symbol, epoch) for symbol in symbols]
+
+
+def ticks_history(session: Session, request: Message, epoch: int) -> Iterator[Message | None]:
+    """Answer `ticks_history` with ticks or candles, and keep the stream if asked to.
+
+    The place of a stream is taken at once, but its first tick waits for the history to be ready.
+    """
+    market, name = session.world.market, request["ticks_history"]
+    require_symbol(market, name)
+    symbol = market.symbols[name]
+    window = window_of(request, symbol.hours, epoch)
+    candles = request.get("style") == "candles"
+    stream = _reserve(session, request, epoch) if "subscribe" in request else None
+    if candles:
+        payload: Any = yield from _candles(market, request, window)
+    else:
+        payload = _history(market, name, window)
+    if stream is not None:
+        render = _ohlc_renderer(market, request, epoch) if candles else _tick_payload
+        session.subscriptions.follow(stream, name, render, epoch)
+    msg_type = "candles" if candles else "history"
+    envelope = reply(request, msg_type, subscription=stream.id if stream else None)
+    yield envelope | {msg_type: payload, "pip_size": symbol.decimals}
+
+
+def _first_tick(session: Session, request: Message, symbol: str, epoch: int) -> Message:
+    market = session.world.market
+    try:
+        require_symbol(market, symbol)
+        require_open(market, symbol, epoch)
+        stream = session.subscriptions.add(("ticks", symbol), request)
+    except Refusal as refused:
+        return refusal(request, "tick", refused)
+    session.subscriptions.follow(stream, symbol, _tick_payload, epoch)
+    return stream.message(*_tick_payload(market.tick(symbol, epoch)))
+
+
+def _reserve(session: Session, request: Message, epoch: int) -> Stream:
+    symbol = request["ticks_history"]
+    require_open(session.world.market, symbol, epoch)
+    is_candles = request.get("style") == "candles"
+    key: Key = ("candles", symbol, _granularity(request)) if is_candles else ("ticks", symbol)
+    return session.subscriptions.add(key, request)
+
+
+def _ohlc_renderer(market: Market, request: Message, epoch: int) -> Render:
+    granularity = _granularity(request)
+    present = market.candles(request["ticks_history"], granularity, epoch, epoch)
+    return _FormingCandle(granularity, present[-1] if present else None).update
+
+
+def _granularity(request: Message) -> int:
+    granularity: int = request.get("granularity", _DEFAULT_GRANULARITY)
+    return granularity
+
+
+def _history(market: Market, symbol: str, window: Window) -> Message:
+    found = market.ticks(symbol, window.start, window.end, window.count)
+    return {"prices": [tick.quote for tick in found], "times": [tick.epoch for tick in found]}
+
+
+def _candles(
+    market: Market, request: Message, window: Window
+) -> Generator[None, None, list[Message]]:
+    """Return the candles of *window*, pausing after each."""
+    found: list[Message] = []
+    bounds = window.start, window.end
+    backwards = market.candles_back(request["ticks_history"], _granularity(request), *bounds)
+    for candle in islice(backwards, window.count):
+        found.append(_candle_payload(candle))
+        yield
+    return found[::-1]
+
+
+def _candle_payload(candle: Candle) -> Message:
+    return {
+        "epoch": candle.open_time,
+        "open": candle.open,
+        "high": candle.high,
+        "low": candle.low,
+        "close": candle.close,
+    }
+
+
+def _tick_payload(tick: Tick) -> tuple[str, Message]:
+    return "tick", {
+        "ask": tick.ask,
+        "bid": tick.bid,
+        "epoch": tick.epoch,
+        "pip_size": tick.pip_size,
+        "quote": tick.quote,
+        "symbol": tick.symbol,
+    }
+
+
+@attrs.define
+class _FormingCandle:
+    """The candle of a stream that its next ticks go into."""
+
+    granularity: int
+    candle: Candle | None
+
+    def update(self, tick: Tick) -> tuple[str, Message]:
+        """Count *tick* and return the `ohlc` message: prices are padded strings there."""
+        candle = self.candle = self._with(tick)
+        prices = {
+            "open": candle.open,
+            "high": candle.high,
+            "low": candle.low,
+            "close": candle.close,
+        }
+        return "ohlc", {
+            "epoch": candle.epoch,
+            "granularity": candle.granularity,
+            "open_time": candle.open_time,
+            "symbol": candle.symbol,
+            **{name: f"{price:.{tick.pip_size}f}" for name, price in prices.items()},
+        }
+
+    def _with(self, tick: Tick) -> Candle:
+        quote, before = tick.quote, self.candle
+        open_time = tick.epoch - tick.epoch % self.granularity
+        if before is None or before.open_time != open_time:
+            times = open_time, tick.epoch
+            return Candle(tick.symbol, self.granularity, *times, quote, quote, quote, quote)
+        high, low = max(before.high, quote), min(before.low, quote)
+        return attrs.evolve(before, epoch=tick.epoch, high=high, low=low, close=quote)

@@ -1,0 +1,55 @@
+"""The calls about the service itself, and the two that end streams."""
+
+from derivtrio.simulator.protocol.envelope import Message, reply
+from derivtrio.simulator.sessions.session import Session
+
+_USD = {
+    "fractional_digits": 2,
+    "is_deposit_suspended": 0,
+    "is_suspended": 0,
+    "is_withdrawal_suspended": 0,
+    "name": "US Dollar",
+    "stake_default": 10,
+    "transfer_between_accounts": {"fees": {}, "limits": {"min": 1}},
+    "type": "fiat",
+}
+
+
+def ping(_session: Session, request: Message, _epoch: int) -> list[Message]:
+    """Answer `ping`."""
+    return [reply(request, "ping") | {"ping": "pong"}]
+
+
+def time(_session: Session, request: Message, epoch: int) -> list[Message]:
+    """Answer `time` with the epoch."""
+    return [reply(request, "time") | {"time": epoch}]
+
+
+def website_status(session: Session, request: Message, _epoch: int) -> list[Message]:
+    """Answer `website_status`, and keep the stream if asked to."""
+    status = {
+        "api_call_limits": session.world.budgets.advertised(),
+        "clients_country": "id",
+        "currencies_config": {"USD": _USD},
+        "site_status": "up",
+        "supported_languages": ["EN"],
+        "terms_conditions_version": "Version 50",
+    }
+    stream_id = None
+    if request.get("subscribe"):
+        key = ("website_status", "website_status")
+        stream_id = session.subscriptions.add(key, request).id
+    return [reply(request, "website_status", subscription=stream_id) | {"website_status": status}]
+
+
+def forget(session: Session, request: Message, _epoch: int) -> list[Message]:
+    """Answer `forget`: 1 if the stream was there, 0 otherwise."""
+    found = session.subscriptions.remove(request["forget"])
+    return [reply(request, "forget") | {"forget": int(found)}]
+
+
+def forget_all(session: Session, request: Message, _epoch: int) -> list[Message]:
+    """Answer `forget_all` with the ids of the streams that it ended."""
+    kinds = request["forget_all"]
+    ended = session.subscriptions.remove_kinds([kinds] if isinstance(kinds, str) else kinds)
+    return [reply(request, "forget_all") | {"forget_all": ended}]

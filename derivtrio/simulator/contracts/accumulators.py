@@ -1,0 +1,214 @@
+"""Accumulators: a stake that grows with every quiet tick, and is gone with the first wild one.
+
+The entry spot is the first tick after the purchase. Each later tick that stays within a band
+around the one before it lets the stake grow by the growth rate; the first that does not, ends the
+contract with nothing. It also ends by itself at its take profit, at the largest payout, and after
+a number of ticks.
+
+The band is as wide as makes each tick worth 0.1 % less than a fair game: that is the margin.
+Accumulators are offered where prices walk without jumps and steps.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from derivtrio.simulator.contracts.binaries import entry_of
+from derivtrio.simulator.contracts.contract import Closing, Contract, Quote
+from derivtrio.simulator.contracts.money import down_to_cents
+from derivtrio.simulator.contracts.orders import (
+    MIN_STAKE,
+    Limits,
+    Order,
+    check_stake,
+    no_contract,
+    not_offered,
+    refused,
+)
+from derivtrio.simulator.contracts.pricing import band
+from derivtrio.simulator.market.hours import ALWAYS
+from derivtrio.simulator.market.market import Market, Tick
+from derivtrio.simulator.market.symbol_checks import require_open
+from derivtrio.simulator.market.symbols import Symbol
+from derivtrio.simulator.protocol.envelope import Message
+
+_MARGIN = 0.001
+_MAX_PAYOUT = Decimal("10000.00")
+#: The growth rates on offer, and how many ticks each of them lasts at most.
+MAX_TICKS = {
+    Decimal("0.01"): 230,
+    Decimal("0.02"): 120,
+    Decimal("0.03"): 80,
+    Decimal("0.04"): 60,
+    Decimal("0.05"): 45,
+}
+
+
+class Accumulator:
+    """ACCU."""
+
+    def quote(self, order: Order, market: Market, epoch: int) -> Quote:
+        """See `Kind.quote`."""
+        require_open(market, order.symbol.name, epoch)
+        _check(order)
+        spot, width = market.tick(order.symbol.name, epoch), _width(order)
+        high, low = _barriers(spot, width)
+        return Quote(
+            order=order,
+            epoch=epoch,
+            spot=spot,
+            ask=order.amount,
+            payout=Decimal("0.00"),
+            expiry=None,
+            longcode=_longcode(order, width),
+            shortcode=_shortcode(order, width, epoch),
+            details={
+                "contract_details": {
+                    "high_barrier": high,
+                    "low_barrier": low,
+                    "maximum_payout": _MAX_PAYOUT,
+                    "maximum_ticks": _most_ticks(order),
+                    "tick_size_barrier": round(width, 8),
+                    "tick_size_barrier_percentage": f"{width:.5%}",
+                },
+                "validation_params": {
+                    "max_payout": str(_MAX_PAYOUT),
+                    "max_ticks": _most_ticks(order),
+                    "stake": {"min": str(MIN_STAKE)},
+                },
+            },
+        )
+
+    def outlook(self, contract: Contract, market: Market, since: int) -> Closing:
+        """See `Kind.outlook`: at the latest it ends after the most ticks that it can last."""
+        order, target = contract.order, _target(contract.order, contract.limits)
+        for count, tick, stays in _run(contract, market):
+            if not stays:
+                return Closing(tick.epoch, Decimal("0.00"), "lost", tick)
+            worth = _worth(order, count)
+            if tick.epoch > since and (worth >= target or count == _most_ticks(order)):
+                return Closing(tick.epoch, min(worth, _MAX_PAYOUT), "won", tick)
+        raise AssertionError
+
+    def value(self, contract: Contract, market: Market, epoch: int) -> Decimal:
+        """See `Kind.value`."""
+        return _worth(contract.order, _count(contract, market, epoch))
+
+    def resale_fault(self, contract: Contract, market: Market, epoch: int) -> str | None:
+        """See `Kind.resale_fault`."""
+        if _count(contract, market, epoch) < 1:
+            return "Contract cannot be sold at entry tick. Please wait for the next tick."
+        return None
+
+    def describe(self, contract: Contract, market: Market, epoch: int) -> Message:
+        """See `Kind.describe`; the barriers are those for the tick after the last one."""
+        order, count = contract.order, _count(contract, market, epoch)
+        described: Message = {"barrier_count": 2, "growth_rate": order.growth_rate}
+        described["tick_passed"] = max(0, count)
+        if limits := limit_orders(contract.limits, contract.start):
+            described["limit_order"] = limits
+        if count >= 0:
+            ticks = _ticks(contract, market, epoch)
+            high, low = _barriers(ticks[-1], _width(order))
+            described |= entry_of(ticks[0]) | {"high_barrier": high, "low_barrier": low}
+            described |= {"current_spot_high_barrier": high, "current_spot_low_barrier": low}
+        return described
+
+
+def limit_orders(limits: Limits, epoch: int) -> Message:
+    """Return the `limit_order` of a contract, which has a take profit in it or nothing."""
+    if limits.take_profit is None:
+        return {}
+    return {
+        "take_profit": {
+            "display_name": "Take profit",
+            "display_order_amount": f"{limits.take_profit:.2f}",
+            "order_amount": limits.take_profit,
+            "order_date": epoch,
+        }
+    }
+
+
+def check_limits(limits: Limits) -> None:
+    """Raise the `Refusal` of *limits* that an accumulator cannot have."""
+    if limits.stop_loss is not None:
+        raise no_contract(text="Invalid input (stop_loss) for this contract type (ACCU).")
+
+
+def is_offered(symbol: Symbol) -> bool:
+    """Whether there are accumulators on *symbol*."""
+    uneven = symbol.step or symbol.jumps or symbol.daily_drift
+    return symbol.hours == ALWAYS and not uneven
+
+
+def _check(order: Order) -> None:
+    if not is_offered(order.symbol):
+        raise not_offered(what="asset")
+    if order.basis != "stake":
+        raise no_contract(text="Basis must be stake for this contract.")
+    check_stake(order.amount)
+    if order.growth_rate not in MAX_TICKS:
+        offered = ", ".join(map(str, MAX_TICKS))
+        raise refused(text=f"Growth rate is not in acceptable range. Accepts {offered}.")
+    check_limits(order.limits)
+
+
+def _rate(order: Order) -> Decimal:
+    return order.growth_rate or Decimal()
+
+
+def _most_ticks(order: Order) -> int:
+    return MAX_TICKS[_rate(order)]
+
+
+def _width(order: Order) -> float:
+    """Return how far a tick may be from the one before, as a share of that."""
+    return band(order.symbol, (1 - _MARGIN) / (1 + float(_rate(order))))
+
+
+def _barriers(tick: Tick, width: float) -> tuple[str, str]:
+    distance, decimals = tick.quote * width, tick.pip_size + 1
+    return f"{tick.quote + distance:.{decimals}f}", f"{tick.quote - distance:.{decimals}f}"
+
+
+def _worth(order: Order, count: int) -> Decimal:
+    return down_to_cents(order.amount * (1 + _rate(order)) ** max(0, count))
+
+
+def _target(order: Order, limits: Limits) -> Decimal:
+    """Return the worth at which the contract is closed."""
+    if limits.take_profit is None:
+        return _MAX_PAYOUT
+    return min(_MAX_PAYOUT, order.amount + limits.take_profit)
+
+
+def _run(contract: Contract, market: Market) -> Iterator[tuple[int, Tick, bool]]:
+    """Yield the ticks after the entry spot: which one, the tick, and whether it is within."""
+    name, width = contract.order.symbol.name, _width(contract.order)
+    before = market.tick(name, market.next_tick_epoch(name, contract.start))
+    for count in range(1, _most_ticks(contract.order) + 1):
+        tick = market.tick(name, market.next_tick_epoch(name, before.epoch))
+        yield count, tick, abs(tick.quote - before.quote) <= before.quote * width
+        before = tick
+
+
+def _ticks(contract: Contract, market: Market, epoch: int) -> list[Tick]:
+    name = contract.order.symbol.name
+    return market.ticks(name, market.next_tick_epoch(name, contract.start), epoch)
+
+
+def _count(contract: Contract, market: Market, epoch: int) -> int:
+    """Return how many ticks came after the entry spot; -1 if that has not come."""
+    return len(_ticks(contract, market, epoch)) - 1
+
+
+def _longcode(order: Order, width: float) -> str:
+    return (
+        f"After the entry spot tick, your stake will grow continuously by {_rate(order):.0%} for"
+        f" every tick that the spot price remains within the ± {width:.5%} from the previous spot"
+        " price."
+    )
+
+
+def _shortcode(order: Order, width: float, start: int) -> str:
+    head = f"{order.contract_type}_{order.symbol.name}_{order.amount:.2f}"
+    return f"{head}_0_{_rate(order)}_1_{width:.8f}_{start}"

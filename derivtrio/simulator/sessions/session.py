@@ -1,0 +1,109 @@
+"""What the server knows about one connection: who is logged in, and what is being streamed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+
+from derivtrio.simulator.accounts.account import Account
+from derivtrio.simulator.accounts.broker import Desk
+from derivtrio.simulator.accounts.ledger import Ledger
+from derivtrio.simulator.accounts.one_time_passwords import Passes
+from derivtrio.simulator.contracts.orders import Order
+from derivtrio.simulator.dialects.dialect import V3, Dialect
+from derivtrio.simulator.faults.request_faults import Mishaps
+from derivtrio.simulator.market.market import Market
+from derivtrio.simulator.protocol.envelope import Refusal
+from derivtrio.simulator.sessions.rate_limits import Budgets
+from derivtrio.simulator.sessions.streams import Subscriptions
+
+#: The streams that tell about an account: they end with the login.
+ACCOUNT_STREAMS = ("balance", "proposal_open_contract", "transaction")
+
+
+@attrs.frozen
+class World:
+    """What all connections share: the market, the accounts by login id, their trade, the limits.
+
+    *audience* are the sessions of the live connections by number: they hear the news. *mishaps*
+    wait for requests to befall, *passes* for connections to the Options API.
+    """
+
+    seed: int
+    market: Market
+    accounts: dict[str, Account]
+    budgets: Budgets = attrs.field(factory=Budgets)
+    passes: Passes = attrs.field(init=False)
+    desk: Desk = attrs.field(init=False)
+    audience: "dict[int, Session]" = attrs.field(factory=dict, init=False, repr=False)
+    mishaps: Mishaps = attrs.field(factory=Mishaps, init=False)
+
+    @desk.default
+    def _desk(self) -> Desk:
+        ledgers = {loginid: Ledger(account) for loginid, account in self.accounts.items()}
+        return Desk(self.market, ledgers)
+
+    @passes.default
+    def _passes(self) -> Passes:
+        return Passes(self.seed)
+
+
+@attrs.frozen
+class Login:
+    """An account as one token opens it."""
+
+    account: Account
+    scopes: frozenset[str]
+
+
+@attrs.define(eq=False)
+class Session:
+    """The state of the connection with this *number*; all of it goes when the socket goes.
+
+    *dialect* is the generation of the API that is spoken on it.
+    """
+
+    world: World
+    number: int
+    dialect: Dialect = V3
+    logins: dict[str, Login] = attrs.field(factory=dict, init=False)
+    subscriptions: Subscriptions = attrs.field(init=False)
+    #: What has been priced and not been bought yet, by id, with the epoch at which that lapses;
+    #: of a streamed proposal the stream is the one to lapse.
+    proposals: dict[str, tuple[Order, int | None]] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.subscriptions = Subscriptions(f"{self.world.seed}/{self.number}", self.world.market)
+
+    @contextmanager
+    def attending(self) -> Iterator[None]:
+        """Hear the news of the world for as long as the block lasts."""
+        self.world.audience[self.number] = self
+        try:
+            yield
+        finally:
+            del self.world.audience[self.number]
+
+    def login(self, loginid: str | None = None) -> Login:
+        """Return the login for *loginid*, or the one that `authorize` named first.
+
+        Raises:
+            Refusal: nobody is logged in (`AuthorizationRequired`).
+
+        """
+        chosen = loginid or next(iter(self.logins), None)
+        if chosen not in self.logins:
+            raise Refusal(code="AuthorizationRequired", message="Please log in.")
+        return self.logins[chosen]
+
+    def charge(self, name: str) -> None:
+        """Count a request for the call *name*; raise the `Refusal` if it is one too many."""
+        loginid, options = next(iter(self.logins), None), self.dialect is not V3
+        self.world.budgets.charge(name, self.number, loginid, options=options)
+
+    def require(self, scopes: tuple[str, ...], loginid: Any) -> None:
+        """Raise the `Refusal` unless the login has one of *scopes*; none are always had."""
+        if scopes and not self.login(loginid).scopes.intersection(scopes):
+            text = f"Permission denied, requires {', '.join(scopes)} scope(s)."
+            raise Refusal(code="PermissionDenied", message=text)
