@@ -9,11 +9,11 @@ from wire_peer import START
 
 from derivtrio.codec import decode, encode
 from derivtrio.simulator import SCOPES, Account, Market, demo_account
-from derivtrio.simulator.calls.authorization import balance_news
+from derivtrio.simulator.calls.authorization import balance_messages
 from derivtrio.simulator.calls.dispatch import answer, parse
 from derivtrio.simulator.contracts.orders import ACCUMULATORS, DIGITS, MULTIPLIERS, RISE_FALL
 from derivtrio.simulator.market.hours import DAY
-from derivtrio.simulator.sessions.session import Session, World
+from derivtrio.simulator.sessions.session import Backend, ServerSession
 
 SATURDAY = START - START % DAY + 4 * DAY
 READER = Account("CR90000001", Decimal("12.34"), {"reader": frozenset({"read"})}, is_virtual=False)
@@ -23,15 +23,17 @@ ACCOUNTS = (demo_account(), READER, SHUT, PAYER)
 
 
 @pytest.fixture
-def session() -> Session:
-    return Session(World(1, Market(1), {each.loginid: each for each in ACCOUNTS}), number=1)
+def session() -> ServerSession:
+    return ServerSession(Backend(1, Market(1), {each.loginid: each for each in ACCOUNTS}), number=1)
 
 
-def answers(session: Session, request: dict[str, Any], epoch: int) -> list[dict[str, Any]]:
+def answers(session: ServerSession, request: dict[str, Any], epoch: int) -> list[dict[str, Any]]:
     return [message for message in answer(session, request, epoch) if message is not None]
 
 
-def ask_all(session: Session, request: dict[str, Any], epoch: int = START) -> list[dict[str, Any]]:
+def ask_all(
+    session: ServerSession, request: dict[str, Any], epoch: int = START
+) -> list[dict[str, Any]]:
     """Return the replies as they arrive, all held against the official schemas."""
     messages = [decode(encode(message)) for message in answers(session, request, epoch)]
     if deriv_schemas.available():
@@ -40,22 +42,22 @@ def ask_all(session: Session, request: dict[str, Any], epoch: int = START) -> li
     return messages
 
 
-def ask(session: Session, request: dict[str, Any], epoch: int = START) -> dict[str, Any]:
+def ask(session: ServerSession, request: dict[str, Any], epoch: int = START) -> dict[str, Any]:
     (message,) = ask_all(session, request, epoch)
     return message
 
 
-def error(session: Session, request: dict[str, Any], epoch: int = START) -> dict[str, Any]:
+def error(session: ServerSession, request: dict[str, Any], epoch: int = START) -> dict[str, Any]:
     refused: dict[str, Any] = ask(session, request, epoch)["error"]
     return refused
 
 
-def test_ping_and_time(session: Session) -> None:
+def test_ping_and_time(session: ServerSession) -> None:
     assert ask(session, {"ping": 1})["ping"] == "pong"
     assert ask(session, {"time": 1})["time"] == START
 
 
-def test_a_reply_repeats_its_request_and_what_identifies_it(session: Session) -> None:
+def test_a_reply_repeats_its_request_and_what_identifies_it(session: ServerSession) -> None:
     request = {"ping": 1, "req_id": 7, "passthrough": {"a": [1]}}
     assert ask(session, request) == {
         "echo_req": request,
@@ -66,11 +68,11 @@ def test_a_reply_repeats_its_request_and_what_identifies_it(session: Session) ->
     }
 
 
-def test_what_the_request_has_not_the_reply_has_not(session: Session) -> None:
+def test_what_the_request_has_not_the_reply_has_not(session: ServerSession) -> None:
     assert ask(session, {"ping": 1}).keys() == {"echo_req", "msg_type", "ping"}
 
 
-def test_website_status_has_the_budgets_of_2026(session: Session) -> None:
+def test_website_status_has_the_budgets_of_2026(session: ServerSession) -> None:
     limits = ask(session, {"website_status": 1})["website_status"]["api_call_limits"]
     assert limits["max_requestes_general"]["minutely"] == 220
     assert limits["max_requests_outcome"] == {
@@ -81,25 +83,25 @@ def test_website_status_has_the_budgets_of_2026(session: Session) -> None:
     assert limits["max_proposal_subscription"]["max"] == 5
 
 
-def test_active_symbols_list_everything_with_its_step(session: Session) -> None:
+def test_active_symbols_list_everything_with_its_step(session: ServerSession) -> None:
     listed = {
         entry["symbol"]: entry
         for entry in ask(session, {"active_symbols": "brief"}, SATURDAY)["active_symbols"]
     }
-    assert listed.keys() == session.world.market.symbols.keys()
+    assert listed.keys() == session.backend.market.symbols.keys()
     assert listed["R_100"]["pip"] == 0.01
     assert listed["frxEURUSD"]["pip"] == 1e-05
     assert (listed["R_100"]["exchange_is_open"], listed["frxEURUSD"]["exchange_is_open"]) == (1, 0)
     assert "spot" not in listed["R_100"]
 
 
-def test_active_symbols_in_full_have_spots(session: Session) -> None:
+def test_active_symbols_in_full_have_spots(session: ServerSession) -> None:
     (entry,) = [
         entry
         for entry in ask(session, {"active_symbols": "full"})["active_symbols"]
         if entry["symbol"] == "R_100"
     ]
-    assert entry["spot"] == session.world.market.tick("R_100", START).quote
+    assert entry["spot"] == session.backend.market.tick("R_100", START).quote
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_active_symbols_in_full_have_spots(session: Session) -> None:
         ("2026-07-04", "--", "--"),
     ],
 )
-def test_trading_times_of_forex(session: Session, day: str, opened: str, closed: str) -> None:
+def test_trading_times_of_forex(session: ServerSession, day: str, opened: str, closed: str) -> None:
     markets = ask(session, {"trading_times": day})["trading_times"]["markets"]
     (forex,) = [market for market in markets if market["name"] == "Forex"]
     (times, *_) = forex["submarkets"][0]["symbols"]
@@ -119,12 +121,12 @@ def test_trading_times_of_forex(session: Session, day: str, opened: str, closed:
     assert times["trading_days"] == ["Mon", "Tue", "Wed", "Thu", "Fri"]
 
 
-def test_trading_times_of_no_day(session: Session) -> None:
+def test_trading_times_of_no_day(session: ServerSession) -> None:
     assert error(session, {"trading_times": "2026-13-01"})["code"] == "InputValidationFailed"
     assert "error" not in ask(session, {"trading_times": "today"})
 
 
-def test_contracts_for(session: Session) -> None:
+def test_contracts_for(session: ServerSession) -> None:
     answered = ask(session, {"contracts_for": "R_50"})["contracts_for"]
     types = {each["contract_type"] for each in answered["available"]}
     assert types == {*RISE_FALL, *DIGITS, *MULTIPLIERS, *ACCUMULATORS}
@@ -134,9 +136,9 @@ def test_contracts_for(session: Session) -> None:
     assert error(session, {"contracts_for": "R_51"})["code"] == "InvalidSymbol"
 
 
-def test_ticks_subscribe_even_without_being_asked_to(session: Session) -> None:
+def test_ticks_subscribe_even_without_being_asked_to(session: ServerSession) -> None:
     message = ask(session, {"ticks": "R_100", "req_id": 3})
-    tick = session.world.market.tick("R_100", START)
+    tick = session.backend.market.tick("R_100", START)
     assert message["tick"] == {
         "ask": tick.ask,
         "bid": tick.bid,
@@ -146,10 +148,10 @@ def test_ticks_subscribe_even_without_being_asked_to(session: Session) -> None:
         "quote": tick.quote,
         "symbol": "R_100",
     }
-    assert session.subscriptions.next_due() == START + 2
+    assert session.streams.next_due() == START + 2
 
 
-def test_an_array_of_ticks_is_a_stream_per_symbol_on_one_req_id(session: Session) -> None:
+def test_an_array_of_ticks_is_a_stream_per_symbol_on_one_req_id(session: ServerSession) -> None:
     messages = ask_all(session, {"ticks": ["R_100", "1HZ100V", "nope"], "req_id": 3})
     assert [message["req_id"] for message in messages] == [3, 3, 3]
     assert [message["tick"]["symbol"] for message in messages[:2]] == ["R_100", "1HZ100V"]
@@ -157,19 +159,19 @@ def test_an_array_of_ticks_is_a_stream_per_symbol_on_one_req_id(session: Session
     assert messages[2]["error"]["code"] == "InvalidSymbol"
 
 
-def test_an_empty_array_of_ticks_is_an_error_at_once(session: Session) -> None:
+def test_an_empty_array_of_ticks_is_an_error_at_once(session: ServerSession) -> None:
     message = ask(session, {"ticks": [], "req_id": 3})
     assert (message["msg_type"], message["req_id"]) == ("tick", 3)
     assert message["error"]["code"] == "NoSymbolProvided"
 
 
-def test_a_failing_ticks_is_of_type_tick(session: Session) -> None:
+def test_a_failing_ticks_is_of_type_tick(session: ServerSession) -> None:
     message = ask(session, {"ticks": "XYZ"})
     assert message["msg_type"] == "tick"
     assert message["error"] == {"code": "InvalidSymbol", "message": "Symbol XYZ is invalid."}
 
 
-def test_a_failing_history_is_of_the_type_of_its_call(session: Session) -> None:
+def test_a_failing_history_is_of_the_type_of_its_call(session: ServerSession) -> None:
     message = ask(session, {"ticks_history": "XYZ", "end": "latest"})
     assert (message["msg_type"], message["error"]["code"]) == ("ticks_history", "InvalidSymbol")
 
@@ -194,49 +196,49 @@ def test_a_failing_history_is_of_the_type_of_its_call(session: Session) -> None:
     ],
 )
 def test_a_stream_can_be_had_once(
-    session: Session, first: dict[str, Any], second: dict[str, Any]
+    session: ServerSession, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     assert "error" not in ask(session, first)
     assert error(session, second)["code"] == "AlreadySubscribed"
-    assert len(session.subscriptions.streams) == 1
+    assert len(session.streams.by_id) == 1
 
 
-def test_already_subscribed_names_the_symbol(session: Session) -> None:
+def test_already_subscribed_names_the_symbol(session: ServerSession) -> None:
     ask(session, {"ticks": "R_50"})
     assert error(session, {"ticks": "R_50"})["message"] == "You are already subscribed to R_50"
 
 
 def test_ticks_and_candles_of_different_granularity_are_different_streams(
-    session: Session,
+    session: ServerSession,
 ) -> None:
     candles = {"ticks_history": "R_100", "end": "latest", "style": "candles", "subscribe": 1}
     ask(session, {"ticks": "R_100"})
     ask(session, candles)
     ask(session, candles | {"granularity": 120})
-    assert len(session.subscriptions.streams) == 3
+    assert len(session.streams.by_id) == 3
 
 
-def test_another_connection_has_its_own_streams_and_ids(session: Session) -> None:
-    other = Session(session.world, number=2)
+def test_another_connection_has_its_own_streams_and_ids(session: ServerSession) -> None:
+    other = ServerSession(session.backend, number=2)
     ids = {ask(each, {"ticks": "R_50"})["subscription"]["id"] for each in (session, other)}
     assert len(ids) == 2
 
 
-def test_subscription_ids_are_the_same_in_every_run(session: Session) -> None:
-    again = Session(session.world, session.number)
+def test_subscription_ids_are_the_same_in_every_run(session: ServerSession) -> None:
+    again = ServerSession(session.backend, session.number)
     request = {"ticks": "R_50"}
     assert ask(session, request)["subscription"] == ask(again, request)["subscription"]
 
 
-def test_forget_ends_one_stream(session: Session) -> None:
+def test_forget_ends_one_stream(session: ServerSession) -> None:
     stream_id = ask(session, {"ticks": "R_50"})["subscription"]["id"]
     assert ask(session, {"forget": stream_id})["forget"] == 1
     assert ask(session, {"forget": stream_id})["forget"] == 0
-    assert session.subscriptions.next_due() is None
+    assert session.streams.next_due() is None
     assert "error" not in ask(session, {"ticks": "R_50"})
 
 
-def test_forget_all_ends_the_streams_of_its_types(session: Session) -> None:
+def test_forget_all_ends_the_streams_of_its_types(session: ServerSession) -> None:
     history = {"ticks_history": "R_100", "end": "latest", "subscribe": 1}
     ticks = [ask(session, {"ticks": "R_50"}), ask(session, history)]
     candles = ask(session, history | {"style": "candles"})
@@ -250,7 +252,7 @@ def test_forget_all_ends_the_streams_of_its_types(session: Session) -> None:
     assert ask(session, {"forget_all": "ticks"})["forget_all"] == []
 
 
-def test_authorize_opens_the_account_of_the_token(session: Session) -> None:
+def test_authorize_opens_the_account_of_the_token(session: ServerSession) -> None:
     message = ask(session, {"authorize": "demo-token"})
     assert message["echo_req"] == {"authorize": "<not shown>"}
     authorized = message["authorize"]
@@ -260,18 +262,18 @@ def test_authorize_opens_the_account_of_the_token(session: Session) -> None:
     assert len(authorized["account_list"]) == len(ACCOUNTS)
 
 
-def test_the_tokens_of_a_failing_authorize_are_masked_too(session: Session) -> None:
+def test_the_tokens_of_a_failing_authorize_are_masked_too(session: ServerSession) -> None:
     message = ask(session, {"authorize": "wrong", "tokens": ["demo-token"]})
     assert message["error"]["code"] == "InvalidToken"
     assert message["echo_req"] == {"authorize": "<not shown>", "tokens": "<not shown>"}
     assert session.logins == {}
 
 
-def test_a_disabled_account_cannot_log_in(session: Session) -> None:
+def test_a_disabled_account_cannot_log_in(session: ServerSession) -> None:
     assert error(session, {"authorize": "shut"})["code"] == "DisabledClient"
 
 
-def test_account_calls_need_a_login_and_its_scope(session: Session) -> None:
+def test_account_calls_need_a_login_and_its_scope(session: ServerSession) -> None:
     assert error(session, {"balance": 1}) == {
         "code": "AuthorizationRequired",
         "message": "Please log in.",
@@ -286,13 +288,13 @@ def test_account_calls_need_a_login_and_its_scope(session: Session) -> None:
     }
 
 
-def test_money_is_written_digit_for_digit(session: Session) -> None:
+def test_money_is_written_digit_for_digit(session: ServerSession) -> None:
     ask(session, {"authorize": "demo-token"})
     (message,) = answers(session, {"balance": 1}, START)
     assert '"balance":10000.00,' in encode(message)
 
 
-def test_balances_of_all_accounts(session: Session) -> None:
+def test_balances_of_all_accounts(session: ServerSession) -> None:
     ask(session, {"authorize": "demo-token"})
     balance = ask(session, {"balance": 1, "account": "all"})["balance"]
     assert balance["accounts"].keys() == {each.loginid for each in ACCOUNTS}
@@ -301,7 +303,7 @@ def test_balances_of_all_accounts(session: Session) -> None:
     assert error(session, other)["code"] == "PermissionDenied"
 
 
-def test_several_tokens_open_several_accounts(session: Session) -> None:
+def test_several_tokens_open_several_accounts(session: ServerSession) -> None:
     ask(session, {"authorize": "demo-token", "tokens": ["reader"]})
     assert ask(session, {"balance": 1})["balance"]["loginid"] == "VRTC1000001"
     reader = {"balance": 1, "loginid": READER.loginid}
@@ -310,39 +312,39 @@ def test_several_tokens_open_several_accounts(session: Session) -> None:
     assert error(session, stranger)["code"] == "AuthorizationRequired"
 
 
-def test_a_balance_stream_tells_of_changes_to_its_account_only(session: Session) -> None:
+def test_a_balance_stream_tells_of_changes_to_its_account_only(session: ServerSession) -> None:
     ask(session, {"authorize": "demo-token"})
     first = ask(session, {"balance": 1, "subscribe": 1, "req_id": 5})
-    demo = session.world.accounts["VRTC1000001"]
-    (news,) = balance_news(session, demo)
+    demo = session.backend.accounts["VRTC1000001"]
+    (news,) = balance_messages(session, demo)
     assert (news["req_id"], news["subscription"]) == (5, first["subscription"])
     assert news["balance"]["id"] == first["balance"]["id"] == first["subscription"]["id"]
-    assert balance_news(session, READER) == []
+    assert balance_messages(session, READER) == []
     assert error(session, {"balance": 1, "subscribe": 1})["code"] == "AlreadySubscribed"
 
 
-def test_logout_ends_the_login_and_its_streams(session: Session) -> None:
+def test_logout_ends_the_login_and_its_streams(session: ServerSession) -> None:
     ask(session, {"authorize": "demo-token"})
     ask(session, {"balance": 1, "subscribe": 1})
     assert ask(session, {"logout": 1})["logout"] == 1
-    assert session.subscriptions.streams == {}
+    assert session.streams.by_id == {}
     assert error(session, {"balance": 1})["code"] == "AuthorizationRequired"
 
 
-def test_a_new_login_ends_the_streams_of_the_former(session: Session) -> None:
+def test_a_new_login_ends_the_streams_of_the_former(session: ServerSession) -> None:
     ask(session, {"authorize": "demo-token"})
     ask(session, {"balance": 1, "subscribe": 1})
     ask(session, {"authorize": "reader"})
-    assert session.subscriptions.streams == {}
+    assert session.streams.by_id == {}
 
 
-def test_no_token_is_in_any_repr(session: Session) -> None:
+def test_no_token_is_in_any_repr(session: ServerSession) -> None:
     ask(session, {"authorize": "demo-token"})
     assert "demo-token" not in repr(session)
 
 
 @pytest.mark.parametrize("text", ["", "not json", "[1]", "1", "null", b"\xff", "{}"])
-def test_what_is_no_request_is_a_bad_request(session: Session, text: str | bytes) -> None:
+def test_what_is_no_request_is_a_bad_request(session: ServerSession, text: str | bytes) -> None:
     message = ask(session, parse(text))
     assert message == {
         "echo_req": {},
@@ -354,7 +356,7 @@ def test_what_is_no_request_is_a_bad_request(session: Session, text: str | bytes
     }
 
 
-def test_an_unknown_call_is_unrecognised(session: Session) -> None:
+def test_an_unknown_call_is_unrecognised(session: ServerSession) -> None:
     message = ask(session, {"make_me_rich": 1, "req_id": 2})
     assert (message["msg_type"], message["req_id"]) == ("error", 2)
     assert message["error"]["code"] == "UnrecognisedRequest"
@@ -443,7 +445,7 @@ def test_an_unknown_call_is_unrecognised(session: Session) -> None:
     ],
 )
 def test_a_malformed_request_is_told_field_by_field(
-    session: Session, request_: dict[str, Any], text: str, details: dict[str, str]
+    session: ServerSession, request_: dict[str, Any], text: str, details: dict[str, str]
 ) -> None:
     assert error(session, request_) == {
         "code": "InputValidationFailed",

@@ -18,8 +18,8 @@ from test_sim_trading import (
 from wire_peer import START
 
 from derivtrio.simulator.market.hours import DAY, HOUR
-from derivtrio.simulator.market.market import Market, Tick
-from derivtrio.simulator.sessions.session import Session
+from derivtrio.simulator.market.market import Market, MarketTick
+from derivtrio.simulator.sessions.session import ServerSession
 
 __all__ = ["session"]
 
@@ -43,22 +43,24 @@ ACCUMULATOR: dict[str, Any] = {
 }
 
 
-def ticks_after(symbol: str, epoch: int, count: int) -> list[Tick]:
+def ticks_after(symbol: str, epoch: int, count: int) -> list[MarketTick]:
     """Return the next ticks as a stream of them would have them."""
-    ticks: list[Tick] = []
+    ticks: list[MarketTick] = []
     while len(ticks) < count:
         epoch = MARKET.next_tick_epoch(symbol, epoch)
         ticks.append(MARKET.tick(symbol, epoch))
     return ticks
 
 
-def buy(session: Session, parameters: dict[str, Any], epoch: int = START) -> dict[str, Any]:
+def buy(session: ServerSession, parameters: dict[str, Any], epoch: int = START) -> dict[str, Any]:
     request = {"buy": "1", "price": 1000, "parameters": parameters}
     receipt: dict[str, Any] = ask(session, request, epoch)["buy"]
     return receipt
 
 
-def why_not(session: Session, parameters: dict[str, Any], epoch: int = START) -> tuple[str, str]:
+def why_not(
+    session: ServerSession, parameters: dict[str, Any], epoch: int = START
+) -> tuple[str, str]:
     refused = error(session, {"buy": "1", "price": 1000, "parameters": parameters}, epoch)
     return refused["code"], refused["message"]
 
@@ -66,7 +68,7 @@ def why_not(session: Session, parameters: dict[str, Any], epoch: int = START) ->
 @pytest.mark.parametrize("start", range(START, START + 40, 4))
 @pytest.mark.parametrize("contract_type", ["CALL", "CALLE", "PUT", "PUTE"])
 def test_rise_and_fall_compare_the_entry_spot_with_the_nth_tick_after_it(
-    session: Session, contract_type: str, start: int
+    session: ServerSession, contract_type: str, start: int
 ) -> None:
     contract_id = bought(session, start, contract_type=contract_type)["contract_id"]
     entry, *_, last = ticks_after("R_100", start, 6)
@@ -101,7 +103,7 @@ def test_rise_and_fall_compare_the_entry_spot_with_the_nth_tick_after_it(
     ],
 )
 def test_digits_look_at_the_last_digit_of_the_nth_tick(
-    session: Session, contract_type: str, barrier: str | None, wins: list[int], start: int
+    session: ServerSession, contract_type: str, barrier: str | None, wins: list[int], start: int
 ) -> None:
     changes = {} if barrier is None else {"barrier": barrier}
     receipt = bought(session, start, contract_type=contract_type, **changes)
@@ -124,13 +126,13 @@ def test_digits_look_at_the_last_digit_of_the_nth_tick(
     ],
 )
 def test_a_digit_costs_its_chance_and_the_margin(
-    session: Session, contract_type: str, barrier: str | None, payout: float
+    session: ServerSession, contract_type: str, barrier: str | None, payout: float
 ) -> None:
     changes = {} if barrier is None else {"barrier": barrier}
     assert proposed(session, contract_type=contract_type, **changes)["payout"] == payout
 
 
-def test_what_lasts_a_time_ends_with_the_last_tick_up_to_then(session: Session) -> None:
+def test_what_lasts_a_time_ends_with_the_last_tick_up_to_then(session: ServerSession) -> None:
     contract_id = bought(session, **LASTING | {"duration": 61})["contract_id"]
     end = START + 61
     last, entry = MARKET.tick("R_100", end), ticks_after("R_100", START, 1)[0]
@@ -151,19 +153,21 @@ def test_what_lasts_a_time_ends_with_the_last_tick_up_to_then(session: Session) 
         (2, "d", 2 * DAY, "2 days"),
     ],
 )
-def test_durations(session: Session, duration: int, unit: str, seconds: int, words: str) -> None:
+def test_durations(
+    session: ServerSession, duration: int, unit: str, seconds: int, words: str
+) -> None:
     proposal = proposed(session, duration=duration, duration_unit=unit)
     assert proposal["date_expiry"] == START + seconds
     assert proposal["longcode"].endswith(f"entry spot at {words} after contract start time.")
 
 
-def test_an_end_can_be_given_in_place_of_a_duration(session: Session) -> None:
+def test_an_end_can_be_given_in_place_of_a_duration(session: ServerSession) -> None:
     fields = {name: value for name, value in RISE.items() if name not in NO_DURATION}
     receipt = buy(session, fields | {"date_expiry": START + 100})
     assert receipt["shortcode"] == f"CALL_R_100_19.53_{START}_{START + 100}_S0P_0"
 
 
-def test_a_barrier_can_be_relative_or_a_price(session: Session) -> None:
+def test_a_barrier_can_be_relative_or_a_price(session: ServerSession) -> None:
     spot = MARKET.tick("R_100", START).quote
     above = proposed(session, **LASTING | {"barrier": "+0.30"})
     below = proposed(session, **LASTING | {"barrier": "-0.30"})
@@ -179,7 +183,7 @@ def test_a_barrier_can_be_relative_or_a_price(session: Session) -> None:
     assert "_5T_S30P_0" in receipt["shortcode"]
 
 
-def test_rise_and_fall_of_a_driftless_price_are_worth_the_same(session: Session) -> None:
+def test_rise_and_fall_of_a_driftless_price_are_worth_the_same(session: ServerSession) -> None:
     rise = proposed(session, **LASTING | {"barrier": "+0.30"})["payout"]
     fall = proposed(session, **LASTING | {"barrier": "-0.30", "contract_type": "PUT"})["payout"]
     assert rise == pytest.approx(fall, rel=0.001)
@@ -257,13 +261,13 @@ def test_rise_and_fall_of_a_driftless_price_are_worth_the_same(session: Session)
     ],
 )
 def test_what_cannot_be_bought_says_why(
-    session: Session, changes: dict[str, Any], code: str, text: str
+    session: ServerSession, changes: dict[str, Any], code: str, text: str
 ) -> None:
     assert refusal(session, **changes) == (code, text)
     assert balance_of(session) == 10000
 
 
-def test_a_closed_market_sells_nothing(session: Session) -> None:
+def test_a_closed_market_sells_nothing(session: ServerSession) -> None:
     saturday = START - START % DAY + 4 * DAY
     forex = {"symbol": "frxEURUSD", "duration": 1, "duration_unit": "h"}
     assert refusal(session, saturday, **forex)[0] == "MarketIsClosed"
@@ -274,7 +278,7 @@ def test_a_closed_market_sells_nothing(session: Session) -> None:
     )
 
 
-def test_what_lasts_a_time_can_be_sold_back(session: Session) -> None:
+def test_what_lasts_a_time_can_be_sold_back(session: ServerSession) -> None:
     contract_id = bought(session, **LASTING)["contract_id"]
     early = error(session, {"sell": contract_id, "price": 0})
     assert early == {"code": "InvalidtoSell", "message": "Waiting for entry tick."}
@@ -295,7 +299,7 @@ def test_what_lasts_a_time_can_be_sold_back(session: Session) -> None:
     assert len(statement_of(session, START + 1000)) == 2
 
 
-def test_the_bid_of_a_fresh_contract_is_below_what_it_cost(session: Session) -> None:
+def test_the_bid_of_a_fresh_contract_is_below_what_it_cost(session: ServerSession) -> None:
     contract_id = bought(session, **LASTING | {"duration": 3600})["contract_id"]
     position = position_of(session, contract_id, START + 2)
     assert 0 < position["bid_price"] < 10
@@ -303,14 +307,14 @@ def test_the_bid_of_a_fresh_contract_is_below_what_it_cost(session: Session) -> 
     assert position["profit_percentage"] == pytest.approx(position["profit"] * 10)
 
 
-def test_ticks_cannot_be_sold_back(session: Session) -> None:
+def test_ticks_cannot_be_sold_back(session: ServerSession) -> None:
     contract_id = bought(session)["contract_id"]
     refused = error(session, {"sell": contract_id, "price": 0}, START + 4)
     assert refused["message"] == "Resale of this contract is not offered."
     assert position_of(session, contract_id, START + 4)["is_valid_to_sell"] == 0
 
 
-def test_nobody_sells_what_is_not_his(session: Session) -> None:
+def test_nobody_sells_what_is_not_his(session: ServerSession) -> None:
     contract_id = bought(session, **LASTING)["contract_id"]
     ask(session, {"authorize": "other"})
     for request in ({"sell": contract_id, "price": 0}, {"cancel": contract_id}):
@@ -321,7 +325,7 @@ def test_nobody_sells_what_is_not_his(session: Session) -> None:
 
 @pytest.mark.parametrize(("contract_type", "sign"), [("MULTUP", 1), ("MULTDOWN", -1)])
 def test_a_multiplier_is_worth_its_stake_and_the_move(
-    session: Session, contract_type: str, sign: int
+    session: ServerSession, contract_type: str, sign: int
 ) -> None:
     contract_id = buy(session, MULTIPLIER | {"contract_type": contract_type})["contract_id"]
     epoch = START + 60
@@ -335,7 +339,7 @@ def test_a_multiplier_is_worth_its_stake_and_the_move(
     assert receipt["sold_for"] == position["bid_price"]
 
 
-def test_a_multiplier_is_stopped_out_when_its_stake_is_used_up(session: Session) -> None:
+def test_a_multiplier_is_stopped_out_when_its_stake_is_used_up(session: ServerSession) -> None:
     contract_ids = [
         buy(session, MULTIPLIER | {"contract_type": kind, "amount": 1})["contract_id"]
         for kind in ("MULTUP", "MULTDOWN")
@@ -354,7 +358,7 @@ def test_a_multiplier_is_stopped_out_when_its_stake_is_used_up(session: Session)
         assert all(t.quote > level - 0.01 if up else t.quote < level + 0.01 for t in ticks)
 
 
-def test_a_multiplier_takes_its_profit_and_stops_its_loss(session: Session) -> None:
+def test_a_multiplier_takes_its_profit_and_stops_its_loss(session: ServerSession) -> None:
     limits = {"limit_order": {"take_profit": 2, "stop_loss": 3}}
     contract_id = buy(session, MULTIPLIER | limits)["contract_id"]
     end = position_of(session, contract_id, START + DAY)
@@ -367,7 +371,7 @@ def test_a_multiplier_takes_its_profit_and_stops_its_loss(session: Session) -> N
     assert (before - level) * (end["exit_tick"] - level) <= 0
 
 
-def test_limits_can_be_changed_and_lifted(session: Session) -> None:
+def test_limits_can_be_changed_and_lifted(session: ServerSession) -> None:
     contract_id = buy(session, MULTIPLIER | {"limit_order": {"take_profit": 500}})["contract_id"]
     update = {"contract_update": 1, "contract_id": contract_id}
     changed = ask(session, update | {"limit_order": {"stop_loss": 1}}, START + 1)
@@ -389,7 +393,7 @@ def test_limits_can_be_changed_and_lifted(session: Session) -> None:
     assert late["code"] == "ContractAlreadySold"
 
 
-def test_a_limit_counts_from_when_it_was_set(session: Session) -> None:
+def test_a_limit_counts_from_when_it_was_set(session: ServerSession) -> None:
     contract_id = buy(session, MULTIPLIER)["contract_id"]
     position = position_of(session, contract_id, START + 60)
     profit = position["profit"]
@@ -401,13 +405,13 @@ def test_a_limit_counts_from_when_it_was_set(session: Session) -> None:
     assert end["sell_time"] > START + 60
 
 
-def test_binaries_have_no_limits(session: Session) -> None:
+def test_binaries_have_no_limits(session: ServerSession) -> None:
     contract_id = bought(session)["contract_id"]
     update = {"contract_update": 1, "contract_id": contract_id, "limit_order": {"stop_loss": 1}}
     assert error(session, update)["code"] == "ContractUpdateNotAllowed"
 
 
-def test_an_insured_multiplier_gives_its_stake_back(session: Session) -> None:
+def test_an_insured_multiplier_gives_its_stake_back(session: ServerSession) -> None:
     receipt = buy(session, MULTIPLIER | {"cancellation": "15m"})
     cost = receipt["buy_price"] - 10
     assert 0 < cost < 10
@@ -423,7 +427,7 @@ def test_an_insured_multiplier_gives_its_stake_back(session: Session) -> None:
     assert again["code"] == "ContractAlreadySold"
 
 
-def test_insurance_runs_out(session: Session) -> None:
+def test_insurance_runs_out(session: ServerSession) -> None:
     contract_id = buy(session, MULTIPLIER | {"multiplier": 10, "cancellation": "5m"})
     refused = error(session, {"cancel": contract_id["contract_id"]}, START + 300)
     assert refused == {
@@ -432,13 +436,15 @@ def test_insurance_runs_out(session: Session) -> None:
     }
 
 
-def test_an_insured_loss_is_not_sold(session: Session) -> None:
+def test_an_insured_loss_is_not_sold(session: ServerSession) -> None:
     contract_id = buy(session, MULTIPLIER | {"cancellation": "60m"})["contract_id"]
     refused = error(session, {"sell": contract_id, "price": 0})
     assert "deal cancellation is active" in refused["message"]
 
 
-def test_an_insured_multiplier_that_is_stopped_out_gives_its_stake_back(session: Session) -> None:
+def test_an_insured_multiplier_that_is_stopped_out_gives_its_stake_back(
+    session: ServerSession,
+) -> None:
     ends = []
     for start in range(START, START + 40 * HOUR, HOUR):
         receipt = buy(session, MULTIPLIER | {"cancellation": "60m"}, start)
@@ -492,13 +498,15 @@ def test_an_insured_multiplier_that_is_stopped_out_gives_its_stake_back(session:
     ],
 )
 def test_a_multiplier_that_cannot_be_bought_says_why(
-    session: Session, changes: dict[str, Any], code: str, text: str
+    session: ServerSession, changes: dict[str, Any], code: str, text: str
 ) -> None:
     assert why_not(session, MULTIPLIER | changes) == (code, text)
 
 
 @pytest.mark.parametrize("start", range(START, START + 200, 20))
-def test_an_accumulator_grows_until_a_tick_leaves_the_band(session: Session, start: int) -> None:
+def test_an_accumulator_grows_until_a_tick_leaves_the_band(
+    session: ServerSession, start: int
+) -> None:
     receipt = buy(session, ACCUMULATOR, start)
     details = proposed_details(session, start)
     entry, *ticks = ticks_after("R_100", start, 81)
@@ -515,13 +523,13 @@ def test_an_accumulator_grows_until_a_tick_leaves_the_band(session: Session, sta
     assert end["sell_price"] == (end["bid_price"] if count == 80 else 0)
 
 
-def proposed_details(session: Session, epoch: int) -> dict[str, Any]:
+def proposed_details(session: ServerSession, epoch: int) -> dict[str, Any]:
     proposal = ask(session, {"proposal": 1} | ACCUMULATOR, epoch)["proposal"]
     details: dict[str, Any] = proposal["contract_details"]
     return details
 
 
-def test_an_accumulator_can_be_sold_after_its_entry_tick(session: Session) -> None:
+def test_an_accumulator_can_be_sold_after_its_entry_tick(session: ServerSession) -> None:
     contract_id = buy(session, ACCUMULATOR)["contract_id"]
     entry, first = ticks_after("R_100", START, 2)
     refused = error(session, {"sell": contract_id, "price": 0}, entry.epoch)
@@ -532,7 +540,7 @@ def test_an_accumulator_can_be_sold_after_its_entry_tick(session: Session) -> No
     assert sold["sold_for"] == 10.3
 
 
-def test_an_accumulator_takes_its_profit(session: Session) -> None:
+def test_an_accumulator_takes_its_profit(session: ServerSession) -> None:
     taken = []
     for start in range(START, START + 200, 20):
         limits = {"limit_order": {"take_profit": 0.5}}
@@ -562,13 +570,13 @@ def test_an_accumulator_takes_its_profit(session: Session) -> None:
     ],
 )
 def test_an_accumulator_that_cannot_be_bought_says_why(
-    session: Session, changes: dict[str, Any], text: str
+    session: ServerSession, changes: dict[str, Any], text: str
 ) -> None:
     assert why_not(session, ACCUMULATOR | changes)[1] == text
 
 
-def test_the_house_wins_in_the_long_run_but_not_by_much(session: Session) -> None:
-    desk = session.world.desk
+def test_the_house_wins_in_the_long_run_but_not_by_much(session: ServerSession) -> None:
+    desk = session.backend.broker
     (ledger, _) = desk.ledgers.values()
     for start in range(START, START + 20_000, 20):
         buy(session, RISE | {"amount": 1}, start)

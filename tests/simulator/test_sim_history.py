@@ -8,14 +8,14 @@ from wire_peer import START
 
 from derivtrio.simulator import Market
 from derivtrio.simulator.market.hours import DAY
-from derivtrio.simulator.sessions.session import Session, World
+from derivtrio.simulator.sessions.session import Backend, ServerSession
 
 MARKET = Market(1)
 SATURDAY_NOON = START - START % DAY + 4 * DAY + DAY // 2
 
 
 def history(symbol: str, epoch: int = START, **fields: Any) -> dict[str, Any]:
-    session = Session(World(1, MARKET, {}), number=1)
+    session = ServerSession(Backend(1, MARKET, {}), number=1)
     (message,) = answers(session, {"ticks_history": symbol, "end": "latest"} | fields, epoch)
     return message
 
@@ -90,7 +90,9 @@ def test_a_closed_market_has_a_history_but_no_stream() -> None:
     assert rows == [tick.epoch for tick in MARKET.ticks("frxEURUSD", 0, SATURDAY_NOON, 2)]
     refused = history("frxEURUSD", SATURDAY_NOON, subscribe=1)
     assert refused["error"]["code"] == "MarketIsClosed"
-    (tick,) = answers(Session(World(1, MARKET, {}), 1), {"ticks": "frxEURUSD"}, SATURDAY_NOON)
+    (tick,) = answers(
+        ServerSession(Backend(1, MARKET, {}), 1), {"ticks": "frxEURUSD"}, SATURDAY_NOON
+    )
     assert (tick["msg_type"], tick["error"]["code"]) == ("tick", "MarketIsClosed")
 
 
@@ -129,10 +131,10 @@ def test_candles_with_count_and_granularity_reach_back_further_than_a_day() -> N
 
 
 def test_a_subscription_continues_where_the_history_ends() -> None:
-    session = Session(World(1, MARKET, {}), number=1)
+    session = ServerSession(Backend(1, MARKET, {}), number=1)
     request = {"ticks_history": "R_100", "end": "latest", "count": 3, "subscribe": 1, "req_id": 4}
     (snapshot,) = answers(session, request, START + 1)
-    live = list(session.subscriptions.due_messages(START + 7))
+    live = list(session.streams.due_messages(START + 7))
     epochs = [*snapshot["history"]["times"], *(message["tick"]["epoch"] for message in live)]
     assert epochs == list(range(START - 4, START + 7, 2))
     for message in live:
@@ -144,10 +146,10 @@ def test_a_subscription_continues_where_the_history_ends() -> None:
 
 
 def test_live_candles_are_padded_strings_that_grow_into_what_history_says() -> None:
-    session = Session(World(1, MARKET, {}), number=1)
+    session = ServerSession(Backend(1, MARKET, {}), number=1)
     request = {"ticks_history": "R_10", "end": "latest", "style": "candles", "subscribe": 1}
     (snapshot,) = answers(session, request, START)
-    live = [message["ohlc"] for message in session.subscriptions.due_messages(START + 200)]
+    live = [message["ohlc"] for message in session.streams.due_messages(START + 200)]
     assert [ohlc["epoch"] for ohlc in live] == list(range(START + 2, START + 201, 2))
     for ohlc in live:
         (candle,) = MARKET.candles("R_10", 60, ohlc["epoch"], ohlc["epoch"])

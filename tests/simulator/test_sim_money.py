@@ -14,7 +14,7 @@ from wire_peer import START
 
 from derivtrio.codec import decode, encode
 from derivtrio.simulator import Market, demo_account
-from derivtrio.simulator.sessions.session import Session, World
+from derivtrio.simulator.sessions.session import Backend, ServerSession
 
 LOGINID = "VRTC1000001"
 CENTS = st.integers(35, 30000).map(lambda cents: cents / 100)
@@ -71,7 +71,7 @@ def test_the_balance_is_the_opening_balance_and_the_statement(
     steps: list[Step], offset: int
 ) -> None:
     account = demo_account()
-    session = Session(World(1, Market(1), {LOGINID: account}), number=1)
+    session = ServerSession(Backend(1, Market(1), {LOGINID: account}), number=1)
     ask(session, {"authorize": "demo-token"}, START)
     epoch = START + offset
     for step in steps:
@@ -98,7 +98,7 @@ def check_rows(rows: list[dict[str, Any]]) -> None:
     assert len({row["transaction_id"] for row in rows}) == len(rows)
 
 
-def check_contracts(session: Session, epoch: int, rows: list[dict[str, Any]]) -> None:
+def check_contracts(session: ServerSession, epoch: int, rows: list[dict[str, Any]]) -> None:
     """Find each contract in the portfolio or in the profit table, with the money of its rows."""
     held = ask(session, {"portfolio": 1}, epoch)["portfolio"]["contracts"]
     closed = ask(session, {"profit_table": 1, "limit": 500}, epoch)["profit_table"]["transactions"]
@@ -145,7 +145,7 @@ def test_whatever_is_asked_for_is_sold_or_refused() -> None:
     @settings(max_examples=400)
     @given(PARAMETERS, st.integers(0, 10**6))
     def check(parameters: dict[str, Any], offset: int) -> None:
-        session = Session(World(1, Market(1), {LOGINID: demo_account()}), number=1)
+        session = ServerSession(Backend(1, Market(1), {LOGINID: demo_account()}), number=1)
         ask(session, {"authorize": "demo-token"}, START)
         request = {"buy": "1", "price": 10**9, "parameters": parameters}
         message = ask(session, request, START + offset)
@@ -162,7 +162,7 @@ def test_whatever_is_asked_for_is_sold_or_refused() -> None:
     assert len(codes) >= 3
 
 
-def ask(session: Session, request: dict[str, Any], epoch: int) -> dict[str, Any]:
+def ask(session: ServerSession, request: dict[str, Any], epoch: int) -> dict[str, Any]:
     (message,) = answers(session, request, epoch)
     answered: dict[str, Any] = decode(encode(message))
     if deriv_schemas.available():

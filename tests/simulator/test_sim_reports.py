@@ -25,19 +25,19 @@ from wire_peer import START, open_peer
 from derivtrio.simulator import open_simulator
 from derivtrio.simulator.market.hours import DAY
 from derivtrio.simulator.protocol.call_definitions import CALLS, NOT_SIMULATED
-from derivtrio.simulator.sessions.session import Session
+from derivtrio.simulator.sessions.session import ServerSession
 
 __all__ = ["session"]
 
 
-def closed_of(session: Session, **fields: Any) -> list[dict[str, Any]]:
+def closed_of(session: ServerSession, **fields: Any) -> list[dict[str, Any]]:
     payload = ask(session, {"profit_table": 1} | fields, START + DAY)["profit_table"]
     assert payload["count"] == len(payload["transactions"])
     rows: list[dict[str, Any]] = payload["transactions"]
     return rows
 
 
-def test_a_statement_is_newest_first_and_can_be_narrowed(session: Session) -> None:
+def test_a_statement_is_newest_first_and_can_be_narrowed(session: ServerSession) -> None:
     for second in range(0, 50, 10):
         bought(session, START + second)
     later = START + 1000
@@ -55,7 +55,7 @@ def test_a_statement_is_newest_first_and_can_be_narrowed(session: Session) -> No
     assert statement_of(session, later, description=1)[0]["shortcode"].startswith("CALL_R_100_")
 
 
-def test_a_sale_refers_to_its_purchase(session: Session) -> None:
+def test_a_sale_refers_to_its_purchase(session: ServerSession) -> None:
     receipt = bought(session)
     sale, _ = statement_of(session, START + 100)
     assert (sale["reference_id"], sale["contract_id"]) == (
@@ -65,7 +65,7 @@ def test_a_sale_refers_to_its_purchase(session: Session) -> None:
     assert sale["purchase_time"] == START
 
 
-def test_a_statement_has_a_hundred_rows_unless_asked_for_more(session: Session) -> None:
+def test_a_statement_has_a_hundred_rows_unless_asked_for_more(session: ServerSession) -> None:
     for second in range(60):
         bought(session, START + second, amount=1)
     later = START + 1000
@@ -73,7 +73,7 @@ def test_a_statement_has_a_hundred_rows_unless_asked_for_more(session: Session) 
     assert len(statement_of(session, later, limit=999)) == 120
 
 
-def test_the_portfolio_has_what_is_open(session: Session) -> None:
+def test_the_portfolio_has_what_is_open(session: ServerSession) -> None:
     bought(session)
     buy(session, MULTIPLIER | {"multiplier": 10})
 
@@ -86,7 +86,7 @@ def test_the_portfolio_has_what_is_open(session: Session) -> None:
     assert held(START + 60) == ["MULTUP"]
 
 
-def test_the_profit_table_has_what_is_closed(session: Session) -> None:
+def test_the_profit_table_has_what_is_closed(session: ServerSession) -> None:
     first, second = bought(session), bought(session, START + 100, contract_type="PUT")
     buy(session, MULTIPLIER | {"multiplier": 10, "amount": 1000}, START + 200)
     ids = [second["contract_id"], first["contract_id"]]
@@ -105,7 +105,7 @@ def test_the_profit_table_has_what_is_closed(session: Session) -> None:
     assert error(session, bad)["code"] == "InputValidationFailed"
 
 
-def test_a_virtual_account_can_be_topped_up(session: Session) -> None:
+def test_a_virtual_account_can_be_topped_up(session: ServerSession) -> None:
     assert error(session, {"topup_virtual": 1})["code"] == "TopupVirtualError"
     bought(session)
     assert ask(session, {"topup_virtual": 1})["topup_virtual"] == {"amount": 10, "currency": "USD"}
@@ -113,12 +113,12 @@ def test_a_virtual_account_can_be_topped_up(session: Session) -> None:
     assert statement_of(session)[0]["action_type"] == "virtual_credit"
 
 
-def test_nothing_is_left_to_be_sold_as_expired(session: Session) -> None:
+def test_nothing_is_left_to_be_sold_as_expired(session: ServerSession) -> None:
     bought(session)
     assert ask(session, {"sell_expired": 1}, START + 100)["sell_expired"] == {"count": 0}
 
 
-def test_unknown_contracts_are_not_found(session: Session) -> None:
+def test_unknown_contracts_are_not_found(session: ServerSession) -> None:
     for request in (
         {"proposal_open_contract": 1, "contract_id": 5},
         {"contract_update_history": 1, "contract_id": 5},
@@ -126,16 +126,16 @@ def test_unknown_contracts_are_not_found(session: Session) -> None:
         assert error(session, request)["code"] == "ContractNotFound"
 
 
-def test_a_contract_that_is_over_is_not_streamed(session: Session) -> None:
+def test_a_contract_that_is_over_is_not_streamed(session: ServerSession) -> None:
     contract_id = bought(session)["contract_id"]
     request = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1}
     message = ask(session, request, START + 100)
     assert message["proposal_open_contract"]["is_sold"] == 1
     assert "subscription" not in message
-    assert session.subscriptions.streams == {}
+    assert session.streams.by_id == {}
 
 
-def test_a_contract_can_be_streamed_once(session: Session) -> None:
+def test_a_contract_can_be_streamed_once(session: ServerSession) -> None:
     request = {"buy": "1", "price": 10, "parameters": RISE, "subscribe": 1}
     contract_id = ask(session, request)["buy"]["contract_id"]
     again = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1}
@@ -143,11 +143,11 @@ def test_a_contract_can_be_streamed_once(session: Session) -> None:
     assert position_of(session, contract_id, START)["status"] == "open"
 
 
-def test_a_new_login_ends_the_streams_of_the_former(session: Session) -> None:
+def test_a_new_login_ends_the_streams_of_the_former(session: ServerSession) -> None:
     ask(session, {"transaction": 1, "subscribe": 1})
     ask(session, {"buy": "1", "price": 10, "parameters": RISE, "subscribe": 1})
     ask(session, {"authorize": "other"})
-    assert session.subscriptions.streams == {}
+    assert session.streams.by_id == {}
 
 
 async def test_all_open_contracts_can_be_followed(autojump_clock: object) -> None:
@@ -247,7 +247,7 @@ def test_every_call_of_the_api_is_simulated_or_said_not_to_be() -> None:
 
 
 @pytest.mark.parametrize("call", sorted(NOT_SIMULATED))
-def test_what_is_not_simulated_says_so(session: Session, call: str) -> None:
+def test_what_is_not_simulated_says_so(session: ServerSession, call: str) -> None:
     message = ask(session, {call: 1, "req_id": 3})
     assert (message["msg_type"], message["req_id"]) == (call, 3)
     assert message["error"] == {

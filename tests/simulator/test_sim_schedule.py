@@ -6,7 +6,7 @@ from wire_peer import START, open_peer, open_stream
 
 from derivtrio.simulator import Faults, ScheduledFault, open_simulator, parse_fault, random_faults
 
-_NO_FAULTS = ("next_opening", "next_rest_refusal", "wait_accepting")
+_NO_FAULTS = ("next_handshake_fault", "next_rest_refusal", "wait_accepting")
 
 WRITTEN = [
     ("drop@10", ScheduledFault(10, "drop")),

@@ -12,7 +12,7 @@ from wire_peer import START, open_peer
 from derivtrio.simulator import open_simulator
 from derivtrio.simulator.market.market import Market
 from derivtrio.simulator.protocol.call_definitions import CALLS
-from derivtrio.simulator.sessions.session import Session, World
+from derivtrio.simulator.sessions.session import Backend, ServerSession
 
 pytestmark = pytest.mark.skipif(
     not deriv_schemas.available(),
@@ -129,7 +129,7 @@ async def test_both_directions_keep_to_the_schemas(autojump_clock: object) -> No
 
 @pytest.mark.parametrize("call", sorted(CALLS))
 def test_the_published_example_is_understood(call: str) -> None:
-    session = Session(World(1, Market(1), {}), number=1)
+    session = ServerSession(Backend(1, Market(1), {}), number=1)
     example = _published_example(call)
     (message, *_) = answers(session, example, START)
     assert message.get("error", {}).get("code") not in ("InputValidationFailed", "BadRequest")

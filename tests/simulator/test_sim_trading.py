@@ -9,7 +9,7 @@ from test_sim_calls import ask, error
 from wire_peer import START, Peer, open_peer
 
 from derivtrio.simulator import SCOPES, Account, Market, demo_account, open_simulator
-from derivtrio.simulator.sessions.session import Session, World
+from derivtrio.simulator.sessions.session import Backend, ServerSession
 
 DEMO = "VRTC1000001"
 RISE: dict[str, Any] = {
@@ -25,44 +25,44 @@ LASTING = RISE | {"duration": 60, "duration_unit": "s"}
 
 
 @pytest.fixture
-def session() -> Session:
+def session() -> ServerSession:
     other = Account("CR90000001", Decimal("5.00"), {"other": SCOPES}, is_virtual=False)
     accounts = {each.loginid: each for each in (demo_account(), other)}
-    session = Session(World(1, Market(1), accounts), number=1)
+    session = ServerSession(Backend(1, Market(1), accounts), number=1)
     ask(session, {"authorize": "demo-token"})
     return session
 
 
-def proposed(session: Session, epoch: int = START, **changes: Any) -> dict[str, Any]:
+def proposed(session: ServerSession, epoch: int = START, **changes: Any) -> dict[str, Any]:
     proposal: dict[str, Any] = ask(session, {"proposal": 1} | RISE | changes, epoch)["proposal"]
     return proposal
 
 
-def bought(session: Session, epoch: int = START, **changes: Any) -> dict[str, Any]:
+def bought(session: ServerSession, epoch: int = START, **changes: Any) -> dict[str, Any]:
     request = {"buy": "1", "price": 100, "parameters": RISE | changes}
     receipt: dict[str, Any] = ask(session, request, epoch)["buy"]
     return receipt
 
 
-def refusal(session: Session, epoch: int = START, **changes: Any) -> tuple[str, str]:
+def refusal(session: ServerSession, epoch: int = START, **changes: Any) -> tuple[str, str]:
     request = {"buy": "1", "price": 100, "parameters": RISE | changes}
     refused = error(session, request, epoch)
     return refused["code"], refused["message"]
 
 
-def balance_of(session: Session, epoch: int = START) -> float:
+def balance_of(session: ServerSession, epoch: int = START) -> float:
     balance: float = ask(session, {"balance": 1}, epoch)["balance"]["balance"]
     return balance
 
 
-def statement_of(session: Session, epoch: int = START, **fields: Any) -> list[dict[str, Any]]:
+def statement_of(session: ServerSession, epoch: int = START, **fields: Any) -> list[dict[str, Any]]:
     payload = ask(session, {"statement": 1} | fields, epoch)["statement"]
     assert payload["count"] == len(payload["transactions"])
     rows: list[dict[str, Any]] = payload["transactions"]
     return rows
 
 
-def position_of(session: Session, contract_id: int, epoch: int) -> dict[str, Any]:
+def position_of(session: ServerSession, contract_id: int, epoch: int) -> dict[str, Any]:
     request = {"proposal_open_contract": 1, "contract_id": contract_id}
     position: dict[str, Any] = ask(session, request, epoch)["proposal_open_contract"]
     return position
@@ -79,21 +79,21 @@ async def receive_of(peer: Peer, msg_type: str) -> dict[str, Any]:
 
 
 def test_a_proposal_needs_no_login() -> None:
-    session = Session(World(1, Market(1), {}), number=1)
+    session = ServerSession(Backend(1, Market(1), {}), number=1)
     proposal = proposed(session)
     assert (proposal["ask_price"], proposal["payout"]) == (10, 19.53)
-    assert proposal["spot"] == session.world.market.tick("R_100", START).quote
+    assert proposal["spot"] == session.backend.market.tick("R_100", START).quote
     assert proposal["longcode"] == (
         "Win payout if Volatility 100 Index after 5 ticks is strictly higher than entry spot."
     )
 
 
-def test_a_payout_can_be_asked_for_instead(session: Session) -> None:
+def test_a_payout_can_be_asked_for_instead(session: ServerSession) -> None:
     proposal = proposed(session, basis="payout", amount=19.53)
     assert (proposal["ask_price"], proposal["payout"]) == (10, 19.53)
 
 
-def test_a_proposal_is_bought_once(session: Session) -> None:
+def test_a_proposal_is_bought_once(session: ServerSession) -> None:
     request = {"buy": proposed(session)["id"], "price": 10}
     receipt = ask(session, request)["buy"]
     assert (receipt["buy_price"], receipt["balance_after"]) == (10, 9990)
@@ -105,22 +105,22 @@ def test_a_proposal_is_bought_once(session: Session) -> None:
     assert balance_of(session) == 9990
 
 
-def test_a_proposal_of_another_connection_is_unknown(session: Session) -> None:
-    other = Session(session.world, number=2)
+def test_a_proposal_of_another_connection_is_unknown(session: ServerSession) -> None:
+    other = ServerSession(session.backend, number=2)
     ask(other, {"authorize": "demo-token"})
     request = {"buy": proposed(session)["id"], "price": 10}
     assert error(other, request)["code"] == "InvalidContractProposal"
     assert "buy" in ask(session, request)
 
 
-def test_a_proposal_lapses_after_a_minute(session: Session) -> None:
+def test_a_proposal_lapses_after_a_minute(session: ServerSession) -> None:
     first, second = proposed(session)["id"], proposed(session)["id"]
     assert "buy" in ask(session, {"buy": first, "price": 10}, START + 60)
     late = error(session, {"buy": second, "price": 10}, START + 61)
     assert late["code"] == "InvalidContractProposal"
 
 
-def test_a_streamed_proposal_holds_as_long_as_its_stream(session: Session) -> None:
+def test_a_streamed_proposal_holds_as_long_as_its_stream(session: ServerSession) -> None:
     request = {"proposal": 1, "subscribe": 1} | RISE
     held, forgotten = ask(session, request), ask(session, request | {"amount": 11})
     ask(session, {"forget": forgotten["subscription"]["id"]})
@@ -128,10 +128,10 @@ def test_a_streamed_proposal_holds_as_long_as_its_stream(session: Session) -> No
     later = START + 3600
     assert "error" in ask(session, {"buy": forgotten["proposal"]["id"], "price": 11}, later)
     assert "buy" in ask(session, {"buy": held["proposal"]["id"], "price": 10}, later)
-    assert session.subscriptions.streams == {}
+    assert session.streams.by_id == {}
 
 
-def test_the_same_proposal_can_be_streamed_once(session: Session) -> None:
+def test_the_same_proposal_can_be_streamed_once(session: ServerSession) -> None:
     request = {"proposal": 1, "subscribe": 1} | RISE
     ask(session, request)
     assert error(session, request | {"req_id": 7}) == {
@@ -140,15 +140,15 @@ def test_the_same_proposal_can_be_streamed_once(session: Session) -> None:
     }
 
 
-def test_five_proposals_can_be_streamed(session: Session) -> None:
+def test_five_proposals_can_be_streamed(session: ServerSession) -> None:
     request = {"proposal": 1, "subscribe": 1} | RISE
     for amount in range(1, 6):
         assert "error" not in ask(session, request | {"amount": amount})
     assert error(session, request | {"amount": 6})["code"] == "RateLimit"
-    assert len(session.subscriptions.streams) == 5
+    assert len(session.streams.by_id) == 5
 
 
-def test_the_price_is_the_most_that_is_paid(session: Session) -> None:
+def test_the_price_is_the_most_that_is_paid(session: ServerSession) -> None:
     request = {"buy": "1", "price": 9.99, "parameters": RISE}
     assert error(session, request) == {
         "code": "PriceMoved",
@@ -158,13 +158,13 @@ def test_the_price_is_the_most_that_is_paid(session: Session) -> None:
     assert balance_of(session) == 10000
 
 
-def test_an_attempt_uses_a_proposal_up(session: Session) -> None:
+def test_an_attempt_uses_a_proposal_up(session: ServerSession) -> None:
     request = {"buy": proposed(session)["id"], "price": 9}
     assert error(session, request)["code"] == "PriceMoved"
     assert error(session, request)["code"] == "InvalidContractProposal"
 
 
-def test_nobody_can_spend_what_he_has_not(session: Session) -> None:
+def test_nobody_can_spend_what_he_has_not(session: ServerSession) -> None:
     ask(session, {"authorize": "other"})
     assert refusal(session) == (
         "InsufficientBalance",
@@ -173,20 +173,20 @@ def test_nobody_can_spend_what_he_has_not(session: Session) -> None:
     assert statement_of(session) == []
 
 
-def test_buying_needs_the_scope(session: Session) -> None:
-    session.world.accounts[DEMO].tokens["reader"] = frozenset({"read"})
+def test_buying_needs_the_scope(session: ServerSession) -> None:
+    session.backend.accounts[DEMO].tokens["reader"] = frozenset({"read"})
     ask(session, {"authorize": "reader"})
     assert refusal(session)[0] == "PermissionDenied"
     ask(session, {"logout": 1})
     assert refusal(session)[0] == "AuthorizationRequired"
 
 
-def test_parameters_are_needed_without_a_proposal(session: Session) -> None:
+def test_parameters_are_needed_without_a_proposal(session: ServerSession) -> None:
     refused = error(session, {"buy": "1", "price": 10})
     assert refused["code"] == "InvalidContractProposal"
 
 
-def test_what_is_bought_is_in_the_books(session: Session) -> None:
+def test_what_is_bought_is_in_the_books(session: ServerSession) -> None:
     receipt = bought(session)
     (row,) = statement_of(session, description=1)
     assert row == {

@@ -15,12 +15,19 @@ import attrs
 import trio
 
 from derivtrio.simulator.accounts.account import Account
-from derivtrio.simulator.accounts.ledger import Action, Ledger, Transaction
-from derivtrio.simulator.contracts.contract import Closing, Contract, Kind, Quote, Status, Update
-from derivtrio.simulator.contracts.families import KINDS
+from derivtrio.simulator.accounts.ledger import AccountLedger, EntryAction, LedgerEntry
+from derivtrio.simulator.contracts.contract import (
+    Closing,
+    Contract,
+    ContractFamily,
+    LimitUpdate,
+    Quote,
+    Status,
+)
+from derivtrio.simulator.contracts.families import FAMILIES
 from derivtrio.simulator.contracts.money import in_words
 from derivtrio.simulator.contracts.multipliers import can_cancel
-from derivtrio.simulator.contracts.orders import CURRENCY, Limits, Order, insufficient
+from derivtrio.simulator.contracts.orders import CURRENCY, ContractOrder, LimitOrder, insufficient
 from derivtrio.simulator.market.market import Market
 from derivtrio.simulator.protocol.envelope import Refusal
 
@@ -29,25 +36,25 @@ _FIRST_TRANSACTION = 620_000_000_001
 
 
 @attrs.frozen(order=True)
-class _Date:
-    """When to look at a contract again; *outlook* is what is known already."""
+class _SettlementCheck:
+    """When to look at a contract again; *finding* is what is known already."""
 
     epoch: int
     contract_id: int
-    turn: int
+    version: int
     contract: Contract = attrs.field(order=False)
-    outlook: Closing | int = attrs.field(order=False)
+    finding: Closing | int = attrs.field(order=False)
 
 
 @attrs.define(eq=False)
-class Desk:
+class Broker:
     """The trade of all accounts in *market*; *ledgers* are their books, by login id."""
 
     market: Market
-    ledgers: dict[str, Ledger]
-    _diary: list[_Date] = attrs.field(factory=list, init=False, repr=False)
+    ledgers: dict[str, AccountLedger]
+    _checks: list[_SettlementCheck] = attrs.field(factory=list, init=False, repr=False)
     #: The turn of each open contract: dates of an earlier turn are void.
-    _turns: dict[int, int] = attrs.field(factory=dict, init=False, repr=False)
+    _versions: dict[int, int] = attrs.field(factory=dict, init=False, repr=False)
     _contract_ids: Iterator[int] = attrs.field(init=False, repr=False)
     _transaction_ids: Iterator[int] = attrs.field(init=False, repr=False)
     _rescheduled: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
@@ -56,25 +63,25 @@ class Desk:
         self._contract_ids = count(_FIRST_CONTRACT)
         self._transaction_ids = count(_FIRST_TRANSACTION)
 
-    def quote(self, order: Order, epoch: int) -> Quote:
+    def quote(self, order: ContractOrder, epoch: int) -> Quote:
         """Return the price of *order* at *epoch*, or raise the `Refusal`."""
-        return _kind(order).quote(order, self.market, epoch)
+        return _family(order).quote(order, self.market, epoch)
 
     def value(self, contract: Contract, epoch: int) -> Decimal:
         """Return what *contract* is worth at *epoch*, or was sold for."""
         if contract.closing is not None:
             return contract.closing.price
-        return _kind(contract.order).value(contract, self.market, epoch)
+        return _family(contract.order).value(contract, self.market, epoch)
 
-    def resale_fault(self, contract: Contract, epoch: int) -> str | None:
+    def resale_error(self, contract: Contract, epoch: int) -> str | None:
         """Return why *contract* cannot be sold at *epoch*, or `None` if it can."""
         if not contract.is_open:
             return "This contract has been sold."
-        return _kind(contract.order).resale_fault(contract, self.market, epoch)
+        return _family(contract.order).resale_error(contract, self.market, epoch)
 
     def buy(
-        self, account: Account, order: Order, epoch: int, limit: Decimal
-    ) -> tuple[Transaction, Contract]:
+        self, account: Account, order: ContractOrder, epoch: int, limit: Decimal
+    ) -> tuple[LedgerEntry, Contract]:
         """Sell *order* to *account* at the price of *epoch*, if that is at most *limit*.
 
         Raises:
@@ -87,19 +94,19 @@ class Desk:
         if quote.ask > account.balance:
             raise insufficient(account.balance, quote.ask)
         number, buy_id = next(self._contract_ids), next(self._transaction_ids)
-        contract = Contract(number, account.loginid, quote, order.limits, buy_id)
+        contract = Contract(number, account.loginid, quote, order.limit_order, buy_id)
         ledger.contracts[number] = contract
-        self._look_ahead(contract, epoch)
+        self._schedule_check(contract, epoch)
         return ledger.post(buy_id, "buy", -quote.ask, epoch, contract), contract
 
-    def sell(self, contract: Contract, epoch: int, limit: Decimal) -> Transaction:
+    def sell(self, contract: Contract, epoch: int, limit: Decimal) -> LedgerEntry:
         """Buy *contract* back at the price of *epoch*, if that is at least *limit*.
 
         Raises:
             Refusal: it is not bought back.
 
         """
-        fault = self.resale_fault(contract, epoch)
+        fault = self.resale_error(contract, epoch)
         if fault is not None:
             raise Refusal(code="InvalidtoSell", message=fault)
         price = self.value(contract, epoch)
@@ -107,7 +114,7 @@ class Desk:
             raise _price_moved(what="sell price", limit=limit, price=price)
         return self._close(contract, self._closing(contract, epoch, price, "sold"))
 
-    def cancel(self, contract: Contract, epoch: int) -> Transaction:
+    def cancel(self, contract: Contract, epoch: int) -> LedgerEntry:
         """Take *contract* back for its stake, if it is insured.
 
         Raises:
@@ -122,48 +129,57 @@ class Desk:
         stake = contract.order.amount
         return self._close(contract, self._closing(contract, epoch, stake, "cancelled"))
 
-    def update(self, contract: Contract, limits: Limits, changes: list[Update]) -> None:
+    def update(
+        self, contract: Contract, limit_order: LimitOrder, changes: list[LimitUpdate]
+    ) -> None:
         """Give the open *contract* new *limits*, and remember the *changes*."""
-        contract.limits = limits
+        contract.limit_order = limit_order
         contract.updates += changes
-        self._look_ahead(contract, changes[-1].epoch)
+        self._schedule_check(contract, changes[-1].epoch)
 
-    def move(self, ledger: Ledger, amount: Decimal, epoch: int) -> Transaction:
+    def move(self, ledger: AccountLedger, amount: Decimal, epoch: int) -> LedgerEntry:
         """Pay *amount* into an account, or out of it if negative, as a cashier would."""
-        action: Action = "deposit" if amount >= 0 else "withdrawal"
+        action: EntryAction = "deposit" if amount >= 0 else "withdrawal"
         return ledger.post(next(self._transaction_ids), action, amount, epoch)
 
-    def top_up(self, ledger: Ledger, amount: Decimal, epoch: int) -> Transaction:
+    def top_up(self, ledger: AccountLedger, amount: Decimal, epoch: int) -> LedgerEntry:
         """Give *amount* to a virtual account."""
         return ledger.post(next(self._transaction_ids), "virtual_credit", amount, epoch)
 
-    def settle(self, epoch: int) -> Iterator[Transaction]:
+    def settle(self, epoch: int) -> Iterator[LedgerEntry]:
         """Settle what has ended up to *epoch*, and yield the payments, in order.
 
         A contract that ends with nothing has a payment of nothing.
         """
         while (due := self.next_due()) is not None and due <= epoch:
-            date = heapq.heappop(self._diary)
-            if isinstance(date.outlook, int):
-                self._look_ahead(date.contract, date.outlook)
+            check = heapq.heappop(self._checks)
+            if isinstance(check.finding, int):
+                self._schedule_check(check.contract, check.finding)
             else:
-                yield self._close(date.contract, date.outlook)
+                yield self._close(check.contract, check.finding)
 
     def next_due(self) -> int | None:
         """Return the epoch at which there may be something to settle, if there is any."""
-        while self._diary and self._turns.get(self._diary[0].contract_id) != self._diary[0].turn:
-            heapq.heappop(self._diary)
-        return self._diary[0].epoch if self._diary else None
+        while (
+            self._checks
+            and self._versions.get(self._checks[0].contract_id) != self._checks[0].version
+        ):
+            heapq.heappop(self._checks)
+        return self._checks[0].epoch if self._checks else None
 
     async def wait_rescheduled(self) -> None:
         """Wait until `next_due` may have changed."""
         await self._rescheduled.wait()
 
-    def _look_ahead(self, contract: Contract, since: int) -> None:
-        outlook = _kind(contract.order).outlook(contract, self.market, since)
-        epoch = outlook if isinstance(outlook, int) else outlook.epoch
-        turn = self._turns[contract.contract_id] = self._turns.get(contract.contract_id, 0) + 1
-        heapq.heappush(self._diary, _Date(epoch, contract.contract_id, turn, contract, outlook))
+    def _schedule_check(self, contract: Contract, since: int) -> None:
+        finding = _family(contract.order).find_closing(contract, self.market, since)
+        epoch = finding if isinstance(finding, int) else finding.epoch
+        version = self._versions[contract.contract_id] = (
+            self._versions.get(contract.contract_id, 0) + 1
+        )
+        heapq.heappush(
+            self._checks, _SettlementCheck(epoch, contract.contract_id, version, contract, finding)
+        )
         self._rescheduled.set()
         self._rescheduled = trio.Event()
 
@@ -171,15 +187,15 @@ class Desk:
         tick = self.market.tick(contract.order.symbol.name, epoch)
         return Closing(epoch, price, status, tick)
 
-    def _close(self, contract: Contract, closing: Closing) -> Transaction:
+    def _close(self, contract: Contract, closing: Closing) -> LedgerEntry:
         contract.closing, contract.sell_id = closing, next(self._transaction_ids)
-        del self._turns[contract.contract_id]
+        del self._versions[contract.contract_id]
         ledger = self.ledgers[contract.loginid]
         return ledger.post(contract.sell_id, "sell", closing.price, closing.epoch, contract)
 
 
-def _kind(order: Order) -> Kind:
-    return KINDS[order.contract_type]
+def _family(order: ContractOrder) -> ContractFamily:
+    return FAMILIES[order.contract_type]
 
 
 def _price_moved(*, what: str, limit: Decimal, price: Decimal) -> Refusal:

@@ -13,16 +13,16 @@ import attrs
 from derivtrio.simulator.accounts.account import Account
 from derivtrio.simulator.contracts.contract import Contract
 
-Action = Literal["buy", "sell", "deposit", "withdrawal", "virtual_credit"]
+EntryAction = Literal["buy", "sell", "deposit", "withdrawal", "virtual_credit"]
 
 
 @attrs.frozen(eq=False)
-class Transaction:
+class LedgerEntry:
     """One change of a balance, at *epoch*. What was paid by the account is a negative *amount*."""
 
     transaction_id: int
     loginid: str
-    action: Action
+    action: EntryAction
     amount: Decimal
     balance_after: Decimal
     epoch: int
@@ -30,12 +30,12 @@ class Transaction:
 
 
 @attrs.define(eq=False)
-class Ledger:
+class AccountLedger:
     """The *transactions* of *account*, oldest first, and its *contracts* by id."""
 
     account: Account
     opening_balance: Decimal = attrs.field(init=False)
-    transactions: list[Transaction] = attrs.field(factory=list, init=False)
+    transactions: list[LedgerEntry] = attrs.field(factory=list, init=False)
     contracts: dict[int, Contract] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -49,18 +49,18 @@ class Ledger:
     def post(
         self,
         transaction_id: int,
-        action: Action,
+        action: EntryAction,
         amount: Decimal,
         epoch: int,
         contract: Contract | None = None,
-    ) -> Transaction:
+    ) -> LedgerEntry:
         """Change the balance by *amount* and write it down."""
         self.account.balance += amount
         balance, loginid = self.account.balance, self.account.loginid
-        entry = Transaction(transaction_id, loginid, action, amount, balance, epoch, contract)
+        entry = LedgerEntry(transaction_id, loginid, action, amount, balance, epoch, contract)
         self.transactions.append(entry)
         return entry
 
-    def newest_first(self) -> Iterator[Transaction]:
+    def newest_first(self) -> Iterator[LedgerEntry]:
         """Yield the transactions in the order of a statement."""
         return reversed(self.transactions)

@@ -12,7 +12,7 @@ VALID_FOR = 120
 
 
 @attrs.define(eq=False)
-class Passes:
+class OneTimePasswords:
     """The passwords that have been issued and not been used yet."""
 
     seed: int

@@ -5,50 +5,50 @@ from decimal import Decimal
 
 from derivtrio.simulator.accounts.account import Account
 from derivtrio.simulator.protocol.envelope import Message, Refusal, reply
-from derivtrio.simulator.sessions.session import ACCOUNT_STREAMS, Login, Session, World
+from derivtrio.simulator.sessions.session import ACCOUNT_STREAMS, Backend, Login, ServerSession
 
 _USER_ID = 1000001
 
 
-def authorize(session: Session, request: Message, _epoch: int) -> list[Message]:
+def authorize(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `authorize`: from here on the connection acts for the accounts of its tokens.
 
     The first token's account is the one meant when a request names no `loginid`. A connection
     that authorizes again changes over; the streams of its former accounts end.
     """
     tokens = [request["authorize"], *request.get("tokens", [])]
-    logins = [_login(session.world, token) for token in tokens]
-    session.subscriptions.remove_kinds(ACCOUNT_STREAMS)
+    logins = [_login(session.backend, token) for token in tokens]
+    session.streams.remove_kinds(ACCOUNT_STREAMS)
     session.logins = {login.account.loginid: login for login in logins}
-    answer = _authorized(session.world, logins[0])
+    answer = _authorized(session.backend, logins[0])
     return [reply(request, "authorize") | {"authorize": answer}]
 
 
-def logout(session: Session, request: Message, _epoch: int) -> list[Message]:
+def logout(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `logout`: the connection stays, its streams of account data do not."""
-    session.subscriptions.remove_kinds(ACCOUNT_STREAMS)
+    session.streams.remove_kinds(ACCOUNT_STREAMS)
     session.logins = {}
     return [reply(request, "logout") | {"logout": 1}]
 
 
-def balance(session: Session, request: Message, _epoch: int) -> list[Message]:
+def balance(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `balance` for one account or all, and keep the stream if asked to."""
     account = session.login(request.get("loginid")).account
     which = request.get("account", "current")
     if which not in ("current", "all", account.loginid):
         text = "Permission denied, this is another account."
         raise Refusal(code="PermissionDenied", message=text)
-    payload = _all_balances(session.world, account) if which == "all" else _balance(account)
+    payload = _all_balances(session.backend, account) if which == "all" else _balance(account)
     if not request.get("subscribe"):
         return [reply(request, "balance") | {"balance": payload}]
-    stream = session.subscriptions.add(("balance", "balance", account.loginid), request)
+    stream = session.streams.add(("balance", "balance", account.loginid), request)
     return [stream.message("balance", payload)]
 
 
-def balance_news(session: Session, account: Account) -> list[Message]:
+def balance_messages(session: ServerSession, account: Account) -> list[Message]:
     """Return what the streams of this connection say when the balance of *account* changes."""
     key = ("balance", "balance", account.loginid)
-    streams = session.subscriptions.streams.values()
+    streams = session.streams.by_id.values()
     return [stream.message("balance", _balance(account)) for stream in streams if stream.key == key]
 
 
@@ -60,8 +60,8 @@ def _balance(account: Account) -> Message:
     }
 
 
-def _login(world: World, token: str) -> Login:
-    for account in world.accounts.values():
+def _login(backend: Backend, token: str) -> Login:
+    for account in backend.accounts.values():
         if token in account.tokens:
             if account.is_disabled:
                 raise Refusal(code="DisabledClient", message="This account is unavailable.")
@@ -69,10 +69,10 @@ def _login(world: World, token: str) -> Login:
     raise Refusal(code="InvalidToken", message="The token is invalid.")
 
 
-def _authorized(world: World, login: Login) -> Message:
+def _authorized(backend: Backend, login: Login) -> Message:
     account = login.account
     return {
-        "account_list": [each.summary() for each in world.accounts.values()],
+        "account_list": [each.summary() for each in backend.accounts.values()],
         "balance": account.balance,
         "country": "id",
         "currency": account.currency,
@@ -91,9 +91,9 @@ def _authorized(world: World, login: Login) -> Message:
     }
 
 
-def _all_balances(world: World, current: Account) -> Message:
+def _all_balances(backend: Backend, current: Account) -> Message:
     """Return what `account: "all"` asks for. Without exchange rates here, amounts are 1:1."""
-    accounts = world.accounts.values()
+    accounts = backend.accounts.values()
     return _balance(current) | {
         "accounts": {
             account.loginid: {

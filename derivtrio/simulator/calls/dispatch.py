@@ -18,13 +18,13 @@ from derivtrio.simulator.calls import (
     service,
     trading,
 )
-from derivtrio.simulator.calls.notifications import settle
+from derivtrio.simulator.calls.notifications import settle_and_notify
 from derivtrio.simulator.dialects.dialect import Dialect
 from derivtrio.simulator.protocol.envelope import Message, Refusal, refusal
 from derivtrio.simulator.protocol.validation import check
-from derivtrio.simulator.sessions.session import Session
+from derivtrio.simulator.sessions.session import ServerSession
 
-_Handler = Callable[[Session, Message, int], Iterable[Message | None]]
+_Handler = Callable[[ServerSession, Message, int], Iterable[Message | None]]
 
 _HANDLERS: dict[str, _Handler] = {
     "ping": service.ping,
@@ -68,12 +68,12 @@ def parse(text: str | bytes) -> Message:
     return request if isinstance(request, dict) else {}
 
 
-def answer(session: Session, request: Message, epoch: int) -> Iterator[Message | None]:
+def answer(session: ServerSession, request: Message, epoch: int) -> Iterator[Message | None]:
     """Yield the replies to *request*, made at *epoch*, and change *session* accordingly.
 
     Some take a while to compute; each `None` in between is a place where others may have a turn.
     """
-    settle(session.world, epoch)
+    settle_and_notify(session.backend, epoch)
     dialect = session.dialect
     name = call_of(session, request)
     if name is None:
@@ -88,7 +88,7 @@ def answer(session: Session, request: Message, epoch: int) -> Iterator[Message |
         yield refusal(request, error_type(name), refused)
 
 
-def call_of(session: Session, request: Message) -> str | None:
+def call_of(session: ServerSession, request: Message) -> str | None:
     """Return the name of the call that *request* makes, if it is a simulated one."""
     return next((member for member in request if member in session.dialect.calls), None)
 

@@ -18,7 +18,7 @@ _DEFAULT_COUNT = 1000
 
 
 @attrs.frozen
-class Window:
+class HistoryWindow:
     """The newest *count* rows from *start* to *end*, both bounds included."""
 
     start: int
@@ -26,7 +26,7 @@ class Window:
     count: int
 
 
-def window_of(request: Message, hours: Hours, now: int) -> Window:
+def window_of(request: Message, hours: Hours, now: int) -> HistoryWindow:
     """Return what *request* asks for at the epoch *now*.
 
     Raises:
@@ -43,7 +43,7 @@ def window_of(request: Message, hours: Hours, now: int) -> Window:
         text = f"Start time {start} must be before end time {end}"
         raise Refusal(code="InvalidStartEnd", message=text)
     closed_for = end - hours.last_open(end) if "adjust_start_time" in request else 0
-    return Window(max(start - closed_for, now - KEPT), end - closed_for, _count(request))
+    return HistoryWindow(max(start - closed_for, now - KEPT), end - closed_for, _count(request))
 
 
 def _wants_a_day(request: Message) -> bool:

@@ -5,15 +5,15 @@ import datetime as dt
 from derivtrio.simulator.market.hours import ALWAYS, DAY
 from derivtrio.simulator.market.symbols import Symbol
 from derivtrio.simulator.protocol.envelope import Message, invalid, reply
-from derivtrio.simulator.sessions.session import Session
+from derivtrio.simulator.sessions.session import ServerSession
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _CLOSED = "--"
 
 
-def active_symbols(session: Session, request: Message, epoch: int) -> list[Message]:
+def active_symbols(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `active_symbols`; `full` adds the last spot."""
-    market = session.world.market
+    market = session.backend.market
     listed = [
         _listing(symbol, order, is_open=market.is_open(symbol.name, epoch))
         for order, symbol in enumerate(market.symbols.values(), 1)
@@ -25,11 +25,11 @@ def active_symbols(session: Session, request: Message, epoch: int) -> list[Messa
     return [reply(request, "active_symbols") | {"active_symbols": listed}]
 
 
-def trading_times(session: Session, request: Message, epoch: int) -> list[Message]:
+def trading_times(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `trading_times` for a day: markets, their submarkets, their symbols."""
     midnight = _midnight(request["trading_times"], epoch)
     markets: dict[str, dict[str, list[Message]]] = {}
-    for symbol in session.world.market.symbols.values():
+    for symbol in session.backend.market.symbols.values():
         submarkets = markets.setdefault(symbol.group.market[1], {})
         submarkets.setdefault(symbol.group.submarket[1], []).append(_times(symbol, midnight))
     listed = [

@@ -1,4 +1,4 @@
-"""Who is told what when money moves.
+"""Who is messages what when money moves.
 
 Everybody who listens to the account hears of it: `balance` and `transaction` streams have a
 message each; a contract's own stream has its last one when the contract has ended. Whoever
@@ -7,74 +7,80 @@ follows all open contracts gets a stream for each new one, under the `req_id` of
 
 from collections.abc import Iterator
 
-from derivtrio.simulator.accounts.ledger import Transaction
+from derivtrio.simulator.accounts.ledger import LedgerEntry
 from derivtrio.simulator.calls import payloads
-from derivtrio.simulator.calls.authorization import balance_news
+from derivtrio.simulator.calls.authorization import balance_messages
 from derivtrio.simulator.contracts.contract import Contract
-from derivtrio.simulator.market.market import Tick
+from derivtrio.simulator.market.market import MarketTick
 from derivtrio.simulator.protocol.envelope import Message
-from derivtrio.simulator.sessions.session import Session, World
-from derivtrio.simulator.sessions.streams import Key, Stream
+from derivtrio.simulator.sessions.session import Backend, ServerSession
+from derivtrio.simulator.sessions.streams import ActiveStream, StreamKey
 
 POSITION = "proposal_open_contract"
 
 
-def settle(world: World, epoch: int) -> None:
+def settle_and_notify(backend: Backend, epoch: int) -> None:
     """Settle what has ended up to *epoch*, and spread the news."""
-    for entry in world.desk.settle(epoch):
-        spread(world, entry, epoch)
+    for entry in backend.broker.settle(epoch):
+        notify(backend, entry, epoch)
 
 
-def spread(world: World, entry: Transaction, epoch: int) -> None:
+def notify(backend: Backend, entry: LedgerEntry, epoch: int) -> None:
     """Tell every session that listens about *entry*, at *epoch*."""
-    for session in world.audience.values():
-        session.subscriptions.tell(_news(session, entry, epoch), epoch)
+    for session in backend.sessions.values():
+        session.streams.send_at(_messages_about(session, entry, epoch), epoch)
 
 
-def transaction_key(loginid: str) -> Key:
+def transaction_key(loginid: str) -> StreamKey:
     """Return the key of the stream of the transactions of *loginid*."""
     return "transaction", "transaction", loginid
 
 
-def contract_key(loginid: str, contract_id: int) -> Key:
+def contract_key(loginid: str, contract_id: int) -> StreamKey:
     """Return the key of the stream of a contract."""
     return POSITION, POSITION, loginid, contract_id
 
 
-def all_contracts_key(loginid: str) -> Key:
+def all_contracts_key(loginid: str) -> StreamKey:
     """Return the key of the request for all open contracts."""
     return POSITION, POSITION, loginid, "all"
 
 
-def follow_contract(session: Session, contract: Contract, request: Message, epoch: int) -> Stream:
+def follow_contract(
+    session: ServerSession, contract: Contract, request: Message, epoch: int
+) -> ActiveStream:
     """Register the stream of *contract*, from the ticks after *epoch* on."""
-    desk = session.world.desk
+    broker = session.backend.broker
     key = contract_key(contract.loginid, contract.contract_id)
-    stream = session.subscriptions.add(key, request)
+    stream = session.streams.add(key, request)
 
-    def render(tick: Tick) -> tuple[str, Message]:
-        return POSITION, payloads.open_contract(contract, desk, tick.epoch)
+    def render(tick: MarketTick) -> tuple[str, Message]:
+        return POSITION, payloads.open_contract(contract, broker, tick.epoch)
 
-    session.subscriptions.follow(stream, contract.order.symbol.name, render, epoch)
+    session.streams.follow(stream, contract.order.symbol.name, render, epoch)
     return stream
 
 
-def _news(session: Session, entry: Transaction, epoch: int) -> list[Message]:
-    stream = session.subscriptions.find(transaction_key(entry.loginid))
-    told = [] if stream is None else [stream.message("transaction", payloads.transaction(entry))]
-    told += balance_news(session, session.world.accounts[entry.loginid])
+def _messages_about(session: ServerSession, entry: LedgerEntry, epoch: int) -> list[Message]:
+    stream = session.streams.find(transaction_key(entry.loginid))
+    messages = (
+        [] if stream is None else [stream.message("transaction", payloads.transaction(entry))]
+    )
+    messages += balance_messages(session, session.backend.accounts[entry.loginid])
     if entry.contract is not None:
-        told += _contract_news(session, entry.contract, epoch)
-    return told
+        messages += _contract_messages(session, entry.contract, epoch)
+    return messages
 
 
-def _contract_news(session: Session, contract: Contract, epoch: int) -> Iterator[Message]:
-    subscriptions, loginid = session.subscriptions, contract.loginid
-    stream = subscriptions.find(contract_key(loginid, contract.contract_id))
-    parent = subscriptions.find(all_contracts_key(loginid))
+def _contract_messages(session: ServerSession, contract: Contract, epoch: int) -> Iterator[Message]:
+    streams, loginid = session.streams, contract.loginid
+    stream = streams.find(contract_key(loginid, contract.contract_id))
+    parent = streams.find(all_contracts_key(loginid))
     if stream is None and parent is not None and contract.is_open:
         stream = follow_contract(session, contract, parent.request, epoch)
     if stream is not None:
-        yield stream.message(POSITION, payloads.open_contract(contract, session.world.desk, epoch))
+        yield stream.message(
+            POSITION, payloads.open_contract(contract, session.backend.broker, epoch)
+        )
         if not contract.is_open:
-            subscriptions.remove(stream.id)
+            streams.remove(stream.id)

@@ -14,7 +14,7 @@ from derivtrio.simulator.contracts.orders import CANCELLATIONS
 from derivtrio.simulator.market.symbol_checks import require_symbol
 from derivtrio.simulator.market.symbols import Symbol
 from derivtrio.simulator.protocol.envelope import Message, reply
-from derivtrio.simulator.sessions.session import Session
+from derivtrio.simulator.sessions.session import ServerSession
 
 #: A way to expire, with the shortest and the longest duration.
 _Expiry = tuple[str, str, str]
@@ -81,9 +81,9 @@ _ACCUMULATOR = _Category(
 )
 
 
-def contracts_for(session: Session, request: Message, epoch: int) -> list[Message]:
+def contracts_for(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `contracts_for`."""
-    market, name = session.world.market, request["contracts_for"]
+    market, name = session.backend.market, request["contracts_for"]
     require_symbol(market, name)
     symbol = market.symbols[name]
     common = _common(symbol)

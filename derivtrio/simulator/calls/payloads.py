@@ -6,12 +6,12 @@ exact; epochs are whole seconds.
 
 from decimal import Decimal
 
-from derivtrio.simulator.accounts.broker import Desk
-from derivtrio.simulator.accounts.ledger import Transaction
+from derivtrio.simulator.accounts.broker import Broker
+from derivtrio.simulator.accounts.ledger import LedgerEntry
 from derivtrio.simulator.contracts import accumulators, multipliers
 from derivtrio.simulator.contracts.binaries import shown
 from derivtrio.simulator.contracts.contract import Contract, Quote
-from derivtrio.simulator.contracts.families import KINDS
+from derivtrio.simulator.contracts.families import FAMILIES
 from derivtrio.simulator.contracts.orders import ACCUMULATORS, CURRENCY, MULTIPLIERS
 from derivtrio.simulator.market.hours import DAY
 from derivtrio.simulator.protocol.envelope import Message
@@ -36,7 +36,7 @@ def proposal(quote: Quote) -> Message:
     }
 
 
-def buy(transaction: Transaction, contract: Contract) -> Message:
+def buy(transaction: LedgerEntry, contract: Contract) -> Message:
     """Return the receipt of a `buy`."""
     return {
         "balance_after": transaction.balance_after,
@@ -51,7 +51,7 @@ def buy(transaction: Transaction, contract: Contract) -> Message:
     }
 
 
-def sale(transaction: Transaction, contract: Contract) -> Message:
+def sale(transaction: LedgerEntry, contract: Contract) -> Message:
     """Return the receipt of a `sell` or a `cancel`."""
     return {
         "balance_after": transaction.balance_after,
@@ -62,7 +62,7 @@ def sale(transaction: Transaction, contract: Contract) -> Message:
     }
 
 
-def transaction(entry: Transaction) -> Message:
+def transaction(entry: LedgerEntry) -> Message:
     """Return what a `transaction` stream says about *entry*, but for its id."""
     payload: Message = {
         "action": entry.action,
@@ -86,7 +86,7 @@ def transaction(entry: Transaction) -> Message:
     }
 
 
-def statement_entry(entry: Transaction, *, described: bool) -> Message:
+def statement_entry(entry: LedgerEntry, *, described: bool) -> Message:
     """Return *entry* as an item of `statement.transactions`."""
     payload: Message = {
         "action_type": entry.action,
@@ -160,11 +160,11 @@ def profit(contract: Contract, *, described: bool) -> Message:
     return payload | {name: str(value) for name, value in optional.items() if value is not None}
 
 
-def open_contract(contract: Contract, desk: Desk, epoch: int) -> Message:
+def open_contract(contract: Contract, broker: Broker, epoch: int) -> Message:
     """Return the `proposal_open_contract` of *contract* as it stands at *epoch*."""
-    order, quote, market = contract.order, contract.quote, desk.market
+    order, quote, market = contract.order, contract.quote, broker.market
     seen = epoch if contract.closing is None else min(epoch, contract.closing.epoch)
-    spot, value = market.tick(order.symbol.name, seen), desk.value(contract, seen)
+    spot, value = market.tick(order.symbol.name, seen), broker.value(contract, seen)
     return {
         "account_id": _USER_ID,
         "bid_price": value,
@@ -187,18 +187,18 @@ def open_contract(contract: Contract, desk: Desk, epoch: int) -> Message:
         "underlying": order.symbol.name,
         **_expiry(quote, "date_expiry", "date_settlement", "expiry_time"),
         **_names(contract),
-        **_standing(contract, desk, seen),
-        **KINDS[order.contract_type].describe(contract, market, seen),
+        **_standing(contract, broker, seen),
+        **FAMILIES[order.contract_type].describe(contract, market, seen),
     }
 
 
 def contract_update(contract: Contract, names: list[str], epoch: int) -> Message:
     """Return the answer to `contract_update`: the limits of *names* as they are now."""
-    order, limits = contract.order, contract.limits
+    order, limit_order = contract.order, contract.limit_order
     if order.contract_type in MULTIPLIERS:
-        present = multipliers.limit_orders(order, limits, contract.quote.spot, epoch)
+        present = multipliers.limit_order_payload(order, limit_order, contract.quote.spot, epoch)
     else:
-        present = accumulators.limit_orders(limits, epoch)
+        present = accumulators.limit_order_payload(limit_order, epoch)
     return {
         name: {
             member: value
@@ -238,9 +238,9 @@ def _names(contract: Contract) -> Message:
     return {"longcode": contract.quote.longcode, "shortcode": contract.quote.shortcode}
 
 
-def _standing(contract: Contract, desk: Desk, epoch: int) -> Message:
+def _standing(contract: Contract, broker: Broker, epoch: int) -> Message:
     """Return the members that say whether *contract* is over, and what can be done if not."""
-    closing, fault = contract.closing, desk.resale_fault(contract, epoch)
+    closing, fault = contract.closing, broker.resale_error(contract, epoch)
     by_itself = int(closing is not None and closing.status in ("won", "lost"))
     standing: Message = {
         "is_expired": by_itself,

@@ -1,6 +1,6 @@
 """The calls that follow what an account does: `proposal_open_contract` and `transaction`."""
 
-from derivtrio.simulator.accounts.ledger import Ledger
+from derivtrio.simulator.accounts.ledger import AccountLedger
 from derivtrio.simulator.calls import payloads
 from derivtrio.simulator.calls.notifications import (
     POSITION,
@@ -11,17 +11,17 @@ from derivtrio.simulator.calls.notifications import (
 )
 from derivtrio.simulator.contracts.contract import Contract
 from derivtrio.simulator.protocol.envelope import Message, Refusal, reply
-from derivtrio.simulator.sessions.session import Session
+from derivtrio.simulator.sessions.session import ServerSession
 
 
-def proposal_open_contract(session: Session, request: Message, epoch: int) -> list[Message]:
+def proposal_open_contract(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `proposal_open_contract` for one contract, or for all that are open.
 
     Streams have a message for every tick, and a last one when the contract has ended. A contract
     that is over is told of once and not streamed. For all contracts there is a stream for each,
     those bought later included; while there is none, the answer is empty.
     """
-    ledger = session.world.desk.ledgers[session.login(request.get("loginid")).account.loginid]
+    ledger = session.backend.broker.ledgers[session.login(request.get("loginid")).account.loginid]
     if "contract_id" not in request:
         return _all_contracts(session, request, ledger, epoch)
     contract = ledger.contracts.get(request["contract_id"])
@@ -31,30 +31,32 @@ def proposal_open_contract(session: Session, request: Message, epoch: int) -> li
     return [_position(session, request, contract, epoch)]
 
 
-def transaction(session: Session, request: Message, _epoch: int) -> list[Message]:
+def transaction(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `transaction`: the first message has an id and no transaction."""
     loginid = session.login(request.get("loginid")).account.loginid
-    stream = session.subscriptions.add(transaction_key(loginid), request)
+    stream = session.streams.add(transaction_key(loginid), request)
     return [stream.message("transaction", {})]
 
 
-def _all_contracts(session: Session, request: Message, ledger: Ledger, epoch: int) -> list[Message]:
-    loginid, subscriptions = ledger.account.loginid, session.subscriptions
+def _all_contracts(
+    session: ServerSession, request: Message, ledger: AccountLedger, epoch: int
+) -> list[Message]:
+    loginid, streams = ledger.account.loginid, session.streams
     contracts, parent = ledger.open_contracts, None
     if "subscribe" in request:
-        parent = subscriptions.add(all_contracts_key(loginid), request).id
+        parent = streams.add(all_contracts_key(loginid), request).id
         contracts = [
             contract
             for contract in contracts
-            if subscriptions.find(contract_key(loginid, contract.contract_id)) is None
+            if streams.find(contract_key(loginid, contract.contract_id)) is None
         ]
     if not contracts:
         return [reply(request, POSITION, subscription=parent) | {POSITION: {}}]
     return [_position(session, request, contract, epoch) for contract in contracts]
 
 
-def _position(session: Session, request: Message, contract: Contract, epoch: int) -> Message:
-    payload = payloads.open_contract(contract, session.world.desk, epoch)
+def _position(session: ServerSession, request: Message, contract: Contract, epoch: int) -> Message:
+    payload = payloads.open_contract(contract, session.backend.broker, epoch)
     if "subscribe" not in request or not contract.is_open:
         return reply(request, POSITION) | {POSITION: payload}
     return follow_contract(session, contract, request, epoch).message(POSITION, payload)

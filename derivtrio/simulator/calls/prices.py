@@ -6,17 +6,17 @@ from typing import Any
 
 import attrs
 
-from derivtrio.simulator.calls.history_window import Window, window_of
-from derivtrio.simulator.market.market import Candle, Market, Tick
+from derivtrio.simulator.calls.history_window import HistoryWindow, window_of
+from derivtrio.simulator.market.market import Market, MarketCandle, MarketTick
 from derivtrio.simulator.market.symbol_checks import require_open, require_symbol
 from derivtrio.simulator.protocol.envelope import Message, Refusal, refusal, reply
-from derivtrio.simulator.sessions.session import Session
-from derivtrio.simulator.sessions.streams import Key, Render, Stream
+from derivtrio.simulator.sessions.session import ServerSession
+from derivtrio.simulator.sessions.streams import ActiveStream, Render, StreamKey
 
 _DEFAULT_GRANULARITY = 60
 
 
-def ticks(session: Session, request: Message, epoch: int) -> list[Message]:
+def ticks(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `ticks`: one stream per symbol, each with its own first message or refusal.
 
     v3 always subscribes, whether or not the request says so. The schema allows an empty list; what
@@ -29,12 +29,12 @@ def ticks(session: Session, request: Message, epoch: int) -> list[Message]:
     return [_first_tick(session, request, symbol, epoch) for symbol in symbols]
 
 
-def ticks_history(session: Session, request: Message, epoch: int) -> Iterator[Message | None]:
+def ticks_history(session: ServerSession, request: Message, epoch: int) -> Iterator[Message | None]:
     """Answer `ticks_history` with ticks or candles, and keep the stream if asked to.
 
     The place of a stream is taken at once, but its first tick waits for the history to be ready.
     """
-    market, name = session.world.market, request["ticks_history"]
+    market, name = session.backend.market, request["ticks_history"]
     require_symbol(market, name)
     symbol = market.symbols[name]
     window = window_of(request, symbol.hours, epoch)
@@ -46,30 +46,30 @@ def ticks_history(session: Session, request: Message, epoch: int) -> Iterator[Me
         payload = _history(market, name, window)
     if stream is not None:
         render = _ohlc_renderer(market, request, epoch) if candles else _tick_payload
-        session.subscriptions.follow(stream, name, render, epoch)
+        session.streams.follow(stream, name, render, epoch)
     msg_type = "candles" if candles else "history"
     envelope = reply(request, msg_type, subscription=stream.id if stream else None)
     yield envelope | {msg_type: payload, "pip_size": symbol.decimals}
 
 
-def _first_tick(session: Session, request: Message, symbol: str, epoch: int) -> Message:
-    market = session.world.market
+def _first_tick(session: ServerSession, request: Message, symbol: str, epoch: int) -> Message:
+    market = session.backend.market
     try:
         require_symbol(market, symbol)
         require_open(market, symbol, epoch)
-        stream = session.subscriptions.add(("ticks", symbol), request)
+        stream = session.streams.add(("ticks", symbol), request)
     except Refusal as refused:
         return refusal(request, "tick", refused)
-    session.subscriptions.follow(stream, symbol, _tick_payload, epoch)
+    session.streams.follow(stream, symbol, _tick_payload, epoch)
     return stream.message(*_tick_payload(market.tick(symbol, epoch)))
 
 
-def _reserve(session: Session, request: Message, epoch: int) -> Stream:
+def _reserve(session: ServerSession, request: Message, epoch: int) -> ActiveStream:
     symbol = request["ticks_history"]
-    require_open(session.world.market, symbol, epoch)
+    require_open(session.backend.market, symbol, epoch)
     is_candles = request.get("style") == "candles"
-    key: Key = ("candles", symbol, _granularity(request)) if is_candles else ("ticks", symbol)
-    return session.subscriptions.add(key, request)
+    key: StreamKey = ("candles", symbol, _granularity(request)) if is_candles else ("ticks", symbol)
+    return session.streams.add(key, request)
 
 
 def _ohlc_renderer(market: Market, request: Message, epoch: int) -> Render:
@@ -83,13 +83,13 @@ def _granularity(request: Message) -> int:
     return granularity
 
 
-def _history(market: Market, symbol: str, window: Window) -> Message:
+def _history(market: Market, symbol: str, window: HistoryWindow) -> Message:
     found = market.ticks(symbol, window.start, window.end, window.count)
     return {"prices": [tick.quote for tick in found], "times": [tick.epoch for tick in found]}
 
 
 def _candles(
-    market: Market, request: Message, window: Window
+    market: Market, request: Message, window: HistoryWindow
 ) -> Generator[None, None, list[Message]]:
     """Return the candles of *window*, pausing after each."""
     found: list[Message] = []
@@ -101,7 +101,7 @@ def _candles(
     return found[::-1]
 
 
-def _candle_payload(candle: Candle) -> Message:
+def _candle_payload(candle: MarketCandle) -> Message:
     return {
         "epoch": candle.open_time,
         "open": candle.open,
@@ -111,7 +111,7 @@ def _candle_payload(candle: Candle) -> Message:
     }
 
 
-def _tick_payload(tick: Tick) -> tuple[str, Message]:
+def _tick_payload(tick: MarketTick) -> tuple[str, Message]:
     return "tick", {
         "ask": tick.ask,
         "bid": tick.bid,
@@ -127,9 +127,9 @@ class _FormingCandle:
     """The candle of a stream that its next ticks go into."""
 
     granularity: int
-    candle: Candle | None
+    candle: MarketCandle | None
 
-    def update(self, tick: Tick) -> tuple[str, Message]:
+    def update(self, tick: MarketTick) -> tuple[str, Message]:
         """Count *tick* and return the `ohlc` message: prices are padded strings there."""
         candle = self.candle = self._with(tick)
         prices = {
@@ -146,11 +146,11 @@ class _FormingCandle:
             **{name: f"{price:.{tick.pip_size}f}" for name, price in prices.items()},
         }
 
-    def _with(self, tick: Tick) -> Candle:
+    def _with(self, tick: MarketTick) -> MarketCandle:
         quote, before = tick.quote, self.candle
         open_time = tick.epoch - tick.epoch % self.granularity
         if before is None or before.open_time != open_time:
             times = open_time, tick.epoch
-            return Candle(tick.symbol, self.granularity, *times, quote, quote, quote, quote)
+            return MarketCandle(tick.symbol, self.granularity, *times, quote, quote, quote, quote)
         high, low = max(before.high, quote), min(before.low, quote)
         return attrs.evolve(before, epoch=tick.epoch, high=high, low=low, close=quote)

@@ -8,32 +8,32 @@ minute, a number of ours. At most five can be streamed at once.
 
 from derivtrio.codec import sorted_text
 from derivtrio.simulator.calls import payloads
-from derivtrio.simulator.contracts.orders import Order, read_order
-from derivtrio.simulator.market.market import Tick
+from derivtrio.simulator.contracts.orders import ContractOrder, read_order
+from derivtrio.simulator.market.market import MarketTick
 from derivtrio.simulator.protocol.envelope import Message, Refusal, reply
-from derivtrio.simulator.sessions.session import Session
-from derivtrio.simulator.sessions.streams import Key, Stream
+from derivtrio.simulator.sessions.session import ServerSession
+from derivtrio.simulator.sessions.streams import ActiveStream, StreamKey
 
 _LIFETIME = 60
 _MOST = 5
 _ENVELOPE = ("passthrough", "req_id", "subscribe")
 
 
-def proposal(session: Session, request: Message, epoch: int) -> list[Message]:
+def proposal(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `proposal`, and keep the stream if asked to."""
-    world = session.world
-    order = read_order(world.market, request)
-    payload = payloads.proposal(world.desk.quote(order, epoch))
+    backend = session.backend
+    order = read_order(backend.market, request)
+    payload = payloads.proposal(backend.broker.quote(order, epoch))
     _forget_lapsed(session, epoch)
     if "subscribe" in request:
         stream = _open_stream(session, request, order, epoch)
         return [stream.message("proposal", payload)]
-    number = session.subscriptions.new_id()
+    number = session.streams.new_id()
     session.proposals[number] = order, epoch + _LIFETIME
     return [reply(request, "proposal") | {"proposal": payload | {"id": number}}]
 
 
-def take_order(session: Session, number: str, epoch: int) -> Order:
+def take_order(session: ServerSession, number: str, epoch: int) -> ContractOrder:
     """Return the order that was proposed with the id *number*, and use the proposal up.
 
     Raises:
@@ -44,7 +44,7 @@ def take_order(session: Session, number: str, epoch: int) -> Order:
     if number not in session.proposals:
         raise unknown_proposal()
     order, _ = session.proposals.pop(number)
-    session.subscriptions.remove(number)
+    session.streams.remove(number)
     return order
 
 
@@ -53,30 +53,32 @@ def unknown_proposal() -> Refusal:
     return Refusal(code="InvalidContractProposal", message="Unknown contract proposal")
 
 
-def _open_stream(session: Session, request: Message, order: Order, epoch: int) -> Stream:
-    subscriptions, desk = session.subscriptions, session.world.desk
-    stream = subscriptions.add(_key(request), request)
-    if sum(each.kind == "proposal" for each in subscriptions.streams.values()) > _MOST:
-        subscriptions.remove(stream.id)
+def _open_stream(
+    session: ServerSession, request: Message, order: ContractOrder, epoch: int
+) -> ActiveStream:
+    streams, broker = session.streams, session.backend.broker
+    stream = streams.add(_key(request), request)
+    if sum(each.kind == "proposal" for each in streams.by_id.values()) > _MOST:
+        streams.remove(stream.id)
         text = "You have reached the rate limit for proposal."
         raise Refusal(code="RateLimit", message=text)
 
-    def render(tick: Tick) -> tuple[str, Message]:
-        return "proposal", payloads.proposal(desk.quote(order, tick.epoch))
+    def render(tick: MarketTick) -> tuple[str, Message]:
+        return "proposal", payloads.proposal(broker.quote(order, tick.epoch))
 
-    subscriptions.follow(stream, order.symbol.name, render, epoch)
+    streams.follow(stream, order.symbol.name, render, epoch)
     session.proposals[stream.id] = order, None
     return stream
 
 
-def _key(request: Message) -> Key:
+def _key(request: Message) -> StreamKey:
     wanted = {name: value for name, value in request.items() if name not in _ENVELOPE}
     return "proposal", "proposal", sorted_text(wanted)
 
 
-def _forget_lapsed(session: Session, epoch: int) -> None:
+def _forget_lapsed(session: ServerSession, epoch: int) -> None:
     session.proposals = {
         number: (order, lapses)
         for number, (order, lapses) in session.proposals.items()
-        if (number in session.subscriptions.streams if lapses is None else epoch <= lapses)
+        if (number in session.streams.by_id if lapses is None else epoch <= lapses)
     }

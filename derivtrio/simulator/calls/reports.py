@@ -4,12 +4,12 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import TypeVar
 
-from derivtrio.simulator.accounts.ledger import Ledger
+from derivtrio.simulator.accounts.ledger import AccountLedger
 from derivtrio.simulator.calls import payloads
 from derivtrio.simulator.contracts.contract import Contract
 from derivtrio.simulator.market.hours import DAY
 from derivtrio.simulator.protocol.envelope import Message, Refusal, invalid, reply
-from derivtrio.simulator.sessions.session import Session
+from derivtrio.simulator.sessions.session import ServerSession
 
 _T = TypeVar("_T")
 
@@ -17,7 +17,7 @@ _STATEMENT_LIMIT = 100
 _PROFIT_LIMIT = 50
 
 
-def statement(session: Session, request: Message, _epoch: int) -> list[Message]:
+def statement(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `statement`: the transactions of a time, newest first; both bounds are included."""
     action, described = request.get("action_type"), request.get("description") == 1
     first, last = request.get("date_from", 0), request.get("date_to", _FAR)
@@ -34,14 +34,14 @@ def statement(session: Session, request: Message, _epoch: int) -> list[Message]:
     return [reply(request, "statement") | {"statement": payload}]
 
 
-def portfolio(session: Session, request: Message, _epoch: int) -> list[Message]:
+def portfolio(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `portfolio`: the open contracts, oldest first."""
     contracts = _of_types(_ledger(session, request).open_contracts, request)
     payload = {"contracts": [payloads.position(contract) for contract in contracts]}
     return [reply(request, "portfolio") | {"portfolio": payload}]
 
 
-def profit_table(session: Session, request: Message, _epoch: int) -> list[Message]:
+def profit_table(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `profit_table`: the closed contracts, by their purchase, newest first unless asked."""
     first, last = _epoch_of(request, "date_from", 0), _epoch_of(request, "date_to", _FAR)
     closed = [
@@ -60,7 +60,7 @@ def profit_table(session: Session, request: Message, _epoch: int) -> list[Messag
     return [reply(request, "profit_table") | {"profit_table": payload}]
 
 
-def contract_update_history(session: Session, request: Message, _epoch: int) -> list[Message]:
+def contract_update_history(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `contract_update_history`, newest first."""
     contract = _ledger(session, request).contracts.get(request["contract_id"])
     if contract is None:
@@ -73,9 +73,9 @@ def contract_update_history(session: Session, request: Message, _epoch: int) -> 
 _FAR = 10**10
 
 
-def _ledger(session: Session, request: Message) -> Ledger:
+def _ledger(session: ServerSession, request: Message) -> AccountLedger:
     account = session.login(request.get("loginid")).account
-    return session.world.desk.ledgers[account.loginid]
+    return session.backend.broker.ledgers[account.loginid]
 
 
 def _of_types(contracts: Iterable[Contract], request: Message) -> list[Contract]:

@@ -1,7 +1,7 @@
 """The calls about the service itself, and the two that end streams."""
 
 from derivtrio.simulator.protocol.envelope import Message, reply
-from derivtrio.simulator.sessions.session import Session
+from derivtrio.simulator.sessions.session import ServerSession
 
 _USD = {
     "fractional_digits": 2,
@@ -15,20 +15,20 @@ _USD = {
 }
 
 
-def ping(_session: Session, request: Message, _epoch: int) -> list[Message]:
+def ping(_session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `ping`."""
     return [reply(request, "ping") | {"ping": "pong"}]
 
 
-def time(_session: Session, request: Message, epoch: int) -> list[Message]:
+def time(_session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `time` with the epoch."""
     return [reply(request, "time") | {"time": epoch}]
 
 
-def website_status(session: Session, request: Message, _epoch: int) -> list[Message]:
+def website_status(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `website_status`, and keep the stream if asked to."""
     status = {
-        "api_call_limits": session.world.budgets.advertised(),
+        "api_call_limits": session.backend.rate_limiter.advertised(),
         "clients_country": "id",
         "currencies_config": {"USD": _USD},
         "site_status": "up",
@@ -38,18 +38,18 @@ def website_status(session: Session, request: Message, _epoch: int) -> list[Mess
     stream_id = None
     if request.get("subscribe"):
         key = ("website_status", "website_status")
-        stream_id = session.subscriptions.add(key, request).id
+        stream_id = session.streams.add(key, request).id
     return [reply(request, "website_status", subscription=stream_id) | {"website_status": status}]
 
 
-def forget(session: Session, request: Message, _epoch: int) -> list[Message]:
+def forget(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `forget`: 1 if the stream was there, 0 otherwise."""
-    found = session.subscriptions.remove(request["forget"])
+    found = session.streams.remove(request["forget"])
     return [reply(request, "forget") | {"forget": int(found)}]
 
 
-def forget_all(session: Session, request: Message, _epoch: int) -> list[Message]:
+def forget_all(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `forget_all` with the ids of the streams that it ended."""
     kinds = request["forget_all"]
-    ended = session.subscriptions.remove_kinds([kinds] if isinstance(kinds, str) else kinds)
+    ended = session.streams.remove_kinds([kinds] if isinstance(kinds, str) else kinds)
     return [reply(request, "forget_all") | {"forget_all": ended}]

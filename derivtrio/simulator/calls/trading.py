@@ -2,28 +2,28 @@
 
 from decimal import Decimal
 
-from derivtrio.simulator.accounts.ledger import Transaction
+from derivtrio.simulator.accounts.ledger import LedgerEntry
 from derivtrio.simulator.calls import payloads
-from derivtrio.simulator.calls.notifications import follow_contract, spread
+from derivtrio.simulator.calls.notifications import follow_contract, notify
 from derivtrio.simulator.calls.proposals import take_order, unknown_proposal
 from derivtrio.simulator.contracts import accumulators, multipliers
-from derivtrio.simulator.contracts.contract import Contract, Update
+from derivtrio.simulator.contracts.contract import Contract, LimitUpdate
 from derivtrio.simulator.contracts.money import exact
 from derivtrio.simulator.contracts.orders import (
     ACCUMULATORS,
     MULTIPLIERS,
-    Limits,
-    Order,
-    read_limits,
+    ContractOrder,
+    LimitOrder,
+    read_limit_order,
     read_order,
 )
 from derivtrio.simulator.protocol.envelope import Message, Refusal, reply
-from derivtrio.simulator.sessions.session import Session
+from derivtrio.simulator.sessions.session import ServerSession
 
 _VIRTUAL_FUNDS = Decimal("10000.00")
 
 
-def buy(session: Session, request: Message, epoch: int) -> list[Message]:
+def buy(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `buy`: of a proposal, or of `parameters` with the id `"1"`; `price` is the most.
 
     The price is that of the moment of the purchase. With `subscribe` the contract is streamed
@@ -31,97 +31,97 @@ def buy(session: Session, request: Message, epoch: int) -> list[Message]:
     """
     account = session.login(request.get("loginid")).account
     order = _order(session, request, epoch)
-    desk = session.world.desk
-    entry, contract = desk.buy(account, order, epoch, exact(request["price"]))
+    broker = session.backend.broker
+    entry, contract = broker.buy(account, order, epoch, exact(request["price"]))
     stream_id = None
     if "subscribe" in request:
         stream_id = follow_contract(session, contract, request, epoch).id
-    spread(session.world, entry, epoch)
+    notify(session.backend, entry, epoch)
     envelope = reply(request, "buy", subscription=stream_id)
     return [envelope | {"buy": payloads.buy(entry, contract)}]
 
 
-def sell(session: Session, request: Message, epoch: int) -> list[Message]:
+def sell(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `sell`; `price` is the least, and 0 means at market."""
     contract = _contract(session, request, request["sell"])
-    entry = session.world.desk.sell(contract, epoch, exact(request["price"]))
+    entry = session.backend.broker.sell(contract, epoch, exact(request["price"]))
     return [_sold(session, request, "sell", entry, contract)]
 
 
-def cancel(session: Session, request: Message, epoch: int) -> list[Message]:
+def cancel(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `cancel`, for a multiplier with deal cancellation."""
     contract = _contract(session, request, request["cancel"])
-    entry = session.world.desk.cancel(contract, epoch)
+    entry = session.backend.broker.cancel(contract, epoch)
     return [_sold(session, request, "cancel", entry, contract)]
 
 
-def contract_update(session: Session, request: Message, epoch: int) -> list[Message]:
+def contract_update(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `contract_update`: a limit is set by an amount, and lifted by `null`."""
     contract = _contract(session, request, request["contract_id"])
     if not contract.is_open:
         raise Refusal(code="ContractAlreadySold", message="This contract has been sold.")
     wanted = request["limit_order"]
-    limits = _merged(contract.limits, read_limits(wanted), wanted)
+    limit_order = _merged(contract.limit_order, read_limit_order(wanted), wanted)
     if contract.order.contract_type in MULTIPLIERS:
-        multipliers.check_limits(contract.order, limits)
+        multipliers.check_limit_order(contract.order, limit_order)
     elif contract.order.contract_type in ACCUMULATORS:
-        accumulators.check_limits(limits)
+        accumulators.check_limit_order(limit_order)
     else:
         text = "Only updates to these parameters are allowed ."
         raise Refusal(code="ContractUpdateNotAllowed", message=text)
     names = sorted(wanted)
-    changes = [Update(epoch, name, getattr(limits, name)) for name in names]
+    changes = [LimitUpdate(epoch, name, getattr(limit_order, name)) for name in names]
     if changes:
-        session.world.desk.update(contract, limits, changes)
+        session.backend.broker.update(contract, limit_order, changes)
     payload = payloads.contract_update(contract, names, epoch)
     return [reply(request, "contract_update") | {"contract_update": payload}]
 
 
-def sell_expired(session: Session, request: Message, epoch: int) -> list[Message]:  # noqa: ARG001
+def sell_expired(session: ServerSession, request: Message, epoch: int) -> list[Message]:  # noqa: ARG001
     """Answer `sell_expired`: nothing is ever left to sell, as contracts are settled in time."""
     return [reply(request, "sell_expired") | {"sell_expired": {"count": 0}}]
 
 
-def topup_virtual(session: Session, request: Message, epoch: int) -> list[Message]:
+def topup_virtual(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `topup_virtual`: a virtual account is filled up to 10,000."""
     account = session.login(request.get("loginid")).account
     missing = _VIRTUAL_FUNDS - account.balance
     if not account.is_virtual or missing <= 0:
         text = "Only a virtual account with less than 10000.00 USD can be topped up."
         raise Refusal(code="TopupVirtualError", message=text)
-    desk = session.world.desk
-    spread(session.world, desk.top_up(desk.ledgers[account.loginid], missing, epoch), epoch)
+    broker = session.backend.broker
+    notify(session.backend, broker.top_up(broker.ledgers[account.loginid], missing, epoch), epoch)
     payload = {"amount": missing, "currency": account.currency}
     return [reply(request, "topup_virtual") | {"topup_virtual": payload}]
 
 
-def _order(session: Session, request: Message, epoch: int) -> Order:
+def _order(session: ServerSession, request: Message, epoch: int) -> ContractOrder:
     if request["buy"] != "1":
         return take_order(session, request["buy"], epoch)
     if "parameters" not in request:
         raise unknown_proposal()
-    return read_order(session.world.market, request["parameters"])
+    return read_order(session.backend.market, request["parameters"])
 
 
-def _contract(session: Session, request: Message, contract_id: int) -> Contract:
+def _contract(session: ServerSession, request: Message, contract_id: int) -> Contract:
     """Return the contract of this login, or raise the `Refusal`."""
     loginid = session.login(request.get("loginid")).account.loginid
-    contract = session.world.desk.ledgers[loginid].contracts.get(contract_id)
+    contract = session.backend.broker.ledgers[loginid].contracts.get(contract_id)
     if contract is None:
         raise Refusal(code="InvalidSellContractProposal", message="Unknown contract sell proposal")
     return contract
 
 
 def _sold(
-    session: Session, request: Message, call: str, entry: Transaction, contract: Contract
+    session: ServerSession, request: Message, call: str, entry: LedgerEntry, contract: Contract
 ) -> Message:
-    spread(session.world, entry, entry.epoch)
+    notify(session.backend, entry, entry.epoch)
     return reply(request, call) | {call: payloads.sale(entry, contract)}
 
 
-def _merged(before: Limits, after: Limits, wanted: Message) -> Limits:
+def _merged(before: LimitOrder, after: LimitOrder, wanted: Message) -> LimitOrder:
     """Return the limits *before* with those that are *wanted* put in their place."""
-    return Limits(
+    return LimitOrder(
         after.take_profit if "take_profit" in wanted else before.take_profit,
         after.stop_loss if "stop_loss" in wanted else before.stop_loss,
     )

@@ -17,8 +17,8 @@ from derivtrio.simulator.contracts.contract import Closing, Contract, Quote
 from derivtrio.simulator.contracts.money import down_to_cents
 from derivtrio.simulator.contracts.orders import (
     MIN_STAKE,
-    Limits,
-    Order,
+    ContractOrder,
+    LimitOrder,
     check_stake,
     no_contract,
     not_offered,
@@ -26,7 +26,7 @@ from derivtrio.simulator.contracts.orders import (
 )
 from derivtrio.simulator.contracts.pricing import band
 from derivtrio.simulator.market.hours import ALWAYS
-from derivtrio.simulator.market.market import Market, Tick
+from derivtrio.simulator.market.market import Market, MarketTick
 from derivtrio.simulator.market.symbol_checks import require_open
 from derivtrio.simulator.market.symbols import Symbol
 from derivtrio.simulator.protocol.envelope import Message
@@ -43,10 +43,10 @@ MAX_TICKS = {
 }
 
 
-class Accumulator:
+class AccumulatorFamily:
     """ACCU."""
 
-    def quote(self, order: Order, market: Market, epoch: int) -> Quote:
+    def quote(self, order: ContractOrder, market: Market, epoch: int) -> Quote:
         """See `Kind.quote`."""
         require_open(market, order.symbol.name, epoch)
         _check(order)
@@ -78,9 +78,9 @@ class Accumulator:
             },
         )
 
-    def outlook(self, contract: Contract, market: Market, since: int) -> Closing:
+    def find_closing(self, contract: Contract, market: Market, since: int) -> Closing:
         """See `Kind.outlook`: at the latest it ends after the most ticks that it can last."""
-        order, target = contract.order, _target(contract.order, contract.limits)
+        order, target = contract.order, _target(contract.order, contract.limit_order)
         for count, tick, stays in _run(contract, market):
             if not stays:
                 return Closing(tick.epoch, Decimal("0.00"), "lost", tick)
@@ -93,7 +93,7 @@ class Accumulator:
         """See `Kind.value`."""
         return _worth(contract.order, _count(contract, market, epoch))
 
-    def resale_fault(self, contract: Contract, market: Market, epoch: int) -> str | None:
+    def resale_error(self, contract: Contract, market: Market, epoch: int) -> str | None:
         """See `Kind.resale_fault`."""
         if _count(contract, market, epoch) < 1:
             return "Contract cannot be sold at entry tick. Please wait for the next tick."
@@ -104,8 +104,8 @@ class Accumulator:
         order, count = contract.order, _count(contract, market, epoch)
         described: Message = {"barrier_count": 2, "growth_rate": order.growth_rate}
         described["tick_passed"] = max(0, count)
-        if limits := limit_orders(contract.limits, contract.start):
-            described["limit_order"] = limits
+        if limit_order := limit_order_payload(contract.limit_order, contract.start):
+            described["limit_order"] = limit_order
         if count >= 0:
             ticks = _ticks(contract, market, epoch)
             high, low = _barriers(ticks[-1], _width(order))
@@ -114,23 +114,23 @@ class Accumulator:
         return described
 
 
-def limit_orders(limits: Limits, epoch: int) -> Message:
+def limit_order_payload(limit_order: LimitOrder, epoch: int) -> Message:
     """Return the `limit_order` of a contract, which has a take profit in it or nothing."""
-    if limits.take_profit is None:
+    if limit_order.take_profit is None:
         return {}
     return {
         "take_profit": {
             "display_name": "Take profit",
-            "display_order_amount": f"{limits.take_profit:.2f}",
-            "order_amount": limits.take_profit,
+            "display_order_amount": f"{limit_order.take_profit:.2f}",
+            "order_amount": limit_order.take_profit,
             "order_date": epoch,
         }
     }
 
 
-def check_limits(limits: Limits) -> None:
+def check_limit_order(limit_order: LimitOrder) -> None:
     """Raise the `Refusal` of *limits* that an accumulator cannot have."""
-    if limits.stop_loss is not None:
+    if limit_order.stop_loss is not None:
         raise no_contract(text="Invalid input (stop_loss) for this contract type (ACCU).")
 
 
@@ -140,7 +140,7 @@ def is_offered(symbol: Symbol) -> bool:
     return symbol.hours == ALWAYS and not uneven
 
 
-def _check(order: Order) -> None:
+def _check(order: ContractOrder) -> None:
     if not is_offered(order.symbol):
         raise not_offered(what="asset")
     if order.basis != "stake":
@@ -149,39 +149,39 @@ def _check(order: Order) -> None:
     if order.growth_rate not in MAX_TICKS:
         offered = ", ".join(map(str, MAX_TICKS))
         raise refused(text=f"Growth rate is not in acceptable range. Accepts {offered}.")
-    check_limits(order.limits)
+    check_limit_order(order.limit_order)
 
 
-def _rate(order: Order) -> Decimal:
+def _rate(order: ContractOrder) -> Decimal:
     return order.growth_rate or Decimal()
 
 
-def _most_ticks(order: Order) -> int:
+def _most_ticks(order: ContractOrder) -> int:
     return MAX_TICKS[_rate(order)]
 
 
-def _width(order: Order) -> float:
+def _width(order: ContractOrder) -> float:
     """Return how far a tick may be from the one before, as a share of that."""
     return band(order.symbol, (1 - _MARGIN) / (1 + float(_rate(order))))
 
 
-def _barriers(tick: Tick, width: float) -> tuple[str, str]:
+def _barriers(tick: MarketTick, width: float) -> tuple[str, str]:
     distance, decimals = tick.quote * width, tick.pip_size + 1
     return f"{tick.quote + distance:.{decimals}f}", f"{tick.quote - distance:.{decimals}f}"
 
 
-def _worth(order: Order, count: int) -> Decimal:
+def _worth(order: ContractOrder, count: int) -> Decimal:
     return down_to_cents(order.amount * (1 + _rate(order)) ** max(0, count))
 
 
-def _target(order: Order, limits: Limits) -> Decimal:
+def _target(order: ContractOrder, limit_order: LimitOrder) -> Decimal:
     """Return the worth at which the contract is closed."""
-    if limits.take_profit is None:
+    if limit_order.take_profit is None:
         return _MAX_PAYOUT
-    return min(_MAX_PAYOUT, order.amount + limits.take_profit)
+    return min(_MAX_PAYOUT, order.amount + limit_order.take_profit)
 
 
-def _run(contract: Contract, market: Market) -> Iterator[tuple[int, Tick, bool]]:
+def _run(contract: Contract, market: Market) -> Iterator[tuple[int, MarketTick, bool]]:
     """Yield the ticks after the entry spot: which one, the tick, and whether it is within."""
     name, width = contract.order.symbol.name, _width(contract.order)
     before = market.tick(name, market.next_tick_epoch(name, contract.start))
@@ -191,7 +191,7 @@ def _run(contract: Contract, market: Market) -> Iterator[tuple[int, Tick, bool]]
         before = tick
 
 
-def _ticks(contract: Contract, market: Market, epoch: int) -> list[Tick]:
+def _ticks(contract: Contract, market: Market, epoch: int) -> list[MarketTick]:
     name = contract.order.symbol.name
     return market.ticks(name, market.next_tick_epoch(name, contract.start), epoch)
 
@@ -201,7 +201,7 @@ def _count(contract: Contract, market: Market, epoch: int) -> int:
     return len(_ticks(contract, market, epoch)) - 1
 
 
-def _longcode(order: Order, width: float) -> str:
+def _longcode(order: ContractOrder, width: float) -> str:
     return (
         f"After the entry spot tick, your stake will grow continuously by {_rate(order):.0%} for"
         f" every tick that the spot price remains within the ± {width:.5%} from the previous spot"
@@ -209,6 +209,6 @@ def _longcode(order: Order, width: float) -> str:
     )
 
 
-def _shortcode(order: Order, width: float, start: int) -> str:
+def _shortcode(order: ContractOrder, width: float, start: int) -> str:
     head = f"{order.contract_type}_{order.symbol.name}_{order.amount:.2f}"
     return f"{head}_0_{_rate(order)}_1_{width:.8f}_{start}"

@@ -15,7 +15,7 @@ from derivtrio.simulator.contracts.orders import (
     DIGITS,
     MAX_PAYOUT,
     MIN_STAKE,
-    Order,
+    ContractOrder,
     check_payout,
     check_stake,
     not_offered,
@@ -23,7 +23,7 @@ from derivtrio.simulator.contracts.orders import (
 )
 from derivtrio.simulator.contracts.pricing import asked_rate, bid_rate, chance_above
 from derivtrio.simulator.market.hours import DAY
-from derivtrio.simulator.market.market import Market, Tick
+from derivtrio.simulator.market.market import Market, MarketTick
 from derivtrio.simulator.market.symbol_checks import require_open
 from derivtrio.simulator.protocol.envelope import Message, Refusal
 
@@ -32,10 +32,10 @@ MIN_SECONDS = 15
 MAX_TICKS = 10
 
 
-class Binary:
+class BinaryFamily:
     """Rise/fall and digit contracts."""
 
-    def quote(self, order: Order, market: Market, epoch: int) -> Quote:
+    def quote(self, order: ContractOrder, market: Market, epoch: int) -> Quote:
         """See `Kind.quote`. A stake buys a payout rounded down; a payout costs to the cent."""
         spot = _spot(order, market, epoch)
         expiry = _expiry(order, market, epoch)
@@ -67,7 +67,7 @@ class Binary:
             },
         )
 
-    def outlook(self, contract: Contract, market: Market, since: int) -> Closing:  # noqa: ARG002
+    def find_closing(self, contract: Contract, market: Market, since: int) -> Closing:  # noqa: ARG002
         """See `Kind.outlook`: the end of these is known from the beginning."""
         last, order = market.tick(contract.order.symbol.name, _end(contract)), contract.order
         won = _wins(order, last, _barrier(order, _entry(contract, market)))
@@ -82,7 +82,7 @@ class Binary:
         chance = _chance(order, spot.quote, barrier, _end(contract) - epoch)
         return down_to_cents(contract.quote.payout * bid_rate(chance))
 
-    def resale_fault(self, contract: Contract, market: Market, epoch: int) -> str | None:
+    def resale_error(self, contract: Contract, market: Market, epoch: int) -> str | None:
         """See `Kind.resale_fault`."""
         if contract.order.ticks is not None:
             return "Resale of this contract is not offered."
@@ -110,12 +110,12 @@ class Binary:
         return described
 
 
-def shown(tick: Tick) -> str:
+def shown(tick: MarketTick) -> str:
     """Return the price of *tick* with all its decimals."""
     return f"{tick.quote:.{tick.pip_size}f}"
 
 
-def entry_of(tick: Tick) -> Message:
+def entry_of(tick: MarketTick) -> Message:
     """Return the members of `proposal_open_contract` that tell of the entry *tick*."""
     return {
         "entry_spot": tick.quote,
@@ -129,13 +129,13 @@ def entry_of(tick: Tick) -> Message:
 _WITHOUT_BARRIER = ("DIGITEVEN", "DIGITODD")
 
 
-def _spot(order: Order, market: Market, epoch: int) -> Tick:
+def _spot(order: ContractOrder, market: Market, epoch: int) -> MarketTick:
     require_open(market, order.symbol.name, epoch)
     _check_barrier(order)
     return market.tick(order.symbol.name, epoch)
 
 
-def _expiry(order: Order, market: Market, start: int) -> int:
+def _expiry(order: ContractOrder, market: Market, start: int) -> int:
     """Return the epoch of the end of *order* if bought at *start*, or raise the `Refusal`."""
     if order.ticks is not None:
         if not 1 <= order.ticks <= MAX_TICKS:
@@ -162,12 +162,12 @@ def _end(contract: Contract) -> int:
     return contract.quote.expiry
 
 
-def _entry(contract: Contract, market: Market) -> Tick:
+def _entry(contract: Contract, market: Market) -> MarketTick:
     name = contract.order.symbol.name
     return market.tick(name, market.next_tick_epoch(name, contract.start))
 
 
-def _check_barrier(order: Order) -> None:
+def _check_barrier(order: ContractOrder) -> None:
     if order.barrier is None:
         return
     if order.contract_type in DIGITS:
@@ -184,27 +184,27 @@ def _check_barrier(order: Order) -> None:
 _DIGIT_RANGE = {"DIGITOVER": (0, 8), "DIGITUNDER": (1, 9)}
 
 
-def _barrier(order: Order, entry: Tick) -> float:
+def _barrier(order: ContractOrder, entry: MarketTick) -> float:
     """Return the price that decides, if *entry* is the entry spot."""
     text = order.barrier or "+0"
     price = entry.quote + float(text) if text[0] in "+-" else float(text)
     return round(price, order.symbol.decimals)
 
 
-def _barrier_text(order: Order, entry: Tick) -> str | None:
+def _barrier_text(order: ContractOrder, entry: MarketTick) -> str | None:
     if order.contract_type in DIGITS:
         return order.barrier
     return f"{_barrier(order, entry):.{order.symbol.decimals}f}"
 
 
-def _chance(order: Order, spot: float, barrier: float, seconds: int) -> float:
+def _chance(order: ContractOrder, spot: float, barrier: float, seconds: int) -> float:
     if order.contract_type in DIGITS:
         return len(_winning_digits(order)) / 10
     above = chance_above(order.symbol, spot, barrier, seconds)
     return above if order.contract_type in ("CALL", "CALLE") else 1 - above
 
 
-def _winning_digits(order: Order) -> list[int]:
+def _winning_digits(order: ContractOrder) -> list[int]:
     prediction = int(order.barrier or 0)
     return [
         digit
@@ -220,7 +220,7 @@ def _winning_digits(order: Order) -> list[int]:
     ]
 
 
-def _wins(order: Order, last: Tick, barrier: float) -> bool:
+def _wins(order: ContractOrder, last: MarketTick, barrier: float) -> bool:
     if order.contract_type in DIGITS:
         return int(shown(last)[-1]) in _winning_digits(order)
     return {

@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 
 import attrs
 
-from derivtrio.simulator.contracts.orders import Limits, Order
-from derivtrio.simulator.market.market import Market, Tick
+from derivtrio.simulator.contracts.orders import ContractOrder, LimitOrder
+from derivtrio.simulator.market.market import Market, MarketTick
 from derivtrio.simulator.protocol.envelope import Message
 
 Status = Literal["open", "sold", "won", "lost", "cancelled"]
@@ -24,9 +24,9 @@ class Quote:
     a proposal of this type has on top.
     """
 
-    order: Order
+    order: ContractOrder
     epoch: int
-    spot: Tick
+    spot: MarketTick
     ask: Decimal
     payout: Decimal
     expiry: int | None
@@ -42,11 +42,11 @@ class Closing:
     epoch: int
     price: Decimal
     status: Status
-    tick: Tick
+    tick: MarketTick
 
 
 @attrs.frozen
-class Update:
+class LimitUpdate:
     """A change of a contract's limit order, and when it was made."""
 
     epoch: int
@@ -64,14 +64,14 @@ class Contract:
     contract_id: int
     loginid: str
     quote: Quote
-    limits: Limits
+    limit_order: LimitOrder
     buy_id: int
     sell_id: int | None = attrs.field(default=None, init=False)
     closing: Closing | None = attrs.field(default=None, init=False)
-    updates: list[Update] = attrs.field(factory=list, init=False)
+    updates: list[LimitUpdate] = attrs.field(factory=list, init=False)
 
     @property
-    def order(self) -> Order:
+    def order(self) -> ContractOrder:
         """What was bought."""
         return self.quote.order
 
@@ -96,13 +96,13 @@ class Contract:
         return "open" if self.closing is None else self.closing.status
 
 
-class Kind(Protocol):
+class ContractFamily(Protocol):
     """What a family of contracts does. Every method is a pure function of its arguments."""
 
-    def quote(self, order: Order, market: Market, epoch: int) -> Quote:
+    def quote(self, order: ContractOrder, market: Market, epoch: int) -> Quote:
         """Return the price of *order* at *epoch*, or raise the `Refusal`."""
 
-    def outlook(self, contract: Contract, market: Market, since: int) -> Closing | int:
+    def find_closing(self, contract: Contract, market: Market, since: int) -> Closing | int:
         """Return how *contract* ends by itself after the epoch *since*.
 
         An epoch in place of that means: not up to then; ask again then.
@@ -111,7 +111,7 @@ class Kind(Protocol):
     def value(self, contract: Contract, market: Market, epoch: int) -> Decimal:
         """Return what the house gives for an open *contract* at *epoch*."""
 
-    def resale_fault(self, contract: Contract, market: Market, epoch: int) -> str | None:
+    def resale_error(self, contract: Contract, market: Market, epoch: int) -> str | None:
         """Return why an open *contract* cannot be sold at *epoch*, or `None` if it can."""
 
     def describe(self, contract: Contract, market: Market, epoch: int) -> Message:

@@ -2,13 +2,13 @@
 
 from decimal import Decimal
 
-from derivtrio.simulator.contracts.orders import DIGITS, Order
+from derivtrio.simulator.contracts.orders import DIGITS, ContractOrder
 from derivtrio.simulator.market.hours import DAY, HOUR, MINUTE
 
 _UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
 
 
-def longcode(order: Order, epoch: int) -> str:
+def longcode(order: ContractOrder, epoch: int) -> str:
     """Return the sentence that describes *order* as bought at *epoch*."""
     name, ticks = order.symbol.display_name, _counted(order.ticks or 0, "tick")
     if order.contract_type in DIGITS:
@@ -38,7 +38,7 @@ _DIGIT_TEXTS = {
 }
 
 
-def _level(order: Order) -> str:
+def _level(order: ContractOrder) -> str:
     text = order.barrier or "+0"
     if text[0] not in "+-":
         return text
@@ -61,7 +61,7 @@ def _lasting(seconds: int) -> str:
     return " ".join(parts)
 
 
-def shortcode(order: Order, payout: Decimal, start: int, expiry: int) -> str:
+def shortcode(order: ContractOrder, payout: Decimal, start: int, expiry: int) -> str:
     """Return the code of *order*: its type, symbol, payout, start, end and barriers."""
     end = f"{order.ticks}T" if order.ticks is not None else str(expiry)
     return "_".join(
@@ -77,7 +77,7 @@ def shortcode(order: Order, payout: Decimal, start: int, expiry: int) -> str:
     )
 
 
-def _short_barrier(order: Order) -> str:
+def _short_barrier(order: ContractOrder) -> str:
     """Return the barrier as shortcodes have it: `S30P` is 30 pips above the entry spot."""
     text = order.barrier or "+0"
     if order.contract_type in DIGITS:

@@ -19,15 +19,15 @@ from derivtrio.simulator.contracts.contract import Closing, Contract, Quote
 from derivtrio.simulator.contracts.money import CENT, down_to_cents, exact, to_cents
 from derivtrio.simulator.contracts.orders import (
     MIN_STAKE,
-    Limits,
-    Order,
+    ContractOrder,
+    LimitOrder,
     check_stake,
     no_contract,
     refused,
 )
 from derivtrio.simulator.contracts.pricing import expected_fall
 from derivtrio.simulator.market.hours import HOUR, MINUTE
-from derivtrio.simulator.market.market import Market, Tick
+from derivtrio.simulator.market.market import Market, MarketTick
 from derivtrio.simulator.market.symbol_checks import require_open
 from derivtrio.simulator.protocol.envelope import Message
 
@@ -39,10 +39,10 @@ _INSURANCE = Decimal("1.1")
 _GLANCE = HOUR
 
 
-class Multiplier:
+class MultiplierFamily:
     """MULTUP and MULTDOWN."""
 
-    def quote(self, order: Order, market: Market, epoch: int) -> Quote:
+    def quote(self, order: ContractOrder, market: Market, epoch: int) -> Quote:
         """See `Kind.quote`."""
         require_open(market, order.symbol.name, epoch)
         _check(order)
@@ -50,7 +50,7 @@ class Multiplier:
         details: Message = {
             "commission": _commission(order),
             "contract_details": {"minimum_stake": str(MIN_STAKE)},
-            "limit_order": limit_orders(order, order.limits, spot, epoch),
+            "limit_order": limit_order_payload(order, order.limit_order, spot, epoch),
             "multiplier": order.multiplier,
             "validation_params": {"stake": {"min": str(MIN_STAKE)}},
         }
@@ -69,10 +69,10 @@ class Multiplier:
             details=details,
         )
 
-    def outlook(self, contract: Contract, market: Market, since: int) -> Closing | int:
+    def find_closing(self, contract: Contract, market: Market, since: int) -> Closing | int:
         """See `Kind.outlook`."""
         order, until = contract.order, since + _GLANCE
-        reached = dict(_levels(order, contract.limits, contract.quote.spot))
+        reached = dict(_levels(order, contract.limit_order, contract.quote.spot))
         for tick in market.ticks(order.symbol.name, since + 1, until):
             for name, level in reached.items():
                 if _is_reached(order, name, level, tick.quote):
@@ -83,7 +83,7 @@ class Multiplier:
         """See `Kind.value`."""
         return _worth(contract, market.tick(contract.order.symbol.name, epoch))
 
-    def resale_fault(self, contract: Contract, market: Market, epoch: int) -> str | None:
+    def resale_error(self, contract: Contract, market: Market, epoch: int) -> str | None:
         """See `Kind.resale_fault`: while the stake is insured, a loss need not be taken."""
         if (
             can_cancel(contract, epoch)
@@ -102,14 +102,14 @@ class Multiplier:
         described = entry_of(spot) | {
             "barrier_count": 1,
             "commission": _commission(order),
-            "limit_order": limit_orders(order, contract.limits, spot, contract.start),
+            "limit_order": limit_order_payload(order, contract.limit_order, spot, contract.start),
             "multiplier": order.multiplier,
         }
         if "cancellation" in contract.quote.details:
             described["cancellation"] = contract.quote.details["cancellation"]
         return described
 
-    def _closing(self, contract: Contract, limit: str, tick: Tick) -> Closing:
+    def _closing(self, contract: Contract, limit: str, tick: MarketTick) -> Closing:
         if limit == "stop_out" and can_cancel(contract, tick.epoch):
             return Closing(tick.epoch, contract.order.amount, "cancelled", tick)
         price = _worth(contract, tick)
@@ -123,14 +123,16 @@ def can_cancel(contract: Contract, epoch: int) -> bool:
     return insured is not None and contract.is_open and epoch < contract.start + insured
 
 
-def limit_orders(order: Order, limits: Limits, spot: Tick, epoch: int) -> Message:
+def limit_order_payload(
+    order: ContractOrder, limit_order: LimitOrder, spot: MarketTick, epoch: int
+) -> Message:
     """Return the `limit_order` of a contract that was entered at *spot*, stop out included."""
     amounts = {
         "stop_out": -order.amount,
-        "stop_loss": None if limits.stop_loss is None else -limits.stop_loss,
-        "take_profit": limits.take_profit,
+        "stop_loss": None if limit_order.stop_loss is None else -limit_order.stop_loss,
+        "take_profit": limit_order.take_profit,
     }
-    levels = dict(_levels(order, limits, spot))
+    levels = dict(_levels(order, limit_order, spot))
     return {
         name: {
             "display_name": name.replace("_", " ").capitalize(),
@@ -144,13 +146,16 @@ def limit_orders(order: Order, limits: Limits, spot: Tick, epoch: int) -> Messag
     }
 
 
-def check_limits(order: Order, limits: Limits) -> None:
+def check_limit_order(order: ContractOrder, limit_order: LimitOrder) -> None:
     """Raise the `Refusal` of *limits* that an order with this stake cannot have."""
-    if limits.stop_loss is not None and limits.stop_loss > order.amount:
+    if limit_order.stop_loss is not None and limit_order.stop_loss > order.amount:
         raise refused(text=f"Enter an amount equal to or lower than {order.amount:.2f}.")
     if order.cancellation is None:
         return
-    for name, limit in (("stop loss", limits.stop_loss), ("take profit", limits.take_profit)):
+    for name, limit in (
+        ("stop loss", limit_order.stop_loss),
+        ("take profit", limit_order.take_profit),
+    ):
         if limit is not None:
             raise refused(
                 text=f"You may use either {name} or deal cancellation, but not both."
@@ -158,32 +163,32 @@ def check_limits(order: Order, limits: Limits) -> None:
             )
 
 
-def _check(order: Order) -> None:
+def _check(order: ContractOrder) -> None:
     if order.basis != "stake":
         raise no_contract(text="Basis must be stake for this contract.")
     check_stake(order.amount)
     if order.multiplier not in OFFERED:
         offered = ",".join(map(str, OFFERED))
         raise refused(text=f"Multiplier is not in acceptable range. Accepts {offered}.")
-    check_limits(order, order.limits)
+    check_limit_order(order, order.limit_order)
 
 
-def _notional(order: Order) -> Decimal:
+def _notional(order: ContractOrder) -> Decimal:
     return order.amount * (order.multiplier or 0)
 
 
-def _commission(order: Order) -> Decimal:
+def _commission(order: ContractOrder) -> Decimal:
     return to_cents(_notional(order) * _COMMISSION)
 
 
-def _insurance(order: Order) -> Decimal:
+def _insurance(order: ContractOrder) -> Decimal:
     if order.cancellation is None:
         return Decimal("0.00")
     fall = exact(expected_fall(order.symbol, order.cancellation))
     return max(CENT, to_cents(_notional(order) * fall * _INSURANCE))
 
 
-def _worth(contract: Contract, tick: Tick) -> Decimal:
+def _worth(contract: Contract, tick: MarketTick) -> Decimal:
     """Return what *contract* is worth at *tick*: its stake and its profit, never less than 0."""
     order, entry = contract.order, exact(contract.quote.spot.quote)
     move = (exact(tick.quote) - entry) / entry * _direction(order)
@@ -192,16 +197,18 @@ def _worth(contract: Contract, tick: Tick) -> Decimal:
     )
 
 
-def _direction(order: Order) -> int:
+def _direction(order: ContractOrder) -> int:
     return 1 if order.contract_type == "MULTUP" else -1
 
 
-def _levels(order: Order, limits: Limits, spot: Tick) -> Iterator[tuple[str, float]]:
+def _levels(
+    order: ContractOrder, limit_order: LimitOrder, spot: MarketTick
+) -> Iterator[tuple[str, float]]:
     """Yield the limits with the prices at which they are reached."""
     profits = {
         "stop_out": -order.amount,
-        "stop_loss": None if limits.stop_loss is None else -limits.stop_loss,
-        "take_profit": limits.take_profit,
+        "stop_loss": None if limit_order.stop_loss is None else -limit_order.stop_loss,
+        "take_profit": limit_order.take_profit,
     }
     for name, profit in profits.items():
         if profit is not None:
@@ -209,12 +216,12 @@ def _levels(order: Order, limits: Limits, spot: Tick) -> Iterator[tuple[str, flo
             yield name, spot.quote * (1 + move)
 
 
-def _is_reached(order: Order, limit: str, level: float, price: float) -> bool:
+def _is_reached(order: ContractOrder, limit: str, level: float, price: float) -> bool:
     upwards = (limit == "take_profit") == (_direction(order) > 0)
     return price >= level if upwards else price <= level
 
 
-def _longcode(order: Order) -> str:
+def _longcode(order: ContractOrder) -> str:
     verb = "rises" if order.contract_type == "MULTUP" else "falls"
     return (
         f"If {order.symbol.display_name} {verb}, your profit is its percentage change"
@@ -222,8 +229,8 @@ def _longcode(order: Order) -> str:
     )
 
 
-def _shortcode(order: Order, start: int) -> str:
+def _shortcode(order: ContractOrder, start: int) -> str:
     insured = 0 if order.cancellation is None else f"{order.cancellation // MINUTE}m"
     head = f"{order.contract_type}_{order.symbol.name}_{order.amount:.2f}"
-    limits = order.limits
-    return f"{head}_{order.multiplier}_{start}_{insured}_{limits.take_profit or '0.00'}"
+    limit_order = order.limit_order
+    return f"{head}_{order.multiplier}_{start}_{insured}_{limit_order.take_profit or '0.00'}"

@@ -50,7 +50,7 @@ _FIELDS: dict[str, tuple[set[str], set[str]]] = {
 
 
 @attrs.frozen
-class Limits:
+class LimitOrder:
     """At which profit and at which loss a contract is to be closed, if at any."""
 
     take_profit: Decimal | None = None
@@ -58,7 +58,7 @@ class Limits:
 
 
 @attrs.frozen
-class Order:
+class ContractOrder:
     """A contract that could be bought; what its type has no use for is `None`.
 
     *amount* is the stake, or the payout if that is the *basis*. It lasts *duration* of *unit*
@@ -78,7 +78,7 @@ class Order:
     multiplier: Decimal | None = None
     growth_rate: Decimal | None = None
     cancellation: int | None = None
-    limits: Limits = Limits()
+    limit_order: LimitOrder = LimitOrder()
 
     @property
     def ticks(self) -> int | None:
@@ -109,7 +109,7 @@ def not_offered(what: str) -> Refusal:
     )
 
 
-def read_order(market: Market, fields: Mapping[str, Any]) -> Order:
+def read_order(market: Market, fields: Mapping[str, Any]) -> ContractOrder:
     """Return the order that *fields* describe.
 
     Raises:
@@ -121,7 +121,7 @@ def read_order(market: Market, fields: Mapping[str, Any]) -> Order:
     _check_fields(contract_type, fields)
     if fields["currency"] != CURRENCY:
         raise no_contract(text=f"The provided currency {fields['currency']} is invalid.")
-    return Order(
+    return ContractOrder(
         contract_type=contract_type,
         symbol=market.symbols[fields["symbol"]],
         amount=_money("Stake", fields["amount"]),
@@ -133,18 +133,18 @@ def read_order(market: Market, fields: Mapping[str, Any]) -> Order:
         multiplier=_number(fields.get("multiplier")),
         growth_rate=_number(fields.get("growth_rate")),
         cancellation=_cancellation(fields.get("cancellation")),
-        limits=read_limits(fields.get("limit_order", {})),
+        limit_order=read_limit_order(fields.get("limit_order", {})),
     )
 
 
-def read_limits(fields: Mapping[str, Any]) -> Limits:
+def read_limit_order(fields: Mapping[str, Any]) -> LimitOrder:
     """Return the orders of a `limit_order`; one that is `null` is none."""
     amounts = {name: _money("Amount", value) for name, value in fields.items() if value is not None}
     for name, amount in amounts.items():
         if amount <= 0:
             text = f"Please enter a {name.replace('_', ' ')} amount that's higher than 0.00."
             raise refused(text=text)
-    return Limits(**amounts)
+    return LimitOrder(**amounts)
 
 
 def check_stake(stake: Decimal) -> None:

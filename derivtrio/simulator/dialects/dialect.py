@@ -13,8 +13,8 @@ from typing import Any
 
 import attrs
 
-from derivtrio.simulator.protocol.call_definitions import CALLS, NOT_SIMULATED, Call
-from derivtrio.simulator.protocol.envelope import Message, Translated
+from derivtrio.simulator.protocol.call_definitions import CALLS, NOT_SIMULATED, CallDefinition
+from derivtrio.simulator.protocol.envelope import Message, TranslatedRequest
 from derivtrio.simulator.protocol.field_schemas import Schema
 
 #: The calls of the Options API that v3 has, too.
@@ -61,14 +61,14 @@ _V3_SYMBOL, _OPTIONS_SYMBOL = "symbol", "underlying_symbol"
 class Dialect:
     """A generation: its calls, those that are not simulated, the way from it to v3 and back."""
 
-    calls: Mapping[str, Call]
+    calls: Mapping[str, CallDefinition]
     not_simulated: frozenset[str]
     request: Callable[[Message], Message]
     message: Callable[[Message], Message]
 
 
 @attrs.frozen
-class Change:
+class PayloadChange:
     """How the objects at *path* inside a payload differ from v3's.
 
     *renamed* members come from the first of their v3 names that is there. *amounts* are strings
@@ -107,9 +107,9 @@ def _words(text: str) -> frozenset[str]:
 _RENAMED_SYMBOL = {_OPTIONS_SYMBOL: (_V3_SYMBOL,)}
 
 #: What differs in the payload of each `msg_type`.
-_PAYLOADS: dict[str, tuple[Change, ...]] = {
+_PAYLOADS: dict[str, tuple[PayloadChange, ...]] = {
     "active_symbols": (
-        Change(
+        PayloadChange(
             renamed=_RENAMED_SYMBOL
             | {
                 "underlying_symbol_name": ("display_name",),
@@ -126,8 +126,8 @@ _PAYLOADS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "contracts_for": (
-        Change(dropped=_words("close feed_license non_available open spot")),
-        Change(
+        PayloadChange(dropped=_words("close feed_license non_available open spot")),
+        PayloadChange(
             path=("available",),
             dropped=_words(
                 "barrier_category contract_category_display contract_display duration_choices"
@@ -136,11 +136,13 @@ _PAYLOADS: dict[str, tuple[Change, ...]] = {
             ),
         ),
     ),
-    "portfolio": (Change(path=("contracts",), renamed=_RENAMED_SYMBOL, dropped=_words("app_id")),),
-    "profit_table": (Change(path=("transactions",), dropped=_words("app_id")),),
+    "portfolio": (
+        PayloadChange(path=("contracts",), renamed=_RENAMED_SYMBOL, dropped=_words("app_id")),
+    ),
+    "profit_table": (PayloadChange(path=("transactions",), dropped=_words("app_id")),),
     "proposal": (
-        Change(dropped=_words("display_value")),
-        Change(
+        PayloadChange(dropped=_words("display_value")),
+        PayloadChange(
             path=("contract_details",),
             dropped=_words(
                 "caution_price coupon_rate num_of_coupons profit_price trade_risk_profile"
@@ -148,7 +150,7 @@ _PAYLOADS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "proposal_open_contract": (
-        Change(
+        PayloadChange(
             renamed={
                 _OPTIONS_SYMBOL: ("underlying",),
                 "current_spot": ("current_spot_display_value",),
@@ -171,11 +173,15 @@ _PAYLOADS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "statement": (
-        Change(path=("transactions",), dropped=_words("app_id fees from to withdrawal_details")),
+        PayloadChange(
+            path=("transactions",), dropped=_words("app_id fees from to withdrawal_details")
+        ),
     ),
-    "trading_times": (Change(path=("markets", "submarkets", "symbols"), renamed=_RENAMED_SYMBOL),),
+    "trading_times": (
+        PayloadChange(path=("markets", "submarkets", "symbols"), renamed=_RENAMED_SYMBOL),
+    ),
     "transaction": (
-        Change(
+        PayloadChange(
             renamed=_RENAMED_SYMBOL,
             dropped=_words(
                 "barrier display_name high_barrier low_barrier stop_loss stop_out take_profit"
@@ -187,7 +193,7 @@ _PAYLOADS: dict[str, tuple[Change, ...]] = {
 
 def _as_v3_request(request: Message) -> Message:
     """Return *request* in v3's words. Its `loginid` needs none: there is one account."""
-    translated = Translated(_v3_words(request))
+    translated = TranslatedRequest(_v3_words(request))
     translated.original = request
     if isinstance(parameters := request.get("parameters"), dict):
         translated["parameters"] = _v3_words(parameters)
@@ -228,12 +234,12 @@ def _amount(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else f"{value:.2f}"
 
 
-def _options_call(name: str, call: Call) -> Call:
+def _options_call(name: str, call: CallDefinition) -> CallDefinition:
     """Return the Options API's row for a call that v3 has."""
     gone = (_GONE | _GONE_FROM.get(name, set())) - _KEPT_IN.get(name, set())
     fields = _options_fields(call.fields, gone)
     required = tuple(_options_name(member) for member in call.required)
-    return Call(fields, required, ("trade",) if name in _PERSONAL else ())
+    return CallDefinition(fields, required, ("trade",) if name in _PERSONAL else ())
 
 
 def _options_fields(fields: Schema, gone: Iterable[str]) -> Schema:

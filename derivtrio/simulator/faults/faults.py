@@ -21,9 +21,9 @@ import trio
 
 from derivtrio.codec import encode
 from derivtrio.errors import RestRejected
-from derivtrio.simulator.faults.request_faults import CHANGING, Mishap, Mishaps, failure
-from derivtrio.simulator.network.handshake import Rejection
-from derivtrio.simulator.server.connection import Connection
+from derivtrio.simulator.faults.request_faults import CHANGING, RequestFault, RequestFaults, failure
+from derivtrio.simulator.network.handshake import HttpResponse
+from derivtrio.simulator.server.connection import ServerConnection
 
 #: A record header no TLS version knows, and the banner of another protocol.
 _NOT_TLS = b"\x00\xffThis is not a ServerHello\r\n"
@@ -31,7 +31,7 @@ _NOT_HTTP = b"SSH-2.0-OpenSSH_9.6\r\n\r\n"
 
 
 @attrs.frozen
-class Opening:
+class HandshakeFault:
     """What becomes of a connection attempt instead of a normal handshake.
 
     After the client's first bytes *reply* is sent, *below_tls* or through it, and the byte stream
@@ -49,9 +49,9 @@ class Opening:
 class Faults:
     """The faults of one simulator; see the module for the two kinds."""
 
-    _live: dict[int, Connection] = attrs.field(repr=False)
-    _mishaps: Mishaps = attrs.field(repr=False)
-    openings: deque[Opening] = attrs.field(factory=deque, init=False)
+    _live: dict[int, ServerConnection] = attrs.field(repr=False)
+    _request_faults: RequestFaults = attrs.field(repr=False)
+    handshake_faults: deque[HandshakeFault] = attrs.field(factory=deque, init=False)
     rest_refusals: deque[RestRejected] = attrs.field(factory=deque, init=False)
     refused_until: float = attrs.field(default=-math.inf, init=False)
     delay_by: float = attrs.field(default=0.0, init=False)
@@ -74,11 +74,11 @@ class Faults:
 
     def silence(self, times: int = 1) -> None:
         """Accept the next connections and never say anything, not even in TLS."""
-        self._arm(Opening(below_tls=True, hold=True), times)
+        self._queue(HandshakeFault(below_tls=True, hold=True), times)
 
     def reject(self, status: int, body: bytes = b"", times: int = 1) -> None:
         """Answer the next handshakes with this HTTP *status* and *body*."""
-        self._arm(Opening(Rejection(status, body).response()), times)
+        self._queue(HandshakeFault(HttpResponse(status, body).response()), times)
 
     def rest(
         self,
@@ -95,123 +95,125 @@ class Faults:
 
     def break_tls(self, times: int = 1) -> None:
         """Answer the next connections' first bytes with what is no ServerHello, and hang up."""
-        self._arm(Opening(_NOT_TLS, below_tls=True), times)
+        self._queue(HandshakeFault(_NOT_TLS, below_tls=True), times)
 
     def garbage_handshake(self, times: int = 1) -> None:
         """Answer the next handshakes with what is not HTTP, and hang up."""
-        self._arm(Opening(_NOT_HTTP), times)
+        self._queue(HandshakeFault(_NOT_HTTP), times)
 
     def hang_up(self, times: int = 1) -> None:
         """Close the next connections when their handshake request has come, without a word."""
-        self._arm(Opening(), times)
+        self._queue(HandshakeFault(), times)
 
     def accept_then_close(self, code: int = 1000, times: int = 1) -> None:
         """Accept the next handshakes and send a Close frame with *code* right after."""
-        self._arm(Opening(close_code=code), times)
+        self._queue(HandshakeFault(close_code=code), times)
 
-    def drop(self, *, reset: bool = False, connection: Connection | None = None) -> None:
+    def drop(self, *, reset: bool = False, connection: ServerConnection | None = None) -> None:
         """End the byte stream without a Close frame; with *reset*, by a TCP RST."""
-        for each in self._those(connection):
+        for each in self._targets(connection):
             each.drop(reset=reset)
 
     def close(
-        self, code: int = 1001, reason: str = "", *, connection: Connection | None = None
+        self, code: int = 1001, reason: str = "", *, connection: ServerConnection | None = None
     ) -> None:
         """Begin the close handshake with this *code* and *reason*."""
-        for each in self._those(connection):
+        for each in self._targets(connection):
             each.close(code, reason)
 
     def close_without_fin(
-        self, code: int = 1001, reason: str = "", *, connection: Connection | None = None
+        self, code: int = 1001, reason: str = "", *, connection: ServerConnection | None = None
     ) -> None:
         """Send a Close frame, then keep the byte stream open and mute for ever."""
-        for each in self._those(connection):
+        for each in self._targets(connection):
             each.close(code, reason, fin=False)
 
-    def freeze(self, *, connection: Connection | None = None) -> None:
+    def freeze(self, *, connection: ServerConnection | None = None) -> None:
         """Make the connection half-open: from now on nothing is read, written or closed.
 
         It stays so until the simulator ends: `clear` does not thaw it.
         """
-        for each in self._those(connection):
+        for each in self._targets(connection):
             each.freeze()
 
-    def delay(self, seconds: float, *, connection: Connection | None = None) -> None:
+    def delay(self, seconds: float, *, connection: ServerConnection | None = None) -> None:
         """Send everything *seconds* later than it would have been. Standing."""
         if connection is None:
             self.delay_by = seconds
-        for each in self._those(connection):
+        for each in self._targets(connection):
             each.delay = seconds
 
-    def fragmented(self, size: int, *, connection: Connection | None = None) -> None:
+    def fragmented(self, size: int, *, connection: ServerConnection | None = None) -> None:
         """Send every message in frames of *size* characters. Standing."""
         if connection is None:
             self.fragment_size = size
-        for each in self._those(connection):
-            each.wire.fragment = size
+        for each in self._targets(connection):
+            each.websocket.fragment = size
 
     def garbage(
-        self, data: str | bytes = "<html>504</html>", *, connection: Connection | None = None
+        self, data: str | bytes = "<html>504</html>", *, connection: ServerConnection | None = None
     ) -> None:
         """Send *data*: as a text frame if it is text, as bytes that are no frame otherwise."""
-        for each in self._those(connection):
+        for each in self._targets(connection):
             each.inject(data)
 
-    def huge(self, size: int, *, connection: Connection | None = None) -> None:
+    def huge(self, size: int, *, connection: ServerConnection | None = None) -> None:
         """Send one message of *size* bytes, or a few more if that is not even an envelope."""
         empty = encode({"msg_type": "huge", "huge": ""})
         filling = "x" * (size - len(empty))
         self.garbage(encode({"msg_type": "huge", "huge": filling}), connection=connection)
 
-    def unknown(self, *, connection: Connection | None = None) -> None:
+    def unknown(self, *, connection: ServerConnection | None = None) -> None:
         """Send a well-formed message of a type that nobody has asked for or heard of."""
         message = {"msg_type": "unheard_of", "unheard_of": {"id": "unheard-of"}, "echo_req": {}}
         self.garbage(encode(message), connection=connection)
 
-    def cut(self, size: int, *, connection: Connection | None = None) -> None:
+    def cut(self, size: int, *, connection: ServerConnection | None = None) -> None:
         """Send only *size* bytes of the next message's frame, then end the byte stream."""
-        for each in self._those(connection):
+        for each in self._targets(connection):
             each.cut(size)
 
     def lose_before(self, call: str | None = None, times: int = 1) -> None:
         """Drop the connection when the request comes, and do not execute it."""
-        self._mishaps.add(Mishap(_calls(call), executed=False, drops=True), times)
+        self._request_faults.add(RequestFault(_calls(call), executed=False, drops=True), times)
 
     def lose_after(self, call: str | None = None, times: int = 1) -> None:
         """Execute the request, and drop the connection in place of a reply."""
-        self._mishaps.add(Mishap(_calls(call), drops=True), times)
+        self._request_faults.add(RequestFault(_calls(call), drops=True), times)
 
     def fail_before(
         self, code: str = "WrongResponse", call: str | None = None, times: int = 1
     ) -> None:
         """Answer with an error of this *code*, and do not execute the request."""
-        self._mishaps.add(Mishap(_calls(call), executed=False, error=failure(code)), times)
+        self._request_faults.add(
+            RequestFault(_calls(call), executed=False, error=failure(code)), times
+        )
 
     def fail_after(
         self, code: str = "WrongResponse", call: str | None = None, times: int = 1
     ) -> None:
         """Execute the request, and answer with an error of this *code* all the same."""
-        self._mishaps.add(Mishap(_calls(call), error=failure(code)), times)
+        self._request_faults.add(RequestFault(_calls(call), error=failure(code)), times)
 
     def answer_late(self, seconds: float, call: str | None = None, times: int = 1) -> None:
         """Execute the request at once, and reply *seconds* later, at a whole epoch second."""
-        self._mishaps.add(Mishap(_calls(call), late=seconds), times)
+        self._request_faults.add(RequestFault(_calls(call), late=seconds), times)
 
     def clear(self) -> None:
         """Lift what is standing or waiting: connections that were hit stay as they are."""
-        self.openings.clear()
-        self._mishaps.clear()
+        self.handshake_faults.clear()
+        self._request_faults.clear()
         self.rest_refusals.clear()
         self.refused_until = -math.inf
         self.delay_by, self.fragment_size = 0.0, None
-        for each in self._those(None):
-            each.delay, each.wire.fragment = 0.0, None
+        for each in self._targets(None):
+            each.delay, each.websocket.fragment = 0.0, None
             each.cut(None)
         self._announce_change()
 
-    def next_opening(self) -> Opening | None:
+    def next_handshake_fault(self) -> HandshakeFault | None:
         """Return what befalls the connection attempt that has just come, and use it up."""
-        return self.openings.popleft() if self.openings else None
+        return self.handshake_faults.popleft() if self.handshake_faults else None
 
     def next_rest_refusal(self) -> RestRejected | None:
         """Return what befalls the REST call that has just come, and use it up."""
@@ -224,10 +226,10 @@ class Faults:
             with trio.move_on_at(self.refused_until):
                 await changed.wait()
 
-    def _arm(self, opening: Opening, times: int) -> None:
-        self.openings.extend([opening] * times)
+    def _queue(self, opening: HandshakeFault, times: int) -> None:
+        self.handshake_faults.extend([opening] * times)
 
-    def _those(self, connection: Connection | None) -> list[Connection]:
+    def _targets(self, connection: ServerConnection | None) -> list[ServerConnection]:
         return list(self._live.values()) if connection is None else [connection]
 
     def _announce_change(self) -> None:

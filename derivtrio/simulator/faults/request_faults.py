@@ -19,7 +19,7 @@ _FAILED = "Sorry, an error occurred while processing your request."
 
 
 @attrs.frozen
-class Mishap:
+class RequestFault:
     """What happens to one request of *calls*.
 
     It is *executed* or not. The reply is an *error* if that is set, comes *late* by that many
@@ -34,23 +34,23 @@ class Mishap:
 
 
 @attrs.define(eq=False)
-class Mishaps:
+class RequestFaults:
     """The mishaps that wait, in the order in which they were asked for."""
 
-    waiting: list[Mishap] = attrs.field(factory=list, init=False)
+    waiting: list[RequestFault] = attrs.field(factory=list, init=False)
 
-    def add(self, mishap: Mishap, times: int) -> None:
+    def add(self, fault: RequestFault, times: int) -> None:
         """Let *mishap* befall that many requests."""
-        self.waiting += [mishap] * times
+        self.waiting += [fault] * times
 
     def clear(self) -> None:
         """Let nothing more happen."""
         self.waiting.clear()
 
-    def befalling(self, call: str | None) -> Mishap | None:
+    def take(self, call: str | None) -> RequestFault | None:
         """Return what befalls a request of *call* that has just come, and use it up."""
-        for position, mishap in enumerate(self.waiting):
-            if call in mishap.calls:
+        for position, fault in enumerate(self.waiting):
+            if call in fault.calls:
                 return self.waiting.pop(position)
         return None
 

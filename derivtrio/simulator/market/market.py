@@ -12,12 +12,12 @@ from itertools import chain, islice
 
 import attrs
 
-from derivtrio.simulator.market.price_path import Feed
+from derivtrio.simulator.market.price_path import PricePath
 from derivtrio.simulator.market.symbols import SYMBOLS, Symbol
 
 
 @attrs.frozen
-class Tick:
+class MarketTick:
     """One quote of *symbol*, with bid and ask around it; *pip_size* is the number of decimals."""
 
     symbol: str
@@ -29,7 +29,7 @@ class Tick:
 
 
 @attrs.frozen
-class Candle:
+class MarketCandle:
     """The prices of the ticks from *open_time* on; *epoch* is that of the last one counted."""
 
     symbol: str
@@ -47,10 +47,10 @@ class Market:
     """Every price of the simulator. All methods raise `KeyError` for an unknown symbol."""
 
     seed: int
-    _feeds: dict[str, Feed] = attrs.field(init=False, repr=False)
+    _feeds: dict[str, PricePath] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._feeds = {name: Feed(symbol, self.seed) for name, symbol in SYMBOLS.items()}
+        self._feeds = {name: PricePath(symbol, self.seed) for name, symbol in SYMBOLS.items()}
 
     @property
     def symbols(self) -> dict[str, Symbol]:
@@ -61,7 +61,7 @@ class Market:
         """Whether *symbol* is traded at *epoch*."""
         return self._feeds[symbol].symbol.hours.is_open(epoch)
 
-    def tick(self, symbol: str, epoch: int) -> Tick:
+    def tick(self, symbol: str, epoch: int) -> MarketTick:
         """Return the last tick at or before *epoch*."""
         feed = self._feeds[symbol]
         hours = feed.symbol.hours
@@ -80,7 +80,9 @@ class Market:
             epoch = feed.epoch(feed.first_slot(hours.next_open(epoch)))
         return epoch
 
-    def ticks(self, symbol: str, start: int, end: int, limit: int | None = None) -> list[Tick]:
+    def ticks(
+        self, symbol: str, start: int, end: int, limit: int | None = None
+    ) -> list[MarketTick]:
         """Return the ticks of the window, or only the newest *limit* of them."""
         feed = self._feeds[symbol]
         return [
@@ -91,7 +93,7 @@ class Market:
 
     def candles(
         self, symbol: str, granularity: int, start: int, end: int, limit: int | None = None
-    ) -> list[Candle]:
+    ) -> list[MarketCandle]:
         """Return the candles of *granularity* seconds that overlap the window.
 
         The first begins at or before *start*, at a multiple of *granularity*. The last counts the
@@ -103,7 +105,9 @@ class Market:
         """
         return list(islice(self.candles_back(symbol, granularity, start, end), limit))[::-1]
 
-    def candles_back(self, symbol: str, granularity: int, start: int, end: int) -> Iterator[Candle]:
+    def candles_back(
+        self, symbol: str, granularity: int, start: int, end: int
+    ) -> Iterator[MarketCandle]:
         """Yield the same candles one by one, the newest first."""
         feed = self._feeds[symbol]
         for open_time in range(end - end % granularity, start - granularity, -granularity):
@@ -111,15 +115,15 @@ class Market:
             yield from _candle(feed, granularity, open_time, last)
 
 
-def _tick(feed: Feed, slot: int, level: float) -> Tick:
+def _tick(feed: PricePath, slot: int, level: float) -> MarketTick:
     symbol = feed.symbol
     quote = feed.price(level)
     half = symbol.spread / 2 / 10**symbol.decimals
     bid, ask = round(quote - half, symbol.decimals), round(quote + half, symbol.decimals)
-    return Tick(symbol.name, feed.epoch(slot), quote, bid, ask, symbol.decimals)
+    return MarketTick(symbol.name, feed.epoch(slot), quote, bid, ask, symbol.decimals)
 
 
-def _candle(feed: Feed, granularity: int, open_time: int, last: int) -> list[Candle]:
+def _candle(feed: PricePath, granularity: int, open_time: int, last: int) -> list[MarketCandle]:
     """Return the one candle from *open_time* to *last*, or none if there was no tick."""
     ranges = list(_newest(_open_slots(feed, open_time, last), None))
     levels = list(chain.from_iterable(map(feed.levels, ranges)))
@@ -128,10 +132,10 @@ def _candle(feed: Feed, granularity: int, open_time: int, last: int) -> list[Can
     chosen = levels[0], max(levels), min(levels), levels[-1]
     prices = [feed.price(level) for level in chosen]
     epoch = feed.epoch(ranges[-1][-1])
-    return [Candle(feed.symbol.name, granularity, open_time, epoch, *prices)]
+    return [MarketCandle(feed.symbol.name, granularity, open_time, epoch, *prices)]
 
 
-def _open_slots(feed: Feed, start: int, end: int) -> Iterator[range]:
+def _open_slots(feed: PricePath, start: int, end: int) -> Iterator[range]:
     """Yield the slots whose ticks fall into the window, a week at a time, newest first."""
     for first, last in feed.symbol.hours.windows(start, end):
         slots = range(feed.first_slot(first), feed.last_slot(last) + 1)

@@ -12,27 +12,29 @@ import math
 import attrs
 
 from derivtrio.simulator.market.hours import DAY
-from derivtrio.simulator.market.random_path import Count, Lattice, Walk
+from derivtrio.simulator.market.random_path import BrownianBridge, HitCountBridge, RandomPath
 from derivtrio.simulator.market.symbols import Jumps, Symbol
 
 _YEAR = 365 * DAY
 
 
 @attrs.define(eq=False)
-class Feed:
+class PricePath:
     """Levels and prices of *symbol* in the market of *seed*, by slot number."""
 
     symbol: Symbol
     seed: int
-    _path: Lattice = attrs.field(init=False, repr=False)
-    _jumps: list[tuple[Jumps, Lattice]] = attrs.field(init=False, repr=False)
+    _path: RandomPath = attrs.field(init=False, repr=False)
+    _jumps: list[tuple[Jumps, RandomPath]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         key, symbol = f"{self.seed}/{self.symbol.name}", self.symbol
         sigma = symbol.volatility * math.sqrt(symbol.period / _YEAR)
-        self._path = Lattice(f"{key}/path", Count(0.5) if symbol.step else Walk(sigma))
+        self._path = RandomPath(
+            f"{key}/path", HitCountBridge(0.5) if symbol.step else BrownianBridge(sigma)
+        )
         self._jumps = [
-            (jumps, Lattice(f"{key}/jumps{position}", Count(jumps.rate)))
+            (jumps, RandomPath(f"{key}/jumps{position}", HitCountBridge(jumps.rate)))
             for position, jumps in enumerate(symbol.jumps)
         ]
 

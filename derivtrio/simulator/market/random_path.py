@@ -41,7 +41,7 @@ class Bridge(Protocol):
 
 
 @attrs.frozen
-class Walk:
+class BrownianBridge:
     """A Brownian path whose change over one step has the standard deviation *sigma*."""
 
     sigma: float
@@ -62,7 +62,7 @@ class Walk:
 
 
 @attrs.frozen
-class Count:
+class HitCountBridge:
     """How many of the steps so far were hits, when each one is a hit with probability *rate*."""
 
     rate: float
@@ -99,7 +99,7 @@ def _interleave(values: list[float], middles: list[float]) -> list[float]:
 
 
 @attrs.define(eq=False)
-class Lattice:
+class RandomPath:
     """One random path over all integers, past and future."""
 
     key: str

@@ -11,7 +11,7 @@ from derivtrio.simulator.market.hours import ALWAYS, FOREX, Hours
 
 
 @attrs.frozen
-class Group:
+class SymbolGroup:
     """Where a symbol stands in Deriv's three-level catalogue; each name with its display form."""
 
     market: tuple[str, str]
@@ -43,7 +43,7 @@ class Symbol:
 
     name: str
     display_name: str
-    group: Group
+    group: SymbolGroup
     decimals: int
     price: float
     volatility: float = 0.0
@@ -58,12 +58,14 @@ class Symbol:
 
 _DERIVED = ("synthetic_index", "Derived")
 _SYNTHETICS = ("synthetics", "Synthetics")
-_CONTINUOUS = Group(_DERIVED, ("random_index", "Continuous Indices"), _SYNTHETICS, "stockindex")
-_SPIKES = Group(_DERIVED, ("crash_index", "Crash/Boom Indices"), _SYNTHETICS, "stockindex")
-_JUMP = Group(_DERIVED, ("jump_index", "Jump Indices"), _SYNTHETICS, "stockindex")
-_STEP = Group(_DERIVED, ("step_index", "Step Indices"), _SYNTHETICS, "stockindex")
-_RESET = Group(_DERIVED, ("random_daily", "Daily Reset Indices"), _SYNTHETICS, "stockindex")
-_MAJORS = Group(("forex", "Forex"), ("major_pairs", "Major Pairs"), ("none", "None"), "forex")
+_CONTINUOUS = SymbolGroup(
+    _DERIVED, ("random_index", "Continuous Indices"), _SYNTHETICS, "stockindex"
+)
+_SPIKES = SymbolGroup(_DERIVED, ("crash_index", "Crash/Boom Indices"), _SYNTHETICS, "stockindex")
+_JUMP = SymbolGroup(_DERIVED, ("jump_index", "Jump Indices"), _SYNTHETICS, "stockindex")
+_STEP = SymbolGroup(_DERIVED, ("step_index", "Step Indices"), _SYNTHETICS, "stockindex")
+_RESET = SymbolGroup(_DERIVED, ("random_daily", "Daily Reset Indices"), _SYNTHETICS, "stockindex")
+_MAJORS = SymbolGroup(("forex", "Forex"), ("major_pairs", "Major Pairs"), ("none", "None"), "forex")
 
 _JD10_JUMPS = (Jumps(0.002, 1 / 2400), Jumps(-0.002, 1 / 2400))
 

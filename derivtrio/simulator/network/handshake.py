@@ -19,7 +19,7 @@ PATH = "/websockets/v3"
 
 
 @attrs.frozen
-class Request:
+class HttpRequest:
     """An HTTP request: `target` has path and query, `headers` names in lower case.
 
     `data` is all that has come so far, the request included.
@@ -32,7 +32,7 @@ class Request:
 
 
 @attrs.frozen
-class Rejection:
+class HttpResponse:
     """An HTTP answer other than 101."""
 
     status: int
@@ -61,7 +61,7 @@ class Upgrade:
     greeting: bytes
 
 
-async def receive_request(stream: trio.abc.Stream) -> Request | Rejection:
+async def receive_request(stream: trio.abc.Stream) -> HttpRequest | HttpResponse:
     """Receive the opening request on *stream*; what is no HTTP gets an answer of its own.
 
     Raises:
@@ -78,19 +78,19 @@ async def receive_request(stream: trio.abc.Stream) -> Request | Rejection:
             data += received
         headers = {name.decode(): value.decode() for name, value in event.headers}
     except h11.RemoteProtocolError as error:
-        return Rejection(error.error_status_hint, str(error).encode())
+        return HttpResponse(error.error_status_hint, str(error).encode())
     except UnicodeError as error:
-        return Rejection(400, str(error).encode())
-    return Request(event.method.decode(), event.target.decode(), headers, data)
+        return HttpResponse(400, str(error).encode())
+    return HttpRequest(event.method.decode(), event.target.decode(), headers, data)
 
 
-def upgrade(request: Request) -> Upgrade | Rejection:
+def upgrade(request: HttpRequest) -> Upgrade | HttpResponse:
     """Return the WebSocket connection that *request* asks for, or what is wrong with it."""
     protocol = WSConnection(ConnectionType.SERVER)
     try:
         protocol.receive_data(request.data)
     except (RemoteProtocolError, UnicodeError) as error:
-        return Rejection(_status(error), str(error).encode())
+        return HttpResponse(_status(error), str(error).encode())
     assert protocol.state is ConnectionState.CONNECTING  # noqa: S101  (it has read the request)
     next(protocol.events())
     return Upgrade(protocol, protocol.send(AcceptConnection()))

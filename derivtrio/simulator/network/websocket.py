@@ -19,7 +19,7 @@ Outgoing = str | bytes
 
 
 @attrs.frozen
-class Goodbye:
+class EndOfInput:
     """The end of what the peer sends.
 
     *how*: `close` for a Close frame, `eof` for the end of the byte stream without one, `reset`
@@ -33,7 +33,7 @@ class Goodbye:
 
 
 @attrs.define(eq=False)
-class Wire:
+class WebSocket:
     """An open WebSocket connection on *stream*.
 
     *fragment* is the size, in characters, of the frames that messages are sent in, if set.
@@ -48,21 +48,21 @@ class Wire:
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _cut_short: bool = attrs.field(default=False, init=False)
 
-    async def receive(self) -> bytes | Goodbye:
+    async def receive(self) -> bytes | EndOfInput:
         """Return the next message, in UTF-8 if it is text, or how the connection ended."""
         try:
             while True:
                 event = next(self._protocol.events(), None)
                 if event is None:
                     if not (data := await self.stream.receive_some()):
-                        return Goodbye("eof")
+                        return EndOfInput("eof")
                     self._protocol.receive_data(bytes(data))
                 elif isinstance(event, Ping):
                     await self._answer(event)
                 elif (received := self._take(event)) is not None:
                     return received
         except trio.BrokenResourceError:
-            return Goodbye("reset")
+            return EndOfInput("reset")
 
     async def send(self, items: Iterable[Outgoing]) -> None:
         """Send *items* in one write.
@@ -112,17 +112,17 @@ class Wire:
             await self.stream.send_all(data)
             self._cut_short = False
 
-    def _take(self, event: Event) -> bytes | Goodbye | None:
+    def _take(self, event: Event) -> bytes | EndOfInput | None:
         """Return what *event* completes, if anything."""
         if isinstance(event, CloseConnection):
             is_ours = self._protocol.state is ConnectionState.OPEN
             how: Literal["violation", "close"] = "violation" if is_ours else "close"
-            return Goodbye(how, event.code, event.reason or "")
+            return EndOfInput(how, event.code, event.reason or "")
         if not isinstance(event, Message):
             return None
         self._size += len(event.data)
         if self._size > self.max_message_size:
-            return Goodbye("violation", 1009, "message too big")
+            return EndOfInput("violation", 1009, "message too big")
         data = event.data.encode() if isinstance(event, TextMessage) else bytes(event.data)
         self._parts.append(data)
         return self._whole_message() if event.message_finished else None

@@ -66,7 +66,7 @@ _GRANULARITY: Schema = {
 
 
 @attrs.frozen
-class Call:
+class CallDefinition:
     """One call of the API: its fields, those it cannot do without, and the scopes it needs."""
 
     fields: Schema
@@ -74,8 +74,8 @@ class Call:
     scopes: tuple[str, ...] = ()
 
 
-def _call(name: str, schema: Schema, *also_required: str, **others: Schema) -> Call:
-    return Call({name: schema, **others, **_COMMON}, (name, *also_required))
+def _call(name: str, schema: Schema, *also_required: str, **others: Schema) -> CallDefinition:
+    return CallDefinition({name: schema, **others, **_COMMON}, (name, *also_required))
 
 
 def _one_or_several(schema: Schema) -> Schema:
@@ -84,7 +84,7 @@ def _one_or_several(schema: Schema) -> Schema:
 
 def _account_call(
     scopes: tuple[str, ...], name: str, schema: Schema, *also_required: str, **others: Schema
-) -> Call:
+) -> CallDefinition:
     call = _call(name, schema, *also_required, loginid=_LOGINID, **others)
     return attrs.evolve(call, scopes=scopes)
 

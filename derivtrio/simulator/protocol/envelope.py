@@ -13,7 +13,7 @@ import attrs
 Message = dict[str, Any]
 
 
-class Translated(Message):
+class TranslatedRequest(Message):
     """A request in other words than it came in; a reply repeats the *original*."""
 
     original: Message
@@ -47,7 +47,7 @@ def invalid(details: Mapping[str, str]) -> Refusal:
 
 def masked(request: Message) -> Message:
     """Return *request* as it may be repeated and recorded: as it came, without its tokens."""
-    if isinstance(request, Translated):
+    if isinstance(request, TranslatedRequest):
         request = request.original
     return {name: _MASK if name in _SECRET else value for name, value in request.items()}
 

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from derivtrio.simulator.protocol.call_definitions import Call
+from derivtrio.simulator.protocol.call_definitions import CallDefinition
 from derivtrio.simulator.protocol.envelope import UNKNOWN_MEMBER, Message, invalid
 from derivtrio.simulator.protocol.field_schemas import Schema
 
 
-def check(request: Message, call: Call) -> None:
+def check(request: Message, call: CallDefinition) -> None:
     """Raise the `Refusal` that *request* gets if *call* does not allow it."""
     unknown = {name: f"{UNKNOWN_MEMBER} {name}." for name in sorted(request.keys() - call.fields)}
     missing = {name: "Missing property." for name in call.required if name not in request}

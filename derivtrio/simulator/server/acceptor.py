@@ -15,31 +15,31 @@ from typing import Literal
 import attrs
 import trio
 
-from derivtrio.simulator.faults.faults import Faults, Opening
+from derivtrio.simulator.faults.faults import Faults, HandshakeFault
 from derivtrio.simulator.network.handshake import (
-    Rejection,
-    Request,
+    HttpRequest,
+    HttpResponse,
     Upgrade,
     receive_request,
     upgrade,
 )
 from derivtrio.simulator.network.memory_stream import MemoryStream
-from derivtrio.simulator.network.websocket import Wire
+from derivtrio.simulator.network.websocket import WebSocket
 from derivtrio.simulator.server.clock import Clock
-from derivtrio.simulator.server.connection import Connection
+from derivtrio.simulator.server.connection import ServerConnection
 from derivtrio.simulator.server.connection_record import ConnectionRecord
-from derivtrio.simulator.server.rest_api import Admission, Gate
-from derivtrio.simulator.sessions.session import Session, World
+from derivtrio.simulator.server.rest_api import Admission, RestApi
+from derivtrio.simulator.sessions.session import Backend, ServerSession
 
 _HANDSHAKE_TIMEOUT = 60
 _REMEMBERED_CONNECTIONS = 1000
 
 _Raw = MemoryStream | trio.SocketStream
-_Fate = Literal["close", "hold", "reset"]
+StreamEnd = Literal["close", "hold", "reset"]
 
 
 @attrs.frozen
-class Terms:
+class ServerSettings:
     """What every connection is served under; times in seconds, sizes in characters."""
 
     idle_timeout: float
@@ -48,35 +48,35 @@ class Terms:
 
 
 @attrs.define(eq=False)
-class Reception:
+class Acceptor:
     """Receives byte streams and keeps the books: connections live, by number, and finished."""
 
-    world: World
+    backend: Backend
     clock: Clock
-    terms: Terms
-    live: dict[int, Connection] = attrs.field(factory=dict, init=False)
+    settings: ServerSettings
+    live: dict[int, ServerConnection] = attrs.field(factory=dict, init=False)
     history: deque[ConnectionRecord] = attrs.field(init=False)
     faults: Faults = attrs.field(init=False)
-    gate: Gate = attrs.field(init=False)
+    rest_api: RestApi = attrs.field(init=False)
     attempts: int = attrs.field(default=0, init=False)
     accepted: int = attrs.field(default=0, init=False)
     held: list[_Raw] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.history = deque(maxlen=_REMEMBERED_CONNECTIONS)
-        self.faults = Faults(self.live, self.world.mishaps)
-        secure = self.terms.ssl_context is not None
-        self.gate = Gate(self.world, self.clock, self.faults, secure)
+        self.faults = Faults(self.live, self.backend.request_faults)
+        secure = self.settings.ssl_context is not None
+        self.rest_api = RestApi(self.backend, self.clock, self.faults, secure)
 
-    async def receive(self, stream: _Raw) -> None:
+    async def handle(self, stream: _Raw) -> None:
         """Deal with *stream* until it is closed or held."""
         self.attempts += 1
-        fate: _Fate = "close"
+        end: StreamEnd = "close"
         try:
             with suppress(trio.BrokenResourceError):
-                fate = await self._deal_with(stream, self.faults.next_opening())
+                end = await self._handle(stream, self.faults.next_handshake_fault())
         finally:
-            await self._settle(stream, fate)
+            await self._dispose(stream, end)
 
     @asynccontextmanager
     async def closing_held(self) -> AsyncIterator[None]:
@@ -89,86 +89,90 @@ class Reception:
                 while self.held:
                     await trio.aclose_forcefully(self.held.pop())
 
-    async def _deal_with(self, raw: _Raw, opening: Opening | None) -> _Fate:
+    async def _handle(self, raw: _Raw, fault: HandshakeFault | None) -> StreamEnd:
         """Play *opening* if it takes the place of the handshake, or serve the client."""
-        if opening is not None and opening.below_tls:
-            return await _play(opening, raw)
+        if fault is not None and fault.below_tls:
+            return await _play_fault(fault, raw)
         stream = self._secured(raw)
-        if opening is not None and opening.close_code is None:
-            return await _play(opening, stream)
+        if fault is not None and fault.close_code is None:
+            return await _play_fault(fault, stream)
         granted = None
         with trio.move_on_after(_HANDSHAKE_TIMEOUT):
-            granted = await self._shake_hands(stream)
+            granted = await self._handshake(stream)
         if granted is None:
             return "close"
-        connection = self._admit(stream, *granted)
-        if opening is not None and opening.close_code is not None:
-            connection.close(opening.close_code)
+        connection = self._accept(stream, *granted)
+        if fault is not None and fault.close_code is not None:
+            connection.close(fault.close_code)
         return await self._serve(connection, granted[0].greeting)
 
-    async def _shake_hands(self, stream: trio.abc.Stream) -> tuple[Upgrade, Admission] | None:
+    async def _handshake(self, stream: trio.abc.Stream) -> tuple[Upgrade, Admission] | None:
         """Receive the opening request on *stream*; return None if that was all there is to it."""
         request = await receive_request(stream)
-        answer: tuple[Upgrade, Admission] | Rejection
-        if isinstance(request, Rejection):
+        answer: tuple[Upgrade, Admission] | HttpResponse
+        if isinstance(request, HttpResponse):
             answer = request
         else:
-            answer = await self.gate.answer(request) or self._granted(request)
-        if isinstance(answer, Rejection):
+            answer = await self.rest_api.answer(request) or self._granted(request)
+        if isinstance(answer, HttpResponse):
             await stream.send_all(answer.response())
             return None
         return answer
 
-    def _granted(self, request: Request) -> tuple[Upgrade, Admission] | Rejection:
+    def _granted(self, request: HttpRequest) -> tuple[Upgrade, Admission] | HttpResponse:
         granted = upgrade(request)
-        if isinstance(granted, Rejection):
+        if isinstance(granted, HttpResponse):
             return granted
-        admission = self.gate.admit(request.target)
-        return admission if isinstance(admission, Rejection) else (granted, admission)
+        admission = self.rest_api.admit(request.target)
+        return admission if isinstance(admission, HttpResponse) else (granted, admission)
 
     def _secured(self, raw: _Raw) -> trio.abc.Stream:
         """Put TLS on *raw*, where it is a real socket and TLS is wanted."""
-        context = self.terms.ssl_context
+        context = self.settings.ssl_context
         if context is None or isinstance(raw, MemoryStream):
             return raw
         return trio.SSLStream(raw, context, server_side=True, https_compatible=True)
 
     # A connection is admitted before its client is told, so that whoever has seen a handshake
     # succeed finds it among the live ones.
-    def _admit(self, stream: trio.abc.Stream, granted: Upgrade, admission: Admission) -> Connection:
+    def _accept(
+        self, stream: trio.abc.Stream, granted: Upgrade, admission: Admission
+    ) -> ServerConnection:
         self.accepted += 1
-        limit = self.terms.max_message_size
-        wire = Wire(stream, granted.protocol, limit, self.faults.fragment_size)
-        session = Session(self.world, self.accepted, admission.dialect)
+        limit = self.settings.max_message_size
+        websocket = WebSocket(stream, granted.protocol, limit, self.faults.fragment_size)
+        session = ServerSession(self.backend, self.accepted, admission.dialect)
         if admission.login is not None:
             session.logins = {admission.login.account.loginid: admission.login}
         delay = self.faults.delay_by
-        connection = Connection(session, wire, self.clock, self.terms.idle_timeout, delay)
+        connection = ServerConnection(
+            session, websocket, self.clock, self.settings.idle_timeout, delay
+        )
         self.live[connection.number] = connection
         return connection
 
-    async def _serve(self, connection: Connection, greeting: bytes) -> _Fate:
+    async def _serve(self, connection: ServerConnection, greeting: bytes) -> StreamEnd:
         try:
             await connection.serve(greeting)
         finally:
             del self.live[connection.number]
             self.history.append(connection.record())
-        return connection.departure.stream
+        return connection.close_plan.stream
 
-    async def _settle(self, stream: _Raw, fate: _Fate) -> None:
-        if fate == "hold":
+    async def _dispose(self, stream: _Raw, end: StreamEnd) -> None:
+        if end == "hold":
             self.held.append(stream)
             return
-        if fate == "reset":
+        if end == "reset":
             _prepare_reset(stream)
         await trio.aclose_forcefully(stream)
 
 
-async def _play(opening: Opening, stream: trio.abc.Stream) -> _Fate:
-    if opening.hold:
+async def _play_fault(fault: HandshakeFault, stream: trio.abc.Stream) -> StreamEnd:
+    if fault.hold:
         return "hold"
     await stream.receive_some()
-    await stream.send_all(opening.reply)
+    await stream.send_all(fault.reply)
     return "close"
 
 

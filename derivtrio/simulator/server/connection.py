@@ -18,23 +18,23 @@ import trio
 
 from derivtrio.codec import encode
 from derivtrio.simulator.calls.dispatch import answer, call_of, error_type, parse
-from derivtrio.simulator.calls.notifications import settle
-from derivtrio.simulator.faults.request_faults import Mishap
-from derivtrio.simulator.network.websocket import Goodbye, Outgoing, Wire
+from derivtrio.simulator.calls.notifications import settle_and_notify
+from derivtrio.simulator.faults.request_faults import RequestFault
+from derivtrio.simulator.network.websocket import EndOfInput, Outgoing, WebSocket
 from derivtrio.simulator.protocol.envelope import Message, masked, refusal
 from derivtrio.simulator.server.clock import Clock
 from derivtrio.simulator.server.connection_record import ConnectionRecord, Ending
-from derivtrio.simulator.sessions.session import Session
-from derivtrio.simulator.sessions.streams import Stream
+from derivtrio.simulator.sessions.session import ServerSession
+from derivtrio.simulator.sessions.streams import ActiveStream
 
 _REMEMBERED_REQUESTS = 1000
 _CLOSE_TIMEOUT = 2.0
-_BATCH = 256
-_OUTBOX = 256
+_MESSAGES_PER_BATCH = 256
+_QUEUED_BATCHES = 256
 
 
 @attrs.frozen
-class Departure:
+class ClosePlan:
     """How the server leaves: whether it says Close, and what becomes of the byte stream.
 
     To `hold` it is to keep it open and mute until the simulator itself ends.
@@ -45,11 +45,11 @@ class Departure:
     stream: Literal["close", "hold", "reset"] = "close"
 
 
-_UNTIMELY = Departure(Ending("server", "the simulator ended"))
+_UNTIMELY = ClosePlan(Ending("server", "the simulator ended"))
 
 
 @attrs.frozen
-class _Parcel:
+class _OutgoingBatch:
     """Items for the line, not to be sent before *due* on trio's clock."""
 
     due: float
@@ -57,34 +57,34 @@ class _Parcel:
 
 
 @attrs.define(eq=False, repr=False)
-class Connection:
+class ServerConnection:
     """A live connection, from the end of its handshake on.
 
     *opened* is an epoch. *requests* are the last thousand that came in, tokens masked. What it
     sends is held back by *delay* seconds.
     """
 
-    session: Session
-    wire: Wire
+    session: ServerSession
+    websocket: WebSocket
     clock: Clock
     idle_timeout: float
     delay: float
     opened: float = attrs.field(init=False)
     requests: deque[Message] = attrs.field(init=False)
-    departure: Departure = attrs.field(default=_UNTIMELY, init=False)
+    close_plan: ClosePlan = attrs.field(default=_UNTIMELY, init=False)
     _cut_at: int | None = attrs.field(default=None, init=False)
-    _patience: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _idle_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _tasks: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    _subscribed: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _outbox: trio.MemorySendChannel[_Parcel] = attrs.field(init=False)
-    _parcels: trio.MemoryReceiveChannel[_Parcel] = attrs.field(init=False)
+    _schedule_changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _queue: trio.MemorySendChannel[_OutgoingBatch] = attrs.field(init=False)
+    _batches: trio.MemoryReceiveChannel[_OutgoingBatch] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.opened = self.clock.now()
         self.requests = deque(maxlen=_REMEMBERED_REQUESTS)
-        self._note_traffic()
-        self._outbox, self._parcels = trio.open_memory_channel[_Parcel](_OUTBOX)
-        self.session.subscriptions.on_news = self._wake_ticker
+        self._restart_idle_timer()
+        self._queue, self._batches = trio.open_memory_channel[_OutgoingBatch](_QUEUED_BATCHES)
+        self.session.streams.on_change = self._wake_ticker
 
     @property
     def number(self) -> int:
@@ -92,9 +92,9 @@ class Connection:
         return self.session.number
 
     @property
-    def streams(self) -> list[Stream]:
+    def streams(self) -> list[ActiveStream]:
         """The live subscriptions, oldest first."""
-        return list(self.session.subscriptions.streams.values())
+        return list(self.session.streams.by_id.values())
 
     @property
     def loginids(self) -> list[str]:
@@ -113,17 +113,17 @@ class Connection:
         `departure` tells how it went.
         """
         try:
-            await self.wire.send([greeting])
+            await self.websocket.send([greeting])
         except trio.BrokenResourceError:
-            self._leave(_departure_after(Goodbye("reset")))
-        with self.session.attending(), self._tasks:
+            self._end(_plan_after(EndOfInput("reset")))
+        with self.session.registered(), self._tasks:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read_requests)
                 nursery.start_soon(self._stream_quotes)
-                nursery.start_soon(self._write_parcels)
+                nursery.start_soon(self._write_batches)
                 nursery.start_soon(self._watch_idleness)
         with trio.move_on_after(_CLOSE_TIMEOUT), suppress(trio.BrokenResourceError):
-            await self._say_goodbye()
+            await self._close_websocket()
 
     def record(self) -> ConnectionRecord:
         """Return what is remembered of this connection, which ended now."""
@@ -131,23 +131,23 @@ class Connection:
             number=self.number,
             opened=self.opened,
             closed=self.clock.now(),
-            ending=self.departure.ending,
+            ending=self.close_plan.ending,
             requests=tuple(self.requests),
         )
 
     def drop(self, *, reset: bool = False) -> None:
         """End the byte stream without a Close frame, or break it."""
         cause = "fault: reset" if reset else "fault: drop"
-        self._leave(Departure(Ending("server", cause), stream="reset" if reset else "close"))
+        self._end(ClosePlan(Ending("server", cause), stream="reset" if reset else "close"))
 
     def close(self, code: int, reason: str = "", *, fin: bool = True) -> None:
         """Send a Close frame; with *fin*, end the byte stream after the answer or 2 seconds."""
         ending = Ending("server", "fault: close", code, reason)
-        self._leave(Departure(ending, say_close=True, stream="close" if fin else "hold"))
+        self._end(ClosePlan(ending, say_close=True, stream="close" if fin else "hold"))
 
     def freeze(self) -> None:
         """Neither read nor write anything from now on, and stay open."""
-        self._leave(Departure(Ending("server", "fault: freeze"), stream="hold"))
+        self._end(ClosePlan(Ending("server", "fault: freeze"), stream="hold"))
 
     def cut(self, size: int | None) -> None:
         """Send only *size* bytes of the next frame and end the byte stream there, or do not."""
@@ -156,12 +156,12 @@ class Connection:
     def inject(self, item: Outgoing) -> None:
         """Send *item* when what waits already is sent; if too much is waiting, drop it."""
         with suppress(trio.WouldBlock):
-            self._outbox.send_nowait(self._parcel([item]))
+            self._queue.send_nowait(self._batch([item]))
 
-    async def post(self, messages: Iterable[Message]) -> None:
+    async def send(self, messages: Iterable[Message]) -> None:
         """Send *messages*, waiting while the peer lets too many others wait."""
         if items := [self._encoded(message) for message in messages]:
-            await self._outbox.send(self._parcel(items))
+            await self._queue.send(self._batch(items))
 
     def tell(self, message: Message) -> None:
         """Send *message* as `inject` does."""
@@ -170,28 +170,28 @@ class Connection:
     def _encoded(self, message: Message) -> str:
         return encode(self.session.dialect.message(message))
 
-    def _note_traffic(self) -> None:
-        self._patience.deadline = trio.current_time() + self.idle_timeout
+    def _restart_idle_timer(self) -> None:
+        self._idle_scope.deadline = trio.current_time() + self.idle_timeout
 
-    def _parcel(self, items: Sequence[Outgoing]) -> _Parcel:
-        return _Parcel(trio.current_time() + self.delay, items)
+    def _batch(self, items: Sequence[Outgoing]) -> _OutgoingBatch:
+        return _OutgoingBatch(trio.current_time() + self.delay, items)
 
-    def _leave(self, departure: Departure) -> None:
+    def _end(self, close_plan: ClosePlan) -> None:
         if not self._tasks.cancel_called:
-            self.departure = departure
+            self.close_plan = close_plan
             self._tasks.cancel()
 
     async def _read_requests(self) -> None:
-        while not isinstance(received := await self.wire.receive(), Goodbye):
-            self._note_traffic()
+        while not isinstance(received := await self.websocket.receive(), EndOfInput):
+            self._restart_idle_timer()
             request = parse(received)
             self.requests.append(masked(request))
-            mishap = self.session.world.mishaps.befalling(call_of(self.session, request))
-            if mishap is None:
-                await self.post(await self._replies(request))
+            fault = self.session.backend.request_faults.take(call_of(self.session, request))
+            if fault is None:
+                await self.send(await self._replies(request))
             else:
-                await self._go_wrong(request, mishap)
-        self._leave(_departure_after(received))
+                await self._apply_fault(request, fault)
+        self._end(_plan_after(received))
 
     async def _replies(self, request: Message) -> list[Message]:
         replies = []
@@ -200,84 +200,86 @@ class Connection:
                 await trio.lowlevel.checkpoint()
             else:
                 replies.append(reply)
-        self._subscribed.set()
+        self._schedule_changed.set()
         return replies
 
-    async def _go_wrong(self, request: Message, mishap: Mishap) -> None:
+    async def _apply_fault(self, request: Message, fault: RequestFault) -> None:
         """Answer *request* in the way that *mishap* says, or drop the connection instead."""
-        replies = await self._replies(request) if mishap.executed else []
-        subscriptions = self.session.subscriptions
-        if mishap.drops:
-            self._leave(Departure(Ending("server", "fault: reply lost")))
-        elif mishap.error is not None:
+        replies = await self._replies(request) if fault.executed else []
+        streams = self.session.streams
+        if fault.drops:
+            self._end(ClosePlan(Ending("server", "fault: reply lost")))
+        elif fault.error is not None:
             # What was executed behind an error is not streamed either.
             for reply in replies:
-                subscriptions.remove(reply.get("subscription", {}).get("id", ""))
+                streams.remove(reply.get("subscription", {}).get("id", ""))
             call = call_of(self.session, request) or "error"
-            await self.post([refusal(request, error_type(call), mishap.error)])
+            await self.send([refusal(request, error_type(call), fault.error)])
         else:
             for reply in replies:
-                subscriptions.tell_late(reply, math.ceil(self.clock.now() + mishap.late))
+                streams.send_late(reply, math.ceil(self.clock.now() + fault.late))
 
     def _wake_ticker(self) -> None:
-        self._subscribed.set()
+        self._schedule_changed.set()
 
     async def _stream_quotes(self) -> None:
-        subscriptions = self.session.subscriptions
+        streams = self.session.streams
         while True:
-            self._subscribed = trio.Event()
-            due = subscriptions.next_due()
+            self._schedule_changed = trio.Event()
+            due = streams.next_due()
             with trio.CancelScope() as wait:
                 if due is not None:
                     wait.deadline = self.clock.deadline(due)
-                await self._subscribed.wait()
-            settle(self.session.world, self.clock.epoch())
-            await self.post(islice(subscriptions.due_messages(self.clock.epoch()), _BATCH))
+                await self._schedule_changed.wait()
+            settle_and_notify(self.session.backend, self.clock.epoch())
+            await self.send(islice(streams.due_messages(self.clock.epoch()), _MESSAGES_PER_BATCH))
 
-    async def _write_parcels(self) -> None:
+    async def _write_batches(self) -> None:
         # When the peer is gone the reader finds out too, and knows better how it went.
         with suppress(trio.BrokenResourceError):
-            async for parcel in self._parcels:
-                if parcel.due > trio.current_time():
-                    await trio.sleep_until(parcel.due)
+            async for batch in self._batches:
+                if batch.due > trio.current_time():
+                    await trio.sleep_until(batch.due)
                 # A parcel may be handed over in the very moment in which the peer says Close;
                 # nothing can be framed after that.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 if self._cut_at is not None:
-                    await self.wire.send([self.wire.frames(parcel.items[0])[: self._cut_at]])
-                    self._leave(Departure(Ending("server", "fault: cut")))
+                    await self.websocket.send(
+                        [self.websocket.frames(batch.items[0])[: self._cut_at]]
+                    )
+                    self._end(ClosePlan(Ending("server", "fault: cut")))
                     return
-                await self.wire.send(parcel.items)
-                self._note_traffic()
+                await self.websocket.send(batch.items)
+                self._restart_idle_timer()
 
     async def _watch_idleness(self) -> None:
-        with self._patience:
+        with self._idle_scope:
             await trio.sleep_forever()
-        self._leave(Departure(Ending("server", "idle", 1000), say_close=True))
+        self._end(ClosePlan(Ending("server", "idle", 1000), say_close=True))
 
-    async def _say_goodbye(self) -> None:
+    async def _close_websocket(self) -> None:
         """Send the Close frame, if there is to be one, and wait for the answer to it."""
-        departure, ending = self.departure, self.departure.ending
-        if not departure.say_close:
+        close_plan, ending = self.close_plan, self.close_plan.ending
+        if not close_plan.say_close:
             return
-        await self.wire.close(ending.code, ending.reason)
-        if ending.by == "server" and departure.stream == "close":
-            while not isinstance(received := await self.wire.receive(), Goodbye):
+        await self.websocket.close(ending.code, ending.reason)
+        if ending.by == "server" and close_plan.stream == "close":
+            while not isinstance(received := await self.websocket.receive(), EndOfInput):
                 pass
             ending = attrs.evolve(ending, clean=received.how == "close")
-            self.departure = attrs.evolve(departure, ending=ending)
+            self.close_plan = attrs.evolve(close_plan, ending=ending)
 
 
-def _departure_after(goodbye: Goodbye) -> Departure:
+def _plan_after(goodbye: EndOfInput) -> ClosePlan:
     """Return how the server leaves when the peer has ended with *goodbye*."""
     code, reason = goodbye.code, goodbye.reason
     match goodbye.how:
         case "close":
             ending = Ending("client", "close handshake", code, reason, clean=True)
-            return Departure(ending, say_close=True)
+            return ClosePlan(ending, say_close=True)
         case "violation":
-            return Departure(Ending("server", "protocol violation", code, reason), say_close=True)
+            return ClosePlan(Ending("server", "protocol violation", code, reason), say_close=True)
         case "eof":
-            return Departure(Ending("client", "end of stream", fin=True))
+            return ClosePlan(Ending("client", "end of stream", fin=True))
         case "reset":
-            return Departure(Ending("client", "reset"))
+            return ClosePlan(Ending("client", "reset"))

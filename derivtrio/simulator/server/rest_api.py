@@ -22,9 +22,9 @@ from derivtrio.errors import RestRejected
 from derivtrio.simulator.accounts.account import SCOPES, Account
 from derivtrio.simulator.dialects.dialect import OPTIONS, V3, Dialect
 from derivtrio.simulator.faults.faults import Faults
-from derivtrio.simulator.network.handshake import PATH, Rejection, Request
+from derivtrio.simulator.network.handshake import PATH, HttpRequest, HttpResponse
 from derivtrio.simulator.server.clock import Clock
-from derivtrio.simulator.sessions.session import Login, World
+from derivtrio.simulator.sessions.session import Backend, Login
 
 OPTIONS_PATH: Final = "/trading/v1/options"
 PUBLIC_PATH: Final = f"{OPTIONS_PATH}/ws/public"
@@ -48,16 +48,16 @@ class Admission:
 
 
 @attrs.define(eq=False)
-class Gate:
+class RestApi:
     """Admits connections, and answers REST requests."""
 
-    world: World
+    backend: Backend
     clock: Clock
     faults: Faults
     secure: bool
     _busy: set[str] = attrs.field(factory=set, init=False)
 
-    def admit(self, target: str) -> Admission | Rejection:
+    def admit(self, target: str) -> Admission | HttpResponse:
         """Decide about a WebSocket connection to *target*, a path and query."""
         parts = urlsplit(target)
         if parts.path == PATH:
@@ -66,13 +66,13 @@ class Gate:
             return Admission(OPTIONS)
         if private := _PRIVATE.fullmatch(parts.path):
             return self._private_admission(parts.path, private[1], parts.query)
-        return Rejection(404, b"Not Found")
+        return HttpResponse(404, b"Not Found")
 
-    async def answer(self, request: Request) -> Rejection | None:
+    async def answer(self, request: HttpRequest) -> HttpResponse | None:
         """Answer *request* if it is for the REST API."""
         path = urlsplit(request.target).path
         if path == HEALTH_PATH:
-            return Rejection(200, b"OK")
+            return HttpResponse(200, b"OK")
         if not path.startswith(_ACCOUNTS):
             return None
         started = trio.current_time()
@@ -82,7 +82,7 @@ class Gate:
             return error_answer(refused, path, request.method)
         timing = round(1000 * (trio.current_time() - started))
         meta = {"endpoint": path, "method": request.method, "timing": timing}
-        return Rejection(200, encode({"data": data, "meta": meta}).encode(), _JSON)
+        return HttpResponse(200, encode({"data": data, "meta": meta}).encode(), _JSON)
 
     async def one_time_target(self, account_id: str) -> str:
         """Return the path and query of a new connection for *account_id*.
@@ -101,10 +101,10 @@ class Gate:
         finally:
             self._busy.discard(account_id)
         account = self._account(account_id)
-        otp = self.world.passes.issue(account_id, self.clock.now())
-        return f"{OPTIONS_PATH}/ws/{_kind(account)}?otp={otp}"
+        otp = self.backend.one_time_passwords.issue(account_id, self.clock.now())
+        return f"{OPTIONS_PATH}/ws/{_account_type(account)}?otp={otp}"
 
-    async def _data(self, request: Request, path: str) -> Any:
+    async def _data(self, request: HttpRequest, path: str) -> Any:
         self._play_fault()
         accounts = self._accounts_of(request)
         if path == _ACCOUNTS and request.method == "GET":
@@ -122,10 +122,10 @@ class Gate:
         if (refusal := self.faults.next_rest_refusal()) is not None:
             raise refusal
 
-    def _accounts_of(self, request: Request) -> list[Account]:
+    def _accounts_of(self, request: HttpRequest) -> list[Account]:
         """Return the accounts that the token of *request* may trade for."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        opened = [each for each in self.world.accounts.values() if token in each.tokens]
+        opened = [each for each in self.backend.accounts.values() if token in each.tokens]
         if scheme != "Bearer" or not opened:
             raise RestRejected(401, "Unauthorized", "The token is invalid or has expired.")
         if not request.headers.get("deriv-app-id"):
@@ -136,21 +136,21 @@ class Gate:
         return tradable
 
     def _account(self, account_id: str) -> Account:
-        account = self.world.accounts.get(account_id)
+        account = self.backend.accounts.get(account_id)
         if account is None:
             raise RestRejected(404, "AccountNotFound", "There is no such account.")
         if account.is_disabled:
             raise RestRejected(403, "UnauthorizedAccess", "This account is unavailable.")
         return account
 
-    def _private_admission(self, path: str, kind: str, query: str) -> Admission | Rejection:
+    def _private_admission(self, path: str, kind: str, query: str) -> Admission | HttpResponse:
         otp = parse_qs(query).get("otp", [""])[0]
         if not otp:
             refused = RestRejected(400, "ValidationError", "OTP parameter is required")
             return error_answer(refused, path, "GET", field="otp")
-        loginid = self.world.passes.redeem(otp, self.clock.now())
-        account = self.world.accounts.get(loginid or "")
-        if account is None or _kind(account) != kind:
+        loginid = self.backend.one_time_passwords.redeem(otp, self.clock.now())
+        account = self.backend.accounts.get(loginid or "")
+        if account is None or _account_type(account) != kind:
             refused = RestRejected(401, "Unauthorized", "Invalid or expired OTP token")
             return error_answer(refused, path, "GET")
         return Admission(OPTIONS, Login(account, SCOPES))
@@ -158,7 +158,7 @@ class Gate:
 
 def error_answer(
     refused: RestRejected, path: str, method: str, *, field: str | None = None
-) -> Rejection:
+) -> HttpResponse:
     """Return the HTTP answer to a request that is *refused*."""
     error: dict[str, Any] = {
         "status": refused.status,
@@ -171,18 +171,18 @@ def error_answer(
     body = encode({"errors": [error], "meta": meta}).encode()
     waits = refused.retry_after is not None
     headers = {"Retry-After": f"{refused.retry_after:g}"} if waits else {}
-    return Rejection(refused.status, body, _JSON, headers)
+    return HttpResponse(refused.status, body, _JSON, headers)
 
 
-def _v3_admission(query: str) -> Admission | Rejection:
+def _v3_admission(query: str) -> Admission | HttpResponse:
     app_id = parse_qs(query).get("app_id", [""])[0]
     if app_id.isascii() and app_id.isdecimal():
         return Admission(V3)
     error = {"code": "InvalidAppID", "message": "Your app_id is invalid."}
-    return Rejection(401, encode({"error": error}).encode(), _JSON)
+    return HttpResponse(401, encode({"error": error}).encode(), _JSON)
 
 
-def _kind(account: Account) -> str:
+def _account_type(account: Account) -> str:
     return "demo" if account.is_virtual else "real"
 
 
@@ -194,5 +194,5 @@ def _listed(account: Account) -> dict[str, Any]:
         "currency": account.currency,
         "group": "row",
         "status": "inactive" if account.is_disabled else "active",
-        "account_type": _kind(account),
+        "account_type": _account_type(account),
     }

@@ -2,17 +2,17 @@
 
 import trio
 
-from derivtrio.simulator.calls.notifications import settle
+from derivtrio.simulator.calls.notifications import settle_and_notify
 from derivtrio.simulator.server.clock import Clock
-from derivtrio.simulator.sessions.session import World
+from derivtrio.simulator.sessions.session import Backend
 
 
-async def settle_contracts(world: World, clock: Clock) -> None:
+async def settle_contracts(backend: Backend, clock: Clock) -> None:
     """Settle each contract when it ends, until cancelled."""
     while True:
-        due = world.desk.next_due()
+        due = backend.broker.next_due()
         with trio.CancelScope() as wait:
             if due is not None:
                 wait.deadline = clock.deadline(due)
-            await world.desk.wait_rescheduled()
-        settle(world, clock.epoch())
+            await backend.broker.wait_rescheduled()
+        settle_and_notify(backend, clock.epoch())

@@ -14,22 +14,22 @@ import attrs
 import trio
 
 from derivtrio.simulator.accounts.account import Account, demo_account
-from derivtrio.simulator.accounts.ledger import Ledger
-from derivtrio.simulator.calls.notifications import settle, spread
+from derivtrio.simulator.accounts.ledger import AccountLedger
+from derivtrio.simulator.calls.notifications import notify, settle_and_notify
 from derivtrio.simulator.faults.faults import Faults
 from derivtrio.simulator.faults.schedule import ScheduledFault, parse_fault, play
 from derivtrio.simulator.market.market import Market
 from derivtrio.simulator.network.handshake import PATH
 from derivtrio.simulator.network.memory_stream import MemoryStream, open_pair
-from derivtrio.simulator.server.acceptor import Reception, Terms
+from derivtrio.simulator.server.acceptor import Acceptor, ServerSettings
 from derivtrio.simulator.server.clock import Clock
-from derivtrio.simulator.server.connection import Connection
+from derivtrio.simulator.server.connection import ServerConnection
 from derivtrio.simulator.server.connection_record import ConnectionRecord
 from derivtrio.simulator.server.rest_api import PUBLIC_PATH
 from derivtrio.simulator.server.settlement import settle_contracts
 from derivtrio.simulator.server.tcp_listener import listen
-from derivtrio.simulator.sessions.rate_limits import Budgets, Limits
-from derivtrio.simulator.sessions.session import World
+from derivtrio.simulator.sessions.rate_limits import RateLimiter, RateLimits
+from derivtrio.simulator.sessions.session import Backend
 
 _QUERY = "app_id=1089"
 _NOWHERE = "simulator.invalid"
@@ -43,7 +43,7 @@ class MemoryEndpoint:
     call is over TCP.
     """
 
-    _reception: Reception = attrs.field(repr=False)
+    _acceptor: Acceptor = attrs.field(repr=False)
     _handlers: trio.Nursery = attrs.field(repr=False)
     generation: Literal["v3", "options"] = "v3"
     account_id: str | None = None
@@ -64,7 +64,7 @@ class MemoryEndpoint:
             return f"ws://{_NOWHERE}{PATH}?{_QUERY}"
         if self.account_id is None:
             return f"ws://{_NOWHERE}{PUBLIC_PATH}"
-        return f"ws://{_NOWHERE}{await self._reception.gate.one_time_target(self.account_id)}"
+        return f"ws://{_NOWHERE}{await self._acceptor.rest_api.one_time_target(self.account_id)}"
 
     async def open_stream(self, host: str, port: int) -> MemoryStream:  # noqa: ARG002
         """Return a new connection to the simulator; *host* and *port* do not matter.
@@ -74,11 +74,11 @@ class MemoryEndpoint:
 
         """
         await trio.lowlevel.checkpoint()
-        if self._reception.faults.refusing or self._handlers.cancel_scope.cancel_called:
-            self._reception.attempts += 1
+        if self._acceptor.faults.refusing or self._handlers.cancel_scope.cancel_called:
+            self._acceptor.attempts += 1
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         ours, theirs = open_pair()
-        self._handlers.start_soon(self._reception.receive, ours)
+        self._handlers.start_soon(self._acceptor.handle, ours)
         return theirs
 
 
@@ -91,11 +91,11 @@ class Simulator:
     and `options_url`, and `rest_url`, the `base` of an `OptionsAccount`.
     """
 
-    _world: World
+    _backend: Backend
     faults: Faults
     endpoint: MemoryEndpoint
     _clock: Clock
-    _reception: Reception
+    _acceptor: Acceptor
     _address: str | None
 
     @property
@@ -141,42 +141,42 @@ class Simulator:
     @property
     def market(self) -> Market:
         """The prices: what a client should see can be computed from it."""
-        return self._world.market
+        return self._backend.market
 
     @property
     def accounts(self) -> dict[str, Account]:
         """The accounts by login id."""
-        return self._world.accounts
+        return self._backend.accounts
 
     @property
-    def connections(self) -> list[Connection]:
+    def connections(self) -> list[ServerConnection]:
         """The connections that are being served, oldest first."""
-        return list(self._reception.live.values())
+        return list(self._acceptor.live.values())
 
     @property
     def history(self) -> list[ConnectionRecord]:
         """The last thousand connections that are over, in the order of their ends."""
-        return list(self._reception.history)
+        return list(self._acceptor.history)
 
     @property
     def accepted(self) -> int:
         """How many connections have been made, handshake included."""
-        return self._reception.accepted
+        return self._acceptor.accepted
 
     @property
     def attempts(self) -> int:
         """How many connections were tried, those refused by the kernel not counted."""
-        return self._reception.attempts
+        return self._acceptor.attempts
 
     @property
     def refused(self) -> dict[str, int]:
         """How many requests were refused for their rate, by call."""
-        return dict(self._world.budgets.refused)
+        return dict(self._backend.rate_limiter.refused)
 
     @property
     def held(self) -> int:
         """How many byte streams are kept open and mute by a fault."""
-        return len(self._reception.held)
+        return len(self._acceptor.held)
 
     def now(self) -> float:
         """Return the epoch of the simulator, in seconds."""
@@ -184,14 +184,14 @@ class Simulator:
 
     def deposit(self, loginid: str, amount: Decimal) -> None:
         """Change a balance, as a cashier would; whoever subscribed to it is told."""
-        world, epoch = self._world, self._clock.epoch()
-        settle(world, epoch)
-        spread(world, world.desk.move(world.desk.ledgers[loginid], amount, epoch), epoch)
+        backend, epoch = self._backend, self._clock.epoch()
+        settle_and_notify(backend, epoch)
+        notify(backend, backend.broker.move(backend.broker.ledgers[loginid], amount, epoch), epoch)
 
-    def ledger(self, loginid: str) -> Ledger:
+    def ledger(self, loginid: str) -> AccountLedger:
         """Return the books of an account: what really happened, up to now."""
-        settle(self._world, self._clock.epoch())
-        return self._world.desk.ledgers[loginid]
+        settle_and_notify(self._backend, self._clock.epoch())
+        return self._backend.broker.ledgers[loginid]
 
     def __repr__(self) -> str:
         """Return where it is, and how many connections it has and had."""
@@ -206,7 +206,7 @@ class Simulator:
         if self._address is None:
             message = "this simulator has no TCP port: use its endpoint"
             raise RuntimeError(message)
-        return f"{scheme}{'s' if self._reception.gate.secure else ''}://{self._address}"
+        return f"{scheme}{'s' if self._acceptor.rest_api.secure else ''}://{self._address}"
 
 
 @asynccontextmanager
@@ -219,7 +219,7 @@ async def open_simulator(
     start: float | None = None,
     accounts: Iterable[Account] | None = None,
     faults: Iterable[ScheduledFault | str] = (),
-    limits: Limits | None = None,
+    limits: RateLimits | None = None,
     idle_timeout: float = 120,
     max_message_size: int = 256 * 1024,
 ) -> AsyncIterator[Simulator]:
@@ -245,18 +245,18 @@ async def open_simulator(
     schedule = [parse_fault(fault) if isinstance(fault, str) else fault for fault in faults]
     given = [demo_account()] if accounts is None else accounts
     by_loginid = {account.loginid: copy(account) for account in given}
-    world = World(seed, Market(seed), by_loginid, Budgets(limits, trio.current_time))
+    backend = Backend(seed, Market(seed), by_loginid, RateLimiter(limits, trio.current_time))
     clock = Clock(time.time() if start is None else start, trio.current_time())
-    reception = Reception(world, clock, Terms(idle_timeout, max_message_size, ssl_context))
-    async with reception.closing_held(), _open_crew() as crew:
+    acceptor = Acceptor(backend, clock, ServerSettings(idle_timeout, max_message_size, ssl_context))
+    async with acceptor.closing_held(), _open_crew() as crew:
         address = None
         if port is not None:
-            port = await crew.start(listen, host, port, reception, crew)
+            port = await crew.start(listen, host, port, acceptor, crew)
             address = f"{f'[{host}]' if ':' in host else host}:{port}"
-        endpoint = MemoryEndpoint(reception, crew)
-        crew.start_soon(play, schedule, reception.faults)
-        crew.start_soon(settle_contracts, world, clock)
-        yield Simulator(world, reception.faults, endpoint, clock, reception, address)
+        endpoint = MemoryEndpoint(acceptor, crew)
+        crew.start_soon(play, schedule, acceptor.faults)
+        crew.start_soon(settle_contracts, backend, clock)
+        yield Simulator(backend, acceptor.faults, endpoint, clock, acceptor, address)
 
 
 @asynccontextmanager

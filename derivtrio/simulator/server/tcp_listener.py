@@ -10,7 +10,7 @@ from contextlib import suppress
 import trio
 from trio.socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, SocketType
 
-from derivtrio.simulator.server.acceptor import Reception
+from derivtrio.simulator.server.acceptor import Acceptor
 
 _BACKLOG = 128
 
@@ -18,7 +18,7 @@ _BACKLOG = 128
 async def listen(
     host: str,
     port: int,
-    reception: Reception,
+    acceptor: Acceptor,
     handlers: trio.Nursery,
     *,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
@@ -33,12 +33,12 @@ async def listen(
         with _tcp_socket(host) as sock:
             await sock.bind((host, port))
             port = sock.getsockname()[1]
-            await reception.faults.wait_accepting()
-            reception.faults.on_refuse = sock.close
+            await acceptor.faults.wait_accepting()
+            acceptor.faults.on_refuse = sock.close
             sock.listen(_BACKLOG)
             task_status.started(port)
             task_status = trio.TASK_STATUS_IGNORED
-            await _accept_until_closed(trio.SocketListener(sock), reception, handlers)
+            await _accept_until_closed(trio.SocketListener(sock), acceptor, handlers)
 
 
 def _tcp_socket(host: str) -> SocketType:
@@ -49,9 +49,9 @@ def _tcp_socket(host: str) -> SocketType:
 
 
 async def _accept_until_closed(
-    listener: trio.SocketListener, reception: Reception, handlers: trio.Nursery
+    listener: trio.SocketListener, acceptor: Acceptor, handlers: trio.Nursery
 ) -> None:
     # `trio.serve_listeners` would close each stream after its handler, and some are to be held.
     with suppress(trio.ClosedResourceError):
         while True:
-            handlers.start_soon(reception.receive, await listener.accept())
+            handlers.start_soon(acceptor.handle, await listener.accept())

@@ -14,7 +14,7 @@ import attrs
 
 from derivtrio.simulator.protocol.envelope import Refusal
 
-Scope = Literal["connection", "account", "everyone"]
+ConsumerScope = Literal["connection", "account", "everyone"]
 
 _MINUTE = 60
 _HOUR = 3600
@@ -48,7 +48,7 @@ class Quota:
 
 
 @attrs.frozen(kw_only=True)
-class Limits:
+class RateLimits:
     """The budgets of one consumer; by default those that the live API advertised in 2026.
 
     *outcome* and *pricing* are for v3, where they are named so, *trading*, *account* and *report*
@@ -64,19 +64,19 @@ class Limits:
     account: Quota = Quota(100, 2000)
     report: Quota = Quota(30, 1500)
     pings: int = 10
-    scope: Scope = "connection"
+    scope: ConsumerScope = "connection"
     hidden: bool = False
 
 
 @attrs.define(eq=False)
-class Budgets:
+class RateLimiter:
     """What is left to each consumer. Without *limits* nothing is counted.
 
     *refused* is how many requests were turned away, by call. *now* is a clock in seconds,
     and *hits* are the logs.
     """
 
-    limits: Limits | None = None
+    limits: RateLimits | None = None
     now: Callable[[], float] = float
     refused: dict[str, int] = attrs.field(factory=dict, init=False)
     hits: dict[tuple[object, str, int], deque[float]] = attrs.field(factory=dict, init=False)
@@ -120,7 +120,7 @@ class Budgets:
 
     def advertised(self) -> dict[str, Any]:
         """Return `website_status.api_call_limits`; the misspelt name is Deriv's."""
-        limits = Limits() if self.limits is None or self.limits.hidden else self.limits
+        limits = RateLimits() if self.limits is None or self.limits.hidden else self.limits
         return {
             "max_proposal_subscription": {
                 "applies_to": "subscribing to proposal concurrently",
@@ -132,13 +132,13 @@ class Budgets:
         }
 
     @staticmethod
-    def _consumer(scope: Scope, connection: int, loginid: str | None) -> object:
+    def _consumer(scope: ConsumerScope, connection: int, loginid: str | None) -> object:
         if scope == "everyone":
             return scope
         return loginid if scope == "account" and loginid is not None else connection
 
 
-def _windows(limits: Limits, service: str) -> list[tuple[int, int]]:
+def _windows(limits: RateLimits, service: str) -> list[tuple[int, int]]:
     """Return the windows of *service*, each with its length in seconds."""
     if service == "ping":
         return [(1, limits.pings)]

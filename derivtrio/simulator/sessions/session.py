@@ -7,23 +7,23 @@ from typing import Any
 import attrs
 
 from derivtrio.simulator.accounts.account import Account
-from derivtrio.simulator.accounts.broker import Desk
-from derivtrio.simulator.accounts.ledger import Ledger
-from derivtrio.simulator.accounts.one_time_passwords import Passes
-from derivtrio.simulator.contracts.orders import Order
+from derivtrio.simulator.accounts.broker import Broker
+from derivtrio.simulator.accounts.ledger import AccountLedger
+from derivtrio.simulator.accounts.one_time_passwords import OneTimePasswords
+from derivtrio.simulator.contracts.orders import ContractOrder
 from derivtrio.simulator.dialects.dialect import V3, Dialect
-from derivtrio.simulator.faults.request_faults import Mishaps
+from derivtrio.simulator.faults.request_faults import RequestFaults
 from derivtrio.simulator.market.market import Market
 from derivtrio.simulator.protocol.envelope import Refusal
-from derivtrio.simulator.sessions.rate_limits import Budgets
-from derivtrio.simulator.sessions.streams import Subscriptions
+from derivtrio.simulator.sessions.rate_limits import RateLimiter
+from derivtrio.simulator.sessions.streams import SessionStreams
 
 #: The streams that tell about an account: they end with the login.
 ACCOUNT_STREAMS = ("balance", "proposal_open_contract", "transaction")
 
 
 @attrs.frozen
-class World:
+class Backend:
     """What all connections share: the market, the accounts by login id, their trade, the limits.
 
     *audience* are the sessions of the live connections by number: they hear the news. *mishaps*
@@ -33,20 +33,20 @@ class World:
     seed: int
     market: Market
     accounts: dict[str, Account]
-    budgets: Budgets = attrs.field(factory=Budgets)
-    passes: Passes = attrs.field(init=False)
-    desk: Desk = attrs.field(init=False)
-    audience: "dict[int, Session]" = attrs.field(factory=dict, init=False, repr=False)
-    mishaps: Mishaps = attrs.field(factory=Mishaps, init=False)
+    rate_limiter: RateLimiter = attrs.field(factory=RateLimiter)
+    one_time_passwords: OneTimePasswords = attrs.field(init=False)
+    broker: Broker = attrs.field(init=False)
+    sessions: "dict[int, ServerSession]" = attrs.field(factory=dict, init=False, repr=False)
+    request_faults: RequestFaults = attrs.field(factory=RequestFaults, init=False)
 
-    @desk.default
-    def _desk(self) -> Desk:
-        ledgers = {loginid: Ledger(account) for loginid, account in self.accounts.items()}
-        return Desk(self.market, ledgers)
+    @broker.default
+    def _broker(self) -> Broker:
+        ledgers = {loginid: AccountLedger(account) for loginid, account in self.accounts.items()}
+        return Broker(self.market, ledgers)
 
-    @passes.default
-    def _passes(self) -> Passes:
-        return Passes(self.seed)
+    @one_time_passwords.default
+    def _one_time_passwords(self) -> OneTimePasswords:
+        return OneTimePasswords(self.seed)
 
 
 @attrs.frozen
@@ -58,32 +58,32 @@ class Login:
 
 
 @attrs.define(eq=False)
-class Session:
+class ServerSession:
     """The state of the connection with this *number*; all of it goes when the socket goes.
 
     *dialect* is the generation of the API that is spoken on it.
     """
 
-    world: World
+    backend: Backend
     number: int
     dialect: Dialect = V3
     logins: dict[str, Login] = attrs.field(factory=dict, init=False)
-    subscriptions: Subscriptions = attrs.field(init=False)
+    streams: SessionStreams = attrs.field(init=False)
     #: What has been priced and not been bought yet, by id, with the epoch at which that lapses;
     #: of a streamed proposal the stream is the one to lapse.
-    proposals: dict[str, tuple[Order, int | None]] = attrs.field(factory=dict, init=False)
+    proposals: dict[str, tuple[ContractOrder, int | None]] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.subscriptions = Subscriptions(f"{self.world.seed}/{self.number}", self.world.market)
+        self.streams = SessionStreams(f"{self.backend.seed}/{self.number}", self.backend.market)
 
     @contextmanager
-    def attending(self) -> Iterator[None]:
+    def registered(self) -> Iterator[None]:
         """Hear the news of the world for as long as the block lasts."""
-        self.world.audience[self.number] = self
+        self.backend.sessions[self.number] = self
         try:
             yield
         finally:
-            del self.world.audience[self.number]
+            del self.backend.sessions[self.number]
 
     def login(self, loginid: str | None = None) -> Login:
         """Return the login for *loginid*, or the one that `authorize` named first.
@@ -100,7 +100,7 @@ class Session:
     def charge(self, name: str) -> None:
         """Count a request for the call *name*; raise the `Refusal` if it is one too many."""
         loginid, options = next(iter(self.logins), None), self.dialect is not V3
-        self.world.budgets.charge(name, self.number, loginid, options=options)
+        self.backend.rate_limiter.charge(name, self.number, loginid, options=options)
 
     def require(self, scopes: tuple[str, ...], loginid: Any) -> None:
         """Raise the `Refusal` unless the login has one of *scopes*; none are always had."""

@@ -20,21 +20,21 @@ from itertools import count
 
 import attrs
 
-from derivtrio.simulator.market.market import Market, Tick
+from derivtrio.simulator.market.market import Market, MarketTick
 from derivtrio.simulator.protocol.envelope import Message, Refusal, refusal, reply
 
 #: What a stream is of: its kind, what `AlreadySubscribed` names, and what else tells it apart.
-Key = tuple[str, str, *tuple[int | str, ...]]
+StreamKey = tuple[str, str, *tuple[int | str, ...]]
 #: Turns the latest tick into the `msg_type` and the payload of a stream's message.
-Render = Callable[[Tick], tuple[str, Message]]
+Render = Callable[[MarketTick], tuple[str, Message]]
 
 
 @attrs.frozen(eq=False)
-class Stream:
+class ActiveStream:
     """A live subscription; *request* is the one that it goes on answering."""
 
     id: str
-    key: Key
+    key: StreamKey
     request: Message
 
     @property
@@ -49,50 +49,50 @@ class Stream:
 
 
 @attrs.frozen(eq=False)
-class _Follower:
+class _QuoteStream:
     """A stream of quotes: each tick of *symbol* goes through *render*, up to a refusal of it."""
 
-    stream: Stream
+    stream: ActiveStream
     symbol: str
     render: Render
 
 
 @attrs.define(eq=False)
-class Subscriptions:
+class SessionStreams:
     """The live streams by id. *identity* makes their ids differ from other connections'."""
 
     identity: str
     market: Market
-    streams: dict[str, Stream] = attrs.field(factory=dict, init=False)
+    by_id: dict[str, ActiveStream] = attrs.field(factory=dict, init=False)
     #: Called when there is something new to wait for.
-    on_news: Callable[[], None] = attrs.field(default=lambda: None, init=False, repr=False)
-    _due: list[tuple[int, int, _Follower | Message]] = attrs.field(
+    on_change: Callable[[], None] = attrs.field(default=lambda: None, init=False, repr=False)
+    _due: list[tuple[int, int, _QuoteStream | Message]] = attrs.field(
         factory=list, init=False, repr=False
     )
     _held: dict[str, int] = attrs.field(factory=dict, init=False, repr=False)
     _order: Iterator[int] = attrs.field(factory=count, init=False, repr=False)
     _issued: Iterator[int] = attrs.field(factory=count, init=False, repr=False)
 
-    def add(self, key: Key, request: Message) -> Stream:
+    def add(self, key: StreamKey, request: Message) -> ActiveStream:
         """Register a stream; raise the `Refusal` if its *key* is already being streamed."""
         if self.find(key) is not None:
             text = f"You are already subscribed to {key[1]}"
             raise Refusal(code="AlreadySubscribed", message=text)
-        stream = Stream(self.new_id(), key, request)
-        self.streams[stream.id] = stream
+        stream = ActiveStream(self.new_id(), key, request)
+        self.by_id[stream.id] = stream
         return stream
 
-    def follow(self, stream: Stream, symbol: str, render: Render, after: int) -> None:
+    def follow(self, stream: ActiveStream, symbol: str, render: Render, after: int) -> None:
         """Give *stream* each tick of *symbol* that is later than the epoch *after*."""
-        self._schedule(_Follower(stream, symbol, render), after)
+        self._schedule(_QuoteStream(stream, symbol, render), after)
 
-    def tell(self, messages: Iterable[Message], epoch: int) -> None:
+    def send_at(self, messages: Iterable[Message], epoch: int) -> None:
         """Send *messages* at *epoch*, before the ticks of that second."""
         for message in messages:
             self._push(epoch, message)
-        self.on_news()
+        self.on_change()
 
-    def tell_late(self, reply: Message, epoch: int) -> None:
+    def send_late(self, reply: Message, epoch: int) -> None:
         """Send *reply* at *epoch*; the stream that it opens, if any, says nothing before it."""
         waiting, self._due = self._due, []
         heapq.heappush(self._due, (epoch, next(self._order), reply))
@@ -100,21 +100,21 @@ class Subscriptions:
             self._held[stream_id] = epoch
         for due, _, item in sorted(waiting, key=lambda entry: entry[:2]):
             self._push(due, item)
-        self.on_news()
+        self.on_change()
 
-    def find(self, key: Key) -> Stream | None:
+    def find(self, key: StreamKey) -> ActiveStream | None:
         """Return the stream of *key*, if there is one."""
-        return next((stream for stream in self.streams.values() if stream.key == key), None)
+        return next((stream for stream in self.by_id.values() if stream.key == key), None)
 
     def remove(self, stream_id: str) -> bool:
         """End a stream, and return whether there was one."""
-        return self.streams.pop(stream_id, None) is not None
+        return self.by_id.pop(stream_id, None) is not None
 
     def remove_kinds(self, kinds: Collection[str]) -> list[str]:
         """End all streams of these *kinds*, and return their ids."""
-        ended = [stream.id for stream in self.streams.values() if stream.kind in kinds]
+        ended = [stream.id for stream in self.by_id.values() if stream.kind in kinds]
         for stream_id in ended:
-            del self.streams[stream_id]
+            del self.by_id[stream_id]
         return ended
 
     def next_due(self) -> int | None:
@@ -127,9 +127,9 @@ class Subscriptions:
         """Yield what the streams have to say up to *epoch*, in order."""
         while (due := self.next_due()) is not None and due <= epoch:
             item = heapq.heappop(self._due)[-1]
-            yield self._next_message(item, due) if isinstance(item, _Follower) else item
+            yield self._next_message(item, due) if isinstance(item, _QuoteStream) else item
 
-    def _next_message(self, follower: _Follower, due: int) -> Message:
+    def _next_message(self, follower: _QuoteStream, due: int) -> Message:
         stream, tick = follower.stream, self.market.tick(follower.symbol, due)
         try:
             message = stream.message(*follower.render(tick))
@@ -139,13 +139,13 @@ class Subscriptions:
         self._schedule(follower, due)
         return message
 
-    def _is_wanted(self, item: _Follower | Message) -> bool:
-        return not isinstance(item, _Follower) or item.stream.id in self.streams
+    def _is_wanted(self, item: _QuoteStream | Message) -> bool:
+        return not isinstance(item, _QuoteStream) or item.stream.id in self.by_id
 
-    def _schedule(self, follower: _Follower, after: int) -> None:
+    def _schedule(self, follower: _QuoteStream, after: int) -> None:
         self._push(self.market.next_tick_epoch(follower.symbol, after), follower)
 
-    def _push(self, due: int, item: _Follower | Message) -> None:
+    def _push(self, due: int, item: _QuoteStream | Message) -> None:
         earliest = self._held.get(_stream_id(item), due)
         heapq.heappush(self._due, (max(due, earliest), next(self._order), item))
 
@@ -155,8 +155,8 @@ class Subscriptions:
         return str(uuid.UUID(bytes=hashlib.blake2b(name, digest_size=16).digest()))
 
 
-def _stream_id(item: _Follower | Message) -> str:
-    if isinstance(item, _Follower):
+def _stream_id(item: _QuoteStream | Message) -> str:
+    if isinstance(item, _QuoteStream):
         return item.stream.id
     stream_id: str = item.get("subscription", {}).get("id", "")
     return stream_id
