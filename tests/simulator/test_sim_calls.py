@@ -9,7 +9,7 @@ from wire_peer import START
 
 from derivtrio.codec import decode, encode
 from derivtrio.simulator import SCOPES, Account, Market, demo_account
-from derivtrio.simulator.calls.authorization import balance_messages
+from derivtrio.simulator.calls.balance import balance_messages
 from derivtrio.simulator.calls.dispatch import answer, parse
 from derivtrio.simulator.contracts.orders import ACCUMULATORS, DIGITS, MULTIPLIERS, RISE_FALL
 from derivtrio.simulator.market.hours import DAY

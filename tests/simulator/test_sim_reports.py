@@ -24,7 +24,8 @@ from wire_peer import START, open_peer
 
 from derivtrio.simulator import open_simulator
 from derivtrio.simulator.market.hours import DAY
-from derivtrio.simulator.protocol.call_definitions import CALLS, NOT_SIMULATED
+from derivtrio.simulator.protocol.call_definitions import CALLS
+from derivtrio.simulator.protocol.not_simulated import NOT_SIMULATED
 from derivtrio.simulator.sessions.session import ServerSession
 
 __all__ = ["session"]

@@ -1,6 +1,6 @@
-"""The accounts of the simulator's one client, and the tokens that open them.
+"""The accounts of the simulator's one user, and their tokens.
 
-Money is exact: a `Decimal` from here to the wire, where it is written digit for digit.
+Money is exact: a `Decimal` everywhere, and in JSON a number with the same digits.
 """
 
 from decimal import Decimal
@@ -10,14 +10,14 @@ import attrs
 #: The scopes that a token can have (Deriv's `authorize` schema).
 SCOPES = frozenset({"read", "trade", "trading_information", "payments", "admin"})
 
-DEMO_TOKEN = "demo-token"  # noqa: S105  (it opens a toy)
+DEMO_TOKEN = "demo-token"  # noqa: S105  (of a simulated account)
 
 
 @attrs.define(eq=False)
 class Account:
-    """An account with its *balance* and, per token that opens it, the scopes that token gives.
+    """An account with its *balance*; *tokens* maps each token to its scopes.
 
-    The tokens are left out of the `repr`, so that they reach no log.
+    The `repr` leaves the tokens out, so that no log contains them.
     """
 
     loginid: str
@@ -45,10 +45,10 @@ class Account:
 
     @property
     def landing_company(self) -> str:
-        """Deriv's short name of the company that keeps the account."""
+        """Deriv's short name of the company that holds the account."""
         return "virtual" if self.is_virtual else "svg"
 
 
 def demo_account() -> Account:
-    """Return the account that a simulator has unless told otherwise: 10,000 virtual USD."""
+    """Return the default account of a simulator: 10,000 virtual USD."""
     return Account("VRTC1000001", Decimal("10000.00"), {DEMO_TOKEN: SCOPES})

@@ -1,9 +1,9 @@
-"""The dealing desk: it sells contracts, buys them back, and settles them when their time has come.
+"""The broker sells contracts, buys them back, and settles them when they end.
 
-Every change of an account's money is made here. Settling is late at times, but never wrong: how a
-contract ends is a function of the market, so that `settle` may be called whenever somebody wants
-to know, and writes down the epoch at which it truly ended. Contracts that end within the same
-second are settled in the order of their numbers.
+1. Every change of an account's money is made here, by a ledger entry.
+2. How a contract ends is a function of the market. So `settle` may be called late: it enters the
+   epoch at which the contract ended, not the present one.
+3. Contracts that end in the same second are settled in the order of their ids.
 """
 
 import heapq
@@ -19,12 +19,11 @@ from derivtrio.simulator.accounts.ledger import AccountLedger, EntryAction, Ledg
 from derivtrio.simulator.contracts.contract import (
     Closing,
     Contract,
-    ContractFamily,
     LimitUpdate,
     Quote,
     Status,
 )
-from derivtrio.simulator.contracts.families import FAMILIES
+from derivtrio.simulator.contracts.families import FAMILIES, ContractFamily
 from derivtrio.simulator.contracts.money import in_words
 from derivtrio.simulator.contracts.multipliers import can_cancel
 from derivtrio.simulator.contracts.orders import CURRENCY, ContractOrder, LimitOrder, insufficient
@@ -37,23 +36,26 @@ _FIRST_TRANSACTION = 620_000_000_001
 
 @attrs.frozen(order=True)
 class _SettlementCheck:
-    """When to look at a contract again; *finding* is what is known already."""
+    """The next check of an open contract, at *epoch*.
+
+    *result* is its closing at that epoch, or the same epoch if the search has to go on from there.
+    """
 
     epoch: int
     contract_id: int
     version: int
     contract: Contract = attrs.field(order=False)
-    finding: Closing | int = attrs.field(order=False)
+    result: Closing | int = attrs.field(order=False)
 
 
 @attrs.define(eq=False)
 class Broker:
-    """The trade of all accounts in *market*; *ledgers* are their books, by login id."""
+    """The trade of all accounts in *market*, with their *ledgers* by login id."""
 
     market: Market
     ledgers: dict[str, AccountLedger]
     _checks: list[_SettlementCheck] = attrs.field(factory=list, init=False, repr=False)
-    #: The turn of each open contract: dates of an earlier turn are void.
+    #: By contract id. A check of an earlier version is void: its contract was updated or closed.
     _versions: dict[int, int] = attrs.field(factory=dict, init=False, repr=False)
     _contract_ids: Iterator[int] = attrs.field(init=False, repr=False)
     _transaction_ids: Iterator[int] = attrs.field(init=False, repr=False)
@@ -64,17 +66,17 @@ class Broker:
         self._transaction_ids = count(_FIRST_TRANSACTION)
 
     def quote(self, order: ContractOrder, epoch: int) -> Quote:
-        """Return the price of *order* at *epoch*, or raise the `Refusal`."""
+        """Return the price of *order* at *epoch*; raise the `Refusal` if it is not on offer."""
         return _family(order).quote(order, self.market, epoch)
 
     def value(self, contract: Contract, epoch: int) -> Decimal:
-        """Return what *contract* is worth at *epoch*, or was sold for."""
+        """Return the resale price of *contract* at *epoch*, or the price that it was closed at."""
         if contract.closing is not None:
             return contract.closing.price
         return _family(contract.order).value(contract, self.market, epoch)
 
     def resale_error(self, contract: Contract, epoch: int) -> str | None:
-        """Return why *contract* cannot be sold at *epoch*, or `None` if it can."""
+        """Return why *contract* cannot be sold at *epoch*; `None` if it can be sold."""
         if not contract.is_open:
             return "This contract has been sold."
         return _family(contract.order).resale_error(contract, self.market, epoch)
@@ -85,7 +87,7 @@ class Broker:
         """Sell *order* to *account* at the price of *epoch*, if that is at most *limit*.
 
         Raises:
-            Refusal: it is not sold.
+            Refusal: it is not on offer, the price is above *limit*, or the balance is too small.
 
         """
         ledger, quote = self.ledgers[account.loginid], self.quote(order, epoch)
@@ -103,22 +105,22 @@ class Broker:
         """Buy *contract* back at the price of *epoch*, if that is at least *limit*.
 
         Raises:
-            Refusal: it is not bought back.
+            Refusal: it cannot be sold now, or the price is below *limit*.
 
         """
-        fault = self.resale_error(contract, epoch)
-        if fault is not None:
-            raise Refusal(code="InvalidtoSell", message=fault)
+        error = self.resale_error(contract, epoch)
+        if error is not None:
+            raise Refusal(code="InvalidtoSell", message=error)
         price = self.value(contract, epoch)
         if price < limit:
             raise _price_moved(what="sell price", limit=limit, price=price)
         return self._close(contract, self._closing(contract, epoch, price, "sold"))
 
     def cancel(self, contract: Contract, epoch: int) -> LedgerEntry:
-        """Take *contract* back for its stake, if it is insured.
+        """Take *contract* back for its stake, if deal cancellation is active.
 
         Raises:
-            Refusal: it is not.
+            Refusal: it is not active, or the contract is closed.
 
         """
         if not contract.is_open:
@@ -132,38 +134,35 @@ class Broker:
     def update(
         self, contract: Contract, limit_order: LimitOrder, changes: list[LimitUpdate]
     ) -> None:
-        """Give the open *contract* new *limits*, and remember the *changes*."""
+        """Replace the *limit_order* of an open *contract*, and record the *changes*."""
         contract.limit_order = limit_order
         contract.updates += changes
         self._schedule_check(contract, changes[-1].epoch)
 
     def move(self, ledger: AccountLedger, amount: Decimal, epoch: int) -> LedgerEntry:
-        """Pay *amount* into an account, or out of it if negative, as a cashier would."""
+        """Deposit *amount*, or withdraw it if it is negative."""
         action: EntryAction = "deposit" if amount >= 0 else "withdrawal"
         return ledger.post(next(self._transaction_ids), action, amount, epoch)
 
     def top_up(self, ledger: AccountLedger, amount: Decimal, epoch: int) -> LedgerEntry:
-        """Give *amount* to a virtual account."""
+        """Credit *amount* to a virtual account."""
         return ledger.post(next(self._transaction_ids), "virtual_credit", amount, epoch)
 
     def settle(self, epoch: int) -> Iterator[LedgerEntry]:
-        """Settle what has ended up to *epoch*, and yield the payments, in order.
+        """Settle the contracts that ended up to *epoch*, and yield their ledger entries in order.
 
-        A contract that ends with nothing has a payment of nothing.
+        A contract that ends with nothing has an entry with the amount 0.
         """
         while (due := self.next_due()) is not None and due <= epoch:
             check = heapq.heappop(self._checks)
-            if isinstance(check.finding, int):
-                self._schedule_check(check.contract, check.finding)
+            if isinstance(check.result, int):
+                self._schedule_check(check.contract, check.result)
             else:
-                yield self._close(check.contract, check.finding)
+                yield self._close(check.contract, check.result)
 
     def next_due(self) -> int | None:
-        """Return the epoch at which there may be something to settle, if there is any."""
-        while (
-            self._checks
-            and self._versions.get(self._checks[0].contract_id) != self._checks[0].version
-        ):
+        """Return the epoch of the next check; `None` if no contract is open."""
+        while self._checks and self._is_void(self._checks[0]):
             heapq.heappop(self._checks)
         return self._checks[0].epoch if self._checks else None
 
@@ -172,16 +171,17 @@ class Broker:
         await self._rescheduled.wait()
 
     def _schedule_check(self, contract: Contract, since: int) -> None:
-        finding = _family(contract.order).find_closing(contract, self.market, since)
-        epoch = finding if isinstance(finding, int) else finding.epoch
-        version = self._versions[contract.contract_id] = (
-            self._versions.get(contract.contract_id, 0) + 1
-        )
-        heapq.heappush(
-            self._checks, _SettlementCheck(epoch, contract.contract_id, version, contract, finding)
-        )
+        result = _family(contract.order).find_closing(contract, self.market, since)
+        epoch = result if isinstance(result, int) else result.epoch
+        number = contract.contract_id
+        version = self._versions[number] = self._versions.get(number, 0) + 1
+        heapq.heappush(self._checks, _SettlementCheck(epoch, number, version, contract, result))
         self._rescheduled.set()
         self._rescheduled = trio.Event()
+
+    def _is_void(self, check: _SettlementCheck) -> bool:
+        # Removing an entry from the middle of a heap is expensive; it is skipped at the top.
+        return self._versions.get(check.contract_id) != check.version
 
     def _closing(self, contract: Contract, epoch: int, price: Decimal, status: Status) -> Closing:
         tick = self.market.tick(contract.order.symbol.name, epoch)

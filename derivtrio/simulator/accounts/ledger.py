@@ -1,7 +1,7 @@
-"""The books of an account: every change of its money, and every contract it ever bought.
+"""The ledger of an account: every change of its money, and every contract that it bought.
 
-A balance changes by a transaction and in no other way, so that at any time it is the opening
-balance plus the amounts of all transactions, to the cent.
+A balance changes by a ledger entry only. So at any time it equals the opening balance plus the
+amounts of all entries, to the cent.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ EntryAction = Literal["buy", "sell", "deposit", "withdrawal", "virtual_credit"]
 
 @attrs.frozen(eq=False)
 class LedgerEntry:
-    """One change of a balance, at *epoch*. What was paid by the account is a negative *amount*."""
+    """One change of a balance, at *epoch*; a payment by the account has a negative *amount*."""
 
     transaction_id: int
     loginid: str
@@ -31,7 +31,10 @@ class LedgerEntry:
 
 @attrs.define(eq=False)
 class AccountLedger:
-    """The *transactions* of *account*, oldest first, and its *contracts* by id."""
+    """The entries of *account*, oldest first, and its *contracts* by id.
+
+    Deriv calls an entry a transaction.
+    """
 
     account: Account
     opening_balance: Decimal = attrs.field(init=False)
@@ -43,7 +46,7 @@ class AccountLedger:
 
     @property
     def open_contracts(self) -> list[Contract]:
-        """The contracts that have not ended, oldest first."""
+        """The contracts that are not closed, oldest first."""
         return [contract for contract in self.contracts.values() if contract.is_open]
 
     def post(
@@ -54,7 +57,7 @@ class AccountLedger:
         epoch: int,
         contract: Contract | None = None,
     ) -> LedgerEntry:
-        """Change the balance by *amount* and write it down."""
+        """Change the balance by *amount*, and return the entry."""
         self.account.balance += amount
         balance, loginid = self.account.balance, self.account.loginid
         entry = LedgerEntry(transaction_id, loginid, action, amount, balance, epoch, contract)
@@ -62,5 +65,5 @@ class AccountLedger:
         return entry
 
     def newest_first(self) -> Iterator[LedgerEntry]:
-        """Yield the transactions in the order of a statement."""
+        """Yield the entries, newest first."""
         return reversed(self.transactions)

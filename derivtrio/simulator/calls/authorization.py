@@ -1,9 +1,5 @@
-"""The calls about who is asking: `authorize`, `logout`, `balance`."""
+"""The calls `authorize` and `logout`."""
 
-from collections.abc import Iterable
-from decimal import Decimal
-
-from derivtrio.simulator.accounts.account import Account
 from derivtrio.simulator.protocol.envelope import Message, Refusal, reply
 from derivtrio.simulator.sessions.session import ACCOUNT_STREAMS, Backend, Login, ServerSession
 
@@ -11,10 +7,10 @@ _USER_ID = 1000001
 
 
 def authorize(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
-    """Answer `authorize`: from here on the connection acts for the accounts of its tokens.
+    """Answer `authorize`: the connection now acts for the accounts of its tokens.
 
-    The first token's account is the one meant when a request names no `loginid`. A connection
-    that authorizes again changes over; the streams of its former accounts end.
+    A request without a `loginid` means the account of the first token. A second `authorize`
+    replaces the accounts, and ends the streams of the former ones.
     """
     tokens = [request["authorize"], *request.get("tokens", [])]
     logins = [_login(session.backend, token) for token in tokens]
@@ -25,39 +21,10 @@ def authorize(session: ServerSession, request: Message, _epoch: int) -> list[Mes
 
 
 def logout(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
-    """Answer `logout`: the connection stays, its streams of account data do not."""
+    """Answer `logout`: the streams of account data end; the connection stays open."""
     session.streams.remove_kinds(ACCOUNT_STREAMS)
     session.logins = {}
     return [reply(request, "logout") | {"logout": 1}]
-
-
-def balance(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
-    """Answer `balance` for one account or all, and keep the stream if asked to."""
-    account = session.login(request.get("loginid")).account
-    which = request.get("account", "current")
-    if which not in ("current", "all", account.loginid):
-        text = "Permission denied, this is another account."
-        raise Refusal(code="PermissionDenied", message=text)
-    payload = _all_balances(session.backend, account) if which == "all" else _balance(account)
-    if not request.get("subscribe"):
-        return [reply(request, "balance") | {"balance": payload}]
-    stream = session.streams.add(("balance", "balance", account.loginid), request)
-    return [stream.message("balance", payload)]
-
-
-def balance_messages(session: ServerSession, account: Account) -> list[Message]:
-    """Return what the streams of this connection say when the balance of *account* changes."""
-    key = ("balance", "balance", account.loginid)
-    streams = session.streams.by_id.values()
-    return [stream.message("balance", _balance(account)) for stream in streams if stream.key == key]
-
-
-def _balance(account: Account) -> Message:
-    return {
-        "balance": account.balance,
-        "currency": account.currency,
-        "loginid": account.loginid,
-    }
 
 
 def _login(backend: Backend, token: str) -> Login:
@@ -89,30 +56,3 @@ def _authorized(backend: Backend, login: Login) -> Message:
         "upgradeable_landing_companies": [],
         "user_id": _USER_ID,
     }
-
-
-def _all_balances(backend: Backend, current: Account) -> Message:
-    """Return what `account: "all"` asks for. Without exchange rates here, amounts are 1:1."""
-    accounts = backend.accounts.values()
-    return _balance(current) | {
-        "accounts": {
-            account.loginid: {
-                "balance": account.balance,
-                "converted_amount": account.balance,
-                "currency": account.currency,
-                "demo_account": int(account.is_virtual),
-                "status": int(not account.is_disabled),
-                "type": "deriv",
-            }
-            for account in accounts
-        },
-        "total": {
-            "deriv": _total(account for account in accounts if not account.is_virtual),
-            "deriv_demo": _total(account for account in accounts if account.is_virtual),
-        },
-    }
-
-
-def _total(accounts: Iterable[Account]) -> Message:
-    amount = sum((account.balance for account in accounts), Decimal())
-    return {"amount": amount, "currency": "USD"}

@@ -1,7 +1,12 @@
 """From one request to its replies, without any I/O.
 
-The order of the checks: is it JSON, is it an object, is its call known, is it simulated, is there a
-budget for it, is it well-formed, may this login make it. A refusal at any of them is the reply.
+The checks, in this order; the first that fails gives the reply:
+
+1. The request is JSON, and an object.
+2. The call is known, and simulated.
+3. It is within the rate limits.
+4. It is well-formed.
+5. The login has a scope for it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from derivtrio.codec import DecodeError, decode
 from derivtrio.simulator.calls import (
     authorization,
+    balance,
     listings,
     offerings,
     positions,
@@ -20,7 +26,7 @@ from derivtrio.simulator.calls import (
 )
 from derivtrio.simulator.calls.notifications import settle_and_notify
 from derivtrio.simulator.dialects.dialect import Dialect
-from derivtrio.simulator.protocol.envelope import Message, Refusal, refusal
+from derivtrio.simulator.protocol.envelope import Message, Refusal, error_reply
 from derivtrio.simulator.protocol.validation import check
 from derivtrio.simulator.sessions.session import ServerSession
 
@@ -39,7 +45,7 @@ _HANDLERS: dict[str, _Handler] = {
     "forget_all": service.forget_all,
     "authorize": authorization.authorize,
     "logout": authorization.logout,
-    "balance": authorization.balance,
+    "balance": balance.balance,
     "proposal": proposals.proposal,
     "buy": trading.buy,
     "sell": trading.sell,
@@ -55,12 +61,12 @@ _HANDLERS: dict[str, _Handler] = {
     "topup_virtual": trading.topup_virtual,
 }
 
-#: The calls whose errors do not carry the call's own name (recorded from the live API).
+#: The calls whose errors have another `msg_type` than the call (recorded from the live API).
 _ERROR_TYPES = {"ticks": "tick"}
 
 
 def parse(text: str | bytes) -> Message:
-    """Return the request that *text* is; anything but a JSON object is an empty one."""
+    """Return the request in *text*; an empty one if *text* is not a JSON object."""
     try:
         request = decode(text)
     except DecodeError:
@@ -69,15 +75,15 @@ def parse(text: str | bytes) -> Message:
 
 
 def answer(session: ServerSession, request: Message, epoch: int) -> Iterator[Message | None]:
-    """Yield the replies to *request*, made at *epoch*, and change *session* accordingly.
+    """Execute *request* at *epoch*, and yield the replies.
 
-    Some take a while to compute; each `None` in between is a place where others may have a turn.
+    A long computation yields `None` from time to time: there the caller may run other tasks.
     """
     settle_and_notify(session.backend, epoch)
     dialect = session.dialect
     name = call_of(session, request)
     if name is None:
-        yield _nothing_to_do(request, dialect)
+        yield _not_executed(request, dialect)
         return
     try:
         session.charge(name)
@@ -85,11 +91,11 @@ def answer(session: ServerSession, request: Message, epoch: int) -> Iterator[Mes
         session.require(dialect.calls[name].scopes, request.get("loginid"))
         yield from _HANDLERS[name](session, dialect.request(request), epoch)
     except Refusal as refused:
-        yield refusal(request, error_type(name), refused)
+        yield error_reply(request, error_type(name), refused)
 
 
 def call_of(session: ServerSession, request: Message) -> str | None:
-    """Return the name of the call that *request* makes, if it is a simulated one."""
+    """Return the name of the call in *request*, or `None` if it is not simulated."""
     return next((member for member in request if member in session.dialect.calls), None)
 
 
@@ -98,13 +104,13 @@ def error_type(name: str) -> str:
     return _ERROR_TYPES.get(name, name)
 
 
-def _nothing_to_do(request: Message, dialect: Dialect) -> Message:
+def _not_executed(request: Message, dialect: Dialect) -> Message:
     if not request:
         text = "The application sent an invalid request."
-        return refusal(request, "error", Refusal(code="BadRequest", message=text))
+        return error_reply(request, "error", Refusal(code="BadRequest", message=text))
     name = next((member for member in request if member in dialect.not_simulated), None)
     if name is None:
         text = "Unrecognised request."
-        return refusal(request, "error", Refusal(code="UnrecognisedRequest", message=text))
+        return error_reply(request, "error", Refusal(code="UnrecognisedRequest", message=text))
     text = f"The simulator does not have {name}, though Deriv does."
-    return refusal(request, name, Refusal(code="NotSimulated", message=text))
+    return error_reply(request, name, Refusal(code="NotSimulated", message=text))

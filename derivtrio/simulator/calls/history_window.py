@@ -1,9 +1,13 @@
-"""Which part of the past a `ticks_history` request means.
+"""The window of time that a `ticks_history` request asks for.
 
-Facts from the official schema and from live probes: `count` is capped at 5000 without an error;
-about a year is kept, and for an `end` before that the server silently gives the latest data;
-`start` is a day before `end` unless given, except for candles with both a count and a
-granularity; of a longer window the newest rows are returned.
+Sources: the official schema, and probes of the live API.
+
+1. `count` is capped at 5000, without an error.
+2. The server has about a year of history. For an `end` before that it returns the latest data,
+   without an error.
+3. The default of `start` is a day before `end`; for candles with a count and a granularity it is
+   the beginning of the history.
+4. If a window has more rows than `count`, the newest are returned.
 """
 
 import attrs
@@ -27,7 +31,7 @@ class HistoryWindow:
 
 
 def window_of(request: Message, hours: Hours, now: int) -> HistoryWindow:
-    """Return what *request* asks for at the epoch *now*.
+    """Return the window of *request* at the epoch *now*.
 
     Raises:
         Refusal: the window is empty, or the count is not positive.

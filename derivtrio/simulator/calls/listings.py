@@ -1,4 +1,4 @@
-"""The calls that list what is traded, and when."""
+"""The calls that list the symbols and their trading times."""
 
 import datetime as dt
 
@@ -26,7 +26,7 @@ def active_symbols(session: ServerSession, request: Message, epoch: int) -> list
 
 
 def trading_times(session: ServerSession, request: Message, epoch: int) -> list[Message]:
-    """Answer `trading_times` for a day: markets, their submarkets, their symbols."""
+    """Answer `trading_times` for one day: markets, their submarkets, their symbols."""
     midnight = _midnight(request["trading_times"], epoch)
     markets: dict[str, dict[str, list[Message]]] = {}
     for symbol in session.backend.market.symbols.values():
@@ -73,7 +73,7 @@ def _midnight(day: str, epoch: int) -> int:
 
 
 def _times(symbol: Symbol, midnight: int) -> Message:
-    """Return when *symbol* opens and closes on the day that begins at *midnight*."""
+    """Return the opening times of *symbol* on the day that begins at *midnight*."""
     windows = list(symbol.hours.windows(midnight, midnight + DAY - 1))
     opens = [_clock_time(first) for first, _ in windows] or [_CLOSED]
     closes = [_clock_time(last) for _, last in windows] or [_CLOSED]

@@ -1,15 +1,16 @@
-"""Who is messages what when money moves.
+"""Messages to all sessions when the money of an account changes.
 
-Everybody who listens to the account hears of it: `balance` and `transaction` streams have a
-message each; a contract's own stream has its last one when the contract has ended. Whoever
-follows all open contracts gets a stream for each new one, under the `req_id` of that request.
+1. Each `balance` and `transaction` stream of the account gets a message.
+2. The stream of a contract gets its last message when the contract is closed.
+3. A client that subscribed to all open contracts gets a stream for each new one, under the
+   `req_id` of that request.
 """
 
 from collections.abc import Iterator
 
 from derivtrio.simulator.accounts.ledger import LedgerEntry
-from derivtrio.simulator.calls import payloads
-from derivtrio.simulator.calls.authorization import balance_messages
+from derivtrio.simulator.calls import contract_payloads, trade_payloads
+from derivtrio.simulator.calls.balance import balance_messages
 from derivtrio.simulator.contracts.contract import Contract
 from derivtrio.simulator.market.market import MarketTick
 from derivtrio.simulator.protocol.envelope import Message
@@ -20,19 +21,19 @@ POSITION = "proposal_open_contract"
 
 
 def settle_and_notify(backend: Backend, epoch: int) -> None:
-    """Settle what has ended up to *epoch*, and spread the news."""
+    """Settle the contracts that ended up to *epoch*, and notify the sessions."""
     for entry in backend.broker.settle(epoch):
         notify(backend, entry, epoch)
 
 
 def notify(backend: Backend, entry: LedgerEntry, epoch: int) -> None:
-    """Tell every session that listens about *entry*, at *epoch*."""
+    """Send the messages about *entry* to all sessions at *epoch*."""
     for session in backend.sessions.values():
         session.streams.send_at(_messages_about(session, entry, epoch), epoch)
 
 
 def transaction_key(loginid: str) -> StreamKey:
-    """Return the key of the stream of the transactions of *loginid*."""
+    """Return the key of the `transaction` stream of *loginid*."""
     return "transaction", "transaction", loginid
 
 
@@ -49,13 +50,13 @@ def all_contracts_key(loginid: str) -> StreamKey:
 def follow_contract(
     session: ServerSession, contract: Contract, request: Message, epoch: int
 ) -> ActiveStream:
-    """Register the stream of *contract*, from the ticks after *epoch* on."""
+    """Open a stream of *contract*, with the ticks after *epoch*."""
     broker = session.backend.broker
     key = contract_key(contract.loginid, contract.contract_id)
     stream = session.streams.add(key, request)
 
     def render(tick: MarketTick) -> tuple[str, Message]:
-        return POSITION, payloads.open_contract(contract, broker, tick.epoch)
+        return POSITION, contract_payloads.open_contract(contract, broker, tick.epoch)
 
     session.streams.follow(stream, contract.order.symbol.name, render, epoch)
     return stream
@@ -64,7 +65,7 @@ def follow_contract(
 def _messages_about(session: ServerSession, entry: LedgerEntry, epoch: int) -> list[Message]:
     stream = session.streams.find(transaction_key(entry.loginid))
     messages = (
-        [] if stream is None else [stream.message("transaction", payloads.transaction(entry))]
+        [] if stream is None else [stream.message("transaction", trade_payloads.transaction(entry))]
     )
     messages += balance_messages(session, session.backend.accounts[entry.loginid])
     if entry.contract is not None:
@@ -80,7 +81,7 @@ def _contract_messages(session: ServerSession, contract: Contract, epoch: int) -
         stream = follow_contract(session, contract, parent.request, epoch)
     if stream is not None:
         yield stream.message(
-            POSITION, payloads.open_contract(contract, session.backend.broker, epoch)
+            POSITION, contract_payloads.open_contract(contract, session.backend.broker, epoch)
         )
         if not contract.is_open:
             streams.remove(stream.id)

@@ -1,6 +1,6 @@
-"""The call `contracts_for`: which contracts there are for a symbol.
+"""The call `contracts_for`: the contracts on offer for a symbol.
 
-It lists what can be bought here, one entry for each type and way to expire.
+There is one entry for each contract type and kind of expiry that the simulator sells.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from derivtrio.simulator.market.symbols import Symbol
 from derivtrio.simulator.protocol.envelope import Message, reply
 from derivtrio.simulator.sessions.session import ServerSession
 
-#: A way to expire, with the shortest and the longest duration.
+#: A kind of expiry, with the shortest and the longest duration.
 _Expiry = tuple[str, str, str]
-#: A type of contract: its name, its display form, and what it hopes for.
+#: A contract type: its name, its display name, and its sentiment.
 _Type = tuple[str, str, str]
 
 _TICKS: _Expiry = ("tick", "1t", f"{MAX_TICKS}t")
@@ -28,7 +28,7 @@ _ENDLESS: _Expiry = ("no_expiry", "0", "0")
 
 @attrs.frozen
 class _Category:
-    """A category of contracts, and its *types*, each of which can expire in all these ways."""
+    """A category of contracts: each of its *types* can have each of its *expiries*."""
 
     name: str
     display: str

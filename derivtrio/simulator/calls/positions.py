@@ -1,7 +1,7 @@
-"""The calls that follow what an account does: `proposal_open_contract` and `transaction`."""
+"""The calls that stream the trades of an account: `proposal_open_contract`, `transaction`."""
 
 from derivtrio.simulator.accounts.ledger import AccountLedger
-from derivtrio.simulator.calls import payloads
+from derivtrio.simulator.calls import contract_payloads
 from derivtrio.simulator.calls.notifications import (
     POSITION,
     all_contracts_key,
@@ -17,9 +17,9 @@ from derivtrio.simulator.sessions.session import ServerSession
 def proposal_open_contract(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `proposal_open_contract` for one contract, or for all that are open.
 
-    Streams have a message for every tick, and a last one when the contract has ended. A contract
-    that is over is told of once and not streamed. For all contracts there is a stream for each,
-    those bought later included; while there is none, the answer is empty.
+    A stream has a message for every tick, and a last one when the contract is closed. A closed
+    contract has one reply and no stream. A subscription to all contracts has one stream for each,
+    also for those bought later; the reply is empty while no contract is open.
     """
     ledger = session.backend.broker.ledgers[session.login(request.get("loginid")).account.loginid]
     if "contract_id" not in request:
@@ -32,7 +32,7 @@ def proposal_open_contract(session: ServerSession, request: Message, epoch: int)
 
 
 def transaction(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
-    """Answer `transaction`: the first message has an id and no transaction."""
+    """Answer `transaction`; the first message has only the id of the stream."""
     loginid = session.login(request.get("loginid")).account.loginid
     stream = session.streams.add(transaction_key(loginid), request)
     return [stream.message("transaction", {})]
@@ -56,7 +56,7 @@ def _all_contracts(
 
 
 def _position(session: ServerSession, request: Message, contract: Contract, epoch: int) -> Message:
-    payload = payloads.open_contract(contract, session.backend.broker, epoch)
+    payload = contract_payloads.open_contract(contract, session.backend.broker, epoch)
     if "subscribe" not in request or not contract.is_open:
         return reply(request, POSITION) | {POSITION: payload}
     return follow_contract(session, contract, request, epoch).message(POSITION, payload)

@@ -1,4 +1,4 @@
-"""The calls that bring prices: `ticks` and `ticks_history`."""
+"""The calls about prices: `ticks` and `ticks_history`."""
 
 from collections.abc import Generator, Iterator
 from itertools import islice
@@ -9,7 +9,7 @@ import attrs
 from derivtrio.simulator.calls.history_window import HistoryWindow, window_of
 from derivtrio.simulator.market.market import Market, MarketCandle, MarketTick
 from derivtrio.simulator.market.symbol_checks import require_open, require_symbol
-from derivtrio.simulator.protocol.envelope import Message, Refusal, refusal, reply
+from derivtrio.simulator.protocol.envelope import Message, Refusal, error_reply, reply
 from derivtrio.simulator.sessions.session import ServerSession
 from derivtrio.simulator.sessions.streams import ActiveStream, Render, StreamKey
 
@@ -17,10 +17,10 @@ _DEFAULT_GRANULARITY = 60
 
 
 def ticks(session: ServerSession, request: Message, epoch: int) -> list[Message]:
-    """Answer `ticks`: one stream per symbol, each with its own first message or refusal.
+    """Answer `ticks`: one stream per symbol, each with its own first message or error.
 
-    v3 always subscribes, whether or not the request says so. The schema allows an empty list; what
-    Deriv's answer to that is has not been recorded.
+    v3 always subscribes, even if the request does not ask for it. The schema allows an empty list;
+    Deriv's answer to it has not been recorded.
     """
     wanted = request["ticks"]
     symbols = [wanted] if isinstance(wanted, str) else wanted
@@ -30,9 +30,9 @@ def ticks(session: ServerSession, request: Message, epoch: int) -> list[Message]
 
 
 def ticks_history(session: ServerSession, request: Message, epoch: int) -> Iterator[Message | None]:
-    """Answer `ticks_history` with ticks or candles, and keep the stream if asked to.
+    """Answer `ticks_history` with ticks or candles, and open a stream if the request subscribes.
 
-    The place of a stream is taken at once, but its first tick waits for the history to be ready.
+    The stream is added first, so that a second one is refused; its ticks begin after the history.
     """
     market, name = session.backend.market, request["ticks_history"]
     require_symbol(market, name)
@@ -59,7 +59,7 @@ def _first_tick(session: ServerSession, request: Message, symbol: str, epoch: in
         require_open(market, symbol, epoch)
         stream = session.streams.add(("ticks", symbol), request)
     except Refusal as refused:
-        return refusal(request, "tick", refused)
+        return error_reply(request, "tick", refused)
     session.streams.follow(stream, symbol, _tick_payload, epoch)
     return stream.message(*_tick_payload(market.tick(symbol, epoch)))
 
@@ -91,7 +91,7 @@ def _history(market: Market, symbol: str, window: HistoryWindow) -> Message:
 def _candles(
     market: Market, request: Message, window: HistoryWindow
 ) -> Generator[None, None, list[Message]]:
-    """Return the candles of *window*, pausing after each."""
+    """Return the candles of *window*, and yield after each."""
     found: list[Message] = []
     bounds = window.start, window.end
     backwards = market.candles_back(request["ticks_history"], _granularity(request), *bounds)
@@ -124,13 +124,13 @@ def _tick_payload(tick: MarketTick) -> tuple[str, Message]:
 
 @attrs.define
 class _FormingCandle:
-    """The candle of a stream that its next ticks go into."""
+    """The candle that the next ticks of a stream belong to."""
 
     granularity: int
     candle: MarketCandle | None
 
     def update(self, tick: MarketTick) -> tuple[str, Message]:
-        """Count *tick* and return the `ohlc` message: prices are padded strings there."""
+        """Add *tick* and return the `ohlc` message, whose prices are strings with all decimals."""
         candle = self.candle = self._with(tick)
         prices = {
             "open": candle.open,

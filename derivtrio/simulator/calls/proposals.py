@@ -1,13 +1,15 @@
-"""The call `proposal`: what a contract would cost.
+"""The call `proposal`: the price of a contract.
 
-A proposal has an id by which it can be bought, on this connection only, and once: an attempt uses
-it up, whether or not it succeeds. One that is streamed holds as long as its stream and has a
-message for every tick (Deriv leaves out those whose price is constant); any other holds for a
-minute, a number of ours. At most five can be streamed at once.
+1. A proposal can be bought by its id, on the same connection. One attempt uses it up, even a
+   failed one.
+2. A streamed proposal is valid as long as its stream, which has a message for every tick. (Deriv
+   leaves out the ticks at which the price stays the same.) Any other is valid for a minute, which
+   is our choice.
+3. A connection can have five streams of proposals.
 """
 
 from derivtrio.codec import sorted_text
-from derivtrio.simulator.calls import payloads
+from derivtrio.simulator.calls import trade_payloads
 from derivtrio.simulator.contracts.orders import ContractOrder, read_order
 from derivtrio.simulator.market.market import MarketTick
 from derivtrio.simulator.protocol.envelope import Message, Refusal, reply
@@ -20,11 +22,11 @@ _ENVELOPE = ("passthrough", "req_id", "subscribe")
 
 
 def proposal(session: ServerSession, request: Message, epoch: int) -> list[Message]:
-    """Answer `proposal`, and keep the stream if asked to."""
+    """Answer `proposal`, and open a stream if the request subscribes."""
     backend = session.backend
     order = read_order(backend.market, request)
-    payload = payloads.proposal(backend.broker.quote(order, epoch))
-    _forget_lapsed(session, epoch)
+    payload = trade_payloads.proposal(backend.broker.quote(order, epoch))
+    _remove_expired(session, epoch)
     if "subscribe" in request:
         stream = _open_stream(session, request, order, epoch)
         return [stream.message("proposal", payload)]
@@ -34,13 +36,13 @@ def proposal(session: ServerSession, request: Message, epoch: int) -> list[Messa
 
 
 def take_order(session: ServerSession, number: str, epoch: int) -> ContractOrder:
-    """Return the order that was proposed with the id *number*, and use the proposal up.
+    """Use up the proposal with the id *number*, and return its order.
 
     Raises:
-        Refusal: there is no such proposal (any more).
+        Refusal: there is no such proposal, or it is not valid any more.
 
     """
-    _forget_lapsed(session, epoch)
+    _remove_expired(session, epoch)
     if number not in session.proposals:
         raise unknown_proposal()
     order, _ = session.proposals.pop(number)
@@ -49,7 +51,7 @@ def take_order(session: ServerSession, number: str, epoch: int) -> ContractOrder
 
 
 def unknown_proposal() -> Refusal:
-    """Return the refusal of a purchase by an id that is none."""
+    """Return the refusal of a purchase by an unknown id."""
     return Refusal(code="InvalidContractProposal", message="Unknown contract proposal")
 
 
@@ -64,7 +66,7 @@ def _open_stream(
         raise Refusal(code="RateLimit", message=text)
 
     def render(tick: MarketTick) -> tuple[str, Message]:
-        return "proposal", payloads.proposal(broker.quote(order, tick.epoch))
+        return "proposal", trade_payloads.proposal(broker.quote(order, tick.epoch))
 
     streams.follow(stream, order.symbol.name, render, epoch)
     session.proposals[stream.id] = order, None
@@ -76,9 +78,9 @@ def _key(request: Message) -> StreamKey:
     return "proposal", "proposal", sorted_text(wanted)
 
 
-def _forget_lapsed(session: ServerSession, epoch: int) -> None:
+def _remove_expired(session: ServerSession, epoch: int) -> None:
     session.proposals = {
-        number: (order, lapses)
-        for number, (order, lapses) in session.proposals.items()
-        if (number in session.streams.by_id if lapses is None else epoch <= lapses)
+        number: (order, valid_until)
+        for number, (order, valid_until) in session.proposals.items()
+        if (number in session.streams.by_id if valid_until is None else epoch <= valid_until)
     }

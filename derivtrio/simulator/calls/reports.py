@@ -1,11 +1,11 @@
-"""The calls about what happened: `statement`, `portfolio`, `profit_table`, and the updates."""
+"""The reports of an account: `statement`, `portfolio`, `profit_table`, and updates of limits."""
 
 import datetime as dt
 from collections.abc import Iterable
 from typing import TypeVar
 
 from derivtrio.simulator.accounts.ledger import AccountLedger
-from derivtrio.simulator.calls import payloads
+from derivtrio.simulator.calls import contract_payloads, trade_payloads
 from derivtrio.simulator.contracts.contract import Contract
 from derivtrio.simulator.market.hours import DAY
 from derivtrio.simulator.protocol.envelope import Message, Refusal, invalid, reply
@@ -18,7 +18,7 @@ _PROFIT_LIMIT = 50
 
 
 def statement(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
-    """Answer `statement`: the transactions of a time, newest first; both bounds are included."""
+    """Answer `statement`: the ledger entries of a period, bounds included, newest first."""
     action, described = request.get("action_type"), request.get("description") == 1
     first, last = request.get("date_from", 0), request.get("date_to", _FAR)
     found = [
@@ -27,7 +27,7 @@ def statement(session: ServerSession, request: Message, _epoch: int) -> list[Mes
         if first <= entry.epoch <= last and action in (None, entry.action)
     ]
     rows = [
-        payloads.statement_entry(entry, described=described)
+        trade_payloads.statement_entry(entry, described=described)
         for entry in _page(found, request, _STATEMENT_LIMIT)
     ]
     payload = {"count": len(rows), "transactions": rows}
@@ -37,12 +37,12 @@ def statement(session: ServerSession, request: Message, _epoch: int) -> list[Mes
 def portfolio(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `portfolio`: the open contracts, oldest first."""
     contracts = _of_types(_ledger(session, request).open_contracts, request)
-    payload = {"contracts": [payloads.position(contract) for contract in contracts]}
+    payload = {"contracts": [trade_payloads.position(contract) for contract in contracts]}
     return [reply(request, "portfolio") | {"portfolio": payload}]
 
 
 def profit_table(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
-    """Answer `profit_table`: the closed contracts, by their purchase, newest first unless asked."""
+    """Answer `profit_table`: the closed contracts by purchase time, by default newest first."""
     first, last = _epoch_of(request, "date_from", 0), _epoch_of(request, "date_to", _FAR)
     closed = [
         contract
@@ -53,7 +53,7 @@ def profit_table(session: ServerSession, request: Message, _epoch: int) -> list[
         closed.reverse()
     described = request.get("description") == 1
     rows = [
-        payloads.profit(contract, described=described)
+        trade_payloads.profit(contract, described=described)
         for contract in _page(closed, request, _PROFIT_LIMIT)
     ]
     payload = {"count": len(rows), "transactions": rows}
@@ -61,15 +61,16 @@ def profit_table(session: ServerSession, request: Message, _epoch: int) -> list[
 
 
 def contract_update_history(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
-    """Answer `contract_update_history`, newest first."""
+    """Answer `contract_update_history`: the updates of a contract's limits, newest first."""
     contract = _ledger(session, request).contracts.get(request["contract_id"])
     if contract is None:
         text = "This contract was not found among your open positions."
         raise Refusal(code="ContractNotFound", message=text)
-    payload = _page(payloads.contract_updates(contract), request, _STATEMENT_LIMIT)
+    payload = _page(contract_payloads.contract_updates(contract), request, _STATEMENT_LIMIT)
     return [reply(request, "contract_update_history") | {"contract_update_history": payload}]
 
 
+#: Later than any epoch.
 _FAR = 10**10
 
 
@@ -89,7 +90,7 @@ def _page(rows: list[_T], request: Message, default: int) -> list[_T]:
 
 
 def _epoch_of(request: Message, name: str, default: int) -> int:
-    """Return the bound that is an epoch or a day; an upper one includes all of its day."""
+    """Return a bound, given as an epoch or a date; `date_to` includes its whole day."""
     text: str | None = request.get(name)
     if text is None:
         return default

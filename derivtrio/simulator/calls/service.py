@@ -1,4 +1,4 @@
-"""The calls about the service itself, and the two that end streams."""
+"""The calls about the service, and those that end streams."""
 
 from derivtrio.simulator.protocol.envelope import Message, reply
 from derivtrio.simulator.sessions.session import ServerSession
@@ -26,7 +26,7 @@ def time(_session: ServerSession, request: Message, epoch: int) -> list[Message]
 
 
 def website_status(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
-    """Answer `website_status`, and keep the stream if asked to."""
+    """Answer `website_status`, and open a stream if the request subscribes."""
     status = {
         "api_call_limits": session.backend.rate_limiter.advertised(),
         "clients_country": "id",
@@ -43,13 +43,13 @@ def website_status(session: ServerSession, request: Message, _epoch: int) -> lis
 
 
 def forget(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
-    """Answer `forget`: 1 if the stream was there, 0 otherwise."""
+    """Answer `forget`: 1 if the stream existed, otherwise 0."""
     found = session.streams.remove(request["forget"])
     return [reply(request, "forget") | {"forget": int(found)}]
 
 
 def forget_all(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
-    """Answer `forget_all` with the ids of the streams that it ended."""
+    """Answer `forget_all` with the ids of the ended streams."""
     kinds = request["forget_all"]
     ended = session.streams.remove_kinds([kinds] if isinstance(kinds, str) else kinds)
     return [reply(request, "forget_all") | {"forget_all": ended}]

@@ -1,9 +1,12 @@
-"""The calls that change something: `buy`, `sell`, `cancel`, `contract_update`, and two more."""
+"""The calls that change something.
+
+They are `buy`, `sell`, `cancel`, `contract_update`, `sell_expired` and `topup_virtual`.
+"""
 
 from decimal import Decimal
 
 from derivtrio.simulator.accounts.ledger import LedgerEntry
-from derivtrio.simulator.calls import payloads
+from derivtrio.simulator.calls import contract_payloads, trade_payloads
 from derivtrio.simulator.calls.notifications import follow_contract, notify
 from derivtrio.simulator.calls.proposals import take_order, unknown_proposal
 from derivtrio.simulator.contracts import accumulators, multipliers
@@ -24,10 +27,10 @@ _VIRTUAL_FUNDS = Decimal("10000.00")
 
 
 def buy(session: ServerSession, request: Message, epoch: int) -> list[Message]:
-    """Answer `buy`: of a proposal, or of `parameters` with the id `"1"`; `price` is the most.
+    """Answer `buy` of a proposal, or of `parameters` with the id `"1"`.
 
-    The price is that of the moment of the purchase. With `subscribe` the contract is streamed
-    from then on, as `proposal_open_contract` and under the same `req_id`.
+    The price is the present one; it may be at most `price`. With `subscribe` the contract is
+    streamed as `proposal_open_contract`, under the same `req_id`.
     """
     account = session.login(request.get("loginid")).account
     order = _order(session, request, epoch)
@@ -38,11 +41,11 @@ def buy(session: ServerSession, request: Message, epoch: int) -> list[Message]:
         stream_id = follow_contract(session, contract, request, epoch).id
     notify(session.backend, entry, epoch)
     envelope = reply(request, "buy", subscription=stream_id)
-    return [envelope | {"buy": payloads.buy(entry, contract)}]
+    return [envelope | {"buy": trade_payloads.buy(entry, contract)}]
 
 
 def sell(session: ServerSession, request: Message, epoch: int) -> list[Message]:
-    """Answer `sell`; `price` is the least, and 0 means at market."""
+    """Answer `sell` at the present price, if that is at least `price`; 0 means any price."""
     contract = _contract(session, request, request["sell"])
     entry = session.backend.broker.sell(contract, epoch, exact(request["price"]))
     return [_sold(session, request, "sell", entry, contract)]
@@ -56,7 +59,7 @@ def cancel(session: ServerSession, request: Message, epoch: int) -> list[Message
 
 
 def contract_update(session: ServerSession, request: Message, epoch: int) -> list[Message]:
-    """Answer `contract_update`: a limit is set by an amount, and lifted by `null`."""
+    """Answer `contract_update`: an amount sets a limit, and `null` removes it."""
     contract = _contract(session, request, request["contract_id"])
     if not contract.is_open:
         raise Refusal(code="ContractAlreadySold", message="This contract has been sold.")
@@ -73,17 +76,17 @@ def contract_update(session: ServerSession, request: Message, epoch: int) -> lis
     changes = [LimitUpdate(epoch, name, getattr(limit_order, name)) for name in names]
     if changes:
         session.backend.broker.update(contract, limit_order, changes)
-    payload = payloads.contract_update(contract, names, epoch)
+    payload = contract_payloads.contract_update(contract, names, epoch)
     return [reply(request, "contract_update") | {"contract_update": payload}]
 
 
 def sell_expired(session: ServerSession, request: Message, epoch: int) -> list[Message]:  # noqa: ARG001
-    """Answer `sell_expired`: nothing is ever left to sell, as contracts are settled in time."""
+    """Answer `sell_expired`: always 0, because expired contracts are settled at once."""
     return [reply(request, "sell_expired") | {"sell_expired": {"count": 0}}]
 
 
 def topup_virtual(session: ServerSession, request: Message, epoch: int) -> list[Message]:
-    """Answer `topup_virtual`: a virtual account is filled up to 10,000."""
+    """Answer `topup_virtual`: fill a virtual account up to 10,000."""
     account = session.login(request.get("loginid")).account
     missing = _VIRTUAL_FUNDS - account.balance
     if not account.is_virtual or missing <= 0:
@@ -104,7 +107,7 @@ def _order(session: ServerSession, request: Message, epoch: int) -> ContractOrde
 
 
 def _contract(session: ServerSession, request: Message, contract_id: int) -> Contract:
-    """Return the contract of this login, or raise the `Refusal`."""
+    """Return the contract if the login owns it; otherwise raise the `Refusal`."""
     loginid = session.login(request.get("loginid")).account.loginid
     contract = session.backend.broker.ledgers[loginid].contracts.get(contract_id)
     if contract is None:
@@ -116,11 +119,11 @@ def _sold(
     session: ServerSession, request: Message, call: str, entry: LedgerEntry, contract: Contract
 ) -> Message:
     notify(session.backend, entry, entry.epoch)
-    return reply(request, call) | {call: payloads.sale(entry, contract)}
+    return reply(request, call) | {call: trade_payloads.sale(entry, contract)}
 
 
 def _merged(before: LimitOrder, after: LimitOrder, wanted: Message) -> LimitOrder:
-    """Return the limits *before* with those that are *wanted* put in their place."""
+    """Return the limits *before*, replaced by those *after* whose names are in *wanted*."""
     return LimitOrder(
         after.take_profit if "take_profit" in wanted else before.take_profit,
         after.stop_loss if "stop_loss" in wanted else before.stop_loss,

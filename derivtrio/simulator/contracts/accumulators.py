@@ -1,18 +1,17 @@
-"""Accumulators: a stake that grows with every quiet tick, and is gone with the first wild one.
+"""Accumulators: the stake grows with every tick that stays within a band.
 
-The entry spot is the first tick after the purchase. Each later tick that stays within a band
-around the one before it lets the stake grow by the growth rate; the first that does not, ends the
-contract with nothing. It also ends by itself at its take profit, at the largest payout, and after
-a number of ticks.
+1. The entry spot is the first tick after the purchase.
+2. A later tick within the band around the tick before it lets the stake grow by the growth rate.
+3. The first tick outside ends the contract with nothing.
+4. The contract is closed at its take profit, at the largest payout, or after a number of ticks.
 
-The band is as wide as makes each tick worth 0.1 % less than a fair game: that is the margin.
-Accumulators are offered where prices walk without jumps and steps.
+The margin: the width of the band makes the expected growth of each tick -0.1 %. Accumulators are
+offered on symbols without jumps, steps and drift.
 """
 
 from collections.abc import Iterator
 from decimal import Decimal
 
-from derivtrio.simulator.contracts.binaries import entry_of
 from derivtrio.simulator.contracts.contract import Closing, Contract, Quote
 from derivtrio.simulator.contracts.money import down_to_cents
 from derivtrio.simulator.contracts.orders import (
@@ -20,11 +19,12 @@ from derivtrio.simulator.contracts.orders import (
     ContractOrder,
     LimitOrder,
     check_stake,
-    no_contract,
+    not_a_contract,
+    not_accepted,
     not_offered,
-    refused,
 )
 from derivtrio.simulator.contracts.pricing import band
+from derivtrio.simulator.contracts.spots import entry_members
 from derivtrio.simulator.market.hours import ALWAYS
 from derivtrio.simulator.market.market import Market, MarketTick
 from derivtrio.simulator.market.symbol_checks import require_open
@@ -33,7 +33,7 @@ from derivtrio.simulator.protocol.envelope import Message
 
 _MARGIN = 0.001
 _MAX_PAYOUT = Decimal("10000.00")
-#: The growth rates on offer, and how many ticks each of them lasts at most.
+#: The growth rates on offer, with the largest number of ticks.
 MAX_TICKS = {
     Decimal("0.01"): 230,
     Decimal("0.02"): 120,
@@ -44,10 +44,10 @@ MAX_TICKS = {
 
 
 class AccumulatorFamily:
-    """ACCU."""
+    """The contract type `ACCU`."""
 
     def quote(self, order: ContractOrder, market: Market, epoch: int) -> Quote:
-        """See `Kind.quote`."""
+        """See `ContractFamily.quote`."""
         require_open(market, order.symbol.name, epoch)
         _check(order)
         spot, width = market.tick(order.symbol.name, epoch), _width(order)
@@ -79,28 +79,28 @@ class AccumulatorFamily:
         )
 
     def find_closing(self, contract: Contract, market: Market, since: int) -> Closing:
-        """See `Kind.outlook`: at the latest it ends after the most ticks that it can last."""
+        """See `ContractFamily.find_closing`; the number of ticks bounds the search."""
         order, target = contract.order, _target(contract.order, contract.limit_order)
         for count, tick, stays in _run(contract, market):
             if not stays:
                 return Closing(tick.epoch, Decimal("0.00"), "lost", tick)
-            worth = _worth(order, count)
-            if tick.epoch > since and (worth >= target or count == _most_ticks(order)):
-                return Closing(tick.epoch, min(worth, _MAX_PAYOUT), "won", tick)
+            value = _value_at(order, count)
+            if tick.epoch > since and (value >= target or count == _most_ticks(order)):
+                return Closing(tick.epoch, min(value, _MAX_PAYOUT), "won", tick)
         raise AssertionError
 
     def value(self, contract: Contract, market: Market, epoch: int) -> Decimal:
-        """See `Kind.value`."""
-        return _worth(contract.order, _count(contract, market, epoch))
+        """See `ContractFamily.value`."""
+        return _value_at(contract.order, _count(contract, market, epoch))
 
     def resale_error(self, contract: Contract, market: Market, epoch: int) -> str | None:
-        """See `Kind.resale_fault`."""
+        """See `ContractFamily.resale_error`."""
         if _count(contract, market, epoch) < 1:
             return "Contract cannot be sold at entry tick. Please wait for the next tick."
         return None
 
     def describe(self, contract: Contract, market: Market, epoch: int) -> Message:
-        """See `Kind.describe`; the barriers are those for the tick after the last one."""
+        """See `ContractFamily.describe`; the barriers are those of the next tick."""
         order, count = contract.order, _count(contract, market, epoch)
         described: Message = {"barrier_count": 2, "growth_rate": order.growth_rate}
         described["tick_passed"] = max(0, count)
@@ -109,13 +109,13 @@ class AccumulatorFamily:
         if count >= 0:
             ticks = _ticks(contract, market, epoch)
             high, low = _barriers(ticks[-1], _width(order))
-            described |= entry_of(ticks[0]) | {"high_barrier": high, "low_barrier": low}
+            described |= entry_members(ticks[0]) | {"high_barrier": high, "low_barrier": low}
             described |= {"current_spot_high_barrier": high, "current_spot_low_barrier": low}
         return described
 
 
 def limit_order_payload(limit_order: LimitOrder, epoch: int) -> Message:
-    """Return the `limit_order` of a contract, which has a take profit in it or nothing."""
+    """Return the `limit_order` of a contract; without a take profit it is empty."""
     if limit_order.take_profit is None:
         return {}
     return {
@@ -129,13 +129,13 @@ def limit_order_payload(limit_order: LimitOrder, epoch: int) -> Message:
 
 
 def check_limit_order(limit_order: LimitOrder) -> None:
-    """Raise the `Refusal` of *limits* that an accumulator cannot have."""
+    """Raise the `Refusal` if an accumulator does not accept *limit_order*."""
     if limit_order.stop_loss is not None:
-        raise no_contract(text="Invalid input (stop_loss) for this contract type (ACCU).")
+        raise not_a_contract(text="Invalid input (stop_loss) for this contract type (ACCU).")
 
 
 def is_offered(symbol: Symbol) -> bool:
-    """Whether there are accumulators on *symbol*."""
+    """Whether accumulators are offered on *symbol*."""
     uneven = symbol.step or symbol.jumps or symbol.daily_drift
     return symbol.hours == ALWAYS and not uneven
 
@@ -144,11 +144,11 @@ def _check(order: ContractOrder) -> None:
     if not is_offered(order.symbol):
         raise not_offered(what="asset")
     if order.basis != "stake":
-        raise no_contract(text="Basis must be stake for this contract.")
+        raise not_a_contract(text="Basis must be stake for this contract.")
     check_stake(order.amount)
     if order.growth_rate not in MAX_TICKS:
         offered = ", ".join(map(str, MAX_TICKS))
-        raise refused(text=f"Growth rate is not in acceptable range. Accepts {offered}.")
+        raise not_accepted(text=f"Growth rate is not in acceptable range. Accepts {offered}.")
     check_limit_order(order.limit_order)
 
 
@@ -161,7 +161,7 @@ def _most_ticks(order: ContractOrder) -> int:
 
 
 def _width(order: ContractOrder) -> float:
-    """Return how far a tick may be from the one before, as a share of that."""
+    """Return the half width of the band, as a share of the price before."""
     return band(order.symbol, (1 - _MARGIN) / (1 + float(_rate(order))))
 
 
@@ -170,19 +170,19 @@ def _barriers(tick: MarketTick, width: float) -> tuple[str, str]:
     return f"{tick.quote + distance:.{decimals}f}", f"{tick.quote - distance:.{decimals}f}"
 
 
-def _worth(order: ContractOrder, count: int) -> Decimal:
+def _value_at(order: ContractOrder, count: int) -> Decimal:
     return down_to_cents(order.amount * (1 + _rate(order)) ** max(0, count))
 
 
 def _target(order: ContractOrder, limit_order: LimitOrder) -> Decimal:
-    """Return the worth at which the contract is closed."""
+    """Return the value at which the contract is closed."""
     if limit_order.take_profit is None:
         return _MAX_PAYOUT
     return min(_MAX_PAYOUT, order.amount + limit_order.take_profit)
 
 
 def _run(contract: Contract, market: Market) -> Iterator[tuple[int, MarketTick, bool]]:
-    """Yield the ticks after the entry spot: which one, the tick, and whether it is within."""
+    """Yield each tick after the entry spot: its number, the tick, whether it is in the band."""
     name, width = contract.order.symbol.name, _width(contract.order)
     before = market.tick(name, market.next_tick_epoch(name, contract.start))
     for count in range(1, _most_ticks(contract.order) + 1):
@@ -197,7 +197,7 @@ def _ticks(contract: Contract, market: Market, epoch: int) -> list[MarketTick]:
 
 
 def _count(contract: Contract, market: Market, epoch: int) -> int:
-    """Return how many ticks came after the entry spot; -1 if that has not come."""
+    """Return the number of ticks after the entry spot; -1 before the entry spot."""
     return len(_ticks(contract, market, epoch)) - 1
 
 

@@ -1,9 +1,10 @@
-"""Contracts that pay a fixed amount or nothing: rise/fall, and last digits.
+"""Binary options, which pay a fixed amount or nothing: rise/fall, and last digits.
 
-The entry spot is the first tick after the purchase. Rise/fall that lasts N ticks ends with the
-Nth tick after the entry spot; a digit contract with the Nth tick, the entry spot being the first
-(Deriv's published sources). What lasts a time ends at that time, with the last tick up to then; a
-day is 24 hours here. Only rise/fall that lasts a time can be sold back.
+1. The entry spot is the first tick after the purchase.
+2. A rise/fall contract of N ticks ends with the Nth tick after the entry spot. A digit contract of
+   N ticks ends with the Nth tick, where the entry spot is the first. (Deriv's published sources.)
+3. A contract of a certain time ends at that time, with the last tick up to then. A day is 24 hours.
+4. Only a rise/fall contract of a certain time can be sold back.
 """
 
 from decimal import Decimal
@@ -18,16 +19,17 @@ from derivtrio.simulator.contracts.orders import (
     ContractOrder,
     check_payout,
     check_stake,
+    not_accepted,
     not_offered,
-    refused,
 )
 from derivtrio.simulator.contracts.pricing import asked_rate, bid_rate, chance_above
+from derivtrio.simulator.contracts.spots import display_price, entry_members
 from derivtrio.simulator.market.hours import DAY
 from derivtrio.simulator.market.market import Market, MarketTick
 from derivtrio.simulator.market.symbol_checks import require_open
 from derivtrio.simulator.protocol.envelope import Message, Refusal
 
-#: How short they may be, in seconds, and how long, in ticks.
+#: The shortest duration in seconds, and the longest in ticks.
 MIN_SECONDS = 15
 MAX_TICKS = 10
 
@@ -36,7 +38,7 @@ class BinaryFamily:
     """Rise/fall and digit contracts."""
 
     def quote(self, order: ContractOrder, market: Market, epoch: int) -> Quote:
-        """See `Kind.quote`. A stake buys a payout rounded down; a payout costs to the cent."""
+        """See `ContractFamily.quote`; a payout is rounded down, a price to the nearest cent."""
         spot = _spot(order, market, epoch)
         expiry = _expiry(order, market, epoch)
         rate = asked_rate(_chance(order, spot.quote, _barrier(order, spot), expiry - epoch))
@@ -47,7 +49,7 @@ class BinaryFamily:
         check_stake(ask)
         check_payout(payout)
         if ask >= payout:
-            raise refused(text="This contract offers no return.")
+            raise not_accepted(text="This contract offers no return.")
         barrier = _barrier_text(order, spot)
         return Quote(
             order=order,
@@ -68,14 +70,14 @@ class BinaryFamily:
         )
 
     def find_closing(self, contract: Contract, market: Market, since: int) -> Closing:  # noqa: ARG002
-        """See `Kind.outlook`: the end of these is known from the beginning."""
+        """See `ContractFamily.find_closing`; the epoch of the end is known from the beginning."""
         last, order = market.tick(contract.order.symbol.name, _end(contract)), contract.order
         won = _wins(order, last, _barrier(order, _entry(contract, market)))
         price = contract.quote.payout if won else Decimal("0.00")
         return Closing(_end(contract), price, "won" if won else "lost", last)
 
     def value(self, contract: Contract, market: Market, epoch: int) -> Decimal:
-        """See `Kind.value`: the chance that is left, less the margin."""
+        """See `ContractFamily.value`: the remaining chance, less the margin."""
         order, spot = contract.order, market.tick(contract.order.symbol.name, epoch)
         entry = _entry(contract, market)
         barrier = _barrier(order, entry if entry.epoch <= epoch else spot)
@@ -83,7 +85,7 @@ class BinaryFamily:
         return down_to_cents(contract.quote.payout * bid_rate(chance))
 
     def resale_error(self, contract: Contract, market: Market, epoch: int) -> str | None:
-        """See `Kind.resale_fault`."""
+        """See `ContractFamily.resale_error`."""
         if contract.order.ticks is not None:
             return "Resale of this contract is not offered."
         if epoch < _entry(contract, market).epoch:
@@ -91,11 +93,11 @@ class BinaryFamily:
         return None
 
     def describe(self, contract: Contract, market: Market, epoch: int) -> Message:
-        """See `Kind.describe`."""
+        """See `ContractFamily.describe`."""
         entry, order, end = _entry(contract, market), contract.order, _end(contract)
         described: Message = {"barrier_count": int(order.contract_type not in _WITHOUT_BARRIER)}
         if entry.epoch <= epoch:
-            described |= entry_of(entry)
+            described |= entry_members(entry)
             if (barrier := _barrier_text(order, entry)) is not None:
                 described["barrier"] = barrier
         if order.ticks is not None:
@@ -103,27 +105,11 @@ class BinaryFamily:
             described |= {
                 "tick_count": order.ticks,
                 "tick_stream": [
-                    {"epoch": t.epoch, "tick": t.quote, "tick_display_value": shown(t)}
+                    {"epoch": t.epoch, "tick": t.quote, "tick_display_value": display_price(t)}
                     for t in stream
                 ],
             }
         return described
-
-
-def shown(tick: MarketTick) -> str:
-    """Return the price of *tick* with all its decimals."""
-    return f"{tick.quote:.{tick.pip_size}f}"
-
-
-def entry_of(tick: MarketTick) -> Message:
-    """Return the members of `proposal_open_contract` that tell of the entry *tick*."""
-    return {
-        "entry_spot": tick.quote,
-        "entry_spot_display_value": shown(tick),
-        "entry_tick": tick.quote,
-        "entry_tick_display_value": shown(tick),
-        "entry_tick_time": tick.epoch,
-    }
 
 
 _WITHOUT_BARRIER = ("DIGITEVEN", "DIGITODD")
@@ -136,10 +122,15 @@ def _spot(order: ContractOrder, market: Market, epoch: int) -> MarketTick:
 
 
 def _expiry(order: ContractOrder, market: Market, start: int) -> int:
-    """Return the epoch of the end of *order* if bought at *start*, or raise the `Refusal`."""
+    """Return the epoch at which *order* ends if it is bought at *start*.
+
+    Raises:
+        Refusal: such a duration is not on offer.
+
+    """
     if order.ticks is not None:
         if not 1 <= order.ticks <= MAX_TICKS:
-            raise refused(text=f"Number of ticks must be between 1 and {MAX_TICKS}.")
+            raise not_accepted(text=f"Number of ticks must be between 1 and {MAX_TICKS}.")
         end = start
         for _ in range(order.ticks + (order.contract_type not in DIGITS)):
             end = market.next_tick_epoch(order.symbol.name, end)
@@ -148,11 +139,11 @@ def _expiry(order: ContractOrder, market: Market, start: int) -> int:
         raise not_offered(what="duration")
     end = order.end(start)
     if end <= start:
-        raise refused(text="Expiry time cannot be in the past.")
+        raise not_accepted(text="Expiry time cannot be in the past.")
     if not MIN_SECONDS <= end - start <= 365 * DAY:
         raise not_offered(what="duration")
     if not market.is_open(order.symbol.name, end):
-        raise refused(text="Contract must expire during trading hours.")
+        raise not_accepted(text="Contract must expire during trading hours.")
     return end
 
 
@@ -173,7 +164,7 @@ def _check_barrier(order: ContractOrder) -> None:
     if order.contract_type in DIGITS:
         lowest, highest = _DIGIT_RANGE.get(order.contract_type, (0, 9))
         if not (order.barrier.isdecimal() and lowest <= int(order.barrier) <= highest):
-            raise refused(text=f"Barrier is not an integer between {lowest} to {highest}.")
+            raise not_accepted(text=f"Barrier is not an integer between {lowest} to {highest}.")
         return
     decimals = order.symbol.decimals
     if len(order.barrier.partition(".")[2]) > decimals:
@@ -185,7 +176,7 @@ _DIGIT_RANGE = {"DIGITOVER": (0, 8), "DIGITUNDER": (1, 9)}
 
 
 def _barrier(order: ContractOrder, entry: MarketTick) -> float:
-    """Return the price that decides, if *entry* is the entry spot."""
+    """Return the barrier as a price, where *entry* is the entry spot."""
     text = order.barrier or "+0"
     price = entry.quote + float(text) if text[0] in "+-" else float(text)
     return round(price, order.symbol.decimals)
@@ -222,7 +213,7 @@ def _winning_digits(order: ContractOrder) -> list[int]:
 
 def _wins(order: ContractOrder, last: MarketTick, barrier: float) -> bool:
     if order.contract_type in DIGITS:
-        return int(shown(last)[-1]) in _winning_digits(order)
+        return int(display_price(last)[-1]) in _winning_digits(order)
     return {
         "CALL": last.quote > barrier,
         "CALLE": last.quote >= barrier,

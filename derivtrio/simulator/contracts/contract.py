@@ -1,16 +1,16 @@
-"""A contract from its quote to its end, as data.
+"""A contract as data, from its quote to its closing.
 
-What a type of contract does is said by a `Kind`: one object per family, which looks at the market
-and keeps nothing. All that can change about a contract is in `Contract`.
+`Contract` has all the state. What a contract does is in its family (see `families`), which has no
+state.
 """
 
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Literal
 
 import attrs
 
 from derivtrio.simulator.contracts.orders import ContractOrder, LimitOrder
-from derivtrio.simulator.market.market import Market, MarketTick
+from derivtrio.simulator.market.market import MarketTick
 from derivtrio.simulator.protocol.envelope import Message
 
 Status = Literal["open", "sold", "won", "lost", "cancelled"]
@@ -18,10 +18,10 @@ Status = Literal["open", "sold", "won", "lost", "cancelled"]
 
 @attrs.frozen
 class Quote:
-    """What *order* costs at *epoch*, when the price was *spot*, and what it is called.
+    """The price of *order* at *epoch*, when the market was at *spot*, and its names.
 
-    *expiry* is the epoch of its end, if that is known beforehand. *details* are the members that
-    a proposal of this type has on top.
+    *ask* is the price, commission and insurance included. *expiry* is the epoch of the end, if it
+    is known beforehand. *details* are the further members of a proposal of this type.
     """
 
     order: ContractOrder
@@ -37,7 +37,7 @@ class Quote:
 
 @attrs.frozen
 class Closing:
-    """How a contract ends: when, for how much, and with which last tick."""
+    """How a contract ends: when, at which price, and with which last tick."""
 
     epoch: int
     price: Decimal
@@ -47,7 +47,7 @@ class Closing:
 
 @attrs.frozen
 class LimitUpdate:
-    """A change of a contract's limit order, and when it was made."""
+    """A change of one limit of a contract, made at *epoch*."""
 
     epoch: int
     order_type: Literal["take_profit", "stop_loss"]
@@ -56,9 +56,9 @@ class LimitUpdate:
 
 @attrs.define(eq=False)
 class Contract:
-    """A contract that the account *loginid* bought on the terms of *quote*.
+    """A contract that the account *loginid* bought at the price of *quote*.
 
-    The transactions are named by their ids. *closing* is how it ended, once it has.
+    *buy_id* and *sell_id* are the ids of its ledger entries. *closing* is `None` while it is open.
     """
 
     contract_id: int
@@ -72,7 +72,7 @@ class Contract:
 
     @property
     def order(self) -> ContractOrder:
-        """What was bought."""
+        """The order that it was bought with."""
         return self.quote.order
 
     @property
@@ -82,37 +82,15 @@ class Contract:
 
     @property
     def buy_price(self) -> Decimal:
-        """What was paid."""
+        """The price that was paid."""
         return self.quote.ask
 
     @property
     def is_open(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether it has not been closed yet."""
         return self.closing is None
 
     @property
     def status(self) -> Status:
-        """Deriv's word for how it stands."""
+        """Deriv's word for its state."""
         return "open" if self.closing is None else self.closing.status
-
-
-class ContractFamily(Protocol):
-    """What a family of contracts does. Every method is a pure function of its arguments."""
-
-    def quote(self, order: ContractOrder, market: Market, epoch: int) -> Quote:
-        """Return the price of *order* at *epoch*, or raise the `Refusal`."""
-
-    def find_closing(self, contract: Contract, market: Market, since: int) -> Closing | int:
-        """Return how *contract* ends by itself after the epoch *since*.
-
-        An epoch in place of that means: not up to then; ask again then.
-        """
-
-    def value(self, contract: Contract, market: Market, epoch: int) -> Decimal:
-        """Return what the house gives for an open *contract* at *epoch*."""
-
-    def resale_error(self, contract: Contract, market: Market, epoch: int) -> str | None:
-        """Return why an open *contract* cannot be sold at *epoch*, or `None` if it can."""
-
-    def describe(self, contract: Contract, market: Market, epoch: int) -> Message:
-        """Return the members that `proposal_open_contract` has for this family only."""

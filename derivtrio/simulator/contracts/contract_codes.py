@@ -1,4 +1,4 @@
-"""How rise/fall and digit contracts are called, in Deriv's words."""
+"""The longcode and the shortcode of rise/fall and digit contracts, as Deriv writes them."""
 
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ _UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
 
 
 def longcode(order: ContractOrder, epoch: int) -> str:
-    """Return the sentence that describes *order* as bought at *epoch*."""
+    """Return the sentence that describes *order*, bought at *epoch*."""
     name, ticks = order.symbol.display_name, _counted(order.ticks or 0, "tick")
     if order.contract_type in DIGITS:
         outcome = _DIGIT_TEXTS[order.contract_type].format(order.barrier)
@@ -17,8 +17,8 @@ def longcode(order: ContractOrder, epoch: int) -> str:
     level = f"{_COMPARISONS[order.contract_type]} {_level(order)}"
     if order.ticks is not None:
         return f"Win payout if {name} after {ticks} is {level}."
-    lasting = _lasting(order.end(epoch) - epoch)
-    return f"Win payout if {name} is {level} at {lasting} after contract start time."
+    duration = _duration_text(order.end(epoch) - epoch)
+    return f"Win payout if {name} is {level} at {duration} after contract start time."
 
 
 _COMPARISONS = {
@@ -52,7 +52,7 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _lasting(seconds: int) -> str:
+def _duration_text(seconds: int) -> str:
     parts = []
     for size, noun in _UNITS:
         number, seconds = divmod(seconds, size)
@@ -78,7 +78,7 @@ def shortcode(order: ContractOrder, payout: Decimal, start: int, expiry: int) ->
 
 
 def _short_barrier(order: ContractOrder) -> str:
-    """Return the barrier as shortcodes have it: `S30P` is 30 pips above the entry spot."""
+    """Return the barrier as in a shortcode: `S30P` is 30 pips above the entry spot."""
     text = order.barrier or "+0"
     if order.contract_type in DIGITS:
         return text.lstrip("+")

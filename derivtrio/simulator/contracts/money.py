@@ -1,7 +1,4 @@
-"""Exact amounts: what a JSON number means in money, and how money is rounded.
-
-All currencies here have two decimals.
-"""
+"""Exact amounts of money, and how they are rounded. All currencies here have two decimals."""
 
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
@@ -9,7 +6,7 @@ CENT = Decimal("0.01")
 
 
 def exact(number: float | str | Decimal) -> Decimal:
-    """Return *number* digit for digit as it is written: 0.1 is a tenth."""
+    """Return *number* exactly as it is written: 0.1 is a tenth."""
     return Decimal(str(number))
 
 
@@ -19,10 +16,10 @@ def to_cents(amount: Decimal) -> Decimal:
 
 
 def down_to_cents(amount: Decimal) -> Decimal:
-    """Return *amount* without what is less than a cent: the house never pays a part of one."""
+    """Return *amount* rounded down to a cent, in favour of the broker."""
     return amount.quantize(CENT, ROUND_DOWN)
 
 
 def in_words(currency: str, amount: Decimal) -> str:
-    """Return *amount* as Deriv's messages have it, such as `10.00 USD`."""
+    """Return *amount* as in Deriv's messages, such as `10.00 USD`."""
     return f"{amount:.2f} {currency}"

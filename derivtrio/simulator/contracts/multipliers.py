@@ -1,20 +1,20 @@
-"""Multipliers: the change of a price, many times over.
+"""Multipliers: the stake gains and loses a multiple of the price change.
 
-A stake of 10 with a multiplier of 100 gains and loses what 1000 in the underlying would, less a
-commission, and never more than the stake. The entry spot is the last tick at the purchase. The
-contract has no end: it is sold, or closed by the first tick at which one of its limits is
-reached, for what it is worth at that tick. The limit that it always has is the stop out, where
-the stake is used up.
+1. A stake of 10 with a multiplier of 100 gains and loses as much as 1000 in the underlying, less a
+   commission. It never loses more than the stake.
+2. The entry spot is the last tick at the purchase.
+3. The contract has no expiry. It is sold, or closed by the first tick that reaches a limit, for its
+   value at that tick. Every contract has the limit `stop_out`, at which the stake is lost.
+4. Deal cancellation is an insurance, paid on top of the stake: if the contract is cancelled or
+   stopped out in time, the stake is paid back.
 
-With deal cancellation, an insurance that is paid for on top of the stake, the stake comes back if
-the contract is cancelled, or stopped out, in time. Its price is the loss that is to be expected
-in that time, and a tenth. The commission is the only other thing that the house takes.
+The broker earns the commission, and a tenth of the insurance: its price is 1.1 times the expected
+loss.
 """
 
 from collections.abc import Iterator
 from decimal import Decimal
 
-from derivtrio.simulator.contracts.binaries import entry_of
 from derivtrio.simulator.contracts.contract import Closing, Contract, Quote
 from derivtrio.simulator.contracts.money import CENT, down_to_cents, exact, to_cents
 from derivtrio.simulator.contracts.orders import (
@@ -22,10 +22,11 @@ from derivtrio.simulator.contracts.orders import (
     ContractOrder,
     LimitOrder,
     check_stake,
-    no_contract,
-    refused,
+    not_a_contract,
+    not_accepted,
 )
 from derivtrio.simulator.contracts.pricing import expected_fall
+from derivtrio.simulator.contracts.spots import entry_members
 from derivtrio.simulator.market.hours import HOUR, MINUTE
 from derivtrio.simulator.market.market import Market, MarketTick
 from derivtrio.simulator.market.symbol_checks import require_open
@@ -35,15 +36,15 @@ from derivtrio.simulator.protocol.envelope import Message
 OFFERED = (10, 20, 30, 50, 100)
 _COMMISSION = Decimal("0.0005")
 _INSURANCE = Decimal("1.1")
-#: How many seconds of the future are looked at in one go.
-_GLANCE = HOUR
+#: How far `find_closing` looks ahead in one call, in seconds.
+_LOOK_AHEAD = HOUR
 
 
 class MultiplierFamily:
-    """MULTUP and MULTDOWN."""
+    """The contract types `MULTUP` and `MULTDOWN`."""
 
     def quote(self, order: ContractOrder, market: Market, epoch: int) -> Quote:
-        """See `Kind.quote`."""
+        """See `ContractFamily.quote`."""
         require_open(market, order.symbol.name, epoch)
         _check(order)
         spot, insurance = market.tick(order.symbol.name, epoch), _insurance(order)
@@ -70,8 +71,8 @@ class MultiplierFamily:
         )
 
     def find_closing(self, contract: Contract, market: Market, since: int) -> Closing | int:
-        """See `Kind.outlook`."""
-        order, until = contract.order, since + _GLANCE
+        """See `ContractFamily.find_closing`."""
+        order, until = contract.order, since + _LOOK_AHEAD
         reached = dict(_levels(order, contract.limit_order, contract.quote.spot))
         for tick in market.ticks(order.symbol.name, since + 1, until):
             for name, level in reached.items():
@@ -80,11 +81,11 @@ class MultiplierFamily:
         return until
 
     def value(self, contract: Contract, market: Market, epoch: int) -> Decimal:
-        """See `Kind.value`."""
-        return _worth(contract, market.tick(contract.order.symbol.name, epoch))
+        """See `ContractFamily.value`."""
+        return _value_at(contract, market.tick(contract.order.symbol.name, epoch))
 
     def resale_error(self, contract: Contract, market: Market, epoch: int) -> str | None:
-        """See `Kind.resale_fault`: while the stake is insured, a loss need not be taken."""
+        """See `ContractFamily.resale_error`: an insured contract is not sold at a loss."""
         if (
             can_cancel(contract, epoch)
             and self.value(contract, market, epoch) < contract.order.amount
@@ -97,9 +98,9 @@ class MultiplierFamily:
         return None
 
     def describe(self, contract: Contract, market: Market, epoch: int) -> Message:  # noqa: ARG002
-        """See `Kind.describe`."""
+        """See `ContractFamily.describe`."""
         order, spot = contract.order, contract.quote.spot
-        described = entry_of(spot) | {
+        described = entry_members(spot) | {
             "barrier_count": 1,
             "commission": _commission(order),
             "limit_order": limit_order_payload(order, contract.limit_order, spot, contract.start),
@@ -112,7 +113,7 @@ class MultiplierFamily:
     def _closing(self, contract: Contract, limit: str, tick: MarketTick) -> Closing:
         if limit == "stop_out" and can_cancel(contract, tick.epoch):
             return Closing(tick.epoch, contract.order.amount, "cancelled", tick)
-        price = _worth(contract, tick)
+        price = _value_at(contract, tick)
         won = price > contract.buy_price
         return Closing(tick.epoch, price, "won" if won else "lost", tick)
 
@@ -126,7 +127,7 @@ def can_cancel(contract: Contract, epoch: int) -> bool:
 def limit_order_payload(
     order: ContractOrder, limit_order: LimitOrder, spot: MarketTick, epoch: int
 ) -> Message:
-    """Return the `limit_order` of a contract that was entered at *spot*, stop out included."""
+    """Return the `limit_order` of a contract with the entry spot *spot*, stop out included."""
     amounts = {
         "stop_out": -order.amount,
         "stop_loss": None if limit_order.stop_loss is None else -limit_order.stop_loss,
@@ -147,9 +148,9 @@ def limit_order_payload(
 
 
 def check_limit_order(order: ContractOrder, limit_order: LimitOrder) -> None:
-    """Raise the `Refusal` of *limits* that an order with this stake cannot have."""
+    """Raise the `Refusal` if *order* does not accept *limit_order*."""
     if limit_order.stop_loss is not None and limit_order.stop_loss > order.amount:
-        raise refused(text=f"Enter an amount equal to or lower than {order.amount:.2f}.")
+        raise not_accepted(text=f"Enter an amount equal to or lower than {order.amount:.2f}.")
     if order.cancellation is None:
         return
     for name, limit in (
@@ -157,7 +158,7 @@ def check_limit_order(order: ContractOrder, limit_order: LimitOrder) -> None:
         ("take profit", limit_order.take_profit),
     ):
         if limit is not None:
-            raise refused(
+            raise not_accepted(
                 text=f"You may use either {name} or deal cancellation, but not both."
                 " Please select either one."
             )
@@ -165,11 +166,11 @@ def check_limit_order(order: ContractOrder, limit_order: LimitOrder) -> None:
 
 def _check(order: ContractOrder) -> None:
     if order.basis != "stake":
-        raise no_contract(text="Basis must be stake for this contract.")
+        raise not_a_contract(text="Basis must be stake for this contract.")
     check_stake(order.amount)
     if order.multiplier not in OFFERED:
         offered = ",".join(map(str, OFFERED))
-        raise refused(text=f"Multiplier is not in acceptable range. Accepts {offered}.")
+        raise not_accepted(text=f"Multiplier is not in acceptable range. Accepts {offered}.")
     check_limit_order(order, order.limit_order)
 
 
@@ -188,8 +189,8 @@ def _insurance(order: ContractOrder) -> Decimal:
     return max(CENT, to_cents(_notional(order) * fall * _INSURANCE))
 
 
-def _worth(contract: Contract, tick: MarketTick) -> Decimal:
-    """Return what *contract* is worth at *tick*: its stake and its profit, never less than 0."""
+def _value_at(contract: Contract, tick: MarketTick) -> Decimal:
+    """Return the value of *contract* at *tick*: stake and profit, at least 0."""
     order, entry = contract.order, exact(contract.quote.spot.quote)
     move = (exact(tick.quote) - entry) / entry * _direction(order)
     return down_to_cents(
@@ -204,7 +205,7 @@ def _direction(order: ContractOrder) -> int:
 def _levels(
     order: ContractOrder, limit_order: LimitOrder, spot: MarketTick
 ) -> Iterator[tuple[str, float]]:
-    """Yield the limits with the prices at which they are reached."""
+    """Yield the name of each limit, and the price at which it is reached."""
     profits = {
         "stop_out": -order.amount,
         "stop_loss": None if limit_order.stop_loss is None else -limit_order.stop_loss,

@@ -1,9 +1,9 @@
-"""What somebody wants to buy, read from a `proposal` or from the `parameters` of a `buy`.
+"""Orders: the contract that a client asks for in a `proposal`, or in the `parameters` of a `buy`.
 
-The contracts that are simulated are those of the four families below; whatever else the API
-offers is refused here, in Deriv's words where they are known. The error codes are Deriv's, too:
-`ContractCreationFailure` for parameters that make no contract, `ContractBuyValidationError` for
-values that are not accepted, `OfferingsValidationError` for what is not on offer.
+Four groups of contract types are simulated, listed below. Other orders are refused, with Deriv's
+texts where they are known, and with Deriv's error codes: `ContractCreationFailure` for parameters
+that do not fit together, `ContractBuyValidationError` for a value that is not accepted,
+`OfferingsValidationError` for a contract that is not on offer.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ MIN_STAKE = Decimal("0.35")
 MAX_PAYOUT = Decimal("50000.00")
 CURRENCY = "USD"
 
-#: How long deal cancellation can be had for.
+#: The durations of deal cancellation on offer.
 CANCELLATIONS = ("5m", "10m", "15m", "30m", "60m")
 
 RISE_FALL = ("CALL", "CALLE", "PUT", "PUTE")
@@ -38,7 +38,7 @@ _TIMING = {"duration", "duration_unit", "date_expiry"}
 _FORM = {"contract_type", "currency", "symbol", "amount", "basis", "product_type"}
 _ENVELOPE = {"proposal", "subscribe", "loginid", "passthrough", "req_id", "app_markup_percentage"}
 
-#: What each type of contract can be given beyond `_FORM`, and what of that it needs.
+#: For each contract type: the fields it accepts beyond `_FORM`, and which of those it requires.
 _FIELDS: dict[str, tuple[set[str], set[str]]] = {
     **dict.fromkeys(RISE_FALL, (_TIMING | {"barrier"}, set())),
     **dict.fromkeys(DIGITS, (_TIMING | {"barrier"}, {"barrier"})),
@@ -51,7 +51,7 @@ _FIELDS: dict[str, tuple[set[str], set[str]]] = {
 
 @attrs.frozen
 class LimitOrder:
-    """At which profit and at which loss a contract is to be closed, if at any."""
+    """The profit and the loss at which the contract is closed; `None` means no limit."""
 
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
@@ -59,12 +59,12 @@ class LimitOrder:
 
 @attrs.frozen
 class ContractOrder:
-    """A contract that could be bought; what its type has no use for is `None`.
+    """The contract that is asked for; fields that its type does not use are `None`.
 
-    *amount* is the stake, or the payout if that is the *basis*. It lasts *duration* of *unit*
-    (`t` for ticks, `s`, `m`, `h`, `d`), or until the epoch *expiry*. *barrier* is the text of the
-    request: with a sign it is relative to the entry spot, without one a price or a digit.
-    *cancellation* is in seconds.
+    *amount* is the stake or the payout, as *basis* says. The contract lasts for *duration* of
+    *unit* (`t` for ticks, `s`, `m`, `h`, `d`), or until the epoch *expiry*. *barrier* is the text
+    of the request: with a sign it is relative to the entry spot, without one it is a price or a
+    digit. *cancellation* is in seconds.
     """
 
     contract_type: str
@@ -82,45 +82,45 @@ class ContractOrder:
 
     @property
     def ticks(self) -> int | None:
-        """How many ticks it lasts, if it is measured in ticks."""
+        """The duration in ticks; `None` if it is measured in time."""
         return self.duration if self.unit == "t" else None
 
     def end(self, start: int) -> int:
-        """Return the epoch at which it expires if bought at *start*; not for ticks."""
+        """Return the expiry of a contract bought at *start*; not for durations in ticks."""
         if self.expiry is not None:
             return self.expiry
         return start + (self.duration or 0) * _SECONDS[self.unit]
 
 
-def refused(text: str) -> Refusal:
+def not_accepted(text: str) -> Refusal:
     """Return the refusal of a value that is not accepted."""
     return Refusal(code="ContractBuyValidationError", message=text)
 
 
-def no_contract(text: str) -> Refusal:
-    """Return the refusal of parameters that make no contract."""
+def not_a_contract(text: str) -> Refusal:
+    """Return the refusal of parameters that do not fit together."""
     return Refusal(code="ContractCreationFailure", message=text)
 
 
 def not_offered(what: str) -> Refusal:
-    """Return the refusal of *what* is not traded here."""
+    """Return the refusal of a contract whose *what* (asset, duration, …) is not on offer."""
     return Refusal(
         code="OfferingsValidationError", message=f"Trading is not offered for this {what}."
     )
 
 
 def read_order(market: Market, fields: Mapping[str, Any]) -> ContractOrder:
-    """Return the order that *fields* describe.
+    """Return the order in the *fields* of a request.
 
     Raises:
-        Refusal: they describe none that the simulator can sell.
+        Refusal: the simulator does not sell such a contract.
 
     """
     require_symbol(market, fields["symbol"])
     contract_type = fields["contract_type"]
     _check_fields(contract_type, fields)
     if fields["currency"] != CURRENCY:
-        raise no_contract(text=f"The provided currency {fields['currency']} is invalid.")
+        raise not_a_contract(text=f"The provided currency {fields['currency']} is invalid.")
     return ContractOrder(
         contract_type=contract_type,
         symbol=market.symbols[fields["symbol"]],
@@ -138,32 +138,32 @@ def read_order(market: Market, fields: Mapping[str, Any]) -> ContractOrder:
 
 
 def read_limit_order(fields: Mapping[str, Any]) -> LimitOrder:
-    """Return the orders of a `limit_order`; one that is `null` is none."""
+    """Return the limits in a `limit_order`; `null` means no limit."""
     amounts = {name: _money("Amount", value) for name, value in fields.items() if value is not None}
     for name, amount in amounts.items():
         if amount <= 0:
             text = f"Please enter a {name.replace('_', ' ')} amount that's higher than 0.00."
-            raise refused(text=text)
+            raise not_accepted(text=text)
     return LimitOrder(**amounts)
 
 
 def check_stake(stake: Decimal) -> None:
-    """Raise the `Refusal` of a *stake* that is too small."""
+    """Raise the `Refusal` if *stake* is too small."""
     if stake < MIN_STAKE:
-        raise refused(text=f"Please enter a stake amount that's at least {MIN_STAKE}.")
+        raise not_accepted(text=f"Please enter a stake amount that's at least {MIN_STAKE}.")
 
 
 def check_payout(payout: Decimal) -> None:
-    """Raise the `Refusal` of a *payout* that is too large."""
+    """Raise the `Refusal` if *payout* is too large."""
     if payout > MAX_PAYOUT:
-        raise refused(
+        raise not_accepted(
             text=f"Minimum stake of {MIN_STAKE} and maximum payout of {MAX_PAYOUT}."
             f" Current payout is {payout:.2f}."
         )
 
 
 def insufficient(balance: Decimal, price: Decimal) -> Refusal:
-    """Return the refusal of a purchase that the *balance* does not suffice for."""
+    """Return the refusal of a purchase whose *price* is above the *balance*."""
     text = (
         f"Your account balance ({in_words(CURRENCY, balance)}) is insufficient"
         f" to buy this contract ({in_words(CURRENCY, price)})."
@@ -176,12 +176,14 @@ def _check_fields(contract_type: str, fields: Mapping[str, Any]) -> None:
         raise not_offered(what="contract type")
     takes, needs = _FIELDS[contract_type]
     if missing := sorted(({"amount"} | needs) - fields.keys()):
-        raise no_contract(text=f"Missing required contract parameters ({', '.join(missing)}).")
+        raise not_a_contract(text=f"Missing required contract parameters ({', '.join(missing)}).")
     if unknown := sorted(fields.keys() - takes - _FORM - _ENVELOPE):
         names = ", ".join(unknown)
-        raise no_contract(text=f"Invalid input ({names}) for this contract type ({contract_type}).")
+        raise not_a_contract(
+            text=f"Invalid input ({names}) for this contract type ({contract_type})."
+        )
     if "duration" in takes and not fields.keys() & {"duration", "date_expiry"}:
-        raise no_contract(text="Missing required contract parameters (duration or date_expiry).")
+        raise not_a_contract(text="Missing required contract parameters (duration or date_expiry).")
 
 
 def _number(value: float | None) -> Decimal | None:
@@ -191,9 +193,9 @@ def _number(value: float | None) -> Decimal | None:
 def _money(what: str, value: float) -> Decimal:
     amount = exact(value)
     if amount > _MAX_AMOUNT:
-        raise refused(text=f"{what} is too large.")
+        raise not_accepted(text=f"{what} is too large.")
     if amount != round(amount, 2):
-        raise refused(text=f"{what} can not have more than 2 decimal places.")
+        raise not_accepted(text=f"{what} can not have more than 2 decimal places.")
     return round(amount, 2)
 
 
@@ -201,5 +203,5 @@ def _cancellation(text: str | None) -> int | None:
     if text is None:
         return None
     if text not in CANCELLATIONS:
-        raise refused(text="Deal cancellation is not offered at this duration.")
+        raise not_accepted(text="Deal cancellation is not offered at this duration.")
     return int(text[:-1]) * MINUTE

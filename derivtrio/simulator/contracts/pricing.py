@@ -1,10 +1,9 @@
-"""What the simulator holds the future to be worth.
+"""The pricing model.
 
-Prices of the market walk at random, with the volatility of their symbol and without a favourite
-direction, except for the symbols that drift. So the logarithm of a later price is taken to be
-normally distributed, jumps and steps included, and a bet that pays 1 is worth the probability p
-of winning it. The house asks p + `MARGIN` for it and bids p - `MARGIN`. That is all there is to
-the model: ties, for one, count for nothing.
+The logarithm of a later price is normally distributed, with the volatility and the drift of its
+symbol; jumps and steps add to the variance. A contract that pays 1 with the probability p is worth
+p. The broker sells it for p + `MARGIN` and buys it back for p - `MARGIN`. The model ignores ties:
+a price exactly at the barrier has the probability 0.
 """
 
 import math
@@ -14,7 +13,7 @@ from statistics import NormalDist
 from derivtrio.simulator.market.hours import DAY
 from derivtrio.simulator.market.symbols import Symbol
 
-#: What the house takes, as a share of the payout, each time it sells or buys back.
+#: The broker's margin on each sale and each resale, as a share of the payout.
 MARGIN = 0.012
 
 _YEAR = 365 * DAY
@@ -37,22 +36,22 @@ def chance_above(symbol: Symbol, spot: float, barrier: float, seconds: float) ->
 
 
 def band(symbol: Symbol, chance: float) -> float:
-    """Return the share of the price by which a tick moves at most, with this *chance*."""
+    """Return the largest move of one tick with this *chance*, as a share of the price."""
     return deviation(symbol, symbol.period) * _NORMAL.inv_cdf((1 + chance) / 2)
 
 
 def expected_fall(symbol: Symbol, seconds: float) -> float:
-    """Return how much the price is expected to lose in *seconds*, rises counted as nothing."""
+    """Return the expected loss of the price in *seconds*, as a share of it; a rise counts as 0."""
     return deviation(symbol, seconds) * _NORMAL.pdf(0)
 
 
 def asked_rate(chance: float) -> Decimal:
-    """Return what a payout of 1 costs that is won with this *chance*."""
+    """Return the price of a payout of 1 that is won with this *chance*."""
     return _rate(min(chance + MARGIN, 1))
 
 
 def bid_rate(chance: float) -> Decimal:
-    """Return what is given for a payout of 1 that is won with this *chance*."""
+    """Return the resale price of a payout of 1 that is won with this *chance*."""
     return _rate(max(chance - MARGIN, 0))
 
 

@@ -1,8 +1,8 @@
-"""Faults at given times: written down, or drawn from a seed.
+"""Faults at given times, written as text or drawn at random from a seed.
 
-In words: `drop@10` is a drop ten seconds after the start, `close:1001:going away@30` a Close
-frame with that code and reason, `refuse:5@12` five seconds without a listener. What stands before
-the `@` is a method of `Faults` with its arguments.
+`drop@10` is a drop 10 seconds after the start, `close:1001:going away@30` a Close frame with that
+code and reason, `refuse:5@12` five seconds without a listener. The text before the `@` is a method
+of `Faults` and its arguments.
 """
 
 import math
@@ -18,44 +18,44 @@ from derivtrio.simulator.protocol.call_definitions import CALLS
 _Converter = Callable[[str], float | int | str]
 
 
-def _insist(holds: object, message: str) -> None:
+def _require(holds: object, message: str) -> None:
     if not holds:
         raise ValueError(message)
 
 
 def _call(name: str) -> str:
-    _insist(name in CALLS, f"there is no call {name!r}")
+    _require(name in CALLS, f"there is no call {name!r}")
     return name
 
 
 def _seconds(word: str) -> float:
     seconds = float(word)
-    _insist(0 <= seconds < math.inf, f"{word} is no number of seconds")
+    _require(0 <= seconds < math.inf, f"{word} is not a number of seconds")
     return seconds
 
 
 def _count(word: str) -> int:
     count = int(word)
-    _insist(count >= 1, f"{word} is too few")
+    _require(count >= 1, f"{word} is too few")
     return count
 
 
 def _status(word: str) -> int:
     status = int(word)
-    _insist(200 <= status <= 599, f"an HTTP status is from 200 to 599, not {word}")  # noqa: PLR2004
+    _require(200 <= status <= 599, f"an HTTP status is from 200 to 599, not {word}")  # noqa: PLR2004
     return status
 
 
 def _code(word: str) -> int:
     code = int(word)
-    _insist(code in _CODES, f"a close code is from {_CODES[0]} to {_CODES[-1]}, not {word}")
+    _require(code in _CODES, f"a close code is from {_CODES[0]} to {_CODES[-1]}, not {word}")
     return code
 
 
-#: The close codes that a Close frame may have.
+#: The codes that a Close frame may have.
 _CODES = range(1000, 5000)
 
-#: The arguments that each fault takes in words, and how many of them it must be given.
+#: The arguments of each fault, and how many of them are required.
 _ARGUMENTS: dict[str, tuple[tuple[_Converter, ...], int]] = {
     "refuse": ((_seconds,), 0),
     "silence": ((_count,), 0),
@@ -83,8 +83,8 @@ _ARGUMENTS: dict[str, tuple[tuple[_Converter, ...], int]] = {
     "clear": ((), 0),
 }
 
-#: What `random_faults` draws from: faults and, for one that would stand, how it is lifted.
-_REPERTOIRE = (
+#: `random_faults` draws one of these; a lasting fault is followed by the one that ends it.
+_CHOICES = (
     ("drop@0",),
     ("close:1001:going away@0",),
     ("close_without_fin@0",),
@@ -101,8 +101,8 @@ _REPERTOIRE = (
     ("accept_then_close:1001@0", "drop@0"),
 )
 
-#: What it draws from besides, if trading is to suffer.
-_TRADE_REPERTOIRE = (
+#: With `trading` it draws from these as well.
+_TRADE_CHOICES = (
     ("lose_before@0",),
     ("lose_after@0",),
     ("fail_before:WrongResponse@0",),
@@ -115,14 +115,14 @@ _TRADE_REPERTOIRE = (
 
 @attrs.frozen
 class ScheduledFault:
-    """The fault *name* with its *arguments*, *at* that many seconds after the start."""
+    """The fault *name* with its *arguments*, *at* seconds after the start."""
 
     at: float
     name: str
     arguments: tuple[float | int | str, ...] = ()
 
     def __str__(self) -> str:
-        """Return the fault in words."""
+        """Return the text that `parse_fault` reads."""
         words = ":".join([self.name, *(str(argument) for argument in self.arguments)])
         return f"{words}@{self.at:g}"
 
@@ -131,46 +131,46 @@ def parse_fault(text: str) -> ScheduledFault:
     """Return the fault that *text* describes, such as `close:1001:going away@30`.
 
     Raises:
-        ValueError: it describes none; the message says why.
+        ValueError: *text* is not a fault; the message says why.
 
     """
     try:
         return _parse(text)
     except ValueError as error:
-        message = f"{text!r} is no fault: {error}"
+        message = f"{text!r} is not a fault: {error}"
         raise ValueError(message) from None
 
 
 def _parse(text: str) -> ScheduledFault:
     words, at_sign, moment = text.rpartition("@")
-    _insist(at_sign, "it has no time, like the 10 seconds of 'drop@10'")
+    _require(at_sign, "it has no time, like the 10 seconds of 'drop@10'")
     name, *rest = words.split(":", 1)
-    _insist(name in _ARGUMENTS, f"there is no {name!r}, but {', '.join(_ARGUMENTS)}")
+    _require(name in _ARGUMENTS, f"there is no {name!r}, but {', '.join(_ARGUMENTS)}")
     converters, needed = _ARGUMENTS[name]
     given = rest[0].split(":", max(0, len(converters) - 1)) if rest else []
-    _insist(
+    _require(
         needed <= len(given) <= len(converters),
         f"{name} takes {needed} to {len(converters)} arguments",
     )
     arguments = tuple(convert(word) for convert, word in zip(converters, given, strict=False))
     at = float(moment)
-    _insist(at >= 0, f"{moment} seconds is no time after the start")
+    _require(at >= 0, f"{moment} seconds is not after the start")
     return ScheduledFault(at, name, arguments)
 
 
 def random_faults(
     seed: int, *, every: float, until: float, trading: bool = False
 ) -> list[ScheduledFault]:
-    """Return faults of all kinds, one *every* so many seconds on average, *until* that time.
+    """Return random faults, one *every* so many seconds on average, *until* that time.
 
-    With *trading* those that befall what changes something are among them, half of the time.
+    With *trading* about half of them are faults of requests that change something.
     """
-    chance = random.Random(seed)  # noqa: S311  (repeatable is what it must be)
-    repertoire = _REPERTOIRE + _TRADE_REPERTOIRE * 2 if trading else _REPERTOIRE
+    chance = random.Random(seed)  # noqa: S311  (it must be repeatable)
+    choices = _CHOICES + _TRADE_CHOICES * 2 if trading else _CHOICES
     faults: list[ScheduledFault] = []
     at = chance.expovariate(1 / every)
     while at < until:
-        for text in chance.choice(repertoire):
+        for text in chance.choice(choices):
             fault = parse_fault(text)
             faults.append(attrs.evolve(fault, at=round(at + fault.at, 3)))
         at += chance.expovariate(1 / every)
@@ -178,7 +178,7 @@ def random_faults(
 
 
 async def play(schedule: Iterable[ScheduledFault], faults: Faults) -> None:
-    """Let each fault of *schedule* happen when its time has come, counted from now."""
+    """Let each fault of *schedule* happen at its time, counted from now."""
     start = trio.current_time()
     for fault in sorted(schedule, key=lambda fault: fault.at):
         await trio.sleep_until(start + fault.at)

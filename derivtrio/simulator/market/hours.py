@@ -1,7 +1,7 @@
-"""When a market is open, as one span of seconds at the start of every week (UTC).
+"""Opening hours: a market is open for one span of seconds at the start of every week (UTC).
 
 Deriv's synthetic indices trade around the clock; forex closes early on Friday and opens again
-on Monday. Holidays are left out: a test should not depend on one.
+on Monday. There are no holidays, so that no test depends on one.
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
 
-#: The first Monday of the epoch, which began on a Thursday.
+#: The epoch of the first Monday; 1 January 1970 was a Thursday.
 _FIRST_MONDAY = 4 * DAY
 
 
 @attrs.frozen
 class Hours:
-    """Open for the first *span* seconds of every week, closed for the rest of it."""
+    """Open for the first *span* seconds of every week, and closed for the rest."""
 
     span: int
 

@@ -1,9 +1,9 @@
 """The price path of one symbol.
 
-Time is cut into slots of the symbol's period, numbered from the epoch, with one tick in each.
-The path gives every slot a *level*: for most symbols the logarithm of price over base price, for
-a step index the number of steps away from it. Price grows with level, so the highest level of a
-candle is its high, and only the few levels that are shown need to be turned into prices.
+Time is divided into slots of the symbol's period, numbered from the epoch; each has one tick. The
+path gives each slot a *level*: for most symbols the logarithm of price / base price, for a step
+index the number of steps from the base price. The price grows with the level, so the highest level
+of a candle is its high, and only the levels that are shown are converted to prices.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _YEAR = 365 * DAY
 
 @attrs.define(eq=False)
 class PricePath:
-    """Levels and prices of *symbol* in the market of *seed*, by slot number."""
+    """The levels and prices of *symbol* for a *seed*, by slot number."""
 
     symbol: Symbol
     seed: int

@@ -1,17 +1,17 @@
-"""Random paths that can be asked for any of their points.
+"""Random paths with random access: any point can be computed without those before it.
 
-A random walk is normally made step by step, so that its millionth point costs a million steps.
-Paul Lévy's construction goes the other way: fix two distant points, draw the one in the middle,
-then the middles of the halves, and so on down. Every point then depends only on the points
-around it and on noise that is a hash of its own position, so any of them is reached in a few
-steps, no matter how far away it is, and always comes out the same.
+A random walk is normally computed step by step, so its millionth point costs a million steps.
+Paul Lévy's construction works from coarse to fine: fix two distant points, draw the one in the
+middle (a Brownian bridge), then the middles of the halves, and so on. Each point depends only on
+its neighbours one level up and on noise that is a hash of its own position. So any point takes a
+few steps, however far away it is, and its value is always the same.
 
 Three rules keep it cheap:
 
-1. Points come in blocks of 256. The ends of a block are points of a block one level up, whose
-   steps are 256 times as long; the points of the highest level are independent of each other.
-2. All the noise of a block is one call of a hash function that gives as many bytes as wanted.
-3. A block is a pure function of its place, so a cache may forget it at any time.
+1. Points come in blocks of 256. The ends of a block are points of the level above, whose steps are
+   256 times as long. The points of the highest level are independent of each other.
+2. The noise of a whole block is one call of SHAKE-128, a hash function of any output length.
+3. A block is a pure function of its position, so the cache may drop it at any time.
 """
 
 import hashlib
@@ -26,28 +26,28 @@ import attrs
 FAN = 256
 _TOP = 3
 _CACHED_BLOCKS = 64
-#: Standard deviation of a uniformly drawn 16-bit number.
+#: The standard deviation of a uniformly distributed 16-bit number.
 _UNIFORM_DEVIATION = 65536 / math.sqrt(12)
 
 
 class Bridge(Protocol):
-    """How one kind of path gets from one point to the next."""
+    """How the values between two known points are drawn."""
 
     def anchor(self, number: int, length: int, noise: float) -> float:
-        """Return the value at the *number*-th point of the highest level, *length* steps apart."""
+        """Return the value of point *number* of the highest level, with points *length* apart."""
 
     def fill(self, left: float, right: float, length: int, noise: Iterable[float]) -> list[float]:
-        """Return 256 values, *left* first, on the way to *right*, which is *length* steps away."""
+        """Return 256 values from *left*, included, to *right*, excluded, *length* steps away."""
 
 
 @attrs.frozen
 class BrownianBridge:
-    """A Brownian path whose change over one step has the standard deviation *sigma*."""
+    """A Brownian motion whose change over one step has the standard deviation *sigma*."""
 
     sigma: float
 
     def anchor(self, number: int, length: int, noise: float) -> float:  # noqa: ARG002
-        """See `Bridge.anchor`; two neighbours differ as much as a walk between them would."""
+        """See `Bridge.anchor`: two neighbours differ by as much as a walk of *length* steps."""
         return self.sigma * math.sqrt(length / 2) * noise
 
     def fill(self, left: float, right: float, length: int, noise: Iterable[float]) -> list[float]:
@@ -63,7 +63,7 @@ class BrownianBridge:
 
 @attrs.frozen
 class HitCountBridge:
-    """How many of the steps so far were hits, when each one is a hit with probability *rate*."""
+    """The number of hits so far, where each step is a hit with the probability *rate*."""
 
     rate: float
 
@@ -85,7 +85,7 @@ class HitCountBridge:
 
 
 def _hits_in_first_half(hits: float, steps: int, noise: float) -> float:
-    """Share out *hits* among two halves of *steps* as drawing without replacement would."""
+    """Draw how many of *hits* are in the first half of *steps* (hypergeometric, as a normal)."""
     half = steps // 2
     spread = math.sqrt(hits * (steps - hits) / (4 * (steps - 1)))
     return min(max(round(hits / 2 + spread * noise), hits - half, 0), half, hits)
@@ -100,7 +100,7 @@ def _interleave(values: list[float], middles: list[float]) -> list[float]:
 
 @attrs.define(eq=False)
 class RandomPath:
-    """One random path over all integers, past and future."""
+    """A random path over all integers; *key* is the seed of its noise."""
 
     key: str
     bridge: Bridge
@@ -132,7 +132,7 @@ class RandomPath:
         return self._block(level, number // FAN)[number % FAN]
 
     def _noise(self, level: int, number: int, count: int) -> list[float]:
-        """Return *count* numbers of mean 0 and deviation 1 that belong to this place."""
+        """Return *count* numbers of mean 0 and standard deviation 1, a hash of the position."""
         place = f"{self.key}/{level}/{number}".encode()
         drawn = struct.unpack(f"<{count}H", hashlib.shake_128(place).digest(2 * count))
         return [(number - 32767.5) / _UNIFORM_DEVIATION for number in drawn]

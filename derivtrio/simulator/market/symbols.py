@@ -1,8 +1,7 @@
-"""What is traded: one row per symbol.
+"""The symbols: one row each.
 
-Decimals, periods and the grouping follow what third parties recorded from the live API; the
-price levels are invented, of the usual size. Read decimals from the messages, as Deriv changes
-them.
+Decimals, periods and groups are as third parties recorded them from the live API; the prices are
+invented, of the usual size. A client should read decimals from the messages: Deriv changes them.
 """
 
 import attrs
@@ -12,7 +11,7 @@ from derivtrio.simulator.market.hours import ALWAYS, FOREX, Hours
 
 @attrs.frozen
 class SymbolGroup:
-    """Where a symbol stands in Deriv's three-level catalogue; each name with its display form."""
+    """The market, submarket and subgroup of a symbol, each as (name, display name)."""
 
     market: tuple[str, str]
     submarket: tuple[str, str]
@@ -24,7 +23,7 @@ class SymbolGroup:
 class Jumps:
     """Sudden changes: *size* is the logarithm of the price ratio, *rate* their share of ticks.
 
-    Between them the price drifts the other way, so that in the long run it goes nowhere.
+    Between jumps the price drifts the other way, so that the expected change is 0.
     """
 
     size: float
@@ -33,12 +32,13 @@ class Jumps:
 
 @attrs.frozen
 class Symbol:
-    """A tradable symbol and the shape of its price path.
+    """A symbol and the parameters of its price path.
 
-    *price* is its level; *volatility* the annual deviation of its logarithm (1.0 is 100 %);
-    *period* the seconds between ticks, only on average if *irregular*; *spread* the pips between
-    bid and ask. A *step* makes each tick exactly that much higher or lower than the one before. A
-    *daily_drift* is the logarithm gained per day, with the price back at its level at midnight.
+    *price* is the base price. *volatility* is the annual standard deviation of its logarithm
+    (1.0 is 100 %). *period* is in seconds between ticks, an average if *irregular*. *spread* is in
+    pips between bid and ask. With a *step* each tick is exactly that much higher or lower than the
+    one before. *daily_drift* is the logarithm gained per day; the price returns to the base price
+    at midnight.
     """
 
     name: str
@@ -117,5 +117,5 @@ _ROWS = (
     _forex("USDJPY", 3, 151.00),
 )
 
-#: Every symbol of the simulator by its name.
+#: All symbols of the simulator, by name.
 SYMBOLS = {symbol.name: symbol for symbol in _ROWS}

@@ -1,7 +1,6 @@
-"""The HTTP request that a connection begins with, and the answers to it.
+"""The HTTP request that a connection begins with, and the responses to it.
 
-`Request` is what came, `Rejection` an answer after which the connection ends, and `Upgrade` the
-beginning of a WebSocket.
+A connection serves one request. An `HttpResponse` ends it; an `Upgrade` turns it into a WebSocket.
 """
 
 from collections.abc import Mapping
@@ -15,14 +14,12 @@ from wsproto.connection import ConnectionState
 from wsproto.events import AcceptConnection, RejectConnection
 from wsproto.utilities import RemoteProtocolError
 
-PATH = "/websockets/v3"
-
 
 @attrs.frozen
 class HttpRequest:
-    """An HTTP request: `target` has path and query, `headers` names in lower case.
+    """An HTTP request: `target` is path and query; the names of `headers` are in lower case.
 
-    `data` is all that has come so far, the request included.
+    `data` is every byte received so far, the request included. wsproto reads it again in `upgrade`.
     """
 
     method: str
@@ -33,15 +30,15 @@ class HttpRequest:
 
 @attrs.frozen
 class HttpResponse:
-    """An HTTP answer other than 101."""
+    """An HTTP response other than 101, a success or an error."""
 
     status: int
     body: bytes = b""
     content_type: str = "text/plain"
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
-    def response(self) -> bytes:
-        """Return the whole HTTP response."""
+    def encoded(self) -> bytes:
+        """Return the response as it is sent."""
         phrase = responses.get(self.status, "Unknown")
         fields = {
             "Content-Type": self.content_type,
@@ -55,17 +52,17 @@ class HttpResponse:
 
 @attrs.frozen
 class Upgrade:
-    """A request that is granted: the WebSocket connection, and the 101 still to be sent."""
+    """An accepted WebSocket: its protocol state, and the 101 response that is still to be sent."""
 
     protocol: WSConnection
-    greeting: bytes
+    response: bytes
 
 
 async def receive_request(stream: trio.abc.Stream) -> HttpRequest | HttpResponse:
-    """Receive the opening request on *stream*; what is no HTTP gets an answer of its own.
+    """Receive the request on *stream*; for bytes that are not HTTP, return the error response.
 
     Raises:
-        trio.BrokenResourceError: the peer went away in the middle.
+        trio.BrokenResourceError: the peer closed the stream before its request was complete.
 
     """
     http, data = h11.Connection(h11.SERVER), b""
@@ -85,7 +82,7 @@ async def receive_request(stream: trio.abc.Stream) -> HttpRequest | HttpResponse
 
 
 def upgrade(request: HttpRequest) -> Upgrade | HttpResponse:
-    """Return the WebSocket connection that *request* asks for, or what is wrong with it."""
+    """Accept *request* as a WebSocket, or return the error response if it is not a valid one."""
     protocol = WSConnection(ConnectionType.SERVER)
     try:
         protocol.receive_data(request.data)

@@ -1,20 +1,20 @@
-"""Connections without a network: two ends in one process.
+"""A connection without a network: two streams in one process.
 
-They behave like a loopback socket as far as a protocol can see: a bounded buffer each way, so
-that a peer that does not read stalls the one that writes; an end of file that comes after what
-was sent before it; and a reset that destroys what was under way.
+For a protocol it behaves like a loopback socket. Each direction has a bounded buffer, so a peer
+that does not read stops the writer. An end of file arrives after the bytes that were sent before
+it. A reset discards the bytes that have not been read.
 """
 
 import attrs
 import trio
 
-#: About what a kernel holds for a loopback connection.
+#: Bytes; about what a kernel buffers for a loopback connection.
 _CAPACITY = 64 * 1024
 
 
 @attrs.define(eq=False)
 class _Pipe:
-    """Bytes from one end to the other."""
+    """One direction: a bounded buffer of bytes."""
 
     _data: bytearray = attrs.field(factory=bytearray, init=False)
     _writer_closed: bool = attrs.field(default=False, init=False)
@@ -34,7 +34,8 @@ class _Pipe:
             self._writing = False
 
     async def _write(self, rest: memoryview) -> None:
-        # As trio's sockets do: once there is room, what has begun is not cancelled any more.
+        # As with trio's sockets, a write that finds room is not cancelled. It first checks for a
+        # pending cancellation, and the final checkpoint cannot be cancelled.
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             if self._writer_closed:
@@ -105,16 +106,16 @@ class MemoryStream(trio.abc.Stream):
 
     @property
     def busy(self) -> bool:
-        """Whether `send_now` has left something over."""
+        """Whether `send_now` could not send everything."""
         return bool(self._left)
 
     def send_now(self, data: bytes) -> bool:
-        """Send what there is room for; return whether that was all. The next `send_all` goes on."""
+        """Send what fits, and return whether that was all; the next `send_all` sends the rest."""
         self._left = data[self._outgoing.write_now(data) :]
         return not self._left
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send *data*, as soon as the other end has made room for it.
+        """Send *data*, waiting while the buffer is full.
 
         Cancellation: a part of *data* may have been sent.
         """
@@ -122,21 +123,21 @@ class MemoryStream(trio.abc.Stream):
         await self._outgoing.write(left + data if left else data)
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Return at once: trio allows that, and nobody waits here."""
+        """Return at once, which trio allows."""
         await trio.lowlevel.checkpoint()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Return what has arrived, or wait for something; nothing at the end of file."""
+        """Return the bytes that have arrived, waiting for the first; b"" at the end of file."""
         return await self._incoming.read(max_bytes)
 
     async def aclose(self) -> None:
-        """Close this end: the other one reads what is left, then the end of file."""
+        """Close this end. The other end reads what was sent, then the end of file."""
         self._outgoing.close_writer()
         self._incoming.close_reader()
         await trio.lowlevel.checkpoint()
 
     def reset(self) -> None:
-        """Break the connection for both ends at once, with all that is under way."""
+        """Break the connection for both ends; bytes that have not been read are lost."""
         self._outgoing.tear()
         self._incoming.tear()
 

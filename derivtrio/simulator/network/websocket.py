@@ -1,8 +1,8 @@
-"""WebSocket frames on a byte stream, server side: the only user of wsproto's frame layer.
+"""The server side of an open WebSocket on a byte stream.
 
-Reading gives whole messages, or one `Goodbye` that says how the connection ended. Pings are
-answered on the way. Writing takes text for a message, or bytes that go out as they are, so that
-a fault can put anything on the line.
+`receive` returns whole messages, then one `EndOfInput` that says how the connection ended. It
+answers pings itself. `send` takes text, which becomes a message, or bytes, which are written as
+they are: a fault can send bytes that are not a frame.
 """
 
 from collections.abc import Iterable
@@ -14,17 +14,17 @@ from wsproto import WSConnection
 from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Event, Message, Ping, TextMessage
 
-#: Text is a message, bytes are written as they are.
+#: Text becomes a message; bytes are written unchanged.
 Outgoing = str | bytes
 
 
 @attrs.frozen
 class EndOfInput:
-    """The end of what the peer sends.
+    """How the input from the peer ended.
 
-    *how*: `close` for a Close frame, `eof` for the end of the byte stream without one, `reset`
-    for a broken one, `violation` for what breaks the protocol or is too long. *code* is the one
-    to record, and in the last case the one to answer with.
+    *how* is `close` for a Close frame, `eof` for the end of the byte stream without one, `reset`
+    for a broken stream, and `violation` if the peer broke the protocol or sent too long a message.
+    *code* is recorded; after a violation the server also closes with it.
     """
 
     how: Literal["close", "eof", "reset", "violation"]
@@ -34,9 +34,9 @@ class EndOfInput:
 
 @attrs.define(eq=False)
 class WebSocket:
-    """An open WebSocket connection on *stream*.
+    """An open WebSocket on *stream*, which accepts messages of up to *max_message_size* characters.
 
-    *fragment* is the size, in characters, of the frames that messages are sent in, if set.
+    With *fragment* every message is sent in frames of that many characters.
     """
 
     stream: trio.abc.Stream
@@ -74,7 +74,7 @@ class WebSocket:
         await self._send_bytes(b"".join(self.frames(item) for item in items))
 
     def frames(self, item: Outgoing) -> bytes:
-        """Return *item* as it goes on the line."""
+        """Return the bytes that *item* is sent as."""
         if isinstance(item, bytes):
             return item
         size = self.fragment or max(1, len(item))
@@ -87,25 +87,25 @@ class WebSocket:
         )
 
     async def close(self, code: int, reason: str) -> None:
-        """Send a Close frame, or the answer to the peer's.
-
-        After a write that was cut short the line is in the middle of a frame, where a Close
-        would be read as part of it; nothing is sent then.
+        """Send a Close frame, or the answer to the peer's; send nothing if that is not possible.
 
         Raises:
             trio.BrokenResourceError: the peer is gone.
 
         """
+        # A cancelled write ended in the middle of a frame. The peer would read a Close frame sent
+        # now as the rest of that frame.
         sendable = (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING)
         if not self._cut_short and self._protocol.state in sendable:
             await self._send_bytes(self._protocol.send(CloseConnection(code, reason)))
 
     async def _answer(self, ping: Ping) -> None:
-        # A ping that arrives after our own Close is not answered: the line is ours no more.
+        # RFC 6455, 5.5.1: nothing is sent after our own Close frame, not even a pong.
         if self._protocol.state is ConnectionState.OPEN:
             await self._send_bytes(self._protocol.send(ping.response()))
 
     async def _send_bytes(self, data: bytes) -> None:
+        # The reader answers pings while the writer sends messages: one write at a time.
         async with self._sending:
             await trio.lowlevel.checkpoint_if_cancelled()
             self._cut_short = True
@@ -113,8 +113,10 @@ class WebSocket:
             self._cut_short = False
 
     def _take(self, event: Event) -> bytes | EndOfInput | None:
-        """Return what *event* completes, if anything."""
+        """Return the message or the end that *event* completes, if any."""
         if isinstance(event, CloseConnection):
+            # On a protocol error wsproto reports a Close that it has not received: the state then
+            # is still OPEN.
             is_ours = self._protocol.state is ConnectionState.OPEN
             how: Literal["violation", "close"] = "violation" if is_ours else "close"
             return EndOfInput(how, event.code, event.reason or "")

@@ -1,7 +1,7 @@
-"""The calls that the simulator knows, and what each of them may contain.
+"""The v3 calls that the simulator answers: the fields of each, and the scopes it needs.
 
-The fields are the `properties` of the official v3 send schemas, word for word where they matter;
-a test holds this table against them. *scopes* are the ones of which a token needs one.
+The fields are the `properties` of the official v3 send schemas; a test compares this table with
+those schemas.
 """
 
 import attrs
@@ -67,7 +67,10 @@ _GRANULARITY: Schema = {
 
 @attrs.frozen
 class CallDefinition:
-    """One call of the API: its fields, those it cannot do without, and the scopes it needs."""
+    """One call: the schemas of its fields, and the required ones.
+
+    A token needs one of *scopes*; without scopes the call needs no login.
+    """
 
     fields: Schema
     required: tuple[str, ...]
@@ -232,38 +235,3 @@ CALLS = {
     "sell_expired": _account_call(_TRADE, "sell_expired", _ONE),
     "topup_virtual": _account_call(_TRADE, "topup_virtual", _ONE),
 }
-
-#: The calls that Deriv has, and the simulator has not: it says so.
-NOT_SIMULATED = frozenset(
-    (
-        "account_list api_token app_delete app_get app_list app_markup_details"
-        " app_markup_statistics app_register app_update asset_index"
-        " buy_contract_for_multiple_accounts cashier confirm_email connect_copy"
-        " connect_status contracts_for_company copy_start copy_stop copytrading_list"
-        " copytrading_statistics crypto_config crypto_estimations document_upload"
-        " economic_calendar exchange_rates exchange_verification_code"
-        " financial_assessment_questions get_account_status get_financial_assessment"
-        " get_limits get_self_exclusion get_settings get_third_party_redirect"
-        " kyc_auth_status landing_company landing_company_details login_history mt5_deposit"
-        " mt5_get_settings mt5_login_list mt5_new_account mt5_password_change"
-        " mt5_password_check mt5_password_reset mt5_withdrawal new_account_check_duplicate"
-        " new_account_maltainvest new_account_real new_account_virtual new_account_wallet"
-        " new_account_wallet_and_trading new_partner_account oauth_apps p2p_advert_create"
-        " p2p_advert_info p2p_advert_list p2p_advert_update p2p_advertiser_adverts"
-        " p2p_advertiser_create p2p_advertiser_info p2p_advertiser_list"
-        " p2p_advertiser_payment_methods p2p_advertiser_relations p2p_advertiser_update"
-        " p2p_chat_create p2p_country_list p2p_order_cancel p2p_order_confirm"
-        " p2p_order_create p2p_order_dispute p2p_order_info p2p_order_list p2p_order_review"
-        " p2p_payment_methods p2p_ping p2p_settings partner_account_creation"
-        " partner_account_creation_status partner_accounts partner_settings"
-        " partner_settings_update partner_toolkit payment_methods paymentagent_create"
-        " paymentagent_details paymentagent_list paymentagent_transfer paymentagent_withdraw"
-        " paymentagent_withdraw_justification payout_currencies reality_check residence_list"
-        " revoke_oauth_app sell_contract_for_multiple_accounts set_account_currency"
-        " set_financial_assessment set_self_exclusion set_settings states_list ticks_batch"
-        " tin_validations tnc_approval trading_durations"
-        " trading_platform_investor_password_reset trading_platform_password_reset"
-        " trading_platform_status trading_servers transfer_between_accounts"
-        " unsubscribe_email verify_email website_config"
-    ).split()
-)

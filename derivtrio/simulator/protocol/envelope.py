@@ -1,8 +1,8 @@
-"""The envelope: what every reply has around its payload.
+"""The envelope: the members that every reply has around its payload.
 
-A reply repeats its request in `echo_req`, names itself in `msg_type`, and carries `req_id` and
-`passthrough` only if the request had them. A token is never repeated. (Official v3 schemas; the
-mask as recorded from the live API.)
+A reply repeats its request in `echo_req`, names its type in `msg_type`, and carries `req_id` and
+`passthrough` if the request has them. A token is never repeated. Sources: the official v3 schemas;
+the text that masks a token was recorded from the live API.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ Message = dict[str, Any]
 
 
 class TranslatedRequest(Message):
-    """A request in other words than it came in; a reply repeats the *original*."""
+    """A request translated to v3; its replies repeat the *original*."""
 
     original: Message
 
 
-#: How the fault of a member begins that no request of this call has.
+#: The first words of the error for a member that the call does not have.
 UNKNOWN_MEMBER = "Properties not allowed:"
 
 _MASK = "<not shown>"
@@ -28,7 +28,7 @@ _SECRET = ("authorize", "tokens")
 
 @attrs.define
 class Refusal(Exception):
-    """A request is answered with an error of this *code*, text and details per bad field."""
+    """The request is answered with this error; *details* has a text for each bad field."""
 
     code: str
     message: str
@@ -36,24 +36,24 @@ class Refusal(Exception):
 
 
 def invalid(details: Mapping[str, str]) -> Refusal:
-    """Return the refusal of a request whose fields have the faults in *details*."""
+    """Return the refusal of a request with an error in each field of *details*."""
     texts = [
-        fault.rstrip(".") if fault.startswith(UNKNOWN_MEMBER) else name
-        for name, fault in details.items()
+        error.rstrip(".") if error.startswith(UNKNOWN_MEMBER) else name
+        for name, error in details.items()
     ]
     text = f"Input validation failed: {', '.join(texts)}"
     return Refusal(code="InputValidationFailed", message=text, details=details)
 
 
 def masked(request: Message) -> Message:
-    """Return *request* as it may be repeated and recorded: as it came, without its tokens."""
+    """Return the original *request* with its tokens masked, to be repeated or recorded."""
     if isinstance(request, TranslatedRequest):
         request = request.original
     return {name: _MASK if name in _SECRET else value for name, value in request.items()}
 
 
 def reply(request: Message, msg_type: str, *, subscription: str | None = None) -> Message:
-    """Return the envelope of an answer to *request*, to which the caller adds the payload."""
+    """Return the envelope of a reply to *request*; the caller adds the payload."""
     message: Message = {"echo_req": masked(request), "msg_type": msg_type}
     if isinstance(req_id := request.get("req_id"), int):
         message["req_id"] = req_id
@@ -64,8 +64,8 @@ def reply(request: Message, msg_type: str, *, subscription: str | None = None) -
     return message
 
 
-def refusal(request: Message, msg_type: str, refused: Refusal) -> Message:
-    """Return the answer to *request* that says why it was *refused*."""
+def error_reply(request: Message, msg_type: str, refused: Refusal) -> Message:
+    """Return the reply that says why *request* was *refused*."""
     error: Message = {"code": refused.code, "message": refused.message}
     if refused.details:
         error["details"] = dict(refused.details)

@@ -1,7 +1,4 @@
-"""What the fields of requests about contracts may contain, as JSON schemas.
-
-They are those of the official v3 send schemas, like the whole `catalogue`.
-"""
+"""JSON schemas of the fields that describe a contract, from the official v3 send schemas."""
 
 from typing import Any
 
@@ -24,7 +21,7 @@ LIMIT_OR_NONE: Schema = {"type": ["null", "number"]}
 
 
 def limit_order(limit: Schema) -> Schema:
-    """Return the schema of a `limit_order` whose amounts are as *limit* says."""
+    """Return the schema of a `limit_order` whose amounts have the schema *limit*."""
     return {
         "type": "object",
         "additionalProperties": False,
@@ -36,8 +33,8 @@ def _types(names: str) -> Schema:
     return {"type": "string", "enum": names.split()}
 
 
-#: What a contract can be made of. `proposal` and `buy` differ in what they list for its type, and
-#: in the least value of some epochs.
+#: The parameters of a contract. `proposal` and `buy` list different contract types, and have
+#: different minima for some epochs.
 PARAMETERS: dict[str, Schema] = {
     "amount": AMOUNT,
     "barrier": BARRIER,
@@ -72,7 +69,7 @@ BOUGHT_TYPE = _types(
     " SNOWDOWN SNOWUP TICKHIGH TICKLOW TURBOSLONG TURBOSSHORT UPORDOWN VANILLALONGCALL"
     " VANILLALONGPUT"
 )
-#: `uniqueItems` stands where it has no effect, as it does in the official schema.
+#: `uniqueItems` has no effect in this place; the official schema has it here.
 OWNED_TYPES: Schema = {
     "type": "array",
     "items": {

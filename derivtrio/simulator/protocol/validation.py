@@ -1,6 +1,6 @@
-"""Whether a request is well-formed: the part of JSON Schema that Deriv's send schemas use.
+"""Validation of requests: the part of JSON Schema that Deriv's send schemas use.
 
-The texts are those of the validator behind the live API, as third parties recorded them.
+The texts are those of the live API's validator, as third parties recorded them.
 """
 
 import re
@@ -13,23 +13,23 @@ from derivtrio.simulator.protocol.field_schemas import Schema
 
 
 def check(request: Message, call: CallDefinition) -> None:
-    """Raise the `Refusal` that *request* gets if *call* does not allow it."""
+    """Raise the `Refusal` of *request* unless it fits the definition of its *call*."""
     unknown = {name: f"{UNKNOWN_MEMBER} {name}." for name in sorted(request.keys() - call.fields)}
     missing = {name: "Missing property." for name in call.required if name not in request}
     wrong = {
-        name: fault
+        name: error
         for name, schema in call.fields.items()
-        if name in request and (fault := _fault(schema, request[name])) is not None
+        if name in request and (error := _error(schema, request[name])) is not None
     }
     if details := missing | wrong | unknown:
         raise invalid(details)
 
 
-def _fault(schema: Schema, value: Any) -> str | None:
-    """Return what *schema* finds wrong with *value*, or `None`."""
+def _error(schema: Schema, value: Any) -> str | None:
+    """Return the error that *schema* finds in *value*, or `None`."""
     for keyword, rule in _RULES.items():
-        if keyword in schema and (fault := rule(schema[keyword], value)) is not None:
-            return fault
+        if keyword in schema and (error := rule(schema[keyword], value)) is not None:
+            return error
     return None
 
 
@@ -46,7 +46,7 @@ def _not_listed(listed: list[Any], value: Any) -> str | None:
 
 
 def _no_match(pattern: str, value: str) -> str | None:
-    # JSON Schema means ECMA's `$`, which does not match before a final newline.
+    # JSON Schema uses ECMAScript's `$`, which does not match before a final newline; Python's does.
     matches = re.search(pattern.replace("$", r"\Z"), value)
     return None if matches else f"String does not match '{pattern}'."
 
@@ -71,25 +71,25 @@ def _missing_member(required: list[str], value: Message) -> str | None:
 def _wrong_member(schemas: Schema, value: Message) -> str | None:
     if unknown := sorted(value.keys() - schemas.keys()):
         return f"{UNKNOWN_MEMBER} {', '.join(unknown)}."
-    faults = ((name, _fault(schemas[name], member)) for name, member in value.items())
-    return next((f"/{name}: {fault}" for name, fault in faults if fault is not None), None)
+    errors = ((name, _error(schemas[name], member)) for name, member in value.items())
+    return next((f"/{name}: {error}" for name, error in errors if error is not None), None)
 
 
 def _wrong_item(schema: Schema, value: list[Any]) -> str | None:
-    faults = (_fault(schema, item) for item in value)
-    return next((fault for fault in faults if fault is not None), None)
+    errors = (_error(schema, item) for item in value)
+    return next((error for error in errors if error is not None), None)
 
 
 def _no_alternative(alternatives: list[Schema], value: Any) -> str | None:
-    """Return the fault of the alternative that has the type of *value*, or of the first."""
-    faults = [_fault(schema, value) for schema in alternatives]
-    if None in faults:
+    """Return the error of the alternative for the type of *value*, or else of the first."""
+    errors = [_error(schema, value) for schema in alternatives]
+    if None in errors:
         return None
     fitting = [schema["type"] == _type_name(value) for schema in alternatives]
-    return faults[fitting.index(True) if True in fitting else 0]
+    return errors[fitting.index(True) if True in fitting else 0]
 
 
-#: In the order of checking: a value of the wrong type is not looked at any further.
+#: In the order of checking; a value of the wrong type is not checked further.
 _RULES: dict[str, Callable[[Any, Any], str | None]] = {
     "type": _wrong_type,
     "enum": _not_listed,

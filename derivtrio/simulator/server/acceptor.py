@@ -1,7 +1,7 @@
-"""From a byte stream that has just arrived to the end of its connection.
+"""The acceptor: it takes every new byte stream from its first byte to its end.
 
-Whatever a client does, an attempt is turned away, served, or held open and mute. Only a bug in
-the simulator raises, and that is not caught here.
+A stream is rejected, served as a connection, or held open and silent. Nothing that a client does
+raises an exception here; one that is raised is a bug in the simulator.
 """
 
 import ssl
@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from socket import SO_LINGER, SOL_SOCKET
-from typing import Literal
 
 import attrs
 import trio
 
-from derivtrio.simulator.faults.faults import Faults, HandshakeFault
+from derivtrio.simulator.faults.faults import Faults
+from derivtrio.simulator.faults.handshake_faults import HandshakeFault
 from derivtrio.simulator.network.handshake import (
     HttpRequest,
     HttpResponse,
@@ -25,22 +25,23 @@ from derivtrio.simulator.network.handshake import (
 )
 from derivtrio.simulator.network.memory_stream import MemoryStream
 from derivtrio.simulator.network.websocket import WebSocket
+from derivtrio.simulator.server.admission import Admission, admit
 from derivtrio.simulator.server.clock import Clock
+from derivtrio.simulator.server.close_plan import StreamEnd
 from derivtrio.simulator.server.connection import ServerConnection
 from derivtrio.simulator.server.connection_record import ConnectionRecord
-from derivtrio.simulator.server.rest_api import Admission, RestApi
+from derivtrio.simulator.server.rest_api import RestApi
 from derivtrio.simulator.sessions.session import Backend, ServerSession
 
 _HANDSHAKE_TIMEOUT = 60
 _REMEMBERED_CONNECTIONS = 1000
 
 _Raw = MemoryStream | trio.SocketStream
-StreamEnd = Literal["close", "hold", "reset"]
 
 
 @attrs.frozen
 class ServerSettings:
-    """What every connection is served under; times in seconds, sizes in characters."""
+    """The settings of all connections; times in seconds, sizes in characters."""
 
     idle_timeout: float
     max_message_size: int
@@ -49,7 +50,11 @@ class ServerSettings:
 
 @attrs.define(eq=False)
 class Acceptor:
-    """Receives byte streams and keeps the books: connections live, by number, and finished."""
+    """Accepts byte streams.
+
+    *live* are the open connections by number, *history* the records of closed ones. *held* are the
+    streams that a fault keeps open.
+    """
 
     backend: Backend
     clock: Clock
@@ -69,7 +74,7 @@ class Acceptor:
         self.rest_api = RestApi(self.backend, self.clock, self.faults, secure)
 
     async def handle(self, stream: _Raw) -> None:
-        """Deal with *stream* until it is closed or held."""
+        """Serve *stream* until it is closed or held."""
         self.attempts += 1
         end: StreamEnd = "close"
         try:
@@ -80,17 +85,17 @@ class Acceptor:
 
     @asynccontextmanager
     async def closing_held(self) -> AsyncIterator[None]:
-        """Close, at the end of the block, the streams that were held open until then."""
+        """Close the held streams at the end of the block."""
         try:
             yield
         finally:
-            # Closing by force does not wait, so a cancellation need not stop it half-way.
+            # `aclose_forcefully` does not wait, so the shield cannot delay a cancellation.
             with trio.CancelScope(shield=True):
                 while self.held:
                     await trio.aclose_forcefully(self.held.pop())
 
     async def _handle(self, raw: _Raw, fault: HandshakeFault | None) -> StreamEnd:
-        """Play *opening* if it takes the place of the handshake, or serve the client."""
+        """Serve the client, or play *fault* instead."""
         if fault is not None and fault.below_tls:
             return await _play_fault(fault, raw)
         stream = self._secured(raw)
@@ -104,37 +109,37 @@ class Acceptor:
         connection = self._accept(stream, *granted)
         if fault is not None and fault.close_code is not None:
             connection.close(fault.close_code)
-        return await self._serve(connection, granted[0].greeting)
+        return await self._serve(connection, granted[0].response)
 
     async def _handshake(self, stream: trio.abc.Stream) -> tuple[Upgrade, Admission] | None:
-        """Receive the opening request on *stream*; return None if that was all there is to it."""
+        """Receive the request on *stream*; `None` if it was rejected, or a REST call."""
         request = await receive_request(stream)
         answer: tuple[Upgrade, Admission] | HttpResponse
         if isinstance(request, HttpResponse):
             answer = request
         else:
-            answer = await self.rest_api.answer(request) or self._granted(request)
+            answer = await self.rest_api.answer(request) or self._upgrade(request)
         if isinstance(answer, HttpResponse):
-            await stream.send_all(answer.response())
+            await stream.send_all(answer.encoded())
             return None
         return answer
 
-    def _granted(self, request: HttpRequest) -> tuple[Upgrade, Admission] | HttpResponse:
-        granted = upgrade(request)
-        if isinstance(granted, HttpResponse):
-            return granted
-        admission = self.rest_api.admit(request.target)
-        return admission if isinstance(admission, HttpResponse) else (granted, admission)
+    def _upgrade(self, request: HttpRequest) -> tuple[Upgrade, Admission] | HttpResponse:
+        upgraded = upgrade(request)
+        if isinstance(upgraded, HttpResponse):
+            return upgraded
+        admission = admit(request.target, self.backend, self.clock.now())
+        return admission if isinstance(admission, HttpResponse) else (upgraded, admission)
 
     def _secured(self, raw: _Raw) -> trio.abc.Stream:
-        """Put TLS on *raw*, where it is a real socket and TLS is wanted."""
+        """Return *raw*, or TLS on it if it is a socket and there is a context."""
         context = self.settings.ssl_context
         if context is None or isinstance(raw, MemoryStream):
             return raw
         return trio.SSLStream(raw, context, server_side=True, https_compatible=True)
 
-    # A connection is admitted before its client is told, so that whoever has seen a handshake
-    # succeed finds it among the live ones.
+    # The connection becomes live before the 101 is sent: a test whose handshake has succeeded finds
+    # it in `sim.connections`.
     def _accept(
         self, stream: trio.abc.Stream, granted: Upgrade, admission: Admission
     ) -> ServerConnection:
@@ -151,9 +156,9 @@ class Acceptor:
         self.live[connection.number] = connection
         return connection
 
-    async def _serve(self, connection: ServerConnection, greeting: bytes) -> StreamEnd:
+    async def _serve(self, connection: ServerConnection, response: bytes) -> StreamEnd:
         try:
-            await connection.serve(greeting)
+            await connection.serve(response)
         finally:
             del self.live[connection.number]
             self.history.append(connection.record())
@@ -180,5 +185,5 @@ def _prepare_reset(stream: _Raw) -> None:
     if isinstance(stream, MemoryStream):
         stream.reset()
     else:
-        # Closing a socket that must not linger sends RST in place of FIN.
+        # With a linger time of 0, closing the socket sends RST instead of FIN.
         stream.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,6 +1,6 @@
 """The simulator's time: epoch seconds that advance with trio's clock.
 
-Under `trio.testing.MockClock` a simulated month passes as fast as the work in it is done.
+With `trio.testing.MockClock` a month takes only as long as the work in it.
 """
 
 import math
@@ -11,7 +11,7 @@ import trio
 
 @attrs.frozen
 class Clock:
-    """Epoch time that read *start* when trio's clock read *opened*."""
+    """An epoch that was *start* when trio's clock was *opened*, both in seconds."""
 
     start: float
     opened: float
@@ -21,12 +21,14 @@ class Clock:
         return self.start + (trio.current_time() - self.opened)
 
     def epoch(self) -> int:
-        """Return the last whole second of the epoch, never one before a `deadline` reached.
+        """Return the epoch in whole seconds, rounded down.
 
-        The way to trio's clock and back rounds twice, so what is finer than a microsecond is noise.
+        When a `deadline` is reached, the result is at least its epoch.
         """
+        # The conversion to trio's clock and back rounds twice. Without `round`, 17 could become
+        # 16.999999 and then 16, and a task that waits for 17 would wake and find nothing to do.
         return math.floor(round(self.now(), 6))
 
     def deadline(self, epoch: float) -> float:
-        """Return the time on trio's clock at which *epoch* is reached."""
+        """Return the time on trio's clock when *epoch* is reached."""
         return self.opened + (epoch - self.start)

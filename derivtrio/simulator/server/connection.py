@@ -1,9 +1,12 @@
-"""One connection: the tasks that serve it, and the faults that can befall it.
+"""One connection: the four tasks that serve it, and the faults that can happen to it.
 
-A reader answers requests, a ticker sends what the streams have to say, a writer puts both on the
-line, and a watchman ends a connection that has been idle for too long. Whoever finds that it is
-over says so with `_leave`, which cancels all four; the first one is right. Then the goodbye is
-said, as far as there is one, and what is left to do with the byte stream is in the `Departure`.
+1. The reader answers requests.
+2. The ticker sends the messages of the streams when they are due.
+3. The writer sends what both of them queue.
+4. The idle timer ends a connection without messages.
+
+The first task or fault that ends the connection sets its `ClosePlan` and cancels all four. Then the
+Close frame is sent, if there is one.
 """
 
 import math
@@ -11,7 +14,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Literal
 
 import attrs
 import trio
@@ -21,8 +23,9 @@ from derivtrio.simulator.calls.dispatch import answer, call_of, error_type, pars
 from derivtrio.simulator.calls.notifications import settle_and_notify
 from derivtrio.simulator.faults.request_faults import RequestFault
 from derivtrio.simulator.network.websocket import EndOfInput, Outgoing, WebSocket
-from derivtrio.simulator.protocol.envelope import Message, masked, refusal
+from derivtrio.simulator.protocol.envelope import Message, error_reply, masked
 from derivtrio.simulator.server.clock import Clock
+from derivtrio.simulator.server.close_plan import SIMULATOR_ENDED, ClosePlan, plan_after
 from derivtrio.simulator.server.connection_record import ConnectionRecord, Ending
 from derivtrio.simulator.sessions.session import ServerSession
 from derivtrio.simulator.sessions.streams import ActiveStream
@@ -34,23 +37,8 @@ _QUEUED_BATCHES = 256
 
 
 @attrs.frozen
-class ClosePlan:
-    """How the server leaves: whether it says Close, and what becomes of the byte stream.
-
-    To `hold` it is to keep it open and mute until the simulator itself ends.
-    """
-
-    ending: Ending
-    say_close: bool = False
-    stream: Literal["close", "hold", "reset"] = "close"
-
-
-_UNTIMELY = ClosePlan(Ending("server", "the simulator ended"))
-
-
-@attrs.frozen
 class _OutgoingBatch:
-    """Items for the line, not to be sent before *due* on trio's clock."""
+    """Items to send, not before *due* on trio's clock."""
 
     due: float
     items: Sequence[Outgoing]
@@ -58,10 +46,10 @@ class _OutgoingBatch:
 
 @attrs.define(eq=False, repr=False)
 class ServerConnection:
-    """A live connection, from the end of its handshake on.
+    """A live connection, after its handshake.
 
-    *opened* is an epoch. *requests* are the last thousand that came in, tokens masked. What it
-    sends is held back by *delay* seconds.
+    *opened* is an epoch. *requests* are the last thousand, tokens masked. *delay* is how many
+    seconds late everything is sent.
     """
 
     session: ServerSession
@@ -71,7 +59,7 @@ class ServerConnection:
     delay: float
     opened: float = attrs.field(init=False)
     requests: deque[Message] = attrs.field(init=False)
-    close_plan: ClosePlan = attrs.field(default=_UNTIMELY, init=False)
+    close_plan: ClosePlan = attrs.field(default=SIMULATOR_ENDED, init=False)
     _cut_at: int | None = attrs.field(default=None, init=False)
     _idle_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _tasks: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
@@ -98,24 +86,24 @@ class ServerConnection:
 
     @property
     def loginids(self) -> list[str]:
-        """The accounts it is authorized for; the first is the one meant by default."""
+        """The accounts that it is authorized for, the default one first."""
         return list(self.session.logins)
 
     def __repr__(self) -> str:
-        """Return its number, who is logged in, and what is being streamed."""
+        """Return its number, its logins and its streams."""
         who = ", ".join(self.loginids) or "nobody"
         keys = ", ".join(":".join(map(str, stream.key)) for stream in self.streams)
         return f"<Connection {self.number} of {who}: {keys or 'no streams'}>"
 
-    async def serve(self, greeting: bytes) -> None:
-        """Send *greeting*, serve until somebody leaves, and say goodbye.
+    async def serve(self, response: bytes) -> None:
+        """Send the handshake *response*, and serve the connection until it ends.
 
-        `departure` tells how it went.
+        `close_plan` then says how it ended.
         """
         try:
-            await self.websocket.send([greeting])
+            await self.websocket.send([response])
         except trio.BrokenResourceError:
-            self._end(_plan_after(EndOfInput("reset")))
+            self._end(plan_after(EndOfInput("reset")))
         with self.session.registered(), self._tasks:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read_requests)
@@ -126,7 +114,7 @@ class ServerConnection:
             await self._close_websocket()
 
     def record(self) -> ConnectionRecord:
-        """Return what is remembered of this connection, which ended now."""
+        """Return the record of this connection, which ends now."""
         return ConnectionRecord(
             number=self.number,
             opened=self.opened,
@@ -136,7 +124,7 @@ class ServerConnection:
         )
 
     def drop(self, *, reset: bool = False) -> None:
-        """End the byte stream without a Close frame, or break it."""
+        """End the byte stream without a Close frame; with *reset*, break it."""
         cause = "fault: reset" if reset else "fault: drop"
         self._end(ClosePlan(Ending("server", cause), stream="reset" if reset else "close"))
 
@@ -146,26 +134,26 @@ class ServerConnection:
         self._end(ClosePlan(ending, say_close=True, stream="close" if fin else "hold"))
 
     def freeze(self) -> None:
-        """Neither read nor write anything from now on, and stay open."""
+        """Stop reading and writing, and keep the byte stream open."""
         self._end(ClosePlan(Ending("server", "fault: freeze"), stream="hold"))
 
     def cut(self, size: int | None) -> None:
-        """Send only *size* bytes of the next frame and end the byte stream there, or do not."""
+        """Send only *size* bytes of the next frame and end the byte stream; `None` undoes it."""
         self._cut_at = size
 
+    def fragment(self, size: int | None) -> None:
+        """Send messages in frames of *size* characters; `None` means one frame each."""
+        self.websocket.fragment = size
+
     def inject(self, item: Outgoing) -> None:
-        """Send *item* when what waits already is sent; if too much is waiting, drop it."""
+        """Queue *item*; if the queue is full, drop it."""
         with suppress(trio.WouldBlock):
             self._queue.send_nowait(self._batch([item]))
 
     async def send(self, messages: Iterable[Message]) -> None:
-        """Send *messages*, waiting while the peer lets too many others wait."""
+        """Queue *messages*, waiting while the queue is full."""
         if items := [self._encoded(message) for message in messages]:
             await self._queue.send(self._batch(items))
-
-    def tell(self, message: Message) -> None:
-        """Send *message* as `inject` does."""
-        self.inject(self._encoded(message))
 
     def _encoded(self, message: Message) -> str:
         return encode(self.session.dialect.message(message))
@@ -191,7 +179,7 @@ class ServerConnection:
                 await self.send(await self._replies(request))
             else:
                 await self._apply_fault(request, fault)
-        self._end(_plan_after(received))
+        self._end(plan_after(received))
 
     async def _replies(self, request: Message) -> list[Message]:
         replies = []
@@ -204,17 +192,17 @@ class ServerConnection:
         return replies
 
     async def _apply_fault(self, request: Message, fault: RequestFault) -> None:
-        """Answer *request* in the way that *mishap* says, or drop the connection instead."""
+        """Do with *request* what *fault* says."""
         replies = await self._replies(request) if fault.executed else []
         streams = self.session.streams
         if fault.drops:
             self._end(ClosePlan(Ending("server", "fault: reply lost")))
         elif fault.error is not None:
-            # What was executed behind an error is not streamed either.
+            # The client does not learn of the streams that the request has opened: end them.
             for reply in replies:
                 streams.remove(reply.get("subscription", {}).get("id", ""))
             call = call_of(self.session, request) or "error"
-            await self.send([refusal(request, error_type(call), fault.error)])
+            await self.send([error_reply(request, error_type(call), fault.error)])
         else:
             for reply in replies:
                 streams.send_late(reply, math.ceil(self.clock.now() + fault.late))
@@ -235,13 +223,13 @@ class ServerConnection:
             await self.send(islice(streams.due_messages(self.clock.epoch()), _MESSAGES_PER_BATCH))
 
     async def _write_batches(self) -> None:
-        # When the peer is gone the reader finds out too, and knows better how it went.
+        # If the stream breaks, the reader notices too, and knows more about the cause.
         with suppress(trio.BrokenResourceError):
             async for batch in self._batches:
                 if batch.due > trio.current_time():
                     await trio.sleep_until(batch.due)
-                # A parcel may be handed over in the very moment in which the peer says Close;
-                # nothing can be framed after that.
+                # If the peer closed at the same moment, this task is already cancelled, and wsproto
+                # refuses to make another frame.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 if self._cut_at is not None:
                     await self.websocket.send(
@@ -258,7 +246,7 @@ class ServerConnection:
         self._end(ClosePlan(Ending("server", "idle", 1000), say_close=True))
 
     async def _close_websocket(self) -> None:
-        """Send the Close frame, if there is to be one, and wait for the answer to it."""
+        """Send the Close frame, if the plan has one, and wait for the answer to it."""
         close_plan, ending = self.close_plan, self.close_plan.ending
         if not close_plan.say_close:
             return
@@ -268,18 +256,3 @@ class ServerConnection:
                 pass
             ending = attrs.evolve(ending, clean=received.how == "close")
             self.close_plan = attrs.evolve(close_plan, ending=ending)
-
-
-def _plan_after(goodbye: EndOfInput) -> ClosePlan:
-    """Return how the server leaves when the peer has ended with *goodbye*."""
-    code, reason = goodbye.code, goodbye.reason
-    match goodbye.how:
-        case "close":
-            ending = Ending("client", "close handshake", code, reason, clean=True)
-            return ClosePlan(ending, say_close=True)
-        case "violation":
-            return ClosePlan(Ending("server", "protocol violation", code, reason), say_close=True)
-        case "eof":
-            return ClosePlan(Ending("client", "end of stream", fin=True))
-        case "reset":
-            return ClosePlan(Ending("client", "reset"))

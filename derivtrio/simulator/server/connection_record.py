@@ -1,4 +1,4 @@
-"""What is remembered about a connection after its end."""
+"""The record of a closed connection."""
 
 from typing import Literal
 
@@ -11,10 +11,10 @@ from derivtrio.simulator.protocol.envelope import Message
 class Ending:
     """How a connection ended, as the server saw it.
 
-    *by* is the side that began: `client`, or `server`, to which the faults belong. *cause* says it
-    in words. *code* and *reason* are those of the Close frame that this side sent, or would have
-    sent if the client had read on; without one the code is 1006. *clean* means that both sides
-    sent a Close frame; *fin*, that the client ended its byte stream in order before the server.
+    *by* is the side that ended it; a fault counts as the server. *cause* is a text. *code* and
+    *reason* are those of the Close frame of this side, also if the client did not read it; without
+    a Close frame the code is 1006. *clean* means that both sides sent a Close frame. *fin* means
+    that the client ended its byte stream, in order, before the server did.
     """
 
     by: Literal["client", "server"]
@@ -27,7 +27,7 @@ class Ending:
 
 @attrs.frozen
 class ConnectionRecord:
-    """A finished connection: its number, epoch times, ending, and last requests, tokens masked."""
+    """A closed connection; times are epochs, and *requests* are the last ones, tokens masked."""
 
     number: int
     opened: float

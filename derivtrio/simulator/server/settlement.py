@@ -1,4 +1,4 @@
-"""The task that settles contracts in time, whether or not anybody is connected."""
+"""The task that settles contracts in time, also when no client is connected."""
 
 import trio
 
@@ -8,7 +8,10 @@ from derivtrio.simulator.sessions.session import Backend
 
 
 async def settle_contracts(backend: Backend, clock: Clock) -> None:
-    """Settle each contract when it ends, until cancelled."""
+    """Settle each contract when it ends.
+
+    *Cancellation*: the only way to end it.
+    """
     while True:
         due = backend.broker.next_due()
         with trio.CancelScope() as wait:

@@ -1,7 +1,7 @@
-"""The TCP side: a port that can refuse.
+"""A TCP port that can refuse connections.
 
-While `refuse` is in force the port stays bound but nobody listens on it: that is what makes the
-kernel answer ECONNREFUSED, and nobody else can take the port meanwhile.
+While `faults.refuse` is active, the port is bound but does not listen. So the kernel answers
+ECONNREFUSED, and no other program can take the port.
 """
 
 import sys
@@ -23,10 +23,10 @@ async def listen(
     *,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Hand every connection to *reception*, each in a task of *handlers*; report the port.
+    """Accept connections, each in a task of *handlers*; report the port when it listens.
 
     Raises:
-        OSError: *host*, which is a numeric address, or *port* cannot be had.
+        OSError: *host*, a numeric address, or *port* is not available.
 
     """
     while True:
@@ -51,7 +51,7 @@ def _tcp_socket(host: str) -> SocketType:
 async def _accept_until_closed(
     listener: trio.SocketListener, acceptor: Acceptor, handlers: trio.Nursery
 ) -> None:
-    # `trio.serve_listeners` would close each stream after its handler, and some are to be held.
+    # `trio.serve_listeners` closes each stream after its handler; a held stream must stay open.
     with suppress(trio.ClosedResourceError):
         while True:
             handlers.start_soon(acceptor.handle, await listener.accept())

@@ -1,9 +1,9 @@
 """The rate limits: how many requests a consumer may make in a minute and in an hour.
 
-As in the library that Deriv's server uses, hits are kept in a sliding log for each service and
-consumer, and all windows apply at once; a request that is refused is not a hit. Which call belongs
-to which service is said by the texts of `website_status.api_call_limits`. Who is one consumer is
-not published; that is what `scope` chooses.
+1. Each service and consumer has a sliding log of hits, as in the library that Deriv's server uses.
+2. All windows of a service apply. A request that is refused is not a hit.
+3. The texts of `website_status.api_call_limits` say which call belongs to which service.
+4. Deriv does not publish whether limits are per connection or per account; `scope` chooses.
 """
 
 from collections import deque
@@ -41,7 +41,7 @@ _OPTIONS_SERVICES = {
 
 @attrs.frozen
 class Quota:
-    """So many requests in any minute, and so many in any hour."""
+    """The largest number of requests in any minute, and in any hour."""
 
     minutely: int
     hourly: int
@@ -49,12 +49,12 @@ class Quota:
 
 @attrs.frozen(kw_only=True)
 class RateLimits:
-    """The budgets of one consumer; by default those that the live API advertised in 2026.
+    """The limits of one consumer. The defaults are those that the live API advertised in 2026.
 
-    *outcome* and *pricing* are for v3, where they are named so, *trading*, *account* and *report*
-    for the Options API, whose documentation has a table of them. *scope* says who one consumer is:
-    a connection, an account (a connection, as long as nobody is logged in), or everyone together.
-    *pings* are those in a second. With *hidden* the simulator advertises the defaults all the same.
+    *outcome* and *pricing* are services of v3; *trading*, *account* and *report* are services of
+    the Options API, from the table in its documentation. *pings* is the number in a second. *scope*
+    says what one consumer is: a connection, an account (before a login, the connection), or all
+    clients together. With *hidden* the simulator advertises the defaults instead of these limits.
     """
 
     general: Quota = Quota(220, 14400)
@@ -70,10 +70,10 @@ class RateLimits:
 
 @attrs.define(eq=False)
 class RateLimiter:
-    """What is left to each consumer. Without *limits* nothing is counted.
+    """Counts the requests of each consumer; without *limits* it counts nothing.
 
-    *refused* is how many requests were turned away, by call. *now* is a clock in seconds,
-    and *hits* are the logs.
+    *now* is a clock in seconds. *refused* is the number of refused requests by call. *hits* are
+    the sliding logs.
     """
 
     limits: RateLimits | None = None
@@ -87,7 +87,7 @@ class RateLimiter:
         """Count a request for the call *name* of v3, or of the Options API.
 
         Raises:
-            Refusal: it is one too many (`RateLimit`).
+            Refusal: it exceeds a limit (`RateLimit`).
 
         """
         if self.limits is None:
@@ -111,6 +111,7 @@ class RateLimiter:
     def _log(self, consumer: object, service: str, length: int) -> deque[float]:
         key = (consumer, service, length)
         if key not in self.hits:
+            # Drop the logs that have run out, so that old connections use no memory.
             now, logs = self.now(), list(self.hits.items())
             for old, log in logs:
                 if log and log[-1] <= now - old[2]:
@@ -119,7 +120,7 @@ class RateLimiter:
         return self.hits[key]
 
     def advertised(self) -> dict[str, Any]:
-        """Return `website_status.api_call_limits`; the misspelt name is Deriv's."""
+        """Return `website_status.api_call_limits`; the misspelt member is Deriv's."""
         limits = RateLimits() if self.limits is None or self.limits.hidden else self.limits
         return {
             "max_proposal_subscription": {
@@ -139,7 +140,7 @@ class RateLimiter:
 
 
 def _windows(limits: RateLimits, service: str) -> list[tuple[int, int]]:
-    """Return the windows of *service*, each with its length in seconds."""
+    """Return the windows of *service* as (length in seconds, largest number of hits)."""
     if service == "ping":
         return [(1, limits.pings)]
     quota: Quota = getattr(limits, service)

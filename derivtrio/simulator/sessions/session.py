@@ -1,4 +1,8 @@
-"""What the server knows about one connection: who is logged in, and what is being streamed."""
+"""The state of the server: of each connection, and of all of them together.
+
+A `ServerSession` has the logins, streams and proposals of one connection. All sessions share one
+`Backend`.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,16 +22,15 @@ from derivtrio.simulator.protocol.envelope import Refusal
 from derivtrio.simulator.sessions.rate_limits import RateLimiter
 from derivtrio.simulator.sessions.streams import SessionStreams
 
-#: The streams that tell about an account: they end with the login.
+#: The kinds of streams about an account; they end with the login.
 ACCOUNT_STREAMS = ("balance", "proposal_open_contract", "transaction")
 
 
 @attrs.frozen
 class Backend:
-    """What all connections share: the market, the accounts by login id, their trade, the limits.
+    """What all connections share.
 
-    *audience* are the sessions of the live connections by number: they hear the news. *mishaps*
-    wait for requests to befall, *passes* for connections to the Options API.
+    *accounts* are by login id. *sessions* are those of the live connections, by number.
     """
 
     seed: int
@@ -51,7 +54,7 @@ class Backend:
 
 @attrs.frozen
 class Login:
-    """An account as one token opens it."""
+    """An account, and the scopes of the token that was used."""
 
     account: Account
     scopes: frozenset[str]
@@ -59,9 +62,9 @@ class Login:
 
 @attrs.define(eq=False)
 class ServerSession:
-    """The state of the connection with this *number*; all of it goes when the socket goes.
+    """The state of the connection with this *number*; it ends with the connection.
 
-    *dialect* is the generation of the API that is spoken on it.
+    *dialect* is the generation of the API that the client speaks.
     """
 
     backend: Backend
@@ -69,8 +72,8 @@ class ServerSession:
     dialect: Dialect = V3
     logins: dict[str, Login] = attrs.field(factory=dict, init=False)
     streams: SessionStreams = attrs.field(init=False)
-    #: What has been priced and not been bought yet, by id, with the epoch at which that lapses;
-    #: of a streamed proposal the stream is the one to lapse.
+    #: The proposals that were not bought yet, by id, with the last epoch at which they are valid;
+    #: `None` means as long as the stream with the same id.
     proposals: dict[str, tuple[ContractOrder, int | None]] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -78,7 +81,7 @@ class ServerSession:
 
     @contextmanager
     def registered(self) -> Iterator[None]:
-        """Hear the news of the world for as long as the block lasts."""
+        """Be among the sessions of the backend during the block."""
         self.backend.sessions[self.number] = self
         try:
             yield
@@ -89,7 +92,7 @@ class ServerSession:
         """Return the login for *loginid*, or the one that `authorize` named first.
 
         Raises:
-            Refusal: nobody is logged in (`AuthorizationRequired`).
+            Refusal: there is no such login (`AuthorizationRequired`).
 
         """
         chosen = loginid or next(iter(self.logins), None)
@@ -98,12 +101,12 @@ class ServerSession:
         return self.logins[chosen]
 
     def charge(self, name: str) -> None:
-        """Count a request for the call *name*; raise the `Refusal` if it is one too many."""
+        """Count a request for the call *name*; raise the `Refusal` if it exceeds a limit."""
         loginid, options = next(iter(self.logins), None), self.dialect is not V3
         self.backend.rate_limiter.charge(name, self.number, loginid, options=options)
 
     def require(self, scopes: tuple[str, ...], loginid: Any) -> None:
-        """Raise the `Refusal` unless the login has one of *scopes*; none are always had."""
+        """Raise the `Refusal` unless *scopes* is empty or the login has one of them."""
         if scopes and not self.login(loginid).scopes.intersection(scopes):
             text = f"Permission denied, requires {', '.join(scopes)} scope(s)."
             raise Refusal(code="PermissionDenied", message=text)
