@@ -20,8 +20,9 @@ To follow one request, read `server.simulator`, `server.acceptor`, `server.conne
 `calls.dispatch` and `calls.prices`. To follow one contract, read `calls.trading`,
 `accounts.broker` and `contracts.binaries`. To see where prices come from, read `market.market`.
 
-Some public names are shorter than the names of the classes, which differ from the client's:
-`Tick` here is a `MarketTick`, `Ledger` an `AccountLedger`, `Transaction` one of its `LedgerEntry`s.
+A class here has a name that no class of the client has. Seven public names are shorter: `Tick`,
+`Candle`, `Ledger`, `Transaction`, `Limits`, `Connection` and `Stream` stand for `MarketTick`,
+`MarketCandle`, `AccountLedger`, `LedgerEntry`, `RateLimits`, `ServerConnection`, `ActiveStream`.
 """
 
 from derivtrio.simulator.accounts.account import DEMO_TOKEN, SCOPES, Account, demo_account

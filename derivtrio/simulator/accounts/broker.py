@@ -176,11 +176,12 @@ class Broker:
         number = contract.contract_id
         version = self._versions[number] = self._versions.get(number, 0) + 1
         heapq.heappush(self._checks, _SettlementCheck(epoch, number, version, contract, result))
+        # Wake the waiting tasks; a new event is for the next change.
         self._rescheduled.set()
         self._rescheduled = trio.Event()
 
     def _is_void(self, check: _SettlementCheck) -> bool:
-        # Removing an entry from the middle of a heap is expensive; it is skipped at the top.
+        # To remove from the middle of a heap is expensive; void checks are dropped at the top.
         return self._versions.get(check.contract_id) != check.version
 
     def _closing(self, contract: Contract, epoch: int, price: Decimal, status: Status) -> Closing:

@@ -19,13 +19,13 @@ Every method returns at once; the simulator's tasks do the rest.
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import attrs
 import trio
 
 from derivtrio.codec import encode
 from derivtrio.errors import RestRejected
+from derivtrio.simulator.faults.fault_target import FaultTarget
 from derivtrio.simulator.faults.handshake_faults import HandshakeFault
 from derivtrio.simulator.faults.request_faults import (
     CHANGING,
@@ -38,30 +38,6 @@ from derivtrio.simulator.network.handshake import HttpResponse
 #: A record header that no TLS version has, and the banner of another protocol.
 _NOT_TLS = b"\x00\xffThis is not a ServerHello\r\n"
 _NOT_HTTP = b"SSH-2.0-OpenSSH_9.6\r\n\r\n"
-
-
-class FaultTarget(Protocol):
-    """What a fault needs of a live connection."""
-
-    delay: float
-
-    def drop(self, *, reset: bool = False) -> None:
-        """End the byte stream without a Close frame; with *reset*, break it."""
-
-    def close(self, code: int, reason: str = "", *, fin: bool = True) -> None:
-        """Send a Close frame; without *fin*, keep the byte stream open and silent."""
-
-    def freeze(self) -> None:
-        """Stop reading and writing, and keep the byte stream open."""
-
-    def inject(self, item: str | bytes) -> None:
-        """Send *item*, a text message or raw bytes."""
-
-    def cut(self, size: int | None) -> None:
-        """Send *size* bytes of the next frame and end the byte stream; `None` undoes it."""
-
-    def fragment(self, size: int | None) -> None:
-        """Send messages in frames of *size* characters; `None` means one frame each."""
 
 
 @attrs.define(eq=False)

@@ -107,9 +107,9 @@ class ServerConnection:
         with self.session.registered(), self._tasks:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read_requests)
-                nursery.start_soon(self._stream_quotes)
+                nursery.start_soon(self._send_due_messages)
                 nursery.start_soon(self._write_batches)
-                nursery.start_soon(self._watch_idleness)
+                nursery.start_soon(self._end_when_idle)
         with trio.move_on_after(_CLOSE_TIMEOUT), suppress(trio.BrokenResourceError):
             await self._close_websocket()
 
@@ -165,6 +165,7 @@ class ServerConnection:
         return _OutgoingBatch(trio.current_time() + self.delay, items)
 
     def _end(self, close_plan: ClosePlan) -> None:
+        # Only the first plan counts; what follows is its consequence.
         if not self._tasks.cancel_called:
             self.close_plan = close_plan
             self._tasks.cancel()
@@ -210,9 +211,10 @@ class ServerConnection:
     def _wake_ticker(self) -> None:
         self._schedule_changed.set()
 
-    async def _stream_quotes(self) -> None:
+    async def _send_due_messages(self) -> None:
         streams = self.session.streams
         while True:
+            # The event is new before the heap is read, so no change in between is missed.
             self._schedule_changed = trio.Event()
             due = streams.next_due()
             with trio.CancelScope() as wait:
@@ -240,7 +242,7 @@ class ServerConnection:
                 await self.websocket.send(batch.items)
                 self._restart_idle_timer()
 
-    async def _watch_idleness(self) -> None:
+    async def _end_when_idle(self) -> None:
         with self._idle_scope:
             await trio.sleep_forever()
         self._end(ClosePlan(Ending("server", "idle", 1000), say_close=True))

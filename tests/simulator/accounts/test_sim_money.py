@@ -5,11 +5,10 @@ from typing import Any
 
 import attrs
 import deriv_schemas
+from asking import answers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_sim_calls import answers
-from test_sim_contracts import ACCUMULATOR, MULTIPLIER
-from test_sim_trading import LASTING, RISE
+from sim_trades import ACCUMULATOR, LASTING, MULTIPLIER, RISE
 from wire_peer import START
 
 from derivtrio.codec import decode, encode

@@ -1,81 +1,24 @@
 """Buying and selling, up to what the books say about it."""
 
-from decimal import Decimal
-from typing import Any
-
 import pytest
 import trio
-from test_sim_calls import ask, error
-from wire_peer import START, Peer, open_peer
+from asking import ask, error
+from sim_trades import (
+    DEMO,
+    LASTING,
+    RISE,
+    balance_of,
+    bought,
+    log_in,
+    proposed,
+    receive_of,
+    refusal,
+    statement_of,
+)
+from wire_peer import START, open_peer
 
-from derivtrio.simulator import SCOPES, Account, Market, demo_account, open_simulator
+from derivtrio.simulator import Market, open_simulator
 from derivtrio.simulator.sessions.session import Backend, ServerSession
-
-DEMO = "VRTC1000001"
-RISE: dict[str, Any] = {
-    "amount": 10,
-    "basis": "stake",
-    "contract_type": "CALL",
-    "currency": "USD",
-    "duration": 5,
-    "duration_unit": "t",
-    "symbol": "R_100",
-}
-LASTING = RISE | {"duration": 60, "duration_unit": "s"}
-
-
-@pytest.fixture
-def session() -> ServerSession:
-    other = Account("CR90000001", Decimal("5.00"), {"other": SCOPES}, is_virtual=False)
-    accounts = {each.loginid: each for each in (demo_account(), other)}
-    session = ServerSession(Backend(1, Market(1), accounts), number=1)
-    ask(session, {"authorize": "demo-token"})
-    return session
-
-
-def proposed(session: ServerSession, epoch: int = START, **changes: Any) -> dict[str, Any]:
-    proposal: dict[str, Any] = ask(session, {"proposal": 1} | RISE | changes, epoch)["proposal"]
-    return proposal
-
-
-def bought(session: ServerSession, epoch: int = START, **changes: Any) -> dict[str, Any]:
-    request = {"buy": "1", "price": 100, "parameters": RISE | changes}
-    receipt: dict[str, Any] = ask(session, request, epoch)["buy"]
-    return receipt
-
-
-def refusal(session: ServerSession, epoch: int = START, **changes: Any) -> tuple[str, str]:
-    request = {"buy": "1", "price": 100, "parameters": RISE | changes}
-    refused = error(session, request, epoch)
-    return refused["code"], refused["message"]
-
-
-def balance_of(session: ServerSession, epoch: int = START) -> float:
-    balance: float = ask(session, {"balance": 1}, epoch)["balance"]["balance"]
-    return balance
-
-
-def statement_of(session: ServerSession, epoch: int = START, **fields: Any) -> list[dict[str, Any]]:
-    payload = ask(session, {"statement": 1} | fields, epoch)["statement"]
-    assert payload["count"] == len(payload["transactions"])
-    rows: list[dict[str, Any]] = payload["transactions"]
-    return rows
-
-
-def position_of(session: ServerSession, contract_id: int, epoch: int) -> dict[str, Any]:
-    request = {"proposal_open_contract": 1, "contract_id": contract_id}
-    position: dict[str, Any] = ask(session, request, epoch)["proposal_open_contract"]
-    return position
-
-
-async def log_in(peer: Peer) -> None:
-    await peer.ask({"authorize": "demo-token"})
-
-
-async def receive_of(peer: Peer, msg_type: str) -> dict[str, Any]:
-    while (message := await peer.receive())["msg_type"] != msg_type:
-        pass
-    return message
 
 
 def test_a_proposal_needs_no_login() -> None:

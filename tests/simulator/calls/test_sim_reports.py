@@ -6,18 +6,18 @@ from typing import Any
 import deriv_schemas
 import pytest
 import trio
-from test_sim_calls import ask, error
-from test_sim_contracts import MULTIPLIER, buy
-from test_sim_trading import (
+from asking import ask, error
+from sim_trades import (
     DEMO,
     LASTING,
+    MULTIPLIER,
     RISE,
     balance_of,
     bought,
+    buy,
     log_in,
     position_of,
     receive_of,
-    session,
     statement_of,
 )
 from wire_peer import START, open_peer
@@ -27,8 +27,6 @@ from derivtrio.simulator.market.hours import DAY
 from derivtrio.simulator.protocol.call_definitions import CALLS
 from derivtrio.simulator.protocol.not_simulated import NOT_SIMULATED
 from derivtrio.simulator.sessions.session import ServerSession
-
-__all__ = ["session"]
 
 
 def closed_of(session: ServerSession, **fields: Any) -> list[dict[str, Any]]:

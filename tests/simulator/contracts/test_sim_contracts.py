@@ -3,16 +3,18 @@
 from typing import Any
 
 import pytest
-from test_sim_calls import ask, error
-from test_sim_trading import (
+from asking import ask, error
+from sim_trades import (
+    ACCUMULATOR,
     LASTING,
+    MULTIPLIER,
     RISE,
     balance_of,
     bought,
+    buy,
     position_of,
     proposed,
     refusal,
-    session,
     statement_of,
 )
 from wire_peer import START
@@ -21,26 +23,8 @@ from derivtrio.simulator.market.hours import DAY, HOUR
 from derivtrio.simulator.market.market import Market, MarketTick
 from derivtrio.simulator.sessions.session import ServerSession
 
-__all__ = ["session"]
-
 MARKET = Market(1)
 NO_DURATION = {"duration", "duration_unit"}
-MULTIPLIER: dict[str, Any] = {
-    "amount": 10,
-    "basis": "stake",
-    "contract_type": "MULTUP",
-    "currency": "USD",
-    "multiplier": 100,
-    "symbol": "R_100",
-}
-ACCUMULATOR: dict[str, Any] = {
-    "amount": 10,
-    "basis": "stake",
-    "contract_type": "ACCU",
-    "currency": "USD",
-    "growth_rate": 0.03,
-    "symbol": "R_100",
-}
 
 
 def ticks_after(symbol: str, epoch: int, count: int) -> list[MarketTick]:
@@ -50,12 +34,6 @@ def ticks_after(symbol: str, epoch: int, count: int) -> list[MarketTick]:
         epoch = MARKET.next_tick_epoch(symbol, epoch)
         ticks.append(MARKET.tick(symbol, epoch))
     return ticks
-
-
-def buy(session: ServerSession, parameters: dict[str, Any], epoch: int = START) -> dict[str, Any]:
-    request = {"buy": "1", "price": 1000, "parameters": parameters}
-    receipt: dict[str, Any] = ask(session, request, epoch)["buy"]
-    return receipt
 
 
 def why_not(

@@ -7,7 +7,7 @@ from typing import Any
 import deriv_schemas
 import pytest
 import trio
-from test_sim_schemas import _resolved, _without_prose
+from published import resolved, without_prose
 from wire_peer import PUBLIC, START, TARGET, Peer, open_peer, open_stream, private_target
 
 from derivtrio.simulator import SCOPES, Account, demo_account, open_simulator
@@ -106,7 +106,7 @@ def test_the_table_of_calls_is_the_official_one(call: str) -> None:
     official = deriv_schemas.load(call, "send", "options")
     ours = OPTIONS.calls[call]
     assert _sorted(ours.fields) == _sorted(
-        _without_prose(_resolved(official["properties"], official))
+        without_prose(resolved(official["properties"], official))
     )
     assert set(ours.required) == set(official["required"])
     assert set(ours.scopes) == set(official.get("auth_scopes", []))

@@ -3,14 +3,14 @@
 from decimal import Decimal
 from typing import Any
 
-import deriv_schemas
 import pytest
+from asking import answers, ask, ask_all, error
 from wire_peer import START
 
-from derivtrio.codec import decode, encode
+from derivtrio.codec import encode
 from derivtrio.simulator import SCOPES, Account, Market, demo_account
 from derivtrio.simulator.calls.balance import balance_messages
-from derivtrio.simulator.calls.dispatch import answer, parse
+from derivtrio.simulator.calls.dispatch import parse
 from derivtrio.simulator.contracts.orders import ACCUMULATORS, DIGITS, MULTIPLIERS, RISE_FALL
 from derivtrio.simulator.market.hours import DAY
 from derivtrio.simulator.sessions.session import Backend, ServerSession
@@ -25,31 +25,6 @@ ACCOUNTS = (demo_account(), READER, SHUT, PAYER)
 @pytest.fixture
 def session() -> ServerSession:
     return ServerSession(Backend(1, Market(1), {each.loginid: each for each in ACCOUNTS}), number=1)
-
-
-def answers(session: ServerSession, request: dict[str, Any], epoch: int) -> list[dict[str, Any]]:
-    return [message for message in answer(session, request, epoch) if message is not None]
-
-
-def ask_all(
-    session: ServerSession, request: dict[str, Any], epoch: int = START
-) -> list[dict[str, Any]]:
-    """Return the replies as they arrive, all held against the official schemas."""
-    messages = [decode(encode(message)) for message in answers(session, request, epoch)]
-    if deriv_schemas.available():
-        for message in messages:
-            deriv_schemas.check_message(message)
-    return messages
-
-
-def ask(session: ServerSession, request: dict[str, Any], epoch: int = START) -> dict[str, Any]:
-    (message,) = ask_all(session, request, epoch)
-    return message
-
-
-def error(session: ServerSession, request: dict[str, Any], epoch: int = START) -> dict[str, Any]:
-    refused: dict[str, Any] = ask(session, request, epoch)["error"]
-    return refused
 
 
 def test_ping_and_time(session: ServerSession) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import deriv_schemas
 import pytest
+from asking import answers
 from jsonschema import ValidationError
-from test_sim_calls import answers
+from published import resolved, without_prose
 from wire_peer import START, open_peer
 
 from derivtrio.simulator import open_simulator
@@ -18,8 +19,6 @@ pytestmark = pytest.mark.skipif(
     not deriv_schemas.available(),
     reason=f"no official schemas in {deriv_schemas.ROOT}; DERIV_SCHEMAS can say where they are",
 )
-
-_PROSE = {"description", "title", "default", "examples", "sensitive"}
 
 RISE = {
     "amount": 10,
@@ -103,7 +102,7 @@ REQUESTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("call", sorted(CALLS))
 def test_the_catalogue_is_the_official_one(call: str) -> None:
     official = deriv_schemas.load(call, "send")
-    assert CALLS[call].fields == _without_prose(_resolved(official["properties"], official))
+    assert CALLS[call].fields == without_prose(resolved(official["properties"], official))
     assert set(CALLS[call].required) == set(official["required"])
     assert set(CALLS[call].scopes) == set(official.get("auth_scopes", []))
 
@@ -153,26 +152,3 @@ def _published_example(call: str) -> dict[str, Any]:
         (deriv_schemas.ROOT / "v3" / call / "example.json").read_text()
     )
     return example
-
-
-def _resolved(schema: Any, root: dict[str, Any]) -> Any:
-    """Put definitions in the place of their references."""
-    if isinstance(schema, list):
-        return [_resolved(item, root) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        return root["definitions"][schema["$ref"].rpartition("/")[2]]
-    return {name: _resolved(value, root) for name, value in schema.items()}
-
-
-def _without_prose(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: _bare(schema) for name, schema in fields.items()}
-
-
-def _bare(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_bare(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {name: _bare(value) for name, value in schema.items() if name not in _PROSE}

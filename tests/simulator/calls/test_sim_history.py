@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from test_sim_calls import answers
+from asking import answers
 from wire_peer import START
 
 from derivtrio.simulator import Market
