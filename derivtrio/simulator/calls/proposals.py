@@ -16,8 +16,9 @@ from derivtrio.simulator.protocol.envelope import Message, Refusal, reply
 from derivtrio.simulator.sessions.session import ServerSession
 from derivtrio.simulator.sessions.streams import ActiveStream, StreamKey
 
+#: Seconds.
 _LIFETIME = 60
-_MOST = 5
+_MAX_STREAMS = 5
 _ENVELOPE = ("passthrough", "req_id", "subscribe")
 
 
@@ -30,23 +31,23 @@ def proposal(session: ServerSession, request: Message, epoch: int) -> list[Messa
     if "subscribe" in request:
         stream = _open_stream(session, request, order, epoch)
         return [stream.message("proposal", payload)]
-    number = session.streams.new_id()
-    session.proposals[number] = order, epoch + _LIFETIME
-    return [reply(request, "proposal") | {"proposal": payload | {"id": number}}]
+    proposal_id = session.streams.new_id()
+    session.proposals[proposal_id] = order, epoch + _LIFETIME
+    return [reply(request, "proposal") | {"proposal": payload | {"id": proposal_id}}]
 
 
-def take_order(session: ServerSession, number: str, epoch: int) -> ContractOrder:
-    """Use up the proposal with the id *number*, and return its order.
+def take_order(session: ServerSession, proposal_id: str, epoch: int) -> ContractOrder:
+    """Use up the proposal with the id *proposal_id*, and return its order.
 
     Raises:
         Refusal: there is no such proposal, or it is not valid any more.
 
     """
     _remove_expired(session, epoch)
-    if number not in session.proposals:
+    if proposal_id not in session.proposals:
         raise unknown_proposal()
-    order, _ = session.proposals.pop(number)
-    session.streams.remove(number)
+    order, _ = session.proposals.pop(proposal_id)
+    session.streams.remove(proposal_id)
     return order
 
 
@@ -60,7 +61,7 @@ def _open_stream(
 ) -> ActiveStream:
     streams, broker = session.streams, session.backend.broker
     stream = streams.add(_key(request), request)
-    if sum(each.kind == "proposal" for each in streams.by_id.values()) > _MOST:
+    if sum(each.kind == "proposal" for each in streams.by_id.values()) > _MAX_STREAMS:
         streams.remove(stream.id)
         text = "You have reached the rate limit for proposal."
         raise Refusal(code="RateLimit", message=text)
@@ -80,7 +81,7 @@ def _key(request: Message) -> StreamKey:
 
 def _remove_expired(session: ServerSession, epoch: int) -> None:
     session.proposals = {
-        number: (order, valid_until)
-        for number, (order, valid_until) in session.proposals.items()
-        if (number in session.streams.by_id if valid_until is None else epoch <= valid_until)
+        proposal_id: (order, valid_until)
+        for proposal_id, (order, valid_until) in session.proposals.items()
+        if (proposal_id in session.streams.by_id if valid_until is None else epoch <= valid_until)
     }

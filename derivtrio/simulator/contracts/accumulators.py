@@ -85,6 +85,7 @@ class AccumulatorFamily:
             if not stays:
                 return Closing(tick.epoch, Decimal("0.00"), "lost", tick)
             value = _value_at(order, count)
+            # A take profit that was set at *since* looks at later ticks only.
             if tick.epoch > since and (value >= target or count == _most_ticks(order)):
                 return Closing(tick.epoch, min(value, _MAX_PAYOUT), "won", tick)
         raise AssertionError

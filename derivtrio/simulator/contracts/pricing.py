@@ -36,7 +36,7 @@ def chance_above(symbol: Symbol, spot: float, barrier: float, seconds: float) ->
 
 
 def band(symbol: Symbol, chance: float) -> float:
-    """Return the largest move of one tick with this *chance*, as a share of the price."""
+    """Return the move that one tick stays within with this *chance*, as a share of the price."""
     return deviation(symbol, symbol.period) * _NORMAL.inv_cdf((1 + chance) / 2)
 
 

@@ -23,7 +23,7 @@ from typing import Protocol
 
 import attrs
 
-FAN = 256
+BLOCK = 256
 _TOP = 3
 _CACHED_BLOCKS = 64
 #: The standard deviation of a uniformly distributed 16-bit number.
@@ -54,7 +54,7 @@ class BrownianBridge:
         """See `Bridge.fill`."""
         values, draws = [left, right], iter(noise)
         spread = self.sigma * math.sqrt(length) / 2
-        while len(values) <= FAN:
+        while len(values) <= BLOCK:
             middles = [(a + b) / 2 + spread * next(draws) for a, b in pairwise(values)]
             values = _interleave(values, middles)
             spread /= math.sqrt(2)
@@ -75,7 +75,7 @@ class HitCountBridge:
     def fill(self, left: float, right: float, length: int, noise: Iterable[float]) -> list[float]:
         """See `Bridge.fill`."""
         values, draws, step = [left, right], iter(noise), length
-        while len(values) <= FAN:
+        while len(values) <= BLOCK:
             middles = [
                 a + _hits_in_first_half(b - a, step, next(draws)) for a, b in pairwise(values)
             ]
@@ -109,8 +109,8 @@ class RandomPath:
     def values(self, first: int, stop: int) -> list[float]:
         """Return the values at *first*, *first* + 1, … up to *stop* - 1."""
         collected: list[float] = []
-        for number in range(first // FAN, -(-stop // FAN)):
-            base = number * FAN
+        for number in range(first // BLOCK, -(-stop // BLOCK)):
+            base = number * BLOCK
             collected += self._block(0, number)[max(0, first - base) : stop - base]
         return collected
 
@@ -124,12 +124,12 @@ class RandomPath:
 
     def _make_block(self, level: int, number: int) -> list[float]:
         ends = self._point(level + 1, number), self._point(level + 1, number + 1)
-        return self.bridge.fill(*ends, FAN ** (level + 1), self._noise(level, number, FAN - 1))
+        return self.bridge.fill(*ends, BLOCK ** (level + 1), self._noise(level, number, BLOCK - 1))
 
     def _point(self, level: int, number: int) -> float:
         if level == _TOP:
-            return self.bridge.anchor(number, FAN**_TOP, self._noise(level, number, 1)[0])
-        return self._block(level, number // FAN)[number % FAN]
+            return self.bridge.anchor(number, BLOCK**_TOP, self._noise(level, number, 1)[0])
+        return self._block(level, number // BLOCK)[number % BLOCK]
 
     def _noise(self, level: int, number: int, count: int) -> list[float]:
         """Return *count* numbers of mean 0 and standard deviation 1, a hash of the position."""

@@ -138,11 +138,11 @@ class Acceptor:
             return raw
         return trio.SSLStream(raw, context, server_side=True, https_compatible=True)
 
-    # The connection becomes live before the 101 is sent: a test whose handshake has succeeded finds
-    # it in `sim.connections`.
     def _accept(
         self, stream: trio.abc.Stream, granted: Upgrade, admission: Admission
     ) -> ServerConnection:
+        # The connection becomes live before the 101 is sent: when a handshake has succeeded, a test
+        # finds it in `sim.connections`.
         self.accepted += 1
         limit = self.settings.max_message_size
         websocket = WebSocket(stream, granted.protocol, limit, self.faults.fragment_size)

@@ -77,6 +77,7 @@ class ServerSession:
     proposals: dict[str, tuple[ContractOrder, int | None]] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
+        # The seed and the number make subscription ids unique, and the same in every run.
         self.streams = SessionStreams(f"{self.backend.seed}/{self.number}", self.backend.market)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The calls that tell of contracts: lists, and streams that follow them."""
+"""The reports about contracts: lists, and the streams that follow them."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""Buying and selling, up to what the books say about it."""
+"""Buying and selling, and what the ledger says about it."""
 
 import pytest
 import trio

@@ -1,4 +1,4 @@
-"""The simulator as a server of the Options API: its sockets, its REST call, its words."""
+"""The simulator as a server of the Options API: its sockets, its REST API, its messages."""
 
 import json
 from decimal import Decimal

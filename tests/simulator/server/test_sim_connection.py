@@ -1,4 +1,4 @@
-"""What a peer sees on the line, faults aside."""
+"""What a client sees on a connection without faults."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The simulator on real sockets, with clients that are not ours."""
+"""The simulator on real sockets, with other WebSocket clients."""
 
 import json
 import ssl

@@ -1,4 +1,4 @@
-"""The simulator's rate limits: sliding windows, one consumer like another."""
+"""The simulator's rate limits: sliding windows, counted for each consumer."""
 
 from collections.abc import Iterable
 from contextlib import suppress
