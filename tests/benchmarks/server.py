@@ -4,8 +4,9 @@ Run as a program it serves ws and wss on the loopback interface, says where in o
 and ends when its standard input does, or after an hour.
 
 It answers `ping`, `time`, `forget`, `ticks` and `ticks_history`. Streams are silent at first. A
-request whose `passthrough` has `ticks` (a number) and `rate` (per second, 0 for a burst) makes the
-connection's streams send that many ticks, in turn.
+request whose `passthrough` has `ticks` (a number) makes the connection's streams send that many
+ticks, in turn: as fast as the client takes them, or, if it has `pipe` too (the path of a named
+pipe), one for each byte that comes through that.
 
 It must take less time for a message than the clients, or it is its speed that is measured: a client
 that waits for nothing else takes smaller batches, until their overhead fills its time. So the
@@ -23,7 +24,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from time import perf_counter
 from typing import Any, Final
 
 from tests.benchmarks import wire
@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(reply)
         plan = request.get("passthrough")
         if plan:
-            self._stream(plan["ticks"], plan["rate"])
+            self._stream(wire.in_turn(self._streams, plan["ticks"]), plan.get("pipe"))
 
     def _history(self, request: dict[str, Any]) -> bytes:
         """Make the long reply once, and then put other numbers into it."""
@@ -119,13 +119,13 @@ class Connection(asyncio.Protocol):
         payload = whole[whole.index(b"{") :]
         return wire.frame(payload.replace(b'"req_id":0', b'"req_id":%d' % request.get("req_id", 0)))
 
-    def _stream(self, count: int, rate: int) -> None:
-        ticks = wire.in_turn(self._streams, count)
-        if rate:
-            self._pace(ticks, 1 / rate, perf_counter())
-        else:
+    def _stream(self, ticks: Iterator[bytes], pipe: str | None) -> None:
+        if pipe is None:
             self._burst = ticks
             self._send_burst()
+        else:
+            end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+            self._loop.add_reader(end, self._send_asked, ticks, end)
 
     def _send_burst(self) -> None:
         while self._burst is not None and not self._paused:
@@ -135,15 +135,14 @@ class Connection(asyncio.Protocol):
                 return
             self._transport.write(block)
 
-    def _pace(self, ticks: Iterator[bytes], interval: float, due: float) -> None:
-        """Send the ticks that are due; look again at once, for timers are too coarse."""
-        while due <= perf_counter():
-            tick = next(ticks, None)
-            if tick is None or self._transport.is_closing():
-                return
+    def _send_asked(self, ticks: Iterator[bytes], end: int) -> None:
+        """Send a tick for each byte in the pipe, until it is closed."""
+        asked = os.read(end, _BLOCK)
+        if not asked:
+            self._loop.remove_reader(end)
+            os.close(end)
+        for tick in islice(ticks, len(asked)):
             self._transport.write(tick)
-            due += interval
-        self._loop.call_soon(self._pace, ticks, interval, due)
 
 
 def _parse(received: bytearray) -> tuple[int, bytes] | None:
