@@ -53,7 +53,7 @@ async def lone_ticks(client: Client, url: str, count: int) -> Figures:
             await _consume_one_by_one(ticks, count // 10, ask)
             with stopwatch() as spent:
                 await _consume_one_by_one(ticks, count, ask)
-    return {"cpu_us": spent.cpu / count * 1e6, "wall_us": spent.wall / count * 1e6} | spent.busy
+    return {"cpu_us": spent.cpu / count * 1e6, "wall_us": spent.wall / count * 1e6}
 
 
 async def lone_calls(client: Client, url: str, count: int) -> Figures:

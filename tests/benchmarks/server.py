@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Final
 
 from tests.benchmarks import wire
@@ -32,6 +33,7 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _LIFETIME: Final = 3600
 _BLOCK: Final = 256
 _HIGH_WATER: Final = 2**20
+_POLLING: Final = 0.0005
 _CLOSE: Final = 0x88
 _PING: Final = 0x89
 _PONG: Final = 0x8A
@@ -125,7 +127,7 @@ class Connection(asyncio.Protocol):
             self._send_burst()
         else:
             end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-            self._loop.add_reader(end, self._send_asked, ticks, end)
+            self._send_asked(ticks, end)
 
     def _send_burst(self) -> None:
         while self._burst is not None and not self._paused:
@@ -135,14 +137,26 @@ class Connection(asyncio.Protocol):
                 return
             self._transport.write(block)
 
-    def _send_asked(self, ticks: Iterator[bytes], end: int) -> None:
-        """Send a tick for each byte in the pipe, until it is closed."""
-        asked = os.read(end, _BLOCK)
-        if not asked:
-            self._loop.remove_reader(end)
-            os.close(end)
-        for tick in islice(ticks, len(asked)):
-            self._transport.write(tick)
+    def _send_asked(self, ticks: Iterator[bytes], end: int, until: float = 0.0) -> None:
+        """Send a tick for each byte in the pipe, until it is closed.
+
+        For a moment look again at once, instead of waiting: the longer a client sleeps between two
+        ticks, the more of its CPU time is what the machine takes to wake it up. But do not poll for
+        ever: a server that never sleeps loses its core for long when others want it, too.
+        """
+        self._loop.remove_reader(end)
+        with suppress(BlockingIOError):
+            asked = os.read(end, _BLOCK)
+            if not asked:
+                os.close(end)
+                return
+            for tick in islice(ticks, len(asked)):
+                self._transport.write(tick)
+            until = perf_counter() + _POLLING
+        if perf_counter() < until:
+            self._loop.call_soon(self._send_asked, ticks, end, until)
+        else:
+            self._loop.add_reader(end, self._send_asked, ticks, end)
 
 
 def _parse(received: bytearray) -> tuple[int, bytes] | None:
