@@ -47,7 +47,7 @@ from derivtrio.trading.reconcile.sales import look_for_sale
 _PAUSES: Final = (1.0, 2.0, 4.0, 8.0)
 
 
-async def inquire(unknown: OutcomeUnknown, session: Session) -> Outcome:
+async def find_outcome(unknown: OutcomeUnknown, session: Session) -> Outcome:
     """Find out what became of *unknown*.
 
     Raises:
