@@ -112,7 +112,7 @@ def test_ci_takes_the_test_command_from_here() -> None:
     "command", [line for line in COMMANDS if line.startswith("derivtrio ")], ids=str
 )
 def test_the_commands_can_be_parsed(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("derivtrio.cli.commands.perform", lambda *_: None)
+    monkeypatch.setattr("derivtrio.cli.target.run", lambda _main: None)
     arguments = shlex.split(command)[1:]
     expected = 1 if arguments == ["demo"] else 0  # no ticks came, since nothing was performed
     assert CliRunner().invoke(cli, arguments).exit_code == expected
