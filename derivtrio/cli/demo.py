@@ -37,11 +37,11 @@ SYMBOL: Final = "1HZ100V"
 
 @click.command()
 def demo() -> None:
-    """Show ticks surviving two broken connections; takes about 20 seconds.
+    """Show ticks surviving two broken connections.
 
-    A simulated server and a client run inside the program; no network is needed. The ticks that
-    were missed in the outages are fetched, and the whole record is compared with the simulator's
-    prices. If it differs, the exit status is 1.
+    It takes about 20 seconds. A simulated server and a client run inside the program; no network is
+    needed. The ticks that were missed in the outages are fetched, and the whole record is compared
+    with the simulator's prices. If it differs, the exit status is 1.
     """
     complete = False
 

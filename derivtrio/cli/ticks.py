@@ -34,12 +34,12 @@ def read_start(
 )
 @connecting
 def ticks(target: Target, symbols: tuple[str, ...], count: int | None, start: int | None) -> None:
-    """Print the ticks of SYMBOLS: for each symbol in order, each tick once.
+    """Print the ticks of SYMBOLS, each tick once.
 
-    Without --count this goes on until Ctrl-C, and lost connections are replaced for ever. Ticks
-    that were missed in an outage are fetched and printed before the ticks that follow; in JSON
-    their ask and bid are null. If the server does not have them any more, standard error says
-    between which times ticks are missing.
+    The ticks of each symbol are in order. Without --count this goes on until Ctrl-C, and lost
+    connections are replaced for ever. Ticks that were missed in an outage are fetched and printed
+    before the ticks that follow; in JSON their ask and bid are null. If the server does not have
+    them any more, standard error says between which times ticks are missing.
     """
     perform(functools.partial(follow, target, symbols, count, start), target)
 
