@@ -18,9 +18,9 @@ from derivtrio import Backoff, Endpoint, Settings, Subscription, Tick, open_clie
 from derivtrio.cli.outages import (
     Break,
     Happening,
+    Listener,
     Phase,
     Record,
-    Tell,
     fetched,
     phases,
     summary,
@@ -83,7 +83,7 @@ class Pace:
 
 
 async def demonstrate(
-    sim: Simulator, endpoint: Endpoint | str, pace: Pace, tell: Tell
+    sim: Simulator, endpoint: Endpoint | str, pace: Pace, listener: Listener
 ) -> list[Phase]:
     """Connect a client to *sim* at *endpoint*; break the connection twice; return the phases.
 
@@ -91,7 +91,7 @@ async def demonstrate(
         ExceptionGroup: with `ConnectionFailed` in it: the client has given up.
 
     """
-    record = Record(tell)
+    record = Record(listener)
     with trio.move_on_after(pace.patience):
         async with (
             open_client(endpoint=endpoint, settings=pace.settings) as client,

@@ -33,14 +33,14 @@ class Break:
 Happening = Event | Tick | Break
 
 #: Is called for everything that happens, with the time in seconds since the start.
-Tell = Callable[[float, Happening], None]
+Listener = Callable[[float, Happening], None]
 
 
 @attrs.define(eq=False)
 class Record:
     """Everything that happened, in order, with the time in seconds since the start."""
 
-    _tell: Tell
+    _listener: Listener
     _start: float = attrs.field(factory=trio.current_time, init=False)
     happened: list[tuple[float, Happening]] = attrs.field(factory=list, init=False)
     _more: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -49,7 +49,7 @@ class Record:
         """Record that *what* happened now."""
         entry = (trio.current_time() - self._start, what)
         self.happened.append(entry)
-        self._tell(*entry)
+        self._listener(*entry)
         self._more.set()
         self._more = trio.Event()
 
