@@ -8,6 +8,6 @@
 - `target`: where commands connect, and how they end.
 - `output`: how results and messages are shown.
 
-Needs the extra `cli` (click and rich). Imports the public surface of the package and the simulator.
-Begin with `commands`, then `ping`.
+Needs the extra `cli` (click and rich). Imports: everything below, and the simulator. Begin with
+`commands`, then `ping`.
 """

@@ -130,7 +130,7 @@ async def record_ticks(ticks: Subscription[Tick], record: Record) -> None:
         record.add(tick)
 
 
-class Paper(Console):
+class RaisingConsole(Console):
     """A console that raises when its output is closed; rich wants a subclass for this."""
 
     def on_broken_pipe(self) -> None:
@@ -140,7 +140,7 @@ class Paper(Console):
 
 async def show(pace: Pace) -> bool:
     """Run the demo over TCP and print it; return whether no tick is missing or wrong."""
-    console = Paper(soft_wrap=True, highlight=False, markup=False)
+    console = RaisingConsole(soft_wrap=True, highlight=False, markup=False)
     async with open_simulator() as sim:
         console.print(f"A simulated Deriv server at {shown_url(sim.url)}, a derivtrio client, and")
         console.print("two broken connections. The prices are made up. About 20 seconds.\n")

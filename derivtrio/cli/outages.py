@@ -63,6 +63,8 @@ class Record:
 class Phase:
     """An outage and the time after it, until the next outage. The first phase has no outage.
 
+    Times are in seconds since the start.
+
     Attributes:
         cause: what broke the connection; None in the first phase.
         broken: when it broke.

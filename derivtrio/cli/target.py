@@ -35,6 +35,7 @@ from derivtrio.connection.account import REST_URL
 from derivtrio.connection.endpoints import Endpoint, as_endpoint
 from derivtrio.supervision.authorization import checked_token, speaks_options
 
+#: The exit statuses of a shell for a program that SIGINT, or SIGPIPE, has ended.
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
@@ -192,6 +193,7 @@ def perform(main: Callable[[], Awaitable[None]], target: Target | None = None) -
     with log_to_stderr(logging.CRITICAL if target is None else target.log_level):
         try:
             run(main)
+        # A command with a nursery raises a group. Any other exception is a bug: let Python show it.
         except* (KeyboardInterrupt, DerivError, OSError) as group:
             failure = first_of(group)
     if failure is not None:
