@@ -52,7 +52,7 @@ class Trader:
     """The methods of a `Client` that trade and that list what was traded.
 
     `Client` inherits them. That is an exception to the style of this package, which composes: users
-    call `client.buy(…)`, and a composed client would have to repeat ten signatures and their
+    call `client.buy(…)`, and a composed client would have to repeat nine signatures and their
     docstrings only to forward them. `Trader` has no state but the session, and overrides nothing.
     """
 
