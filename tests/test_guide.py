@@ -200,6 +200,12 @@ def test_the_faults_are_all_there_and_can_be_scheduled() -> None:
     text = read(GUIDE / "simulator.md").text
     faults = [parse_fault(words) for words in re.findall(r"`([a-z_]+[^`\n]*@\d+)`", text)]
     doable = {name for name in vars(Faults) if not name.startswith("_")}
-    internal = {"refusing", "next_handshake_fault", "next_rest_refusal", "wait_accepting", "on_refuse"}
+    internal = {
+        "refusing",
+        "next_handshake_fault",
+        "next_rest_refusal",
+        "wait_accepting",
+        "on_refuse",
+    }
     state = {field.name for field in attrs.fields(Faults)}
     assert {fault.name for fault in faults} == doable - internal - state
