@@ -22,7 +22,7 @@ from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.concurrency.parking import require_trio
 from derivtrio.connection.connection import NORMAL
 from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
-from derivtrio.errors import ConnectionChanged, invalid_request
+from derivtrio.errors import ConnectionChanged, SlowConsumer, invalid_request
 from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
 from derivtrio.policy.rate_limits import Budgets, Pacer
@@ -267,7 +267,7 @@ class Client(Trader):
         request = subscribing(request)
         name = name_of(request)
         self._check(name, request)
-        mailbox: Buffer[dict[str, Any]] = Buffer(name, buffer, overflow)
+        mailbox: Buffer[dict[str, Any]] = Buffer(name, buffer, overflow, SlowConsumer)
         line = self._plain_line(name, request)
         return Subscription(mailbox, self._stream(request, line, mailbox))
 
@@ -299,10 +299,10 @@ class Client(Trader):
         _check_start(start)
         _check_strict(overflow, strict=strict)
         request = {"ticks": symbol, "subscribe": 1}
-        mailbox: Buffer[Tick | Hole] = Buffer(symbol, buffer, overflow)
+        mailbox: Buffer[Tick | Hole] = Buffer(symbol, buffer, overflow, SlowConsumer)
         source = self._stream(request, TickTranslator(symbol, start), mailbox)
         session = self._session
-        return Subscription(Continuous(session, mailbox, strict), source)
+        return Subscription(mailbox, source, Continuous(session, mailbox, strict))
 
     def candles(
         self,
@@ -340,10 +340,10 @@ class Client(Trader):
             "count": 1,
             "subscribe": 1,
         }
-        mailbox: Buffer[Candle | Hole] = Buffer(symbol, buffer, overflow)
+        mailbox: Buffer[Candle | Hole] = Buffer(symbol, buffer, overflow, SlowConsumer)
         line = CandleTranslator(symbol, granularity, start, closed_only)
         source = self._stream(request, line, mailbox)
-        return Subscription(Continuous(self._session, mailbox, strict), source)
+        return Subscription(mailbox, source, Continuous(self._session, mailbox, strict))
 
     def balance(
         self,
@@ -363,7 +363,7 @@ class Client(Trader):
             InvalidRequest: *loginid* can be none; nothing was sent.
 
         """
-        mailbox: Buffer[Balance] = Buffer("balance", buffer, overflow)
+        mailbox: Buffer[Balance] = Buffer("balance", buffer, overflow, SlowConsumer)
         request = {"balance": 1, "subscribe": 1, **self._account(loginid)}
         return Subscription(mailbox, self._stream(request, BalanceTranslator(), mailbox))
 
@@ -388,12 +388,14 @@ class Client(Trader):
             InvalidRequest: *loginid* can be none; nothing was sent.
 
         """
-        mailbox: Buffer[Transaction | Interruption] = Buffer("transactions", buffer, overflow)
+        mailbox: Buffer[Transaction | Interruption] = Buffer(
+            "transactions", buffer, overflow, SlowConsumer
+        )
         account = self._account(loginid)
         request = {"transaction": 1, "subscribe": 1, **account}
         source = self._stream(request, TransactionTranslator(), mailbox)
         reader = Completed(self._session, mailbox, account)
-        return Subscription(reader, CompletedSource(source, reader))
+        return Subscription(mailbox, CompletedSource(source, reader), reader)
 
     def open_contract(
         self,
@@ -419,7 +421,9 @@ class Client(Trader):
         if type(contract_id) is not int:
             text = f"a contract_id is an int, not {contract_id!r}"
             raise invalid_request(text)
-        mailbox: Buffer[OpenContract] = Buffer("proposal_open_contract", buffer, overflow)
+        mailbox: Buffer[OpenContract] = Buffer(
+            "proposal_open_contract", buffer, overflow, SlowConsumer
+        )
         contract = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1}
         request = {**contract, **self._account(loginid)}
         return Subscription(mailbox, self._stream(request, ContractTranslator(), mailbox))
@@ -455,7 +459,7 @@ class Client(Trader):
         """
         given = {} if parameters is None else parameters
         words = contract_words(given, more, self._session.generation)
-        mailbox: Buffer[Proposal] = Buffer("proposal", buffer, overflow)
+        mailbox: Buffer[Proposal] = Buffer("proposal", buffer, overflow, SlowConsumer)
         bus = self._session.bus
         line = ProposalTranslator(words, lambda: bus.connection)
         request = subscribing({"proposal": 1, **words})
@@ -474,7 +478,7 @@ class Client(Trader):
         With `traffic` it has every message too, tokens masked. `buffer` and `overflow` are those of
         `subscribe`.
         """
-        mailbox: Buffer[Event] = Buffer("events", buffer, overflow)
+        mailbox: Buffer[Event] = Buffer("events", buffer, overflow, SlowConsumer)
         return Subscription(mailbox, EventStream(self._session.bus, mailbox, traffic))
 
     @asynccontextmanager

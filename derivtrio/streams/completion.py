@@ -41,11 +41,6 @@ class Completed:
     def __attrs_post_init__(self) -> None:
         self._mailbox.on_drop = self._lose
 
-    @property
-    def dropped(self) -> int:
-        """How many items the overflow policy has taken from this consumer."""
-        return self._mailbox.dropped
-
     async def begin(self) -> None:
         """Note what has happened before: the newest page of the statement."""
         reply = await self._ask({"statement": 1, "limit": _PAGE})

@@ -1,9 +1,9 @@
 """Subscriptions: what user code iterates over."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from types import TracebackType
-from typing import Generic, Never, Protocol, TypeVar, cast
+from typing import Any, Generic, Never, Protocol, TypeVar, cast
 
 import attrs
 import trio
@@ -51,12 +51,7 @@ class Source(Protocol):
 
 
 class Reader(Protocol[T_co]):
-    """What a subscription's items are read from."""
-
-    @property
-    def dropped(self) -> int:
-        """How many items the overflow policy has taken."""
-        ...
+    """Reads a buffer of items and holes, and fills the holes."""
 
     @property
     def gaps(self) -> Sequence[Gap]:
@@ -85,10 +80,10 @@ class Subscription(Generic[T]):
     *Cancellation*: nothing is lost by cancelling the wait for the next item.
     """
 
-    _reader: Reader[T]
+    _items: Buffer[Any]
     _source: Source = attrs.field(repr=False)
+    _reader: Reader[T] | None = attrs.field(default=None, repr=False)
     _entered: bool = attrs.field(default=False, init=False)
-    _get: Callable[[], Awaitable[T]] = attrs.field(default=_not_entered, init=False, repr=False)
 
     @property
     def id(self) -> str | None:
@@ -98,18 +93,18 @@ class Subscription(Generic[T]):
     @property
     def dropped(self) -> int:
         """How many items the overflow policy has taken from this consumer."""
-        return self._reader.dropped
+        return self._items.dropped
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """The holes that the server's history could not close."""
-        return tuple(self._reader.gaps)
+        return () if self._reader is None else tuple(self._reader.gaps)
 
     async def __aenter__(self) -> "Subscription[T]":
         if self._entered:
             text = "a subscription is entered once; make a new one"
             raise RuntimeError(text)
-        self._entered, self._get = True, self._reader.get
+        self._entered = True
         try:
             await self._source.open()
         except BaseException:
@@ -131,7 +126,10 @@ class Subscription(Generic[T]):
         return self
 
     def __anext__(self) -> Awaitable[T]:
-        return self._get()
+        if not self._entered:
+            _not_entered()
+        reader = self._reader
+        return self._items.get() if reader is None else reader.get()
 
 
 @attrs.define(eq=False)
@@ -163,11 +161,6 @@ class Continuous(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         self._mailbox.on_drop = self._lose
-
-    @property
-    def dropped(self) -> int:
-        """How many items the overflow policy has taken from this consumer."""
-        return self._mailbox.dropped
 
     async def get(self) -> T:
         """Return the next item. *Cancellation*: loses nothing."""
