@@ -2,23 +2,22 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, Final
 
 import attrs
 import trio
 
 from derivtrio.api import Api
-from derivtrio.api.catalog import GRANULARITIES, name_of
+from derivtrio.api.catalog import name_of
 from derivtrio.calls.call import Call, raw_call
 from derivtrio.calls.doubts import TradeLog
 from derivtrio.calls.queue import SendQueue
-from derivtrio.calls.request import make_call, note_limits
+from derivtrio.calls.request import make_call
 from derivtrio.calls.routing import Router
 from derivtrio.calls.session import Session
 from derivtrio.calls.status import EventBus, Status
 from derivtrio.concurrency.background import running
-from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
+from derivtrio.concurrency.buffer import OverflowPolicy
 from derivtrio.concurrency.parking import require_trio
 from derivtrio.connection.connection import NORMAL
 from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
@@ -27,37 +26,26 @@ from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
 from derivtrio.policy.rate_limits import Budgets, Pacer
 from derivtrio.settings import Settings
-from derivtrio.streams.completion import Completed, CompletedSource
-from derivtrio.streams.continuity import CandleTranslator, Hole, TickTranslator
+from derivtrio.streams.candles import candle_stream
 from derivtrio.streams.registry import Registry
-from derivtrio.streams.requests import key_of, subscribing
+from derivtrio.streams.requests import subscribing
 from derivtrio.streams.snapshots import (
-    BalanceTranslator,
-    ContractTranslator,
-    PlainContractTranslator,
-    ProposalTranslator,
-    StatusTranslator,
+    balance_stream,
+    contract_stream,
+    message_stream,
+    proposal_stream,
 )
-from derivtrio.streams.source import ServerStream
-from derivtrio.streams.subscription import (
-    Continuous,
-    EventStream,
-    Source,
-    Subscription,
-)
-from derivtrio.streams.transactions import Interruption, TransactionTranslator
-from derivtrio.streams.upstream import Consumer, Translator
+from derivtrio.streams.subscription import Subscription, event_stream
+from derivtrio.streams.ticks import tick_stream
+from derivtrio.streams.transactions import transaction_stream
 from derivtrio.supervision.authorization import Authorization, Identity, TokenSource, checked_for
 from derivtrio.supervision.lifetime import Lifetime
 from derivtrio.supervision.login import CHANGES, change_account, change_by_call, log_out
 from derivtrio.supervision.supervisor import Supervisor
-from derivtrio.trading.orders import check_epoch, contract_words
+from derivtrio.trading.orders import contract_words
 from derivtrio.trading.trader import Trader
 
 _DEFAULTS: Final = Settings()
-
-#: The last epoch that Deriv's schemas have room for; one in milliseconds is beyond it.
-_LAST_EPOCH: Final = 9_999_999_999
 
 
 @asynccontextmanager
@@ -98,20 +86,7 @@ async def open_client(
 
     """
     require_trio()
-    if not isinstance(settings, Settings):
-        text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
-        raise TypeError(text)
-    where, bus = as_endpoint(endpoint, app_id), EventBus()
-    budgets = _budgets(settings, pacer, where)
-    authorization = Authorization(where, Identity(checked_for(where, token)))
-    queue = SendQueue(settings.outbox, budgets, bus.announce)
-    trades = TradeLog(lambda: authorization.loginid)
-    session = Session(settings, generation_of(where), queue, Router(), bus, trades)
-    registry = Registry(session)
-    trades.used = registry.replace_proposal
-    supervisor = Supervisor(session, authorization, registry)
-    lifetime = Lifetime(supervisor)
-    client = Client(session, supervisor, lifetime)
+    client, lifetime = _assembled(as_endpoint(endpoint, app_id), token, settings, pacer)
     async with running(lifetime.serve, stop=lifetime.stop, name="derivtrio.reconnect"):
         with lifetime.body:
             try:
@@ -126,6 +101,39 @@ async def open_client(
                 with trio.CancelScope(shield=True):
                     await client.aclose()
     lifetime.raise_failure()
+
+
+def _assembled(
+    endpoint: Endpoint, token: TokenSource | None, settings: Settings, pacer: Pacer | None
+) -> tuple["Client", Lifetime]:
+    """Put the parts of a client together, from the bottom up; return it and its lifetime."""
+    if not isinstance(settings, Settings):
+        text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
+        raise TypeError(text)
+    bus, router = EventBus(), Router()
+    queue = SendQueue(settings.outbox, _budgets(settings, pacer, endpoint), bus.announce)
+    authorization = Authorization(endpoint, Identity(checked_for(endpoint, token)))
+    trades = TradeLog(lambda: authorization.loginid)
+    session = Session(settings, generation_of(endpoint), queue, router, bus, trades)
+    registry = Registry(session)
+    trades.used = registry.replace_proposal
+    supervisor = Supervisor(session, authorization, registry)
+    lifetime = Lifetime(supervisor)
+    return Client(session, supervisor, lifetime), lifetime
+
+
+def _budgets(settings: Settings, pacer: Pacer | None, endpoint: Endpoint) -> Budgets:
+    """Return what the client may send."""
+    if pacer is not None and not isinstance(pacer, Pacer):
+        text = f"pacer is a derivtrio.Pacer or None, not {type(pacer).__name__}"
+        raise TypeError(text)
+    if not settings.pacing:
+        if pacer is not None:
+            text = "a pacer is of no use with Settings(pacing=False)"
+            raise ValueError(text)
+        return Budgets()
+    advertised = getattr(endpoint, "limits", "website_status") == "website_status"
+    return (pacer or Pacer()).budgets(generation_of(endpoint), advertised=advertised)
 
 
 @attrs.define(eq=False, repr=False)
@@ -265,11 +273,8 @@ class Client(Trader):
 
         """
         request = subscribing(request)
-        name = name_of(request)
-        self._check(name, request)
-        mailbox: Buffer[dict[str, Any]] = Buffer(name, buffer, overflow)
-        line = self._plain_line(name, request)
-        return Subscription(mailbox, self._stream(request, line, mailbox))
+        self._check(name_of(request), request)
+        return message_stream(self._registry, request, buffer=buffer, overflow=overflow)
 
     def ticks(
         self,
@@ -295,14 +300,9 @@ class Client(Trader):
             InvalidRequest: *symbol* or *start* cannot be meant; nothing was sent.
 
         """
-        _check_symbol(symbol)
-        _check_start(start)
-        _check_strict(overflow, strict=strict)
-        request = {"ticks": symbol, "subscribe": 1}
-        mailbox: Buffer[Tick | Hole] = Buffer(symbol, buffer, overflow)
-        source = self._stream(request, TickTranslator(symbol, start), mailbox)
-        session = self._session
-        return Subscription(Continuous(session, mailbox, strict), source)
+        return tick_stream(
+            self._registry, symbol, start, strict=strict, buffer=buffer, overflow=overflow
+        )
 
     def candles(
         self,
@@ -326,24 +326,16 @@ class Client(Trader):
             InvalidRequest: an argument that cannot be meant; nothing was sent.
 
         """
-        _check_symbol(symbol)
-        _check_start(start)
-        _check_strict(overflow, strict=strict)
-        if type(granularity) is not int or granularity not in GRANULARITIES:
-            text = f"granularity is one of {sorted(GRANULARITIES)} seconds, not {granularity!r}"
-            raise invalid_request(text)
-        request = {
-            "ticks_history": symbol,
-            "style": "candles",
-            "granularity": granularity,
-            "end": "latest",
-            "count": 1,
-            "subscribe": 1,
-        }
-        mailbox: Buffer[Candle | Hole] = Buffer(symbol, buffer, overflow)
-        line = CandleTranslator(symbol, granularity, start, closed_only)
-        source = self._stream(request, line, mailbox)
-        return Subscription(Continuous(self._session, mailbox, strict), source)
+        return candle_stream(
+            self._registry,
+            symbol,
+            granularity,
+            start,
+            closed_only=closed_only,
+            strict=strict,
+            buffer=buffer,
+            overflow=overflow,
+        )
 
     def balance(
         self,
@@ -363,9 +355,8 @@ class Client(Trader):
             InvalidRequest: *loginid* can be none; nothing was sent.
 
         """
-        mailbox: Buffer[Balance] = Buffer("balance", buffer, overflow)
-        request = {"balance": 1, "subscribe": 1, **self._account(loginid)}
-        return Subscription(mailbox, self._stream(request, BalanceTranslator(), mailbox))
+        account = self._account(loginid)
+        return balance_stream(self._registry, account, buffer=buffer, overflow=overflow)
 
     def transactions(
         self,
@@ -388,12 +379,8 @@ class Client(Trader):
             InvalidRequest: *loginid* can be none; nothing was sent.
 
         """
-        mailbox: Buffer[Transaction | Interruption] = Buffer("transactions", buffer, overflow)
         account = self._account(loginid)
-        request = {"transaction": 1, "subscribe": 1, **account}
-        source = self._stream(request, TransactionTranslator(), mailbox)
-        reader = Completed(self._session, mailbox, account)
-        return Subscription(reader, CompletedSource(source, reader))
+        return transaction_stream(self._registry, account, buffer=buffer, overflow=overflow)
 
     def open_contract(
         self,
@@ -416,13 +403,10 @@ class Client(Trader):
             InvalidRequest: *contract_id* is no number, or *loginid* can be none; nothing was sent.
 
         """
-        if type(contract_id) is not int:
-            text = f"a contract_id is an int, not {contract_id!r}"
-            raise invalid_request(text)
-        mailbox: Buffer[OpenContract] = Buffer("proposal_open_contract", buffer, overflow)
-        contract = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1}
-        request = {**contract, **self._account(loginid)}
-        return Subscription(mailbox, self._stream(request, ContractTranslator(), mailbox))
+        account = self._account(loginid)
+        return contract_stream(
+            self._registry, contract_id, account, buffer=buffer, overflow=overflow
+        )
 
     def proposal(
         self,
@@ -453,14 +437,12 @@ class Client(Trader):
             InvalidRequest: the contract is not described; nothing was sent.
 
         """
-        given = {} if parameters is None else parameters
-        words = contract_words(given, more, self._session.generation)
-        mailbox: Buffer[Proposal] = Buffer("proposal", buffer, overflow)
-        bus = self._session.bus
-        line = ProposalTranslator(words, lambda: bus.connection)
+        words = contract_words(
+            {} if parameters is None else parameters, more, self._session.generation
+        )
         request = subscribing({"proposal": 1, **words})
         self._new_call(request)
-        return Subscription(mailbox, self._stream(request, line, mailbox))
+        return proposal_stream(self._registry, request, words, buffer=buffer, overflow=overflow)
 
     def events(
         self,
@@ -474,8 +456,8 @@ class Client(Trader):
         With `traffic` it has every message too, tokens masked. `buffer` and `overflow` are those of
         `subscribe`.
         """
-        mailbox: Buffer[Event] = Buffer("events", buffer, overflow)
-        return Subscription(mailbox, EventStream(self._session.bus, mailbox, traffic))
+        bus = self._session.bus
+        return event_stream(bus, traffic=traffic, buffer=buffer, overflow=overflow)
 
     @asynccontextmanager
     async def same_connection(self) -> AsyncGenerator[None]:
@@ -543,54 +525,3 @@ class Client(Trader):
 
         """
         await self._lifetime.close(code, reason)
-
-    def _plain_line(self, name: str, request: Mapping[str, Any]) -> Translator | None:
-        """Return what has to look at messages that are delivered as they are."""
-        if name == "website_status":
-            return StatusTranslator(partial(note_limits, session=self._session))
-        if name == "buy" or "contract_id" in request:
-            return PlainContractTranslator()
-        return None
-
-    def _stream(
-        self, request: Mapping[str, Any], line: Translator | None, mailbox: Buffer[Any]
-    ) -> Source:
-        announce = self._session.bus.announce
-        name = name_of(request)
-        consumer = Consumer(name, line, mailbox, announce)
-        return ServerStream(self._session, self._registry, key_of(name, request), request, consumer)
-
-
-def _budgets(settings: Settings, pacer: Pacer | None, endpoint: Endpoint) -> Budgets:
-    """Return what the client may send."""
-    if pacer is not None and not isinstance(pacer, Pacer):
-        text = f"pacer is a derivtrio.Pacer or None, not {type(pacer).__name__}"
-        raise TypeError(text)
-    if not settings.pacing:
-        if pacer is not None:
-            text = "a pacer is of no use with Settings(pacing=False)"
-            raise ValueError(text)
-        return Budgets()
-    advertised = getattr(endpoint, "limits", "website_status") == "website_status"
-    return (pacer or Pacer()).budgets(generation_of(endpoint), advertised=advertised)
-
-
-def _check_symbol(symbol: object) -> None:
-    if not isinstance(symbol, str) or not symbol:
-        text = f"a symbol is a str such as 'R_100', not {symbol!r}"
-        raise invalid_request(text)
-
-
-def _check_start(start: int | None) -> None:
-    check_epoch("start", start)
-    if start is not None and start > _LAST_EPOCH:
-        text = (
-            "start is an epoch in whole seconds; this would be after the year 2286 (milliseconds?)"
-        )
-        raise invalid_request(text)
-
-
-def _check_strict(overflow: object, *, strict: bool) -> None:
-    if strict and overflow != "error":
-        text = f"the overflow of a strict stream is 'error', not {overflow!r}, which drops items"
-        raise invalid_request(text)

@@ -10,8 +10,6 @@ from typing import Any
 
 import deriv_schemas
 import pytest
-import trio
-import trio.testing
 
 import derivtrio
 from derivtrio import Backoff, ConnectionFailed, Settings
@@ -19,7 +17,7 @@ from derivtrio.api import catalog, codec
 from derivtrio.calls.routing import Receiver, Router
 from derivtrio.calls.status import EventBus
 from derivtrio.concurrency.buffer import Buffer
-from derivtrio.concurrency.parking import WOKEN, Parked, park, wake_all, wake_one
+from derivtrio.concurrency.parking import WOKEN
 from derivtrio.connection.endpoints import V3, Address, OptionsPublic, as_endpoint, ask, parse_url
 from derivtrio.connection.handshake import Answer
 from derivtrio.errors import api_error
@@ -446,31 +444,7 @@ async def test_traffic_is_announced_only_while_somebody_listens_to_it() -> None:
     assert bus.traffic == 0
 
 
-# Parking
-
-
-async def test_who_is_parked_is_woken_in_turn_each_time(autojump_clock: Any) -> None:
-    parked: Parked = []
-    woken: list[int] = []
-
-    async def wait(number: int) -> None:
-        for _ in range(3):
-            await park(parked)
-            woken.append(number)
-
-    async with trio.open_nursery() as nursery:
-        for number in (1, 2):
-            nursery.start_soon(wait, number)
-            await trio.testing.wait_all_tasks_blocked()
-        for expected in ([1], [1, 2], [1, 2, 1]):
-            wake_one(parked)
-            await trio.testing.wait_all_tasks_blocked()
-            assert woken == expected
-        wake_all(parked)
-        await trio.testing.wait_all_tasks_blocked()
-        assert sorted(woken) == [1, 1, 1, 2, 2]
-        nursery.cancel_scope.cancel()
-    assert parked == []
+# Waking
 
 
 async def test_a_waking_says_nothing_however_it_is_unpacked() -> None:
@@ -620,26 +594,3 @@ def test_messages_that_follow_each_other_in_a_stream_go_together_and_nothing_ove
     assert numbers == [[2, 3, 5, 9], [6, 7, 8]]  # the first of each was the reply
     assert streams[0].runs == [2, 1, 1]
     assert call.taken == [sent[4]]
-
-
-async def test_two_tasks_can_share_the_work_of_one_mailbox(autojump_clock: Any) -> None:
-    mailbox: Buffer[int] = Buffer("work", 10, "error")
-    done: list[tuple[str, int]] = []
-
-    async def work(name: str) -> None:
-        for _ in range(2):
-            done.append((name, await mailbox.get()))
-            await trio.sleep(1)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(work, "one")
-        nursery.start_soon(work, "other")
-        await trio.testing.wait_all_tasks_blocked()
-        mailbox.put_all([1, 2])
-        await trio.testing.wait_all_tasks_blocked()
-        assert sorted(item for _, item in done) == [1, 2]
-        assert {name for name, _ in done} == {"one", "other"}
-        with trio.move_on_after(0):
-            await mailbox.get()
-        mailbox.put_all([3, 4])
-    assert sorted(item for _, item in done) == [1, 2, 3, 4]

@@ -1,23 +1,14 @@
-"""Wait until woken: what trio's own channels and events are made of.
+"""What a task is woken with, and under which run of trio this is.
 
-A task parks with `trio.lowlevel.wait_task_rescheduled`; whoever has what it waits for has it go on
-with `trio.lowlevel.reschedule`. Each tick and each reply wakes a task, so that is where the time
-goes. (Measured: a hand-over between two tasks costs 7 µs this way, 12.5 with a `trio.Event` and
-16.5 with a memory channel of trio's.)
-
-A task is woken with an outcome. Those of the `outcome` library can be unwrapped once, so that each
-waking has to make a new one: a quarter of what it costs. Here there is nothing to be said with it,
-and all are woken with the same.
+A task is woken with an outcome. Those of the `outcome` library can be unwrapped once, so each
+waking has to make a new one: a quarter of what it costs. `WOKEN` says nothing, any number of times.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Generator
+from collections.abc import AsyncGenerator, Generator
 from typing import Any, Final
 
 import outcome
 import trio
-
-#: The tasks that are parked in one place, oldest first.
-Parked = list[trio.lowlevel.Task]
 
 
 class _Woken(outcome.Outcome[None]):
@@ -33,37 +24,8 @@ class _Woken(outcome.Outcome[None]):
         return await agen.asend(None)
 
 
-#: What all who are woken are told: nothing.
+#: What every task is woken with: nothing.
 WOKEN: Final = _Woken()
-
-
-def park(parked: Parked) -> Awaitable[None]:
-    """Wait among *parked* until woken; to be awaited at once.
-
-    (It hands out what trio awaits, instead of a coroutine of its own around that.)
-
-    *Cancellation*: leaves. A task that was woken is not cancelled any more.
-    """
-    task = trio.lowlevel.current_task()
-
-    def leave(_: object) -> trio.lowlevel.Abort:
-        parked.remove(task)
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    parked.append(task)
-    return trio.lowlevel.wait_task_rescheduled(leave)  # noqa: ASYNC105 - the caller awaits it
-
-
-def wake_one(parked: Parked) -> None:
-    """Wake who has been *parked* longest, if anybody is."""
-    if parked:
-        trio.lowlevel.reschedule(parked.pop(0), WOKEN)
-
-
-def wake_all(parked: Parked) -> None:
-    """Wake all who are *parked*."""
-    while parked:
-        trio.lowlevel.reschedule(parked.pop(0), WOKEN)
 
 
 def require_trio() -> trio.lowlevel.TrioToken:

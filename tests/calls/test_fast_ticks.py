@@ -19,7 +19,7 @@ from derivtrio.calls.fast_ticks import FastTicks
 from derivtrio.client import Client
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.simulator import open_simulator
-from derivtrio.streams.continuity import TickTranslator
+from derivtrio.streams.ticks import TickTranslator
 
 PATIENT = Settings(heartbeat_interval=3600)
 
@@ -299,7 +299,7 @@ def test_g05_ticks_taken_together_are_as_if_taken_one_by_one(
             continue
         ticks = [Tick("R_100", epoch, 1.5) for epoch in batch]
         one_by_one = [item for tick in ticks for item in apart.advance(tick)]
-        assert list(together.advanced(ticks)) == one_by_one
+        assert list(together.advance_all(ticks)) == one_by_one
     assert together == apart
 
 
