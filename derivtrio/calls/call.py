@@ -26,7 +26,6 @@ import trio
 from derivtrio.api import codec
 from derivtrio.api.catalog import NAMES, TRADES, is_safe, name_of
 from derivtrio.calls.routing import FIRST_FOREIGN_ID, Receiver
-from derivtrio.concurrency.parking import WOKEN
 from derivtrio.errors import (
     ConnectionLost,
     OutcomeUnknown,
@@ -95,7 +94,7 @@ class Call:
     _writes: int = attrs.field(default=0, init=False)
     _patience: float = attrs.field(default=0.0, init=False, repr=False)
     decided: bool = attrs.field(default=False, init=False)
-    _caller: trio.lowlevel.Task | None = attrs.field(default=None, init=False, repr=False)
+    _waited_for: trio.Event | None = attrs.field(default=None, init=False, repr=False)
     _reply: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
     _error: Exception | None = attrs.field(default=None, init=False, repr=False)
 
@@ -188,21 +187,19 @@ class Call:
     async def wait(self) -> dict[str, Any]:
         """Return the reply, or raise what the call ended with. One task at a time may wait.
 
-        (It parks by itself, in a place for one task instead of several. Measured: a fifteenth of
-        the CPU time of a call among a hundred is saved by that.)
-
         *Cancellation*: abandons the call.
         """
-        if self._caller is not None:
+        if self._waited_for is not None:
             text = f"somebody waits for the reply to {self.name} already"
             raise RuntimeError(text)
         try:
             if self.decided:
                 await trio.lowlevel.checkpoint()
             else:
-                self._caller = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(self._leave)
+                self._waited_for = trio.Event()
+                await self._waited_for.wait()
         finally:
+            self._waited_for = None
             self.abandoned = not self.decided
         if self._error is not None:
             raise self._error
@@ -211,13 +208,8 @@ class Call:
 
     def _decide(self) -> None:
         self.decided = True
-        if self._caller is not None:
-            trio.lowlevel.reschedule(self._caller, WOKEN)
-            self._caller = None
-
-    def _leave(self, _: object) -> trio.lowlevel.Abort:
-        self._caller = None
-        return trio.lowlevel.Abort.SUCCEEDED
+        if self._waited_for is not None:
+            self._waited_for.set()
 
     def _refusal(self, error: Any) -> Exception:
         refusal = api_error(error, self.request)
