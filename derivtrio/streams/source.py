@@ -49,7 +49,7 @@ class ServerStream:
         """Open the upstream and wait for its first reply, or join it."""
         self._session.require_home()
         self._share = self._registry.hold(self._key)
-        self._session.router.express.plain += self._wants_plain_ticks
+        self._session.router.fast_ticks.untyped_consumers += self._wants_plain_ticks
         async with self._share.one_at_a_time():
             upstream = self._share.upstream
             if upstream is None or upstream.over:
@@ -63,7 +63,7 @@ class ServerStream:
         if self._share is None:
             return
         self._registry.release(self._key, self._share)
-        self._session.router.express.plain -= self._wants_plain_ticks
+        self._session.router.fast_ticks.untyped_consumers -= self._wants_plain_ticks
         self._share = None
         if self._upstream is not None and not self._upstream.detach(self._consumer):
             self._registry.unsubscribe(self._upstream)

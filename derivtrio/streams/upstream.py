@@ -9,7 +9,7 @@ import trio
 
 from derivtrio.api import codec
 from derivtrio.api.parsing import UNREADABLE
-from derivtrio.calls.routing import Receiver, stream_id_of
+from derivtrio.calls.routing import Stream, stream_id_of
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.errors import ApiError, ConnectionLost, api_error, unreadable
 from derivtrio.events import Event, Overflow
@@ -141,7 +141,7 @@ class Upstream:
         self._consumers = tuple(each for each in self._consumers if each is not consumer)
         return bool(self._consumers)
 
-    def deliver(self, message: dict[str, Any]) -> Receiver | None:
+    def deliver(self, message: dict[str, Any]) -> Stream | None:
         """Pass *message* on; return self while more is wanted."""
         if self.over:
             return None
@@ -158,11 +158,6 @@ class Upstream:
         if type(subscription) is not dict or subscription.get("id") not in self.ids:
             self._learn(stream_id_of(message))
         return None if self.over else self
-
-    @property
-    def stream(self) -> "Upstream":
-        """Itself."""
-        return self
 
     def deliver_all(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Pass *messages* on; return those that have to be delivered singly.
@@ -186,7 +181,7 @@ class Upstream:
         return messages[-1:] if self.over else []
 
     @property
-    def lane(self) -> "Upstream | None":
+    def tick_route(self) -> "Upstream | None":
         """Itself, if it brings nothing but the ticks of the symbol that was asked for."""
         latest = self.latest
         tick = latest.get("tick") if isinstance(latest, dict) else None
@@ -199,7 +194,7 @@ class Upstream:
             return False
         self.latest = data
         for consumer in self._consumers:
-            items = consumer.line.advanced(ticks)  # type: ignore[union-attr]  # see `express`
+            items = consumer.line.advanced(ticks)  # type: ignore[union-attr]  # see `fast_ticks`
             if not consumer.mailbox.put_all(items) and not consumer.survives():
                 self.over = not self.detach(consumer)
         return not self.over

@@ -12,12 +12,12 @@ import attrs
 import trio
 
 from derivtrio.calls.call import api_call
-from derivtrio.calls.request import write_calls
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Endpoint, account_of, ask, generation_of
 from derivtrio.errors import HandshakeRejected, InvalidToken
 from derivtrio.events import Authorized
+from derivtrio.policy.rate_limits import Urgency
 
 #: What authorizes: a token, several of them, or an async function that is asked for one.
 TokenSource = str | Sequence[str] | Callable[[], Awaitable[str]]
@@ -70,12 +70,8 @@ class Authorization:
         if isinstance(error, HandshakeRejected):
             error.one_time = account_of(self.endpoint) is not None
 
-    async def prove(
-        self, connection: Connection, session: Session, admitted: Callable[[str], Awaitable[None]]
-    ) -> None:
+    async def prove(self, connection: Connection, session: Session) -> None:
         """Have *connection* act for the account, if there is one, and announce it.
-
-        *admitted* waits until the rate limits have room for a call, and counts it.
 
         Raises:
             ApiError: the server refuses.
@@ -84,9 +80,9 @@ class Authorization:
         """
 
         async def asked(request: Mapping[str, Any]) -> dict[str, Any]:
-            call = api_call(request, only_on=connection.number)
-            await admitted(call.name)
-            await write_calls(connection, session, call)
+            urgency = Urgency.TRADE  # nothing can be sold before it
+            call = api_call(request, only_on=connection.number, restores=True, urgency=urgency)
+            session.queue.put_last([call])
             return await call.wait()
 
         account_id = account_of(self.endpoint)

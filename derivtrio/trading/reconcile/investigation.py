@@ -143,7 +143,7 @@ class Investigation:
         """Return why what fits these may belong to another trade; None if it may not."""
         if self.call is None:
             return "this client has no record of the order, nor of others that may have led to that"
-        written = [each.written_on for each in (self.call, *rivals)]
+        written = [each.written_mono for each in (self.call, *rivals)]
         if any(when is not None and self.trades.is_evicted(when) for when in written):
             return "too many trades of that time are in doubt"
         return None
@@ -188,15 +188,15 @@ class Investigation:
         """Wait for *pause* seconds, or less: until something changes, or all is certain."""
         now, end = trio.current_time(), self.end_of(self.call)
         with trio.move_on_at(end if now < end < now + pause else now + pause):
-            if self.call is not None and math.isinf(self.call.closed_on):
+            if self.call is not None and math.isinf(self.call.closed_mono):
                 await self.call.wait_closed()
             else:
                 await trio.sleep_forever()
 
     def end_of(self, call: Call | None) -> float:
         """Return from when on *call* cannot be executed any more, on trio's clock."""
-        closed_on = math.inf if call is None else call.closed_on
-        return min(closed_on, self._read_on.get(call, math.inf)) + CERTAIN_AFTER
+        closed_mono = math.inf if call is None else call.closed_mono
+        return min(closed_mono, self._read_on.get(call, math.inf)) + CERTAIN_AFTER
 
     def quiet_after(self, call: Call | None) -> float:
         """Return from when on *call* will not say itself what became of it, on trio's clock.
@@ -218,7 +218,7 @@ class Investigation:
 
         So it has read what was written before on the same connection, or that one is gone.
         """
-        if call.written_on is not None and call.written_on < asked:
+        if call.written_mono is not None and call.written_mono < asked:
             self._read_on.setdefault(call, trio.current_time())
 
     def order(self) -> Order:
@@ -233,7 +233,7 @@ class Investigation:
 
     def order_of(self, call: Call) -> Order:
         """Return the same of another call, which was written."""
-        earliest = self._clock.earliest(call.written_on, call.written_at)
+        earliest = self._clock.earliest(call.written_mono, call.written_wall)
         latest = self._clock.latest(self.end_of(call))
         return Order(call.terms, call.request.get("price"), earliest, latest)
 
