@@ -9,7 +9,7 @@ import trio
 
 from derivtrio.api import Api
 from derivtrio.api.catalog import name_of
-from derivtrio.calls.call import Call, raw_call
+from derivtrio.calls.call import raw_call
 from derivtrio.calls.doubts import TradeLog
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.request import make_call
@@ -487,16 +487,16 @@ class Client(Trader):
     @property
     def status(self) -> Status:
         """What can be said of the client now."""
-        session, bus = self._session, self._session.bus
+        session, state = self._session, self._session.state
         return Status(
-            state=bus.state,
-            connection=bus.connection,
-            attempt=bus.attempt,
-            since=bus.since,
-            round_trip=bus.round_trip,
-            pending=len(session.queue) + sum(not c.decided for c in session.router.of_kind(Call)),
+            state=state.name,
+            connection=state.connection,
+            attempt=state.attempt,
+            since=state.since,
+            round_trip=state.round_trip,
+            pending=len(session.queue) + session.count_unanswered(),
             subscriptions=len(self._registry),
-            last_error=bus.last_error,
+            last_error=state.last_error,
         )
 
     async def wait_ready(self) -> None:
@@ -506,13 +506,13 @@ class Client(Trader):
             ClientClosed, ConnectionFailed: they never will again.
 
         """
-        bus = self._session.bus
+        state = self._session.state
         await trio.lowlevel.checkpoint()
         while not self._session.is_ready:
-            if bus.ending:
+            if state.ending:
                 await trio.lowlevel.checkpoint_if_cancelled()  # the body of a failed client is
                 raise self._lifetime.refusal()
-            await bus.change()
+            await state.change()
 
     async def aclose(self, code: int = NORMAL, reason: str = "") -> None:
         """Close the connection with a goodbye, and end everything; more often is harmless.

@@ -53,7 +53,7 @@ class Origin(NamedTuple):
 
     learnt: float
     req_id: int = 0
-    written_at: float = 0.0
+    written_wall: float = 0.0
 
 
 @attrs.define(eq=False)
@@ -99,7 +99,7 @@ class TradeLog:
             self._enter(call.error, call)
         elif call.decided:
             self._learn_from(call)
-        elif call.written_on is not None:
+        elif call.written_mono is not None:
             self.doubt(call, f"the caller of {call.name} went away before its reply came")
 
     def doubt(self, call: Call, text: str) -> OutcomeUnknown:
@@ -146,7 +146,7 @@ class TradeLog:
             for each in calls
             if each is not call
             and each.name in names
-            and each.written_on is not None
+            and each.written_mono is not None
             and not is_answered(each)
         ]
 
@@ -162,7 +162,7 @@ class TradeLog:
             return origin is not None
         if isinstance(other_than, Call):
             return origin.req_id != other_than.req_id
-        return origin.written_at != other_than.written_at
+        return origin.written_wall != other_than.written_at
 
     def is_evicted(self, written_on: float) -> bool:
         """Return whether too much of the time when a trade was written has been forgotten."""
@@ -171,7 +171,7 @@ class TradeLog:
     def know(self, contract_id: int, action: Action = "bought", call: Call | None = None) -> None:
         """Note that the contract was bought, or sold, by *call*."""
         now = trio.current_time()
-        origin = Origin(now) if call is None else Origin(now, call.req_id, call.written_at)
+        origin = Origin(now) if call is None else Origin(now, call.req_id, call.written_wall)
         self._known.setdefault((action, contract_id), origin)
         if len(self._known) > _MOST_KNOWN:
             self._forget()
@@ -180,7 +180,7 @@ class TradeLog:
         self._in_doubt[unknown] = call
         if len(self._in_doubt) > _MOST_DOUBTS:
             oldest = self._in_doubt.pop(next(iter(self._in_doubt)))
-            until = min(oldest.closed_on, trio.current_time()) + _SLACK
+            until = min(oldest.closed_mono, trio.current_time()) + _SLACK
             self._evicted_until = max(self._evicted_until, until)
 
     def _learn_from(self, call: Call) -> None:
@@ -192,7 +192,7 @@ class TradeLog:
     def _forget(self) -> None:
         """Forget what no trade in doubt can be mistaken for; and more, if that is not enough."""
         calls = (*self._in_doubt.values(), *self._under_way)
-        written = [each.written_on for each in calls if each.written_on is not None]
+        written = [each.written_mono for each in calls if each.written_mono is not None]
         horizon = min(written, default=trio.current_time()) - _SLACK
         most = _MOST_KNOWN // 2
         excess = list(self._known.items())
@@ -210,7 +210,7 @@ def _may_have_used_up(call: Call) -> bool:
     """
     error = call.error
     refused = isinstance(error, ApiError) and error.code in _AT_THE_DOOR
-    return call.written_on is not None and not refused
+    return call.written_mono is not None and not refused
 
 
 def is_answered(call: Call) -> bool:

@@ -4,15 +4,15 @@ The call `time` gives whole seconds, and its answer takes a while; so what is kn
 An estimate is kept for as long as newer ones agree with it: what is decided about one order must
 fit what was decided about another, to the second.
 
-When something was written is known by trio's clock and by the machine's. The former stands still
-while the machine is suspended, and the latter may be set; the earlier of the two counts.
+The time of a writing is known by trio's clock and by the machine's. The first stands still while
+the machine is suspended, and the second may be set; the earlier of the two counts.
 """
 
 from typing import Final
 
 import msgspec
 
-#: So far the server's own clocks may be apart, in seconds.
+#: How far the server's own clocks may be apart, in seconds.
 _SKEW: Final = 5
 
 
@@ -33,20 +33,20 @@ class ServerClock(msgspec.Struct, frozen=True):
     over_trio: Lead
     over_wall: Lead
 
-    def earliest(self, written_on: float | None, written_at: float) -> float:
-        """Return the server's time when something was written, or earlier.
+    def earliest(self, written_mono: float | None, written_wall: float) -> float:
+        """Return a server's epoch that is not later than the writing of something.
 
-        It was at `written_on` on trio's clock, if that is known, and at `written_at` on the
-        machine's.
+        It was written at *written_mono* on trio's clock, if that is known, and at *written_wall* on
+        the machine's.
         """
-        by_wall = written_at + self.over_wall.least
-        if written_on is None:
+        by_wall = written_wall + self.over_wall.least
+        if written_mono is None:
             return by_wall - _SKEW
-        return min(by_wall, written_on + self.over_trio.least) - _SKEW
+        return min(by_wall, written_mono + self.over_trio.least) - _SKEW
 
-    def latest(self, moment: float) -> float:
-        """Return the server's time at *moment* on trio's clock, or later."""
-        return moment + self.over_trio.most + _SKEW
+    def latest(self, mono: float) -> float:
+        """Return a server's epoch that is not earlier than *mono* on trio's clock."""
+        return mono + self.over_trio.most + _SKEW
 
     def updated(self, newer: "ServerClock") -> "ServerClock":
         """Return what is known after a *newer* reading: the same, unless that disagrees."""

@@ -73,8 +73,8 @@ def proposal_stream(
 
     *request* asks for the price of the contract that *parameters* describe.
     """
-    bus = registry.session.bus
-    translator = ProposalTranslator(parameters, lambda: bus.connection)
+    state = registry.session.state
+    translator = ProposalTranslator(parameters, lambda: state.connection)
     return _snapshots(registry, request, translator, buffer, overflow)
 
 

@@ -79,7 +79,7 @@ class ServerStream:
         session = self._registry.session
         session.require_home()
         shared = self._shared = self._registry.hold(key_of(self.name, self.request))
-        session.router.express.plain += self._takes_untyped_ticks
+        session.router.fast_ticks.untyped_consumers += self._takes_untyped_ticks
         async with shared.one_at_a_time():
             upstream = shared.upstream
             if upstream is None or upstream.over or not await self._joined(upstream):
@@ -91,7 +91,7 @@ class ServerStream:
         if self._shared is None:
             return
         self._registry.release(self._shared)
-        self._registry.session.router.express.plain -= self._takes_untyped_ticks
+        self._registry.session.router.fast_ticks.untyped_consumers -= self._takes_untyped_ticks
         self._shared = None
         if self._upstream is not None and not self._upstream.detach(self):
             self._registry.remove(self._upstream)

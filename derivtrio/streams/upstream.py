@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import attrs
 
 from derivtrio.api import codec
-from derivtrio.calls.routing import Receiver, stream_id_of
+from derivtrio.calls.routing import Stream, stream_id_of
 from derivtrio.errors import ApiError, ConnectionLost, api_error
 from derivtrio.models import Tick
 from derivtrio.policy.retry import is_renewable
@@ -86,7 +86,7 @@ class Upstream:
         self._consumers = tuple(each for each in self._consumers if each is not consumer)
         return bool(self._consumers)
 
-    def deliver(self, message: dict[str, Any]) -> Receiver | None:
+    def deliver(self, message: dict[str, Any]) -> Stream | None:
         """Pass *message* on; return self while more is wanted."""
         if self.over:
             return None
@@ -163,11 +163,6 @@ class Upstream:
     # The fast way: most messages are ticks or what is usual in a stream, and come many at a time.
     # What follows does with a batch what `deliver` does with each message of it.
 
-    @property
-    def stream(self) -> "Upstream":
-        """Itself."""
-        return self
-
     def deliver_all(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Pass *messages* on; return those that have to be delivered singly.
 
@@ -190,7 +185,7 @@ class Upstream:
         return messages[-1:] if self.over else []
 
     @property
-    def lane(self) -> "Upstream | None":
+    def tick_route(self) -> "Upstream | None":
         """Itself, if it brings nothing but the ticks of the one symbol that was asked for."""
         wanted = (self.request or {}).get("ticks")
         if not isinstance(wanted, str):

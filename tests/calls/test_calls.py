@@ -282,7 +282,7 @@ async def test_a_call_has_one_caller(autojump_clock: Any) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(call.wait)
         await trio.testing.wait_all_tasks_blocked()
-        with pytest.raises(RuntimeError, match="somebody waits for the reply to time already"):
+        with pytest.raises(RuntimeError, match="a task waits for the reply to time already"):
             await call.wait()
         call.settle({"time": 7})
     assert not call.abandoned

@@ -74,13 +74,13 @@ async def test_what_an_older_doubt_may_be_mistaken_for_is_kept(
     for contract_id in range(100):
         await trio.sleep(1)
         entries.know(contract_id)
-    assert doubt.written_on is not None
-    assert not entries.is_evicted(doubt.written_on)
+    assert doubt.written_mono is not None
+    assert not entries.is_evicted(doubt.written_mono)
     assert all(entries.is_known(contract_id) for contract_id in range(100))
     for contract_id in range(100, 201):
         await trio.sleep(10)
         entries.know(contract_id)
-    assert entries.is_evicted(doubt.written_on), "too much of that time is forgotten"
+    assert entries.is_evicted(doubt.written_mono), "too much of that time is forgotten"
     assert not entries.is_evicted(trio.current_time())
     assert len(entries._known) <= 100  # noqa: SLF001
 
@@ -107,8 +107,8 @@ async def test_doubts_that_nobody_clears_up_do_not_pile_up_for_ever(
         await trio.sleep(100)
         trade(entries)
     assert len(entries.doubts) == 10
-    assert first.written_on is not None
-    assert entries.is_evicted(first.written_on + 100)
+    assert first.written_mono is not None
+    assert entries.is_evicted(first.written_mono + 100)
     assert not entries.is_evicted(trio.current_time())
 
 
@@ -145,4 +145,4 @@ async def test_g03_a_call_meant_for_a_connection_that_is_gone_ends_with_that(
     with trio.fail_after(1), pytest.raises(derivtrio.ConnectionChanged, match="not sent"):
         await old.wait()
     assert len(wire.sent) == 1
-    assert new.written_at == pytest.approx(time.time(), abs=60)
+    assert new.written_wall == pytest.approx(time.time(), abs=60)

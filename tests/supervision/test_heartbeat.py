@@ -202,4 +202,4 @@ def test_a_year_of_heartbeats() -> None:
     link, router = trio.run(main, clock=LeapingClock())
     assert link.disconnect is None
     assert abs(link.pings - year // interval) <= 1
-    assert len(router.of_kind(object)) == 1
+    assert len(list(router.waiting())) == 1

@@ -143,7 +143,7 @@ class Investigation:
         """Return why a match may belong to a trade that is not known here; None if it may not."""
         if self.call is None:
             return "this client has no record of the order, nor of others that may have led to that"
-        written_mono = [each.written_on for each in (self.call, *rivals)]
+        written_mono = [each.written_mono for each in (self.call, *rivals)]
         if any(when is not None and self.trades.is_evicted(when) for when in written_mono):
             return "too many trades of that time are in doubt"
         return None

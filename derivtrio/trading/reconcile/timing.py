@@ -81,12 +81,12 @@ class Timing:
         So it has read what was written earlier on the same connection, or that connection has
         ended.
         """
-        if call.written_on is not None and call.written_on < asked_mono:
+        if call.written_mono is not None and call.written_mono < asked_mono:
             self._read_mono.setdefault(call, trio.current_time())
 
     def end_mono(self, call: Call | None) -> float:
         """Return from when on *call* cannot be executed any more."""
-        closed_mono = math.inf if call is None else call.closed_on
+        closed_mono = math.inf if call is None else call.closed_mono
         return min(closed_mono, self._read_mono.get(call, math.inf)) + CERTAIN_AFTER
 
     def quiet_mono(self, call: Call | None) -> float:
@@ -100,8 +100,12 @@ class Timing:
 
     def bounds_epoch(self, call: Call | None) -> tuple[float, float]:
         """Return the earliest and the latest time at which *call* may have been executed."""
-        trade = self.unknown if call is None else call
-        earliest = self._clock.earliest(trade.written_on, trade.written_at)
+        written = (
+            (self.unknown.written_on, self.unknown.written_at)
+            if call is None
+            else (call.written_mono, call.written_wall)
+        )
+        earliest = self._clock.earliest(*written)
         return earliest, self._clock.latest(self.end_mono(call))
 
     async def wait(self, pause: float) -> None:
@@ -111,7 +115,7 @@ class Timing:
         if now_mono < end_mono < until_mono:
             until_mono = end_mono
         with trio.move_on_at(until_mono):
-            if self.call is not None and math.isinf(self.call.closed_on):
+            if self.call is not None and math.isinf(self.call.closed_mono):
                 await self.call.wait_closed()
             else:
                 await trio.sleep_forever()
