@@ -13,7 +13,10 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
-        sys.exit(f'The derivtrio command needs {error.name}: pip install "derivtrio[cli]"')
+        sys.exit(
+            f"The derivtrio command needs {error.name}, which the extra `cli` brings:"
+            " pip install '.[cli]' in a clone of derivtrio"
+        )
     cli(prog_name="derivtrio")
 
 

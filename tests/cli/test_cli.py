@@ -134,7 +134,10 @@ def test_without_the_extra_one_line_says_how_to_get_it() -> None:
     result = finished("-c", code)
     assert result.returncode == 1
     text = only_line(result.stderr)
-    assert text == 'The derivtrio command needs click: pip install "derivtrio[cli]"'
+    assert text == (
+        "The derivtrio command needs click, which the extra `cli` brings:"
+        " pip install '.[cli]' in a clone of derivtrio"
+    )
 
 
 def test_importing_derivtrio_imports_nothing_of_the_command_line() -> None:
