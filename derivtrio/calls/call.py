@@ -3,12 +3,12 @@
 A call is in one of four states. `TRANSITIONS` is the whole table; what is not in it changes
 nothing (a reply to a decided call, for example). A test draws this picture from the table:
 
-    QUEUED     write   WRITTEN
-    QUEUED     decide  DECIDED
-    QUEUED     leave   ABANDONED
-    WRITTEN    decide  DECIDED
-    WRITTEN    leave   ABANDONED
-    WRITTEN    lose    QUEUED
+    QUEUED  ── write  ──> WRITTEN
+    QUEUED  ── decide ──> DECIDED
+    QUEUED  ── leave  ──> ABANDONED
+    WRITTEN ── decide ──> DECIDED
+    WRITTEN ── leave  ──> ABANDONED
+    WRITTEN ── lose   ──> QUEUED
 
 What decides a call that was written:
 

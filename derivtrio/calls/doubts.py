@@ -1,12 +1,12 @@
-"""The book of this client's trades: what is under way, what is in doubt, and what is known.
+"""The log of this client's trades: what is under way, what is in doubt, and what is known.
 
 A purchase in doubt is recognized among the account's purchases by leaving out those whose origin
-is known, and by knowing which others are in doubt as well. So every trade passes through the book,
-however it was made, also one whose caller was cancelled.
+is known, and by knowing which others are in doubt as well. So every trade is logged, however it was
+made, and also if its caller was cancelled.
 
-It stays small. What is known is kept only while an older trade is in doubt. What has to be
-forgotten nevertheless, since nobody cleared up thousands of doubts, is remembered as a blur: about
-trades of that time no purchase can be claimed with certainty any more.
+The log stays small. What is known is kept only while an older trade is in doubt. If thousands of
+doubts are never resolved, the oldest entries are evicted, and the log remembers until when that
+went: about trades of that time no purchase can be claimed with certainty any more.
 """
 
 import math
@@ -24,10 +24,10 @@ from derivtrio.models import Outcome
 from derivtrio.policy.retry import is_doubtful
 from derivtrio.policy.server_clock import ServerClock
 
-#: So much earlier than a trade was written, in seconds, no purchase can be taken for it.
+#: A purchase cannot belong to a trade that was written more than so many seconds after it.
 _SLACK: Final = 120
 
-#: The calls that end a contract, which can be done once.
+#: The calls that end a contract. Each contract ends once.
 SALES: Final = ("sell", "cancel")
 
 #: The calls that use up a proposal.
@@ -36,8 +36,8 @@ BUYS: Final = ("buy", "buy_contract_for_multiple_accounts")
 #: What has been done to a contract.
 Action = Literal["bought", "sold"]
 
-#: Refusals that come before anybody looks at what is to be bought.
-_AT_THE_DOOR: Final = frozenset(
+#: Refusals that come before the server looks at what is to be bought.
+_UNEXAMINED: Final = frozenset(
     "AuthorizationRequired InputValidationFailed PermissionDenied RateLimit".split()
 )
 
@@ -46,12 +46,13 @@ _MOST_DOUBTS: Final = 1000
 
 
 class Origin(NamedTuple):
-    """Since when something is known, on trio's clock, and which call is behind it.
+    """Since when something is known, and which call is behind it.
 
-    In one client a call is known by its `req_id`; in another one only by when it was written.
+    In this client a call is identified by its `req_id`. A doubt that comes from another client is
+    identified only by when it was written.
     """
 
-    learnt: float
+    learnt_mono: float
     req_id: int = 0
     written_wall: float = 0.0
 
@@ -61,9 +62,9 @@ class TradeLog:
     """The trades of one client, from their making until nothing can be mistaken for them.
 
     Attributes:
-        whose: says for which account a trade is that names none; None if that is not known.
-        used: told of each proposal, by its id, that a purchase has used up, or may have.
-        verdicts: what has been found out about those that were in doubt.
+        whose: returns the account of a trade that names none; None if that is not known.
+        used: told of each proposal, by its id, that a purchase has used up, or may have used up.
+        verdicts: what has been found out about trades that were in doubt.
 
     """
 
@@ -75,7 +76,7 @@ class TradeLog:
     _under_way: dict[Call, None] = attrs.field(factory=dict, init=False)
     _in_doubt: dict[OutcomeUnknown, Call] = attrs.field(factory=dict, init=False)
     _known: dict[tuple[Action, int], Origin] = attrs.field(factory=dict, init=False)
-    _evicted_until: float = attrs.field(default=-math.inf, init=False)
+    _evicted_until_mono: float = attrs.field(default=-math.inf, init=False)
     _clock: ServerClock | None = attrs.field(default=None, init=False)
 
     @property
@@ -93,7 +94,7 @@ class TradeLog:
         self._under_way[call] = None
 
     def end(self, call: Call) -> None:
-        """Note that the caller of a trade has its answer, or has gone away."""
+        """Note that a trade's caller has its answer, or has gone away."""
         del self._under_way[call]
         if isinstance(call.error, OutcomeUnknown):
             self._enter(call.error, call)
@@ -164,9 +165,9 @@ class TradeLog:
             return origin.req_id != other_than.req_id
         return origin.written_wall != other_than.written_at
 
-    def is_evicted(self, written_on: float) -> bool:
-        """Return whether too much of the time when a trade was written has been forgotten."""
-        return written_on - _SLACK <= self._evicted_until
+    def is_evicted(self, written_mono: float) -> bool:
+        """Return whether entries were evicted of the time when a trade was written."""
+        return written_mono - _SLACK <= self._evicted_until_mono
 
     def know(self, contract_id: int, action: Action = "bought", call: Call | None = None) -> None:
         """Note that the contract was bought, or sold, by *call*."""
@@ -174,14 +175,14 @@ class TradeLog:
         origin = Origin(now) if call is None else Origin(now, call.req_id, call.written_wall)
         self._known.setdefault((action, contract_id), origin)
         if len(self._known) > _MOST_KNOWN:
-            self._forget()
+            self._evict()
 
     def _enter(self, unknown: OutcomeUnknown, call: Call) -> None:
         self._in_doubt[unknown] = call
         if len(self._in_doubt) > _MOST_DOUBTS:
             oldest = self._in_doubt.pop(next(iter(self._in_doubt)))
             until = min(oldest.closed_mono, trio.current_time()) + _SLACK
-            self._evicted_until = max(self._evicted_until, until)
+            self._evicted_until_mono = max(self._evicted_until_mono, until)
 
     def _learn_from(self, call: Call) -> None:
         if call.name == "buy" and (contract_id := contract_of(call.answer)) is not None:
@@ -189,7 +190,7 @@ class TradeLog:
         elif call.name in SALES and call.name in (call.answer or {}):
             self.know(call.request[call.name], "sold", call)
 
-    def _forget(self) -> None:
+    def _evict(self) -> None:
         """Forget what no trade in doubt can be mistaken for; and more, if that is not enough."""
         calls = (*self._in_doubt.values(), *self._under_way)
         written = [each.written_mono for each in calls if each.written_mono is not None]
@@ -197,19 +198,19 @@ class TradeLog:
         most = _MOST_KNOWN // 2
         excess = list(self._known.items())
         for what, origin in excess[:-most]:
-            if origin.learnt >= horizon:
-                self._evicted_until = max(self._evicted_until, origin.learnt)
+            if origin.learnt_mono >= horizon:
+                self._evicted_until_mono = max(self._evicted_until_mono, origin.learnt_mono)
             del self._known[what]
 
 
 def _may_have_used_up(call: Call) -> bool:
-    """Return whether there may be no such proposal any more as *call* was to buy.
+    """Return whether *call* may have used up the proposal that it was to buy.
 
-    Whether one outlives a purchase that is refused, Deriv does not say; but nobody has looked at
-    it if that is refused at the door.
+    Deriv does not say whether a proposal outlives a purchase that is refused. It does if the
+    refusal came before the server looked at it.
     """
     error = call.error
-    refused = isinstance(error, ApiError) and error.code in _AT_THE_DOOR
+    refused = isinstance(error, ApiError) and error.code in _UNEXAMINED
     return call.written_mono is not None and not refused
 
 

@@ -7,7 +7,7 @@
 - `write_calls` is the end of the way: the writer writes what the queue has let out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -25,7 +25,7 @@ from derivtrio.policy.retry import ONCE, UNTIL_ANSWERED, Rule, pause_before_retr
 from derivtrio.redaction import masked_text
 
 
-async def make_call(call: Call, session: Session, *, first: bool = False) -> dict[str, Any]:
+def make_call(call: Call, session: Session, *, first: bool = False) -> Awaitable[dict[str, Any]]:
     """Queue *call* for the writer and return its reply, or raise what it ended with.
 
     With *first* it goes before all others that are as urgent. A read that the server refuses for
@@ -34,7 +34,7 @@ async def make_call(call: Call, session: Session, *, first: bool = False) -> dic
     *Cancellation*: the call is not written, or, if it was, its reply is dropped when it comes. A
     trade that was written is then in doubt, and the trade log has it.
     """
-    return await repeat(call, attrs.evolve, session, ONCE, first=first)
+    return repeat(call, attrs.evolve, session, ONCE, first=first)
 
 
 async def request_until_answered(
@@ -79,42 +79,46 @@ async def repeat(
 
     *Cancellation*: as in `make_call`.
     """
+    session.require_home()
     first_failed: float | None = None
     while True:
+        if call.is_trade:
+            session.trades.begin(call)
         try:
-            return await _make_once(call, session, first=first)
+            if first:
+                session.queue.put_first([call])
+            else:
+                await session.queue.put(call)
+            return _noted(await call.wait(), call, session)
         except DerivError as error:
-            now = trio.current_time()
-            first_failed = now if first_failed is None else first_failed
-            elapsed = now - first_failed
-            pause = pause_before_retry(error, rules, safe=call.safe, elapsed=elapsed)
+            first_failed = trio.current_time() if first_failed is None else first_failed
+            pause, urgency = _after(error, call, session, rules, first_failed)
             if pause is None:
                 raise
             if interrupted is not None:
                 interrupted(error)
-            throttled = isinstance(error, RateLimited)
+        finally:
+            _note_end(call, session)
         if pause:
             await trio.sleep(pause)
         call = again(call)
-        if throttled:  # then not even an urgent call may ignore the pause of its budgets
-            call.urgency = max(call.urgency, Urgency.USER)
+        call.urgency = max(call.urgency, urgency)
 
 
-async def _make_once(call: Call, session: Session, *, first: bool) -> dict[str, Any]:
-    session.require_home()
-    if call.is_trade:
-        session.trades.begin(call)
-    try:
-        if first:
-            session.queue.put_first([call])
-        else:
-            await session.queue.put(call)
-        reply = await call.wait()
-    except RateLimited as refusal:
-        slow_down(call, refusal, session)
-        raise
-    finally:
-        _note_end(call, session)
+def _after(
+    error: DerivError, call: Call, session: Session, rules: Sequence[Rule], first_failed: float
+) -> tuple[float | None, Urgency]:
+    """Return the pause after *error* and the most that the next call may be urgent; or no pause."""
+    urgency = Urgency.TRADE
+    if isinstance(error, RateLimited):
+        slow_down(call, error, session)
+        urgency = Urgency.USER  # not even an urgent call may ignore the pause of its budgets
+    elapsed = trio.current_time() - first_failed
+    return pause_before_retry(error, rules, safe=call.safe, elapsed=elapsed), urgency
+
+
+def _noted(reply: dict[str, Any], call: Call, session: Session) -> dict[str, Any]:
+    """Return *reply*; take the limits from it, if it has them."""
     if call.name == "website_status":
         note_limits(reply, session)
     return reply

@@ -4,28 +4,28 @@ Every event passes through `EventBus.announce`. The state is never set by hand: 
 events, and from what the client's owner does, by `TRANSITIONS`. What is not in that table changes
 nothing. A test draws this picture from it:
 
-    CONNECTING  Opened      RESTORING
-    CONNECTING  Failed      WAITING
-    RESTORING   Ready       READY
-    RESTORING   Failed      WAITING
-    RESTORING   Closed      WAITING
-    READY       Failed      WAITING
-    READY       Closed      WAITING
-    WAITING     Connecting  CONNECTING
-    CONNECTING  close       CLOSING
-    RESTORING   close       CLOSING
-    READY       close       CLOSING
-    WAITING     close       CLOSING
-    CONNECTING  end         CLOSED
-    RESTORING   end         CLOSED
-    READY       end         CLOSED
-    WAITING     end         CLOSED
-    CLOSING     end         CLOSED
-    CONNECTING  give up     FAILED
-    RESTORING   give up     FAILED
-    READY       give up     FAILED
-    WAITING     give up     FAILED
-    CLOSING     give up     FAILED
+    CONNECTING ── Opened     ──> RESTORING
+    CONNECTING ── Failed     ──> WAITING
+    RESTORING  ── Ready      ──> READY
+    RESTORING  ── Failed     ──> WAITING
+    RESTORING  ── Closed     ──> WAITING
+    READY      ── Failed     ──> WAITING
+    READY      ── Closed     ──> WAITING
+    WAITING    ── Connecting ──> CONNECTING
+    CONNECTING ── close      ──> CLOSING
+    RESTORING  ── close      ──> CLOSING
+    READY      ── close      ──> CLOSING
+    WAITING    ── close      ──> CLOSING
+    CONNECTING ── end        ──> CLOSED
+    RESTORING  ── end        ──> CLOSED
+    READY      ── end        ──> CLOSED
+    WAITING    ── end        ──> CLOSED
+    CLOSING    ── end        ──> CLOSED
+    CONNECTING ── give up    ──> FAILED
+    RESTORING  ── give up    ──> FAILED
+    READY      ── give up    ──> FAILED
+    WAITING    ── give up    ──> FAILED
+    CLOSING    ── give up    ──> FAILED
 """
 
 import logging

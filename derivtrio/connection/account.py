@@ -29,7 +29,7 @@ import trio
 
 from derivtrio.api import codec
 from derivtrio.connection.dial import os_error_text, platform_context, time_limit
-from derivtrio.connection.endpoints import Generation, Limits, ask, parse_url
+from derivtrio.connection.endpoints import Generation, LimitsSource, ask, parse_url
 from derivtrio.errors import (
     CertificateRejected,
     ConnectRefused,
@@ -112,7 +112,7 @@ class OptionsAccount:
     account is real or a demo is for the server to say: its URL leads to the right place. `base` is
     the scheme and host of the REST API, and `ssl_context` the trust in it, by default the system's.
 
-    Needs httpx2, which `pip install 'derivtrio[options]'` brings.
+    Needs httpx2, which the extra `options` brings: `pip install '.[options]'` in a clone.
     """
 
     account_id: str = attrs.field()
@@ -121,7 +121,7 @@ class OptionsAccount:
     base: str = attrs.field(default=REST_URL, kw_only=True, repr=shown_url)
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, kw_only=True, repr=False)
     generation: Generation = attrs.field(default="options", init=False)
-    limits: Limits = attrs.field(default="documented", init=False)
+    limits: LimitsSource = attrs.field(default="documented", init=False)
     _restraint: _Restraint = attrs.field(factory=_Restraint, init=False, repr=False, eq=False)
 
     @account_id.validator
@@ -218,7 +218,10 @@ def _imported_httpx() -> ModuleType:
     try:
         import httpx2  # noqa: PLC0415  (an extra: who does not need it need not have it)
     except ImportError as error:
-        text = "accounts of the Options API need httpx2: pip install 'derivtrio[options]'"
+        text = (
+            "accounts of the Options API need httpx2, which the extra `options` brings:"
+            " pip install '.[options]' in a clone of derivtrio"
+        )
         raise EndpointFailed(text) from error
     return httpx2
 

@@ -21,7 +21,7 @@ Generation = Literal["v3", "options"]
 
 #: How the rate limits are learnt: from the server's `website_status`, or from Deriv's
 #: published table.
-Limits = Literal["website_status", "documented"]
+LimitsSource = Literal["website_status", "documented"]
 
 #: Shorter values of a query, such as an `app_id` or a language, are no secrets.
 _SECRET_SIZE = 6
@@ -47,7 +47,7 @@ class Endpoint(Protocol):
         return "v3"
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> LimitsSource:
         """How its rate limits are learnt."""
         return "website_status"
 
@@ -84,7 +84,7 @@ class V3:
     language: str | None = None
     base: str = V3_URL
     generation: Generation = "v3"
-    limits: Limits = "website_status"
+    limits: LimitsSource = "website_status"
 
     @app_id.validator
     def _check_app_id(self, _attribute: object, value: int | str) -> None:
@@ -109,7 +109,7 @@ class OptionsPublic:
 
     base: str = attrs.field(default=OPTIONS_URL, repr=shown_url)
     generation: Generation = "options"
-    limits: Limits = "documented"
+    limits: LimitsSource = "documented"
 
     async def url(self) -> str:
         """Return `base`."""

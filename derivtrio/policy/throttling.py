@@ -23,7 +23,7 @@ import attrs
 from derivtrio.policy.rate_limits import Budgets, Group, Urgency
 
 
-class Waiting(Protocol):
+class WaitingRequest(Protocol):
     """What can wait here."""
 
     urgency: Urgency
@@ -44,7 +44,7 @@ class Waiting(Protocol):
         ...
 
 
-W = TypeVar("W", bound=Waiting)
+W = TypeVar("W", bound=WaitingRequest)
 
 #: What the members of one line have in common.
 _Key = tuple[Urgency, bool, tuple[Group, ...]]

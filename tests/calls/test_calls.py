@@ -304,7 +304,7 @@ async def test_g12_a_call_cancelled_while_queued_is_never_sent(autojump_clock: A
     assert server.asked("buy") == []
 
 
-async def test_callers_wait_at_the_door_of_a_full_outbox(autojump_clock: Any) -> None:
+async def test_callers_wait_for_room_in_a_full_queue(autojump_clock: Any) -> None:
     async with (
         open_server() as server,
         derivtrio.open_client(endpoint=server, settings=PATIENT.but(outbox=2)) as client,

@@ -1,4 +1,4 @@
-"""The book of trades: what it keeps, and what it forgets."""
+"""The trade log: what it keeps, and what it forgets."""
 
 import time
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 import trio
 
 import derivtrio
-from derivtrio.calls import doubts as book
+from derivtrio.calls import doubts
 from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.doubts import TradeLog, is_answered
 from derivtrio.calls.queue import SendQueue
@@ -68,7 +68,7 @@ async def test_an_order_under_way_is_a_rival_once_it_is_written(autojump_clock: 
 async def test_what_an_older_doubt_may_be_mistaken_for_is_kept(
     autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(book, "_MOST_KNOWN", 100)
+    monkeypatch.setattr(doubts, "_MOST_KNOWN", 100)
     entries = TradeLog()
     doubt = trade(entries)
     for contract_id in range(100):
@@ -88,7 +88,7 @@ async def test_what_an_older_doubt_may_be_mistaken_for_is_kept(
 async def test_without_doubts_old_purchases_are_forgotten_in_silence(
     autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(book, "_MOST_KNOWN", 100)
+    monkeypatch.setattr(doubts, "_MOST_KNOWN", 100)
     entries = TradeLog()
     for contract_id in range(1000):
         await trio.sleep(10)
@@ -100,7 +100,7 @@ async def test_without_doubts_old_purchases_are_forgotten_in_silence(
 async def test_doubts_that_nobody_clears_up_do_not_pile_up_for_ever(
     autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(book, "_MOST_DOUBTS", 10)
+    monkeypatch.setattr(doubts, "_MOST_DOUBTS", 10)
     entries = TradeLog()
     first = trade(entries)
     for _ in range(12):
@@ -123,7 +123,7 @@ async def test_a_verdict_lives_as_long_as_its_question(autojump_clock: Any) -> N
 
 
 class Wire:
-    """A link as the writer knows it."""
+    """A connection as the writer knows it."""
 
     number = 2
 
