@@ -95,6 +95,8 @@ from derivtrio.supervision.authorization import TokenSource
 if TYPE_CHECKING:
     from derivtrio.connection.account import OptionsAccount
 
+    __version__: str
+
 __all__ = [
     "V3",
     "AccountDisabled",
@@ -186,7 +188,11 @@ __all__ = [
 if not TYPE_CHECKING:  # it would have type checkers believe in any name
 
     def __getattr__(name: str) -> Any:
-        """Load what only programs with an account of the Options API need when they name it."""
+        """Load what few programs need when they name it: an account's endpoint, the version."""
+        if name == "__version__":
+            from importlib.metadata import version  # noqa: PLC0415 - is rarely needed
+
+            return version("derivtrio")
         if name != "OptionsAccount":
             text = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(text, name=name)
@@ -196,4 +202,4 @@ if not TYPE_CHECKING:  # it would have type checkers believe in any name
         return options.OptionsAccount
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return sorted({*globals(), *__all__, "__version__"})

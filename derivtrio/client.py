@@ -38,9 +38,9 @@ from derivtrio.streams.snapshots import (
 from derivtrio.streams.subscription import Subscription, event_stream
 from derivtrio.streams.ticks import tick_stream
 from derivtrio.streams.transactions import transaction_stream
-from derivtrio.supervision.account import CHANGES, change_account, change_by_call, leave_account
 from derivtrio.supervision.authorization import Authorization, Identity, TokenSource, checked_for
 from derivtrio.supervision.lifetime import Lifetime
+from derivtrio.supervision.login import CHANGES, change_account, change_by_call, log_out
 from derivtrio.supervision.supervisor import Supervisor
 from derivtrio.trading.orders import contract_words
 from derivtrio.trading.trader import Trader
@@ -249,7 +249,7 @@ class Client(Trader):
         And what `call` raises.
 
         """
-        await leave_account(self._supervisor)
+        await log_out(self._supervisor)
 
     def subscribe(
         self,

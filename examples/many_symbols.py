@@ -1,7 +1,7 @@
 """One client, many subscriptions, each in a task of its own. Ctrl-C ends it.
 
-The nursery belongs to the program. If one task fails, the others are cancelled, every subscription
-is forgotten and the connection is closed, in this order, and the error comes out.
+The nursery belongs to the program. If one task fails, the other tasks are cancelled, all
+subscriptions are forgotten, and the connection is closed, in this order. Then the error comes out.
 """
 
 import os

@@ -1,8 +1,9 @@
 """An account of the Options API: a new one-time URL for every connection, and the balance.
 
 `DERIV_TOKEN` is a token with the scope `trade`, `DERIV_ACCOUNT` the id of the account, such as
-`DOT90004580`, and `DERIV_APP_ID` that of your application. It needs `pip install
-"derivtrio[options]"`. `DERIV_REST_URL` says where to ask for URLs, for instance a simulator.
+`DOT90004580`, and `DERIV_APP_ID` the id of your application. It needs the extra `options`: from a
+clone, `pip install '.[options]'`. `DERIV_REST_URL` says where to ask for URLs, for instance a
+simulator.
 """
 
 import os

@@ -12,7 +12,7 @@ from derivtrio.simulator import open_simulator
 
 
 async def highest(client: derivtrio.Client, symbol: str, count: int) -> float:
-    """Return the highest of the next *count* quotes: the program that is to be tested."""
+    """Return the highest of the next *count* quotes: the program under test."""
     quotes: list[float] = []
     async with client.ticks(symbol) as ticks:
         async for tick in ticks:

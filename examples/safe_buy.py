@@ -39,7 +39,7 @@ async def buy(client: derivtrio.Client) -> derivtrio.Purchase | None:
             print(f"bought: {how}")
             return purchase
         case derivtrio.Ambiguous(candidates, how):
-            print(f"it cannot be told, look at {candidates}: {how}")
+            print(f"cannot be decided, look at {candidates}: {how}")
         case _:
             print(f"not bought: {outcome.how}")
     return None

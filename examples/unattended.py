@@ -1,7 +1,7 @@
-"""A program to leave running: a log, decided calls, and a proper end on Ctrl-C and SIGTERM.
+"""A program to leave running: it has a log, and it ends in order on Ctrl-C and SIGTERM.
 
-Lost connections are replaced for ever, and each failed attempt is a WARNING in the log. What no
-retry can mend (a wrong token, a closed account) ends the program with the cause.
+Lost connections are replaced for ever, and each failed attempt is a WARNING in the log. An error
+that no retry can repair (a wrong token, a closed account) ends the program.
 """
 
 import logging
@@ -19,8 +19,8 @@ logger = logging.getLogger("unattended")
 async def work(client: derivtrio.Client) -> None:
     """Ask for the server's time every minute.
 
-    `call` waits through an outage. This one only reads, so after an outage it is simply asked
-    again. One that changes something would end in `OutcomeUnknown` if it may have been executed.
+    `call` waits until an outage is over. This call only reads, so it is sent again afterwards. A
+    call that changes something would raise `OutcomeUnknown` if it may have been executed.
     """
     while True:
         with trio.move_on_after(30) as patience:
@@ -32,7 +32,7 @@ async def work(client: derivtrio.Client) -> None:
 
 
 async def farewell(client: derivtrio.Client) -> None:
-    """Do what must be done at the end, such as selling; at most for five seconds."""
+    """Do what must be done at the end, such as selling; take at most five seconds."""
     with trio.move_on_after(5, shield=True):
         await client.call({"ping": 1})
         logger.info("said goodbye")

@@ -11,7 +11,7 @@ import derivtrio
 URL = os.environ.get("DERIV_URL", "wss://api.derivws.com/trading/v1/options/ws/public")
 
 # With `wait_ready=False` the block begins at once, before there is a connection. The heartbeat is
-# faster than by default: whoever watches does not want to wait half a minute.
+# faster than by default, so that you need not wait half a minute to see it work.
 SETTINGS = derivtrio.Settings(wait_ready=False, heartbeat_interval=2, heartbeat_timeout=2)
 
 

@@ -10,7 +10,7 @@ import trio
 import trio_websocket
 
 from derivtrio.connection.endpoints import Generation, Limits
-from derivtrio.simulator.memory import open_pair
+from derivtrio.simulator.network.memory_stream import open_pair
 
 Request = dict[str, Any]
 

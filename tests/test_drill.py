@@ -1,4 +1,4 @@
-"""G05, G06, G14: whatever breaks, what a consumer was given is the market. See `drills`."""
+"""G05, G06, G14: whatever breaks, a consumer gets exactly the market. See `drills`."""
 
 from typing import Any
 
@@ -30,13 +30,13 @@ async def test_g05_g14_hours_of_faults_leave_nothing_behind(
     caplog.set_level("CRITICAL", logger="derivtrio")
     drill = await month.run(month.Plan(days=3, day=4800, every=40))
     assert drill.passed, month.summary(drill)
-    assert drill.suffered.keys() == month.MISFORTUNES.keys()
+    assert drill.suffered.keys() == month.INCIDENTS.keys()
     assert drill.events["ready"] > 100
     assert drill.ticks.seen > 3 * 4800
     assert drill.candles.seen > 40
 
 
-# What judges must be able to condemn
+# What a witness must find
 
 
 def rows(seen: Witness, *notes: Row) -> Witness:
@@ -52,7 +52,7 @@ def true_rows(count: int) -> list[Row]:
 
 def judged(*notes: Row) -> tuple[int, int, int, int]:
     witness = rows(tick_witness("ticks", 1, "1HZ100V"), *notes)
-    assert witness.content == (len(witness.remarks) == 0)
+    assert witness.is_satisfied == (len(witness.remarks) == 0)
     return witness.lost, witness.doubled, witness.disordered, witness.wrong
 
 
@@ -84,12 +84,12 @@ def test_a_witness_may_rest_at_any_time() -> None:
         if row[0] % 7 == 0:
             witness.rest()
         witness.note(row)
-    assert witness.content
+    assert witness.is_satisfied
     assert witness.seen == 2000
 
 
-def test_a_witness_of_nothing_is_not_content() -> None:
-    assert not tick_witness("ticks", 1, "1HZ100V").content
+def test_a_witness_of_nothing_is_not_satisfied() -> None:
+    assert not tick_witness("ticks", 1, "1HZ100V").is_satisfied
 
 
 def test_a_witness_of_candles() -> None:

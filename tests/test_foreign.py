@@ -1,4 +1,4 @@
-"""A client that is not ours is served by the simulator as by Deriv. See `foreign`."""
+"""The simulator serves Deriv's own client as Deriv would. See `foreign`."""
 
 import copy
 import os
@@ -14,7 +14,7 @@ from tests.foreign.rehearsal import ENVS, PACKAGES, DriverFailed, Verdict, rehea
 
 @pytest.fixture(scope="module")
 def python() -> str:
-    """Return a Python that has the client, if it was ever installed or may be installed now."""
+    """Return a Python that has the client; skip if it is not installed and may not be."""
     if not is_ready(PACKAGES, ENVS) and not os.environ.get("DERIVTRIO_FOREIGN"):
         pytest.skip("not installed: run `python -m tests.foreign`, or set DERIVTRIO_FOREIGN=1")
     try:
@@ -39,7 +39,7 @@ def test_a_client_that_breaks_off_is_told_in_its_own_words() -> None:
         rehearse(interpreter((), ENVS))
 
 
-# What the judge must be able to condemn
+# What the judge must find
 
 
 def last(seen: Any, stream: str) -> Any:

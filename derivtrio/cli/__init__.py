@@ -1,10 +1,13 @@
 """The command line: `derivtrio` and `python -m derivtrio`.
 
-- `commands`: the commands.
-- `target`: where they connect, and how they end.
-- `output`: how results are shown.
-- `demo`, `outages`: the demo, and its summary.
+- `commands`: the group of all commands.
+- `ping`, `call`, `ticks`: a command each; they connect to a server.
+- `simulate`: the command that serves a simulated Deriv.
+- `demo`: the command that shows ticks surviving broken connections; `outages` is its record and its
+  summary.
+- `target`: where commands connect, and how they end.
+- `output`: how results and messages are shown.
 
-Needs the extra `cli` (click and rich). Imports only the public surface of the package and the
-simulator. Begin with `commands`.
+Needs the extra `cli` (click and rich). Imports: everything below, and the simulator. Begin with
+`commands`, then `ping`.
 """

@@ -1,13 +1,16 @@
-"""Twenty seconds that show what derivtrio is for: ticks, and two broken connections.
+"""`derivtrio demo`: twenty seconds that show what derivtrio is for.
 
-A simulator, a client and a script that breaks the connection between them run in one program. Who
-listens to events, and who to ticks, are tasks of their own; all of them write into one `Record`.
+A simulator, a client, and a script that breaks the connection between them run in one program. One
+task listens to the client's events and another one to its ticks. All of them write to one `Record`,
+and everything that is printed comes from there.
 """
 
+import sys
 from functools import partial
 from typing import Final
 
 import attrs
+import click
 import trio
 from rich.console import Console
 
@@ -15,15 +18,16 @@ from derivtrio import Backoff, Endpoint, Settings, Subscription, Tick, open_clie
 from derivtrio.cli.outages import (
     Break,
     Happening,
+    Listener,
     Phase,
     Record,
-    Tell,
     fetched,
     phases,
     summary,
     survived,
 )
 from derivtrio.cli.output import clock, quote_of, sentence
+from derivtrio.cli.target import perform
 from derivtrio.events import Event
 from derivtrio.redaction import shown_url
 from derivtrio.simulator import Simulator, open_simulator
@@ -31,15 +35,33 @@ from derivtrio.simulator import Simulator, open_simulator
 SYMBOL: Final = "1HZ100V"
 
 
+@click.command()
+def demo() -> None:
+    """Show ticks surviving two broken connections.
+
+    It takes about 20 seconds. A simulated server and a client run inside the program; no network is
+    needed. The ticks that were missed in the outages are fetched, and the whole record is compared
+    with the simulator's prices. If it differs, the exit status is 1.
+    """
+    complete = False
+
+    async def main() -> None:
+        nonlocal complete
+        complete = await show(Pace())
+
+    perform(main)
+    sys.exit(not complete)
+
+
 @attrs.frozen
 class Pace:
-    """How long things take; durations in seconds.
+    """How long things take; durations are in seconds.
 
     Attributes:
-        ticks: how many live ticks are awaited before the first break, and after each.
-        away: for how long the server stays away after it has dropped the connection.
+        ticks: how many live ticks to wait for before the first break and after each break.
+        away: how long the server refuses connections after it has dropped one.
         heartbeat: the client's `heartbeat_interval` and `heartbeat_timeout`.
-        patience: when to stop waiting for ticks that do not come.
+        patience: when to give up waiting for ticks.
 
     """
 
@@ -61,15 +83,15 @@ class Pace:
 
 
 async def demonstrate(
-    sim: Simulator, endpoint: Endpoint | str, pace: Pace, tell: Tell
+    sim: Simulator, endpoint: Endpoint | str, pace: Pace, listener: Listener
 ) -> list[Phase]:
-    """Connect a client to *sim* at *endpoint*, break the connection twice; return what happened.
+    """Connect a client to *sim* at *endpoint*; break the connection twice; return the phases.
 
     Raises:
-        ConnectionFailed: the client has given up, in an exception group.
+        ExceptionGroup: with `ConnectionFailed` in it: the client has given up.
 
     """
-    record = Record(tell)
+    record = Record(listener)
     with trio.move_on_after(pace.patience):
         async with (
             open_client(endpoint=endpoint, settings=pace.settings) as client,
@@ -85,7 +107,7 @@ async def demonstrate(
 
 
 async def break_twice(sim: Simulator, pace: Pace, record: Record) -> None:
-    """Let ticks come, and break the connection, in two ways."""
+    """Wait for ticks, then break the connection; once by a drop, once by a freeze."""
     await record.ticks(pace.ticks)
     record.add(Break("drop", f"drops the connection, and is away for {pace.away:g} s"))
     sim.faults.drop()
@@ -103,22 +125,22 @@ async def record_events(events: Subscription[Event], record: Record) -> None:
 
 
 async def record_ticks(ticks: Subscription[Tick], record: Record) -> None:
-    """Record the ticks, each as it comes."""
+    """Record each tick as it comes."""
     async for tick in ticks:
         record.add(tick)
 
 
-class Paper(Console):
-    """A console that lets its caller know that nobody reads it any more."""
+class RaisingConsole(Console):
+    """A console that raises when its output is closed; rich wants a subclass for this."""
 
     def on_broken_pipe(self) -> None:
-        """Raise `BrokenPipeError`, where rich would end the program."""
+        """Raise `BrokenPipeError`; rich itself would end the program here, with status 1."""
         raise  # noqa: PLE0704 - rich calls this where it handles that error
 
 
 async def show(pace: Pace) -> bool:
-    """Run the demo over TCP and print it; return whether the record is without a seam."""
-    console = Paper(soft_wrap=True, highlight=False, markup=False)
+    """Run the demo over TCP and print it; return whether no tick is missing or wrong."""
+    console = RaisingConsole(soft_wrap=True, highlight=False, markup=False)
     async with open_simulator() as sim:
         console.print(f"A simulated Deriv server at {shown_url(sim.url)}, a derivtrio client, and")
         console.print("two broken connections. The prices are made up. About 20 seconds.\n")
@@ -130,7 +152,7 @@ async def show(pace: Pace) -> bool:
 
 
 def show_line(console: Console, at: float, what: Happening) -> None:
-    """Print what happened, if a person need know it: when, to whom, and what."""
+    """Print one line: when, to whom, and what."""
     match what:
         case Tick(symbol=symbol, epoch=epoch):
             kind, style = ("fetched", "cyan") if fetched(what) else ("tick", "green")

@@ -1,7 +1,7 @@
-"""What happened while a connection was broken, divided into phases, and what is to be said of it.
+"""The demo's record: what happened, divided into phases, and the summary of it.
 
-The demo records everything here as it happens. The summary is computed from the record alone, so it
-cannot say more than what happened; and it holds the ticks against those that the market had.
+The demo records everything as it happens. The summary is computed from the record alone, so it
+cannot claim more than that. The ticks in it are compared with the simulator's market.
 """
 
 from collections.abc import Callable
@@ -15,16 +15,16 @@ from derivtrio.cli.output import clock, one_line
 from derivtrio.events import Closed, Connecting, Event, Failed, Opened, Ready
 from derivtrio.simulator import Market
 
-#: The phases of a demo that was not cut short.
+#: The phases of a complete demo: before the first break, between the two, after the second.
 _NAMES: Final = ("before", "between", "after")
 
 _GOOD: Final = "The program subscribed once; no tick is missing, none came twice."
-_BAD: Final = "The ticks did not come as they should have: the demo has failed."
+_BAD: Final = "The ticks differ from the market, or did not come: the demo has failed."
 
 
 @attrs.frozen
 class Break:
-    """The demo has broken the connection: its name for that, and what it did."""
+    """The demo broke the connection: the name of the fault, and what the server does."""
 
     name: str
     action: str
@@ -32,15 +32,15 @@ class Break:
 
 Happening = Event | Tick | Break
 
-#: Told about everything that happens: when, in seconds since the start, and what.
-Tell = Callable[[float, Happening], None]
+#: Is called for everything that happens, with the time in seconds since the start.
+Listener = Callable[[float, Happening], None]
 
 
 @attrs.define(eq=False)
 class Record:
-    """Everything that happened, in order, each with its time in seconds since the start."""
+    """Everything that happened, in order, with the time in seconds since the start."""
 
-    _tell: Tell
+    _listener: Listener
     _start: float = attrs.field(factory=trio.current_time, init=False)
     happened: list[tuple[float, Happening]] = attrs.field(factory=list, init=False)
     _more: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -49,27 +49,32 @@ class Record:
         """Record that *what* happened now."""
         entry = (trio.current_time() - self._start, what)
         self.happened.append(entry)
-        self._tell(*entry)
+        self._listener(*entry)
         self._more.set()
         self._more = trio.Event()
 
     async def ticks(self, count: int) -> None:
-        """Wait until the connection that followed the last break has brought *count* live ticks."""
+        """Wait for *count* live ticks on the connection that followed the last break."""
         while phases(self.happened)[-1].live < count:
             await self._more.wait()
 
 
 @attrs.define
 class Phase:
-    """An outage, unless it is the first phase, and the ticks from its end to the next one's end.
+    """An outage and the time after it, until the next outage. The first phase has no outage.
+
+    Times are in seconds since the start.
 
     Attributes:
         cause: what broke the connection; None in the first phase.
-        broken: when that was; `noticed` and `restored`: when the client noticed, and was ready.
-        by: who noticed.
-        why: what the client gave as the reason.
-        attempts: how many connections it tried.
-        connection: the number of the one that it got.
+        broken: when it broke.
+        noticed: when the client noticed it; None if it did not.
+        restored: when the client was ready again; None if it was not.
+        by: what noticed it: the network, the heartbeat, ….
+        why: the error that the client reported first.
+        attempts: how many times the client tried to connect.
+        connection: the number of its new connection.
+        ticks: the ticks from the new connection on.
 
     """
 
@@ -85,7 +90,7 @@ class Phase:
 
     @property
     def live(self) -> int:
-        """How many of the ticks came as the market had them."""
+        """How many of the ticks came live."""
         return len(self.ticks) - self.fetched
 
     @property
@@ -94,7 +99,7 @@ class Phase:
         return sum(map(fetched, self.ticks))
 
     def take(self, at: float, what: Happening) -> None:
-        """Note what of *what* belongs here."""
+        """Note *what* happened in this phase."""
         match what:
             case Tick():
                 self.ticks.append(what)
@@ -111,10 +116,10 @@ class Phase:
 
 
 def phases(happened: list[tuple[float, Happening]]) -> list[Phase]:
-    """Divide what happened: a phase begins with each break.
+    """Divide what happened into phases; each break begins one.
 
-    A tick that comes after a break, but before there is a new connection, belongs to the phase
-    before: it came on the old one.
+    A tick that comes after a break but before there is a new connection came on the old one. So it
+    belongs to the phase before.
     """
     divided = [Phase()]
     for at, what in happened:
@@ -126,12 +131,12 @@ def phases(happened: list[tuple[float, Happening]]) -> list[Phase]:
 
 
 def fetched(tick: Tick) -> bool:
-    """Tell whether *tick* is from the server's history, which has no ask and no bid."""
+    """Return whether *tick* is from the server's history, which has no ask and no bid."""
     return tick.ask is None
 
 
 def survived(done: list[Phase], quota: int, market: Market) -> bool:
-    """Return whether live ticks came before, between and after the breaks, and none is missing."""
+    """Return whether *quota* live ticks came in every phase, and the record equals the market."""
     complete = len(done) == len(_NAMES) and all(phase.live >= quota for phase in done)
     return complete and faults_in(record_of(done), market) == []
 
@@ -142,7 +147,7 @@ def record_of(done: list[Phase]) -> list[Tick]:
 
 
 def faults_in(record: list[Tick], market: Market) -> list[str]:
-    """Return in what way *record* is not what the *market* had from its first tick to its last."""
+    """Return how *record* differs from the *market* between its first and its last tick."""
     if not record:
         return []
     known = market.ticks(record[0].symbol, record[0].epoch, record[-1].epoch)
@@ -156,7 +161,7 @@ def faults_in(record: list[Tick], market: Market) -> list[str]:
 
 
 def summary(done: list[Phase], quota: int, market: Market) -> list[str]:
-    """Return what became of the ticks and of the connection, a line each."""
+    """Return the summary, as lines."""
     lines = ["Summary"]
     for name, phase in zip(_NAMES, done, strict=False):
         if phase.cause is not None:
@@ -168,7 +173,7 @@ def summary(done: list[Phase], quota: int, market: Market) -> list[str]:
 
 
 def _comparison(record: list[Tick], market: Market) -> list[str]:
-    """Hold *record*, if there is any, against the *market*, in two lines."""
+    """Return two lines about how *record* compares with the *market*; none if it is empty."""
     if not record:
         return []
     first, last = clock(record[0].epoch), clock(record[-1].epoch)

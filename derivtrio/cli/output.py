@@ -1,8 +1,8 @@
-"""What the command line says, and how: one line per message, plain when nobody looks.
+"""How results and messages are shown.
 
-Standard output has results, standard error has everything else. On a terminal results are for
-people; piped they are JSON, one value per line, and free of colour codes. What a server has sent is
-stripped of control characters before a person sees it.
+Results go to standard output, everything else to standard error. On a terminal, results are
+formatted for people; otherwise they are JSON, one value a line, without colour codes. Control
+characters in what a server has sent are removed before a person sees it.
 """
 
 import json
@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import click
 import msgspec
-from rich.console import Console
 
 from derivtrio.errors import ConnectionFailed
 from derivtrio.events import (
@@ -55,25 +54,27 @@ def one_line(text: object) -> str:
 
 
 def note(text: object) -> None:
-    """Say *text* on standard error."""
+    """Print *text* on standard error, as one line."""
     click.echo(one_line(text), err=True)
 
 
 def to_terminal() -> bool:
-    """Return whether a person reads standard output."""
-    return sys.stdout is not None and sys.stdout.isatty()  # it is None for a program without one
+    """Return whether standard output is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()  # None: it was closed at the start
 
 
 def show_json(value: Mapping[str, Any]) -> None:
-    """Print *value* as JSON: indented and coloured on a terminal, else on one line."""
+    """Print *value* as JSON: indented and coloured on a terminal, otherwise on one line."""
     if to_terminal():
+        from rich.console import Console  # noqa: PLC0415 - slow, and only needed here
+
         Console(soft_wrap=True).print_json(data=value)
     else:
         click.echo(json.dumps(value))
 
 
 def show_tick(tick: Tick) -> None:
-    """Print *tick*: time (UTC), symbol and quote on a terminal, else a JSON line."""
+    """Print *tick*: on a terminal its time (UTC), symbol and quote; otherwise a line of JSON."""
     if to_terminal():
         click.echo(f"{moment(tick.epoch)}  {tick.symbol:<10}  {quote_of(tick)}")
     else:
@@ -96,7 +97,7 @@ def clock(epoch: int) -> str:
 
 
 def sentence(event: Event) -> str | None:
-    """Return what *event* means in words, or None for what a person need not know."""
+    """Return *event* in words; None if it has no sentence here."""
     if isinstance(event, Gap):
         between = f"between {moment(event.after)} and {moment(event.before)}"
         return one_line(f"{event.stream}: nothing {between} ({event.reason})")
@@ -105,7 +106,7 @@ def sentence(event: Event) -> str | None:
 
 
 class _Stderr:
-    """A stream for `logging` that writes lines to what is standard error at the time."""
+    """A stream for `logging`; each line goes to the `sys.stderr` of that moment."""
 
     def write(self, text: str) -> None:
         """Write *text* as one line."""
@@ -113,13 +114,13 @@ class _Stderr:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Tell whether *record* says what will not also be said by the error that ends the program."""
+    """Return whether *record* is news: the error that ends the program is printed at the end."""
     return not any(isinstance(arg, ConnectionFailed) for arg in record.args or ())
 
 
 @contextmanager
 def log_to_stderr(level: int) -> Iterator[None]:
-    """Print what the logger `derivtrio` says from *level* up, a line per record."""
+    """Print the records of the logger `derivtrio` from *level* up, one line each."""
     logger = logging.getLogger("derivtrio")
     handler = logging.StreamHandler(_Stderr())
     handler.addFilter(_is_news)

@@ -2,11 +2,11 @@
 
 | what happened | standard error | exit status |
 |---|---|---|
-| it worked | | 0 |
+| it worked | nothing | 0 |
 | an API error, no connection, a port in use | one line | 1 |
 | the command line makes no sense | usage, and one line | 2 |
-| Ctrl-C, SIGTERM | | 130, 143 |
-| nobody reads our output any more | | 141, as for SIGPIPE |
+| Ctrl-C, SIGTERM | nothing | 130, 143 |
+| the reader of standard output has gone | nothing | 141, as for SIGPIPE |
 """
 
 import functools
@@ -35,10 +35,11 @@ from derivtrio.connection.account import REST_URL
 from derivtrio.connection.endpoints import Endpoint, as_endpoint
 from derivtrio.supervision.authorization import checked_token, speaks_options
 
+#: The exit statuses of a shell for a program that SIGINT, or SIGPIPE, has ended.
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
-#: How often a command that is soon over tries to connect.
+#: How many times a command that runs once tries to connect.
 ATTEMPTS: Final = 3
 
 _V3_HINT: Final = (
@@ -49,7 +50,13 @@ _V3_HINT: Final = (
 
 @attrs.frozen
 class Target:
-    """Which server a command talks to, and as whom; `chosen` says that the user named it."""
+    """Which server a command connects to, and with which token.
+
+    Attributes:
+        chosen: whether the user named the server; otherwise it is the default.
+        verbose: whether to show the client's whole log.
+
+    """
 
     endpoint: Endpoint
     token: str | None = attrs.field(repr=False)
@@ -58,7 +65,7 @@ class Target:
 
     @property
     def log_level(self) -> int:
-        """How much of the client's log is shown."""
+        """The level from which the client's log is shown."""
         return logging.DEBUG if self.verbose else logging.INFO
 
     def open(self, max_attempts: int | None = ATTEMPTS) -> AbstractAsyncContextManager[Client]:
@@ -76,28 +83,28 @@ def target_for(
     *,
     verbose: bool = False,
 ) -> Target:
-    """Return what the options mean. With an *account* the URL comes from *rest_url*.
+    """Return the target that the options name. With an *account*, *rest_url* gives its URL.
 
     Raises:
-        ValueError: they mean nothing together, or one of them nothing at all.
+        ValueError: an option is wrong, or two of them contradict each other.
 
     """
     if account is None:
         there = as_endpoint(url, app_id)
         if token is not None and speaks_options(there):
-            text = "the Options API takes no token on its WebSocket; --account says whose it is"
+            text = "the Options API takes no token on its WebSocket; use --account, not --url"
             raise ValueError(text)
         checked_token(token)
         return Target(there, token, chosen=url is not None, verbose=verbose)
     if token is None:
-        text = "--account needs the account's token, in DERIV_TOKEN"
+        text = "--account needs a token for the account, in DERIV_TOKEN"
         raise ValueError(text)
     endpoint = OptionsAccount(account, app_id, token, base=rest_url)
     return Target(endpoint, token=None, chosen=True, verbose=verbose)
 
 
 def checked(check: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """Return a click callback that makes a ValueError of *check* a usage error."""
+    """Return a click callback that turns a ValueError of *check* into a usage error."""
 
     def callback(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
         try:
@@ -114,8 +121,7 @@ _CONNECTION_OPTIONS: Final = (
         "--url",
         envvar="DERIV_URL",
         show_envvar=True,
-        help="The WebSocket URL to connect to, if there is no --account."
-        "  [default: Deriv's v3 API]",
+        help="The WebSocket URL to connect to, without --account.  [default: Deriv's v3 API]",
     ),
     click.option(
         "--app-id",
@@ -131,14 +137,15 @@ _CONNECTION_OPTIONS: Final = (
         envvar="DERIV_TOKEN",
         show_envvar=True,
         callback=checked(checked_token),
-        help="The token to authorize with. Other users can see it here; give it in the variable.",
+        help="The token to authorize with. Set the variable instead: other users of this computer"
+        " can see your command lines.",
     ),
     click.option(
         "--account",
         envvar="DERIV_ACCOUNT",
         show_envvar=True,
         metavar="ID",
-        help="Your account on the Options API, such as DOT90004580, which the token is for.",
+        help="Connect to the Options API, for this account, such as DOT90004580.",
     ),
     click.option(
         "--rest-url",
@@ -146,14 +153,14 @@ _CONNECTION_OPTIONS: Final = (
         show_envvar=True,
         default=REST_URL,
         show_default=True,
-        help="Where the URL for the --account is asked for.",
+        help="Deriv's REST API, which gives the WebSocket URL for the --account.",
     ),
-    click.option("-v", "--verbose", is_flag=True, help="Say on standard error what happens."),
+    click.option("-v", "--verbose", is_flag=True, help="Show the client's log on standard error."),
 )
 
 
 def connecting(command: Callable[..., None]) -> Callable[..., None]:
-    """Give *command* the options that say where to connect, as a `Target`, its first argument."""
+    """Add the options that say where to connect; *command* gets them as a `Target`, first."""
 
     @functools.wraps(command)
     def with_target(
@@ -178,14 +185,15 @@ def connecting(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def perform(main: Callable[[], Awaitable[None]], target: Target | None = None) -> None:
-    """Run *main* to its end, and end the program as the table above has it.
+    """Run *main*; if it fails, end the program as the table above says.
 
-    With a *target* standard error says what the client's log says.
+    With a *target*, the client's log goes to standard error.
     """
     failure: BaseException | None = None
     with log_to_stderr(logging.CRITICAL if target is None else target.log_level):
         try:
             run(main)
+        # A command with a nursery raises a group. Any other exception is a bug: let Python show it.
         except* (KeyboardInterrupt, DerivError, OSError) as group:
             failure = first_of(group)
     if failure is not None:
@@ -193,14 +201,14 @@ def perform(main: Callable[[], Awaitable[None]], target: Target | None = None) -
 
 
 def first_of(error: BaseException) -> BaseException:
-    """Return the first error in a group of groups."""
+    """Return the first error in nested exception groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
 def end_with(failure: BaseException, target: Target | None) -> None:
-    """End the program because of *failure*."""
+    """End the program because of *failure*, with the status and the line for it."""
     if isinstance(failure, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     if isinstance(failure, OSError):
@@ -214,7 +222,7 @@ def end_with(failure: BaseException, target: Target | None) -> None:
 
 
 def discard_output() -> None:
-    """Give up what standard output does not take, so that Python need not when it exits."""
+    """Drop the output that cannot be written; otherwise Python fails to write it at its exit."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""`python -m derivtrio.codegen PATH`: write the generated files anew."""
+"""`python -m derivtrio.codegen PATH`: rewrite the generated files."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from derivtrio.codegen.stubs import api_stub
 
 
 def generated(schemas: Schemas) -> dict[str, str]:
-    """Return the text of every generated file, by its name in the package."""
+    """Return the text of each generated file, by its path in the package."""
     return {
         "api/_published.py": published_module(schemas),
         "api/__init__.pyi": api_stub(schemas),
@@ -17,7 +17,7 @@ def generated(schemas: Schemas) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write them."""
+    """Write the generated files."""
     if len(sys.argv) != 2 or not Path(sys.argv[1], "v3").is_dir():  # noqa: PLR2004
         sys.exit("usage: python -m derivtrio.codegen PATH, a folder with v3/ and options/ in it")
     package = Path(__file__).parents[1]

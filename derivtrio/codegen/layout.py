@@ -1,4 +1,4 @@
-"""Python literals as the formatter would lay them out: on one line if they fit, else one a line."""
+"""Python literals, laid out as the formatter does it: on one line, or one item a line."""
 
 from typing import Any, Final
 
@@ -7,9 +7,9 @@ _STEP: Final = "    "
 
 
 def literal(value: Any, indent: str, used: int) -> str:
-    """Return *value* as source text that starts *used* columns into a line, after *indent*.
+    """Return *value* as source text. It starts at column *used* of a line indented by *indent*.
 
-    One column is left for the comma that follows.
+    One column is kept free for the comma that follows.
     """
     line = _one_line(value)
     if used + len(line) + 1 <= WIDTH or not isinstance(value, (dict, tuple, list)):
@@ -27,7 +27,7 @@ def literal(value: Any, indent: str, used: int) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return *text* as a string literal, a raw one where that reads better."""
+    """Return *text* as a string literal; as a raw one if it has backslashes."""
     quote = "'" if '"' in text else '"'
     if "\\" in text and quote not in text and not text.endswith("\\"):
         return f"r{quote}{text}{quote}"

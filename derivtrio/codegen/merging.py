@@ -1,7 +1,9 @@
-"""What a call comes to that both generations have: it takes and gives what either does.
+"""Makes one call of a call that both generations have.
 
-Required is what both require. Where a request needs what that of the other generation does not
-need, it is like the one or like the other: these are `Alternatives`.
+1. It takes and gives every member that one of them has.
+2. A member is required if both require it.
+3. If a request requires a member in one generation only, both forms are kept, as `Alternatives`:
+   a request must have one form or the other, not a mixture.
 """
 
 import attrs
@@ -13,7 +15,7 @@ Members = dict[str, Shape]
 
 @attrs.frozen
 class Alternatives:
-    """An object of a request that has what the one or what the other generation requires."""
+    """An object in a request: it has what v3 requires, or what the Options API requires."""
 
     v3: Members
     options: Members
@@ -21,14 +23,14 @@ class Alternatives:
 
 @attrs.frozen
 class MergedCall:
-    """One call of either generation: its request, and its reply, without the envelope."""
+    """One call: the members of its request and of its reply, without the envelope."""
 
     takes: Members | Alternatives
     gives: Members
 
 
 def merged_call(name: str, schemas: Schemas) -> MergedCall:
-    """Return what the call *name* is."""
+    """Return the call *name*, merged from the generations that have it."""
     first, *others = [calls[name] for calls in schemas.values() if name in calls]
     if not others:
         return MergedCall(first.declares, first.gives)
@@ -73,6 +75,6 @@ def _required(members: Members) -> set[str]:
 
 
 def _like(members: Members, merged: Members) -> Members:
-    """Return *members*, required as they are, in the shapes that they have in *merged*."""
+    """Return *members*, required as before, with the shapes from *merged*."""
     shapes = {key.rstrip("!"): shape for key, shape in merged.items()}
     return {key: shapes[key.rstrip("!")] for key in members}

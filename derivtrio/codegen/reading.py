@@ -1,8 +1,8 @@
-"""Deriv's JSON schemas, reduced to shapes: what a value may be, in Python literals.
+"""Reads Deriv's JSON schemas into shapes: Python literals that say what a value may be.
 
-The notation is described in `published`, which is made of it. What the schemas say of lengths of
-arrays and of conditions between fields is left out, and so are patterns that Python's `re` does
-not read the way Perl does: a request is better let through than refused by mistake.
+`api/_published.py` describes the notation. Some things are left out: the lengths of arrays,
+conditions between fields, and patterns that mean something else in Python's `re` than in Perl. It
+is better to let a wrong request through than to refuse a right one.
 """
 
 import json
@@ -19,10 +19,10 @@ from derivtrio.redaction import SECRET_FIELDS
 Schema = Mapping[str, Any]
 Shape = Any
 
-#: Members of every request and every reply; they are not repeated in the data.
+#: Every request and every reply may have these members; the data does not list them.
 ENVELOPE: Final = frozenset({"echo_req", "msg_type", "passthrough", "req_id"})
 
-#: Where Deriv's own pages contradict the schemas, the looser one holds for what is let through.
+#: For checking requests: the looser of the two where Deriv's documentation contradicts the schemas.
 CORRECTIONS: Final[Mapping[tuple[str, str], dict[str, Shape]]] = {
     ("options", "forget"): {"forget!": "text"},
     ("options", "forget_all"): {"forget_all!": ["text", {"[]": "text"}]},
@@ -36,10 +36,10 @@ class CallSchema:
     """One call of one generation.
 
     Attributes:
-        scopes: any one of them is enough; empty where no authorization is needed.
+        scopes: a token needs one of them; empty if the call needs no authorization.
         answers: the message types of its replies.
-        takes: the shape of the request, without the envelope, and with the corrections.
-        declares: the same as the schema has it, for type checkers: they had better know the values.
+        takes: the shape of the request, without the envelope, corrected: for checking requests.
+        declares: the same without the corrections: type checkers should know the stricter values.
         gives: the shape of the reply, without the envelope.
 
     """
@@ -51,12 +51,12 @@ class CallSchema:
     gives: dict[str, Shape]
 
 
-#: By generation, then by call.
+#: Calls by their generation, then by their name.
 Schemas = dict[str, dict[str, CallSchema]]
 
 
 def read_schemas(root: Path) -> Schemas:
-    """Return all calls that have schemas in the folder *root*, in alphabetical order."""
+    """Return all calls that have schemas in the folder *root*, sorted by name."""
     v3 = {
         path.name: (path / "send.json", path / "receive.json")
         for path in sorted((root / "v3").iterdir())
@@ -73,7 +73,7 @@ def read_schemas(root: Path) -> Schemas:
         generation: {
             call: _call(generation, call, _load(send), _load(receive))
             for call, (send, receive) in files.items()
-            if "auth_required" in _load(send)  # the others are of the REST API
+            if "auth_required" in _load(send)  # the others belong to the REST API
         }
         for generation, files in found.items()
     }
@@ -102,9 +102,10 @@ def _without_envelope(shape: dict[str, Shape]) -> dict[str, Shape]:
 
 
 def _with_payload(gives: dict[str, Shape], call: str, answers: tuple[str, ...]) -> dict[str, Shape]:
-    """Return *gives* with the payload required: no schema says so, as an error reply has none.
+    """Return *gives* with the payload required.
 
-    Of a call that returns, there was no error.
+    The schemas do not require it, because an error reply has none. But a call that returns had no
+    error.
     """
     payload = {key.rstrip("!") for key in gives} - {"subscription"}
     if len(answers) > 1:
@@ -122,7 +123,7 @@ class _Reader:
     secrets: bool
 
     def shape(self, schema: Schema, *, secret: bool = False) -> Shape:
-        """Return what *schema* allows; texts of a *secret* are never to be shown."""
+        """Return what *schema* allows; with *secret*, its texts become secrets."""
         if "$ref" in schema:
             return self.shape(self._target(schema["$ref"]), secret=secret)
         choices = schema.get("oneOf") or schema.get("anyOf")
@@ -209,7 +210,7 @@ def _range(schema: Schema) -> str:
 
 
 def _is_python(pattern: str) -> bool:
-    if "[[:" in pattern:  # a POSIX class: compiles, to something else
+    if "[[:" in pattern:  # a POSIX class: it compiles, but means something else
         return False
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,7 +1,7 @@
-"""Renders `api.pyi`: every call as a method, with the types of its fields and of its reply.
+"""Makes `api/__init__.pyi`: each call as a method, with the types of its fields and its reply.
 
-What a call of both generations takes and gives is said in `merging`. A call of which they require
-different members has an overload for each, and an object of which they do is one of two TypedDicts.
+Calls of both generations are merged first (`merging`). Where that leaves `Alternatives`, a request
+has an overload for each of them, and an object inside a request is one of two TypedDicts.
 """
 
 import itertools
@@ -48,7 +48,7 @@ _TEXTS: Final = {"text": "str", "secret": "str"}
 _IN_REQUESTS: Final = {**_TEXTS, "integer": "int", "number": "float | Decimal", "boolean": "bool"}
 _IN_REPLIES: Final = {**_TEXTS, "integer": "int", "number": "float", "boolean": "bool"}
 
-#: Members so named would hide the types that stand beside them.
+#: A member with one of these names would hide the type that other members of its class use.
 _TYPE_NAMES: Final = frozenset("bool dict float int list str".split())
 
 _SUBSCRIPTION: Final = {"id!": "text"}
@@ -73,7 +73,7 @@ def api_stub(schemas: Schemas) -> str:
 
 @attrs.define
 class _Types:
-    """Turns the shapes of one call into types, and collects the TypedDicts that this takes."""
+    """Turns the shapes of one call into types, and collects the TypedDicts that these need."""
 
     call: str
     simple: Mapping[str, str]
@@ -84,7 +84,7 @@ class _Types:
     _defined: dict[tuple[str, str], str] = attrs.field(factory=dict)
 
     def of(self, shape: Shape, member: str) -> str:
-        """Return the type of *shape*, which is that of a *member*."""
+        """Return the type of the *member* that has this *shape*."""
         if isinstance(shape, list):
             parts = [part for choice in shape for part in _choices(self.of(choice, member))]
             return " | ".join(sorted(dict.fromkeys(parts), key="None".__eq__))
@@ -114,7 +114,7 @@ class _Types:
         return self._defined[known]
 
     def _alias(self, member: str, shape: Alternatives) -> str:
-        """Define a TypedDict for each generation, and a name for both; return that."""
+        """Define a TypedDict for each generation, and an alias for both; return the alias."""
         name = self._new_name(member)
         place = len(self.classes)
         self.classes.append(name)
@@ -127,7 +127,7 @@ class _Types:
         """Define the TypedDict for a *member* of the call; return its name."""
         name = self._new_name(member)
         place = len(self.classes)
-        self.classes.append(name)  # those for its members stand below it
+        self.classes.append(name)  # keep its place: the classes of its members come below
         kinds = {}
         for key, item in shape.items():
             kind = self.of(item, key.rstrip("!"))
@@ -182,7 +182,7 @@ def _method(name: str, takes: Mapping[str, Shape], types: _Types) -> str:
     lines.append("        passthrough: Mapping[str, Any] = ...,\n")
     if "*" in shapes:
         lines.append(f"        **others: {types.of(shapes['*'], '*')},\n")
-    # what must be subscribed to has no reply of its own
+    # A call that must be subscribed to has no single reply.
     reply = "NoReturn" if "subscribe" in required else f"{_title(name)}Reply"
     return f"    async def {name}(\n{''.join(lines)}    ) -> {reply}: ...\n"
 
@@ -208,7 +208,7 @@ def _laid_out(kind: str, indent: str, used: int, end: str = "") -> str:
 
 
 def _choices(kind: str) -> list[str]:
-    """Return the members of the union that *kind* is, or itself."""
+    """Return the members of the union *kind*; *kind* alone if it is not a union."""
     choices, depth = [""], 0
     for piece in _PIECE.findall(kind):
         depth += {"[": 1, "]": -1}.get(piece, 0)

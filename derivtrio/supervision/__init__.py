@@ -4,7 +4,7 @@
 - `tasks`: what runs in that nursery, one function each.
 - `restore`: authorize and resubscribe a new connection.
 - `authorization`: which account a connection acts for.
-- `account`: changing the account of a live client.
+- `login`: change the account of a live client.
 - `lifetime`: who cancels what at the end, and in which order.
 
 Imports: `streams`, `calls` and everything below. Begin with `supervisor`.

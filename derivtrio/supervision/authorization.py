@@ -1,8 +1,9 @@
-"""Whom the client acts for, on every connection, and how each connection comes to know it.
+"""Which account the client acts for, and how each new connection learns it.
 
-On v3 a connection is told with an `authorize` request, whose token is remembered for the next one.
-On the Options API a connection belongs to an account from its handshake on; that it really does is
-seen by asking for the balance. Either way an account is announced when the server has named it.
+On v3 an `authorize` request tells the connection; its token is remembered for the next connection.
+On the Options API a connection belongs to an account from its handshake on, and a request for the
+balance proves that it does. Either way `Authorized` is announced when the server has named the
+account.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,10 +20,10 @@ from derivtrio.connection.endpoints import Endpoint, account_of, ask, generation
 from derivtrio.errors import HandshakeRejected, InvalidToken
 from derivtrio.events import Authorized
 
-#: What authorizes: a token, several of them, or an async function that is asked for one.
+#: A token, several tokens, or an async function that returns a token.
 TokenSource = str | Sequence[str] | Callable[[], Awaitable[str]]
 
-#: How many tokens an `authorize` request has room for (Deriv's v3 schema: one, and 25 more).
+#: The most tokens in one `authorize` request (Deriv's v3 schema: one, and 25 more).
 _MOST_TOKENS = 26
 
 Ask = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
@@ -30,12 +31,12 @@ Ask = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 @attrs.frozen
 class Identity:
-    """Whom the client acts for.
+    """The account that the client acts for.
 
     Attributes:
-        token: what authorizes the next connection; None on the Options API, and for nobody.
-        loginid: the account that the server named last; None for nobody.
-        accepted: the request that it accepted last, with its tokens.
+        token: authorizes the next connection; None on the Options API, and without an account.
+        loginid: the account that the server named last; None without one.
+        accepted: the `authorize` request that the server accepted last, with its tokens.
 
     """
 
@@ -46,11 +47,11 @@ class Identity:
 
 @attrs.define(eq=False)
 class Authorization:
-    """Has connections to *endpoint* act for whom the client acts for.
+    """Makes every connection to *endpoint* act for the same account.
 
     Attributes:
-        identity: whom that is.
-        turn: held by those who change it.
+        identity: that account.
+        turn: a lock, held while the account is being changed.
 
     """
 
@@ -60,20 +61,20 @@ class Authorization:
 
     @property
     def loginid(self) -> str | None:
-        """The account that a request is for which names none; None for nobody, or in a change."""
+        """The account of a request that names none; None without one, and during a change."""
         if self.turn.locked():
             return None
         return self.identity.loginid or account_of(self.endpoint)
 
     def qualify(self, error: Exception) -> None:
-        """Note on a handshake's *error* that the URL was a one-time URL, if it was."""
+        """Mark a rejected handshake whose URL was for one attempt only."""
         if isinstance(error, HandshakeRejected):
             error.one_time = account_of(self.endpoint) is not None
 
     async def prove(
         self, connection: Connection, session: Session, admitted: Callable[[str], Awaitable[None]]
     ) -> None:
-        """Have *connection* act for the account, if there is one, and announce it.
+        """Authorize *connection* if there is an account, and announce `Authorized`.
 
         *admitted* waits until the rate limits have room for a call, and counts it.
 
@@ -83,7 +84,7 @@ class Authorization:
 
         """
 
-        async def asked(request: Mapping[str, Any]) -> dict[str, Any]:
+        async def ask_now(request: Mapping[str, Any]) -> dict[str, Any]:
             call = api_call(request, only_on=connection.number)
             await admitted(call.name)
             await write_calls(connection, session, call)
@@ -91,38 +92,40 @@ class Authorization:
 
         account_id = account_of(self.endpoint)
         if account_id is not None:
-            reply = await asked({"balance": 1})
+            reply = await ask_now({"balance": 1})
             session.bus.announce(Authorized(_loginid(reply.get("balance")) or account_id))
         elif self.identity.token is not None:
-            await self.authorize(self.identity.token, asked, session)
+            await self.authorize(self.identity.token, ask_now, session)
 
-    async def authorize(self, token: TokenSource, asked: Ask, session: Session) -> dict[str, Any]:
-        """Have the server asked, by *asked*, to accept *token*; note that, and return its reply.
+    async def authorize(self, token: TokenSource, ask_now: Ask, session: Session) -> dict[str, Any]:
+        """Send `authorize` with *ask_now*, remember what was accepted, and return the reply.
 
-        A token function is asked for another one, once, if the server finds the first invalid.
+        If the server finds the token of a token function invalid, the function is asked once more.
         """
         try:
-            return await self._authorize(token, asked, session)
+            return await self._authorize(token, ask_now, session)
         except InvalidToken:
             if not callable(token):
                 raise
-        return await self._authorize(token, asked, session)
+        return await self._authorize(token, ask_now, session)
 
-    async def _authorize(self, token: TokenSource, asked: Ask, session: Session) -> dict[str, Any]:
+    async def _authorize(
+        self, token: TokenSource, ask_now: Ask, session: Session
+    ) -> dict[str, Any]:
         secrets = [await ask(token, "the token function")] if callable(token) else _listed(token)
         first, *others = secrets
         request = {"authorize": first} | ({"tokens": others} if others else {})
-        reply = await asked(request)
+        reply = await ask_now(request)
         self.identity = Identity(token, _loginid(reply.get("authorize")), request)
         session.bus.announce(Authorized(self.identity.loginid or ""))
         return reply
 
 
 def checked_token(token: TokenSource | None) -> TokenSource | None:
-    """Return *token*, if it can be one.
+    """Return *token* if it is one.
 
     Raises:
-        ValueError: it cannot; the message does not show it.
+        ValueError: it is not; the message does not show it.
 
     """
     if token is None or callable(token):
@@ -142,10 +145,10 @@ def checked_token(token: TokenSource | None) -> TokenSource | None:
 
 
 def checked_for(endpoint: Endpoint, token: TokenSource | None) -> TokenSource | None:
-    """Return *token*, if *endpoint* has a use for one.
+    """Return *token* if it is one, and if *endpoint* takes one.
 
     Raises:
-        ValueError: it has not, or *token* can be none; the message does not show it.
+        ValueError: it is not, or *endpoint* takes none; the message does not show it.
 
     """
     if token is not None and speaks_options(endpoint):
@@ -158,7 +161,7 @@ def checked_for(endpoint: Endpoint, token: TokenSource | None) -> TokenSource | 
 
 
 def speaks_options(endpoint: Endpoint) -> bool:
-    """Return whether connections to *endpoint* are bound to their account, if any, for good."""
+    """Return whether a connection to *endpoint* keeps its account for good, if it has one."""
     return generation_of(endpoint) == "options"
 
 
@@ -169,5 +172,5 @@ def _loginid(account: Any) -> str | None:
 
 
 def _listed(token: TokenSource) -> list[str]:
-    """Return the tokens that *token*, which is no function, consists of."""
+    """Return the tokens in *token*, which is not a function."""
     return [token] if isinstance(token, str) else list(token or ())  # type: ignore[arg-type]

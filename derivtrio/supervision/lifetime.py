@@ -1,13 +1,13 @@
-"""From the first attempt to the end: who cancels what, and in which order.
+"""A client's beginning and end: who cancels what, and in which order.
 
-Three scopes matter. The *body* is the user's block. The *crew* is everything of ours, shielded from
-the cancellation of what lies outside, so that it serves the body until the body has left. The
-outside is none of our business.
+There are two scopes. The *body* is the user's block. The *tasks* are ours. A cancellation from
+outside reaches the body, and not the tasks: they are shielded, and serve the body until it has
+left.
 
-- The body leaves, however: the writer finishes what it has begun, the link says goodbye, the crew
-  is cancelled, and all that is then undecided is decided.
-- The client fails for good: the body is cancelled first, so that its tasks see a cancellation, and
-  not each its own copy of the error; then everything else is decided.
+1. The body leaves, normally or not. The writer finishes what it has begun, the connection says
+   goodbye, and the tasks are cancelled. Then every undecided call and stream is decided.
+2. Or the client fails for good. Then the body is cancelled first, so that its tasks see one
+   cancellation instead of many copies of the error. Then everything is decided.
 """
 
 from typing import Final
@@ -38,33 +38,33 @@ class Lifetime:
     supervisor: Supervisor
     body: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     entered: bool = attrs.field(default=False, init=False)
-    _crew: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _tasks: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _failure: ConnectionFailed | None = attrs.field(default=None, init=False)
     _ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def serve(self) -> None:
-        """Supervise until told to stop or beyond hope; then leave nothing undecided."""
+        """Keep a connection up until `stop` or until there is no hope; then decide everything."""
         try:
-            with self._crew:
+            with self._tasks:
                 self._failure = await self.supervisor.reconnect()
                 self.body.cancel()
         finally:
             self._decide_the_rest()
 
     def stop(self) -> None:
-        """End `serve` without ceremony; `close` has had its time."""
-        self._crew.cancel()
+        """End `serve` at once; `close` has had its time."""
+        self._tasks.cancel()
 
     async def close(self, code: int, reason: str) -> None:
-        """Close with *code* and *reason*, and wait for the end, which is bounded.
+        """Close with *code* and *reason*; wait for the end, `Settings.close_timeout` at most.
 
         *Cancellation*: ends the waiting; the closing goes on.
 
         Raises:
-            ValueError: a Close frame cannot say that.
+            ValueError: a Close frame cannot have this code or reason.
 
         """
-        _check_farewell(code, reason)
+        _check_close(code, reason)
         session = self.supervisor.session
         connection = session.connection
         if not session.bus.ending:
@@ -78,11 +78,11 @@ class Lifetime:
             finally:
                 if connection is not None:
                     connection.lose(Disconnect("us", code, reason))
-                self._crew.cancel()
+                self._tasks.cancel()
         await self._ended.wait()
 
     def refusal(self) -> DerivError:
-        """Return a new error that says why nothing can be asked of this client any more."""
+        """Return a new error that says why this client takes no calls any more."""
         if self._failure is None:
             return ClientClosed("the client is closed")
         failure = ConnectionFailed(str(self._failure), self._failure.attempts)
@@ -90,7 +90,7 @@ class Lifetime:
         return failure
 
     def raise_failure(self) -> None:
-        """Raise what the client failed with, if it did; before the block began, the cause."""
+        """Raise the client's failure, if any; if the block never began, a fatal cause as it is."""
         if self._failure is None:
             return
         cause = self._failure.__cause__
@@ -99,7 +99,7 @@ class Lifetime:
         raise self._failure
 
     def add_context(self, error: BaseException) -> None:
-        """Hang the client's failure, if any, behind *error*, which the block has raised."""
+        """Set the client's failure, if any, as the context of *error*, which the block raised."""
         if self._failure is None or isinstance(error, ConnectionFailed | trio.Cancelled):
             return
         last = error
@@ -117,7 +117,7 @@ class Lifetime:
         self._ended.set()
 
 
-def _check_farewell(code: int, reason: str) -> None:
+def _check_close(code: int, reason: str) -> None:
     if code != NORMAL and code not in _OWN_CODES:
         text = f"a close code is {NORMAL}, or from 3000 to 4999, not {code!r}"
         raise ValueError(text)

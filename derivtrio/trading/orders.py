@@ -1,29 +1,40 @@
-"""What the arguments of trades mean: the words of a request, checked before it is sent. No I/O.
+"""The arguments of trades and lists: checked here, before anything is sent. No I/O.
 
-Amounts are checked here whatever `Settings.check_requests` says, for they are money; the rest of a
-request is held against Deriv's schemas in `checking`.
+Amounts are checked whatever `Settings.check_requests` says, because they are money. The other
+members of a request are checked against Deriv's schemas, in `api.validation`.
 """
 
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
+from enum import Enum
 from typing import Any, Final, cast
 
 from derivtrio.errors import invalid_request
 from derivtrio.models import Money, Proposal, Purchase
 
-#: Beyond this a number is no amount, in whatever currency.
+#: A number above this is not an amount, in any currency.
 _MOST: Final = 10**18
 
-#: What tells one contract from another, at the least.
+#: Every contract has these members, and a symbol.
 _ESSENTIAL: Final = ("contract_type", "currency")
 
 
+class Unchanged(Enum):
+    """The type of `UNCHANGED`."""
+
+    UNCHANGED = "unchanged"
+
+
+#: A limit of a contract that an update leaves as it is. (None removes a limit.)
+UNCHANGED: Final = Unchanged.UNCHANGED
+
+
 def account_words(loginid: str | None, generation: str) -> dict[str, str]:
-    """Return the member of a request that says for which account it is, if any is named.
+    """Return the member of a request that names its account: empty if *loginid* is None.
 
     Raises:
-        InvalidRequest: *loginid* can be none, or *generation* has no such member.
+        InvalidRequest: *loginid* is not a login id, or *generation* has no such member.
 
     """
     if loginid is None:
@@ -33,7 +44,7 @@ def account_words(loginid: str | None, generation: str) -> dict[str, str]:
         raise invalid_request(text)
     if generation == "options":
         text = (
-            "the Options API takes no loginid: a connection belongs to its account for good;"
+            "the Options API takes no loginid, because a connection never changes its account;"
             " open another client for another account"
         )
         raise invalid_request(text)
@@ -43,7 +54,7 @@ def account_words(loginid: str | None, generation: str) -> dict[str, str]:
 def contract_words(
     parameters: Mapping[str, Any], more: Mapping[str, Any], generation: str
 ) -> dict[str, Any]:
-    """Return *parameters* and *more*, checked, with the symbol under its name in *generation*.
+    """Return *parameters* and *more* together, with the symbol under its name in *generation*.
 
     Raises:
         InvalidRequest: they do not describe a contract.
@@ -69,10 +80,10 @@ def contract_words(
 
 
 def loginid_for(proposal: Proposal, loginid: str | None) -> str | None:
-    """Return the account that *proposal* is bought for.
+    """Return the account to buy *proposal* for: *loginid*, or else the one that it came for.
 
     Raises:
-        InvalidRequest: it was asked for another one than *loginid*.
+        InvalidRequest: the proposal came for another account than *loginid*.
 
     """
     proposed: str | None = proposal.parameters.get("loginid")
@@ -86,7 +97,7 @@ def contract_id_of(contract: int | Purchase) -> int:
     """Return the id of *contract*.
 
     Raises:
-        InvalidRequest: it is no contract.
+        InvalidRequest: *contract* is neither an id nor a purchase.
 
     """
     contract_id = contract.contract_id if isinstance(contract, Purchase) else contract
@@ -97,26 +108,47 @@ def contract_id_of(contract: int | Purchase) -> int:
 
 
 def amount_of(name: str, amount: Any) -> Money:
-    """Return *amount*, the member *name* of a request.
+    """Return *amount*, which is the member *name* of a request.
 
     Raises:
-        InvalidRequest: it is no amount.
+        InvalidRequest: *amount* is not an amount of money.
 
     """
     numeric = isinstance(amount, int | float | Decimal) and not isinstance(amount, bool)
-    with suppress(ArithmeticError):  # a Decimal that is no number cannot be compared
+    with suppress(ArithmeticError):  # to compare a Decimal("sNaN") raises
         if numeric and 0 <= amount <= _MOST:
             return cast("Money", amount)
-    huge = isinstance(amount, int) and abs(amount) > _MOST  # Python may refuse to write it out
+    huge = isinstance(amount, int) and abs(amount) > _MOST  # Python limits how long a repr may be
     text = f"{name} is an amount, 0 or more, not {'such a number' if huge else repr(amount)}"
     raise invalid_request(text)
 
 
-def period_words(date_from: int | None, date_to: int | None) -> dict[str, int]:
-    """Return the members that say which time a list is about.
+def limit_order(
+    take_profit: Money | Unchanged | None, stop_loss: Money | Unchanged | None
+) -> dict[str, Money | None]:
+    """Return the limits to change, as `contract_update` takes them.
 
     Raises:
-        InvalidRequest: one of them is no epoch in seconds.
+        InvalidRequest: there is nothing to change, or a limit is not an amount of money.
+
+    """
+    limits = {"take_profit": take_profit, "stop_loss": stop_loss}
+    changes = {
+        name: None if limit is None else amount_of(name, limit)
+        for name, limit in limits.items()
+        if limit is not UNCHANGED
+    }
+    if not changes:
+        text = "give take_profit, stop_loss or both"
+        raise invalid_request(text)
+    return changes
+
+
+def period_words(date_from: int | None, date_to: int | None) -> dict[str, int]:
+    """Return the members that limit a list to a period; the bounds are epochs in seconds.
+
+    Raises:
+        InvalidRequest: a bound is not a whole number of seconds.
 
     """
     period = {"date_from": date_from, "date_to": date_to}
@@ -126,10 +158,10 @@ def period_words(date_from: int | None, date_to: int | None) -> dict[str, int]:
 
 
 def check_epoch(name: str, epoch: int | None) -> None:
-    """Refuse *epoch*, the argument *name*, if it can be none.
+    """Check that *epoch*, the argument *name*, is an epoch in seconds, or None.
 
     Raises:
-        InvalidRequest: it is no whole number of seconds.
+        InvalidRequest: it is not a whole number of seconds.
 
     """
     if epoch is not None and (type(epoch) is not int or epoch < 0):

@@ -157,7 +157,10 @@ def test_the_published_examples_are_allowed_but_for_those_that_are_wrong() -> No
     assert refused == WRONG_EXAMPLES
 
 
-@with_schemas
+@pytest.mark.skipif(
+    not (deriv_schemas.ROOT / "examples.jsonl").is_file(),
+    reason="no examples.jsonl, which is not among the schemas that Deriv publishes",
+)
 def test_the_examples_of_both_generations_are_allowed() -> None:
     lines = (deriv_schemas.ROOT / "examples.jsonl").read_text(encoding="utf-8").splitlines()
     sent = [e for e in map(json.loads, lines) if e["dir"] in ("send", "request")]

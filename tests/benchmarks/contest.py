@@ -5,17 +5,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.benchmarks.contestants import DERIVTRIO, Contestant
+from tests.benchmarks.contestants import DERIVTRIO, ROOT, Contestant
 from tests.benchmarks.measuring import SERVER
+from tests.benchmarks.medians import Rounds
 from tests.benchmarks.scenarios import SCENARIOS
-
-_ROOT: Final = str(Path(__file__).parents[2])
 
 #: No single run takes longer that has not hung.
 _HUNG: Final = 120
@@ -23,9 +22,11 @@ _HUNG: Final = 120
 
 @dataclass
 class Results:
-    """Figures by scenario, contestant and round; versions by package; failures in words."""
+    """Who took part, and from which further checkouts; figures, versions, failures in words."""
 
-    rounds: dict[str, dict[str, list[dict[str, float]]]] = field(default_factory=dict)
+    contestants: Sequence[Contestant]
+    checkouts: Sequence[str] = ()
+    rounds: Rounds = field(default_factory=dict)
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
@@ -61,19 +62,23 @@ def serving() -> Iterator[LoadServer]:
                 process.stdin.close()
 
 
+def takes_part(contestant: Contestant, name: str) -> bool:
+    """Return whether *contestant* can go through scenario *name*, and has a figure of its own."""
+    scenario = SCENARIOS[name]
+    if scenario.ours:
+        return contestant.module == DERIVTRIO.module
+    return contestant.shares >= scenario.sharing and contestant.only_ticks <= scenario.ticks
+
+
 def run_round(
     server: LoadServer, name: str, pythons: Mapping[Contestant, str], share: float, into: Results
 ) -> None:
     """Send each contestant once through scenario *name*, at *share* of its size."""
     scenario = SCENARIOS[name]
+    size = str(max(1, int(scenario.size * share)))
     for contestant, python in pythons.items():
-        if scenario.sharing > contestant.shares or contestant.only_ticks > scenario.ticks:
-            continue
-        if scenario.ours and contestant is not DERIVTRIO:
-            continue
-        size = str(max(1, int(scenario.size * share)))
-        command = [_module("drive"), contestant.module, name, server.addresses[scenario.scheme]]
-        outcome = _run([python, "-P", "-m", *command, size], server)
+        drive = [_module("drive"), contestant.module, name, server.addresses[scenario.scheme], size]
+        outcome = _run([python, "-P", "-m", *drive, str(contestant.source or "")], server)
         if isinstance(outcome, str):
             into.failures.append(f"{contestant.name}, {name}: {outcome}")
             continue
@@ -119,8 +124,8 @@ def _module(name: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Our variables; what is on `PYTHONPATH` goes before the project itself."""
-    path = [place for place in (os.environ.get("PYTHONPATH"), _ROOT) if place]
+    """Our variables; what is on `PYTHONPATH` goes before the benchmarks."""
+    path = [place for place in (os.environ.get("PYTHONPATH"), str(ROOT)) if place]
     return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
 
 

@@ -1,5 +1,6 @@
 """Virtual environments for what is not ours, made once and kept."""
 
+import hashlib
 import subprocess
 import sys
 import venv
@@ -18,15 +19,21 @@ def interpreter(packages: Sequence[str], envs: Path) -> str:
         CannotInstall: says why.
 
     """
-    if not packages:
-        return sys.executable
-    home = _home(packages, envs)
-    python = home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    if not is_ready(packages, envs):
-        venv.create(home, clear=True, with_pip=True)
-        _install(python, packages)
-        (home / "ready").touch()
-    return str(python)
+    return _made(_home(packages, envs), packages) if packages else sys.executable
+
+
+def checkout_interpreter(source: Path, envs: Path) -> str:
+    """Return a Python in which the checkout *source* is installed, as it is and will be.
+
+    Its environment is made anew when what the checkout requires changes.
+
+    Raises:
+        CannotInstall: says why.
+
+    """
+    required = (source / "pyproject.toml").read_bytes()
+    digest = hashlib.sha256(bytes(source) + required).hexdigest()[:16]
+    return _made(_home([f"checkout-{digest}"], envs), ["--editable", str(source)])
 
 
 def is_ready(packages: Sequence[str], envs: Path) -> bool:
@@ -39,8 +46,18 @@ def _home(packages: Sequence[str], envs: Path) -> Path:
     return envs / f"py{version}-{'-'.join(packages)}"
 
 
-def _install(python: Path, packages: Sequence[str]) -> None:
-    command = [str(python), "-m", "pip", "install", "--quiet", *packages]
+def _made(home: Path, arguments: Sequence[str]) -> str:
+    """Return the Python of the environment *home*, which is made unless it is there."""
+    python = home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not (home / "ready").exists():
+        venv.create(home, clear=True, with_pip=True)
+        _install(python, arguments)
+        (home / "ready").touch()
+    return str(python)
+
+
+def _install(python: Path, arguments: Sequence[str]) -> None:
+    command = [str(python), "-m", "pip", "install", "--quiet", *arguments]
     installing = subprocess.run(command, capture_output=True, text=True, check=False)
     if installing.returncode:
         errors = [line for line in installing.stderr.splitlines() if line.startswith("ERROR")]

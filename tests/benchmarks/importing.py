@@ -23,6 +23,6 @@ def import_ratio(count: int) -> float:
 
 def _seconds(statement: str) -> float:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-c", _TIMED.format(statement)]
+    command = [sys.executable, "-P", "-c", _TIMED.format(statement)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return float(done.stdout)

@@ -1,21 +1,15 @@
-"""What a client is asked to do, and what is measured while it does."""
+"""The scenarios: what each is called, what it does, over what, and which figures it yields.
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+Everybody's Deriv is wss, so the main scenarios run over TLS; those whose names end in `-ws` do the
+same without it.
+"""
+
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
-from tests.benchmarks.importing import import_ratio
-from tests.benchmarks.measuring import memory, middle_and_tail, stopwatch
-from tests.benchmarks.session import Client, Session
-
-Figures = dict[str, float]
-Act = Callable[[Client, str, int], Awaitable[Figures]]
-
-_WARM_UP: Final = 5000
-_SETTLING: Final = 50
+from tests.benchmarks import acts
+from tests.benchmarks.acts import Act
 
 
 @dataclass(frozen=True)
@@ -40,196 +34,84 @@ class Scenario:
     act: Act
     size: int
     figures: tuple[Figure, ...]
-    scheme: str = "ws"
+    scheme: str = "wss"
     sharing: bool = False
     ticks: bool = False
     ours: bool = False
 
 
-async def burst(client: Client, url: str, count: int, *, streams: int = 1) -> Figures:
-    """Take ticks as fast as they come, from as many streams as there are consumers."""
-    return await _take(client, url, count, 0, streams)
+_TICKS: Final = (Figure("per_s", "ticks a second", more=True), Figure("cpu_us", "µs of CPU a tick"))
+_LONE_TICK: Final = (Figure("cpu_us", "µs of CPU a tick"), Figure("wall_us", "µs a tick"))
+_LONE_CALL: Final = (Figure("median_us", "µs, median"), Figure("p99_us", "µs, p99"))
+_CALLS: Final = (Figure("cpu_us", "µs of CPU a call"), Figure("per_s", "calls a second", more=True))
 
 
-async def paced(client: Client, url: str, count: int, *, rate: int = 5000) -> Figures:
-    """Take ticks that come one by one, so many a second."""
-    return await _take(client, url, count, rate, 1)
+def _burst(scheme: str) -> Scenario:
+    title = f"ticks in a burst, {scheme}"
+    return Scenario(title, acts.burst, 200_000, _TICKS, scheme, ticks=True)
 
 
-async def round_trips(client: Client, url: str, count: int) -> Figures:
-    """Ask for the time, again and again."""
-    async with client.open(url) as session:
-        await _calls(session, count // 10)
-        with stopwatch() as spent:
-            times = await _calls(session, count)
-    middle, tail = middle_and_tail(times)
-    figures = {"median_us": middle * 1e6, "p99_us": tail * 1e6, "cpu_us": spent.cpu / count * 1e6}
-    return figures | spent.busy
+def _lone_tick(scheme: str) -> Scenario:
+    title = f"ticks one by one, each asked for when the one before has been taken, {scheme}"
+    return Scenario(title, acts.lone_ticks, 10_000, _LONE_TICK, scheme, ticks=True)
 
 
-async def callers(client: Client, url: str, count: int, *, callers: int = 100) -> Figures:
-    """Ask for the time, again and again, a hundred side by side."""
-    async with client.open(url) as session:
-        await client.gather([partial(_quiet_calls, session, 10)] * callers)
-        with stopwatch() as spent:
-            await client.gather([partial(_quiet_calls, session, count // callers)] * callers)
-    return {"cpu_us": spent.cpu / count * 1e6, "per_s": count / spent.wall} | spent.busy
+def _lone_call(scheme: str) -> Scenario:
+    return Scenario(f"one call after another, {scheme}", acts.lone_calls, 4000, _LONE_CALL, scheme)
 
 
-async def history(client: Client, url: str, count: int) -> Figures:
-    """Ask for 5000 ticks of the past, again and again."""
-    async with client.open(url) as session:
-        await session.history("R_100")
-        with stopwatch() as spent:
-            for _ in range(count):
-                await session.history("R_100")
-    return {"wall_ms": spent.wall / count * 1e3, "cpu_ms": spent.cpu / count * 1e3}
+def _callers(scheme: str) -> Scenario:
+    title = f"a hundred callers at a time, {scheme}"
+    return Scenario(title, acts.callers, 20_000, _CALLS, scheme, sharing=True)
 
 
-async def idle_memory(client: Client, url: str, count: int) -> Figures:
-    """Open clients and let them be. The first two pay for the imports."""
-    async with AsyncExitStack() as stack:
-        for _ in range(2):
-            await (await stack.enter_async_context(client.open(url))).call({"ping": 1})
-        before = memory()
-        for _ in range(count):
-            await (await stack.enter_async_context(client.open(url))).call({"ping": 1})
-        return {"kb": (memory() - before) / count / 1e3}
+def _streams(number: int, scheme: str) -> Scenario:
+    title = f"a burst over {number} subscriptions, each with its consumer, {scheme}"
+    act = partial(acts.burst, streams=number)
+    return Scenario(title, act, 100_000, _TICKS, scheme, sharing=True, ticks=True)
 
 
-async def stream_memory(client: Client, url: str, count: int) -> Figures:
-    """Subscribe, and take the first tick of each stream. The first few pay for the room."""
-    async with client.open(url) as session:
-        kept = [
-            await _subscribe(session, _symbol(count + 1 + number)) for number in range(_SETTLING)
-        ]
-        before = memory()
-        kept += [await _subscribe(session, _symbol(number + 1)) for number in range(count)]
-        return {"kb": (memory() - before) / count / 1e3}
-
-
-async def imports(client: Client, url: str, count: int) -> Figures:
-    """Start programs that import derivtrio, and others that import what it stands on."""
-    return {"times": import_ratio(count)}
-
-
-async def _take(client: Client, url: str, count: int, rate: int, streams: int) -> Figures:
-    async with client.open(url) as session:
-        taking = [await _subscribe(session, _symbol(number)) for number in range(streams)]
-
-        async def take(count: int, rate: int) -> None:
-            each = count // streams
-            asking = partial(_start, session, each * streams, rate)
-            if streams == 1:  # such loops cannot do two things at once
-                await asking()
-                await _consume(taking[0], each)
-            else:
-                await client.gather([*(partial(_consume, s, each) for s in taking), asking])
-
-        await take(max(_WARM_UP, streams), 0)
-        with stopwatch() as spent:
-            await take(count, rate)
-    figures = {"per_s": count / spent.wall, "cpu_us": spent.cpu / count * 1e6}
-    return figures if rate else figures | spent.busy  # with a rate it looks at the clock all along
-
-
-def _symbol(number: int) -> str:
-    return f"BENCHMARK{number:06}"
-
-
-async def _subscribe(session: Session, symbol: str) -> AsyncIterator[Any]:
-    stream = await session.subscribe(symbol)
-    await anext(stream)
-    return stream
-
-
-async def _start(session: Session, ticks: int, rate: int) -> None:
-    await session.call({"time": 1, "passthrough": {"ticks": ticks, "rate": rate}})
-
-
-async def _consume(stream: AsyncIterator[Any], count: int) -> None:
-    seen = 0
-    async for _ in stream:
-        seen += 1
-        if seen == count:
-            return
-
-
-async def _calls(session: Session, count: int) -> list[float]:
-    times = []
-    for _ in range(count):
-        start = perf_counter()
-        await session.call({"time": 1})
-        times.append(perf_counter() - start)
-    return times
-
-
-async def _quiet_calls(session: Session, count: int) -> None:
-    for _ in range(count):
-        await session.call({"time": 1})
-
-
-_RATE: Final = Figure("per_s", "ticks a second", more=True)
-_TICK: Final = Figure("cpu_us", "µs of CPU a tick")
-
-
-def _ticks(title: str, act: Act, size: int, scheme: str) -> Scenario:
-    figures = (_RATE, _TICK) if act is burst else (_TICK,)
-    return Scenario(title, act, size, figures, scheme, ticks=True)
-
-
-def _over(streams: int) -> Scenario:
-    return Scenario(
-        f"a burst over {streams} subscriptions, each with its consumer",
-        partial(burst, streams=streams),
-        100_000,
-        (_RATE, _TICK),
-        sharing=True,
-        ticks=True,
-    )
+def _pending(number: int) -> Scenario:
+    title = f"{number} calls at a time, each in a task of its own, wss"
+    act = partial(acts.pending, at_once=number)
+    return Scenario(title, act, 20_000, _CALLS, sharing=True)
 
 
 SCENARIOS: Final = {
-    "burst": _ticks("ticks in a burst, ws", burst, 200_000, "ws"),
-    "burst-wss": _ticks("ticks in a burst, wss", burst, 200_000, "wss"),
-    "paced": _ticks("5000 ticks a second, one by one, ws", paced, 7500, "ws"),
-    "paced-wss": _ticks("5000 ticks a second, one by one, wss", paced, 7500, "wss"),
-    "round-trip": Scenario(
-        "one call after another",
-        round_trips,
-        4000,
-        (Figure("median_us", "µs, median"), Figure("p99_us", "µs, p99")),
-    ),
-    "callers": Scenario(
-        "a hundred callers at a time",
-        callers,
-        20_000,
-        (Figure("cpu_us", "µs of CPU a call"), Figure("per_s", "calls a second", more=True)),
-        sharing=True,
-    ),
-    "history": Scenario(
-        "5000 ticks of history",
-        history,
-        50,
-        (Figure("cpu_ms", "ms of CPU"), Figure("wall_ms", "ms")),
-    ),
-    "memory-idle": Scenario(
-        "an idle wss client, beyond the imports", idle_memory, 40, (Figure("kb", "kB"),), "wss"
-    ),
+    "burst-wss": _burst("wss"),
+    "lone-tick-wss": _lone_tick("wss"),
+    "lone-call-wss": _lone_call("wss"),
+    "callers-wss": _callers("wss"),
+    "pending-1000": _pending(1000),
+    "pending-10000": _pending(10_000),
+    **{f"streams-{number}": _streams(number, "wss") for number in (1, 10, 100, 1000)},
     "memory-streams": Scenario(
-        "1000 subscriptions",
-        stream_memory,
+        "1000 subscriptions, wss",
+        acts.stream_memory,
         1000,
         (Figure("kb", "kB each"),),
         sharing=True,
         ticks=True,
     ),
+    "memory-idle": Scenario(
+        "an idle client, beyond the imports, wss", acts.idle_memory, 40, (Figure("kb", "kB"),)
+    ),
+    "history": Scenario(
+        "5000 ticks of history, wss",
+        acts.history,
+        50,
+        (Figure("cpu_ms", "ms of CPU"), Figure("wall_ms", "ms")),
+    ),
     "import": Scenario(
         "the import, as a multiple of that of trio and trio_websocket",
-        imports,
+        acts.imports,
         21,
         (Figure("times", "times"),),
         ours=True,
     ),
-    **{f"streams-{n}": _over(n) for n in (1, 10, 100, 1000)},
+    "burst-ws": _burst("ws"),
+    "lone-tick-ws": _lone_tick("ws"),
+    "lone-call-ws": _lone_call("ws"),
+    "callers-ws": _callers("ws"),
+    "streams-1000-ws": _streams(1000, "ws"),
 }

@@ -4,8 +4,9 @@ Run as a program it serves ws and wss on the loopback interface, says where in o
 and ends when its standard input does, or after an hour.
 
 It answers `ping`, `time`, `forget`, `ticks` and `ticks_history`. Streams are silent at first. A
-request whose `passthrough` has `ticks` (a number) and `rate` (per second, 0 for a burst) makes the
-connection's streams send that many ticks, in turn.
+request whose `passthrough` has `ticks` (a number) makes the connection's streams send that many
+ticks, in turn: as fast as the client takes them, or, if it has `pipe` too (the path of a named
+pipe), one for each byte that comes through that.
 
 It must take less time for a message than the clients, or it is its speed that is measured: a client
 that waits for nothing else takes smaller batches, until their overhead fills its time. So the
@@ -32,6 +33,7 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _LIFETIME: Final = 3600
 _BLOCK: Final = 256
 _HIGH_WATER: Final = 2**20
+_POLLING: Final = 0.0005
 _CLOSE: Final = 0x88
 _PING: Final = 0x89
 _PONG: Final = 0x8A
@@ -109,7 +111,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(reply)
         plan = request.get("passthrough")
         if plan:
-            self._stream(plan["ticks"], plan["rate"])
+            self._stream(wire.in_turn(self._streams, plan["ticks"]), plan.get("pipe"))
 
     def _history(self, request: dict[str, Any]) -> bytes:
         """Make the long reply once, and then put other numbers into it."""
@@ -119,13 +121,13 @@ class Connection(asyncio.Protocol):
         payload = whole[whole.index(b"{") :]
         return wire.frame(payload.replace(b'"req_id":0', b'"req_id":%d' % request.get("req_id", 0)))
 
-    def _stream(self, count: int, rate: int) -> None:
-        ticks = wire.in_turn(self._streams, count)
-        if rate:
-            self._pace(ticks, 1 / rate, perf_counter())
-        else:
+    def _stream(self, ticks: Iterator[bytes], pipe: str | None) -> None:
+        if pipe is None:
             self._burst = ticks
             self._send_burst()
+        else:
+            end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+            self._send_asked(ticks, end)
 
     def _send_burst(self) -> None:
         while self._burst is not None and not self._paused:
@@ -135,15 +137,26 @@ class Connection(asyncio.Protocol):
                 return
             self._transport.write(block)
 
-    def _pace(self, ticks: Iterator[bytes], interval: float, due: float) -> None:
-        """Send the ticks that are due; look again at once, for timers are too coarse."""
-        while due <= perf_counter():
-            tick = next(ticks, None)
-            if tick is None or self._transport.is_closing():
+    def _send_asked(self, ticks: Iterator[bytes], end: int, until: float = 0.0) -> None:
+        """Send a tick for each byte in the pipe, until it is closed.
+
+        For a moment look again at once, instead of waiting: the longer a client sleeps between two
+        ticks, the more of its CPU time is what the machine takes to wake it up. But do not poll for
+        ever: a server that never sleeps loses its core for long when others want it, too.
+        """
+        self._loop.remove_reader(end)
+        with suppress(BlockingIOError):
+            asked = os.read(end, _BLOCK)
+            if not asked:
+                os.close(end)
                 return
-            self._transport.write(tick)
-            due += interval
-        self._loop.call_soon(self._pace, ticks, interval, due)
+            for tick in islice(ticks, len(asked)):
+                self._transport.write(tick)
+            until = perf_counter() + _POLLING
+        if perf_counter() < until:
+            self._loop.call_soon(self._send_asked, ticks, end, until)
+        else:
+            self._loop.add_reader(end, self._send_asked, ticks, end)
 
 
 def _parse(received: bytearray) -> tuple[int, bytes] | None:

@@ -14,7 +14,7 @@ import derivtrio
 from derivtrio import OutcomeUnknown, Settings
 from derivtrio.calls.call import api_call
 from derivtrio.simulator import open_simulator
-from derivtrio.simulator.memory import MemoryStream
+from derivtrio.simulator.network.memory_stream import MemoryStream
 
 PATIENT = Settings(heartbeat_interval=3600, backoff=derivtrio.Backoff(first=1, cap=1))
 BUY = {

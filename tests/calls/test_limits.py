@@ -15,8 +15,8 @@ from derivtrio import Settings, State, Throttled
 from derivtrio.calls.call import Call
 from derivtrio.calls.queue import SendQueue
 from derivtrio.simulator import DEMO_TOKEN, Limits, Quota, open_simulator
-from derivtrio.simulator.budgets import Budgets
-from derivtrio.simulator.envelope import Refusal
+from derivtrio.simulator.protocol.envelope import Refusal
+from derivtrio.simulator.sessions.rate_limits import RateLimiter
 
 #: As many different streams as a storm needs.
 SYMBOLS = [f"S_{n}" for n in range(200)]
@@ -26,7 +26,7 @@ class Limited:
     """A server that streams whatever is asked for, sells, and enforces *limits*."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self.budgets = Budgets(limits, trio.current_time)
+        self.budgets = RateLimiter(limits, trio.current_time)
         self.times: list[tuple[float, str]] = []
         self.refusals = 0
 

@@ -133,13 +133,13 @@ async def test_an_account_is_reached_over_tcp_and_again_after_a_loss() -> None:
 async def test_the_call_is_made_as_documented(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     async with open_simulator() as sim:
-        answer = sim._reception.gate.answer  # noqa: SLF001
+        answer = sim._acceptor.rest_api.answer  # noqa: SLF001
 
         async def noting(request: Any) -> Any:
             seen.append(request)
             return await answer(request)
 
-        monkeypatch.setattr(type(sim._reception.gate), "answer", lambda _, r: noting(r))  # noqa: SLF001
+        monkeypatch.setattr(type(sim._acceptor.rest_api), "answer", lambda _, r: noting(r))  # noqa: SLF001
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
         url = await account_at(sim).url()
     assert url.startswith(sim.rest_url.replace("http", "ws") + "/trading/v1/options/ws/demo?otp=")
@@ -257,7 +257,7 @@ async def test_g01_a_mute_rest_server_is_given_up_in_time_and_nothing_is_left() 
             async with derivtrio.open_client(endpoint=account_at(sim), settings=limited):
                 pytest.fail("it must not open")
         assert isinstance(caught.value.__cause__, derivtrio.ConnectTimeout)
-        (held,) = sim._reception.held  # noqa: SLF001
+        (held,) = sim._acceptor.held  # noqa: SLF001
         while await held.receive_some():
             pass  # the client has hung up
 

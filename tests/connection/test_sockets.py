@@ -13,7 +13,7 @@ from trio.testing import memory_stream_pair
 
 from derivtrio.connection.fast.sockets import Prompt, Socket, open_socket
 from derivtrio.connection.tls import TLS, wrap
-from derivtrio.simulator.memory import open_pair
+from derivtrio.simulator.network.memory_stream import open_pair
 
 GUARD = 20
 NAME = "deriv.example"

@@ -1,4 +1,4 @@
-"""How a drill on the virtual clock is run from the command line."""
+"""Runs a drill on the virtual clock, from the command line."""
 
 import logging
 import sys
@@ -12,22 +12,22 @@ import trio.testing
 P = TypeVar("P")
 
 
-class Outcome(Protocol):
-    """A drill that is over."""
+class Finished(Protocol):
+    """A drill that has ended."""
 
     @property
     def passed(self) -> bool:
-        """Whether nothing was wrong."""
+        """Whether nothing went wrong."""
         ...
 
 
-D = TypeVar("D", bound=Outcome)
+D = TypeVar("D", bound=Finished)
 
 
 def perform(
     run: Callable[[P, Callable[[str], None]], Awaitable[D]], plan: P, summary: Callable[[D], str]
 ) -> NoReturn:
-    """Run the drill as planned, say how it went, and exit with 1 if it has failed."""
+    """Run the drill as planned, print its summary, and exit with 1 if it failed."""
     logging.getLogger("derivtrio").setLevel(logging.CRITICAL)
     clock, begin = trio.testing.MockClock(autojump_threshold=0), time.perf_counter()
     drill = trio.run(run, plan, _say, clock=clock)

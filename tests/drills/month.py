@@ -1,12 +1,11 @@
 """The drill on the virtual clock: a month, with a fault every few minutes.
 
-A server stands for a day, and the next one takes its place. Each day begins with a calm, and memory
-is measured in it. Then misfortunes come at random, one every few minutes on average, some so soon
-after another that they strike in the middle of its repair. The settings are the defaults: this is
-what a user would live through.
+Each day has new servers. A day begins with a calm, in which memory is measured. Then faults come
+at random: one every few minutes on average, and some so soon after another that the client is still
+recovering from that. The settings are the defaults, so this is what a user would see.
 
-Two consumers share the ticks of a one-second symbol, one from first to last and one that comes
-and goes; a third takes the finished candles of another symbol.
+Two consumers share the ticks of a one-second symbol: one stays for the whole month, the other one
+comes and goes. A third consumer takes the finished candles of another symbol.
 """
 
 import argparse
@@ -30,19 +29,23 @@ from tests.drills.witness import Witness, candle_row, candle_witness, tick_row, 
 SYMBOL: Final = "1HZ100V"
 CANDLES: Final = ("R_100", 300)
 
-#: Longer than the longest wait between two attempts, and then enough to be stable.
+#: A calm, in seconds: the longest wait between two attempts, and `stable_after`, with a margin.
 _CALM: Final = 150
+
+#: How old the newest tick may be after a calm, in seconds.
 _STALE: Final = 5
 
-#: How many faults come right after another, and how long a visit lasts, on average.
+#: The share of faults that come right after another.
 _OFTEN: Final = 0.2
+
+#: How long a visit lasts on average, in seconds.
 _VISIT: Final = 900
 
-#: What a month may leave behind. One object for each fault would be eight thousand.
+#: How many objects a month may leave behind. One for each fault would be eight thousand.
 _OBJECTS: Final = 500
 
 Chance = random.Random
-Misfortune = Callable[[Faults, Chance, Client], Awaitable[None]]
+Incident = Callable[[Faults, Chance, Client], Awaitable[None]]
 
 
 async def _delay(faults: Faults, chance: Chance, _: Client) -> None:
@@ -52,7 +55,7 @@ async def _delay(faults: Faults, chance: Chance, _: Client) -> None:
 
 
 async def _refuse(faults: Faults, chance: Chance, _: Client) -> None:
-    """Be away for half a minute, more or less; a few times in a month for hours."""
+    """Refuse connections for about half a minute; a few times a month, for hours."""
     away = min(6 * 3600, chance.lognormvariate(3.4, 2))
     faults.refuse(away)
     faults.drop()
@@ -60,7 +63,7 @@ async def _refuse(faults: Faults, chance: Chance, _: Client) -> None:
 
 
 async def _storm(faults: Faults, chance: Chance, client: Client) -> None:
-    """Break one connection after another, each as it begins to give back what was missed."""
+    """Break several connections, each while the client is still fetching what it missed."""
     faults.delay(0.2)
     for _ in range(chance.randint(2, 8)):
         faults.drop()
@@ -71,24 +74,26 @@ async def _storm(faults: Faults, chance: Chance, client: Client) -> None:
     faults.delay(0)
 
 
-def _at_once(deed: Callable[[Faults, Chance], None]) -> Misfortune:
-    async def misfortune(faults: Faults, chance: Chance, _: Client) -> None:
-        deed(faults, chance)
+def _at_once(fault: Callable[[Faults, Chance], None]) -> Incident:
+    """Return an incident that needs no waiting."""
 
-    return misfortune
+    async def incident(faults: Faults, chance: Chance, _: Client) -> None:
+        fault(faults, chance)
+
+    return incident
 
 
-def _then_drop(deed: Callable[[Faults, Chance], None]) -> Misfortune:
-    """Return what befalls the next attempts, together with what makes them necessary."""
+def _then_drop(fault: Callable[[Faults, Chance], None]) -> Incident:
+    """Return a fault of the next attempts to connect, with a drop that makes them necessary."""
 
-    async def misfortune(faults: Faults, chance: Chance, _: Client) -> None:
-        deed(faults, chance)
+    async def incident(faults: Faults, chance: Chance, _: Client) -> None:
+        fault(faults, chance)
         faults.drop(reset=chance.random() < 0.5)
 
-    return misfortune
+    return incident
 
 
-MISFORTUNES: Final[Mapping[str, Misfortune]] = {
+INCIDENTS: Final[Mapping[str, Incident]] = {
     "drop": _at_once(lambda faults, _: faults.drop()),
     "reset": _at_once(lambda faults, _: faults.drop(reset=True)),
     "close": _at_once(lambda f, chance: f.close(chance.choice([1000, 1001, 1011, 1012, 4000]))),
@@ -112,7 +117,7 @@ MISFORTUNES: Final[Mapping[str, Misfortune]] = {
 
 @attrs.frozen
 class Plan:
-    """How many days, of how many seconds, with a fault *every* so many seconds on average."""
+    """How long the drill is: days of *day* seconds, with a fault *every* so many seconds."""
 
     days: int = 30
     seed: int = 1
@@ -123,7 +128,7 @@ class Plan:
 
 @attrs.frozen
 class Memory:
-    """What is alive when garbage is collected: objects, and blocks of memory."""
+    """What is alive after a garbage collection: objects, and blocks of memory."""
 
     objects: int
     blocks: int
@@ -131,7 +136,7 @@ class Memory:
 
 @attrs.define(eq=False)
 class Site:
-    """An endpoint where one server after another stands, and for a while none."""
+    """An endpoint with one server after another, and sometimes none."""
 
     generation: Generation = "v3"
     limits: Limits = "website_status"
@@ -149,7 +154,7 @@ class Site:
 
 @attrs.define(eq=False)
 class Drill:
-    """What has come of it so far."""
+    """One run of the drill, with its results so far."""
 
     plan: Plan
     site: Site
@@ -171,18 +176,18 @@ class Drill:
 
     @property
     def growth(self) -> Memory:
-        """What the days after the first have left behind."""
+        """How much memory has grown since the first day."""
         first, last = self.memory[1], self.memory[-1]
         return Memory(last.objects - first.objects, last.blocks - first.blocks)
 
     @property
     def passed(self) -> bool:
-        """Whether nothing was lost, and nothing left behind."""
-        content = self.ticks.content and self.candles.content and not self.visitors
-        return content and not self.gaps and self.growth.objects < _OBJECTS
+        """Whether nothing was lost and memory did not grow."""
+        satisfied = self.ticks.is_satisfied and self.candles.is_satisfied and not self.visitors
+        return satisfied and not self.gaps and self.growth.objects < _OBJECTS
 
     async def run(self) -> None:
-        """Live through all days, and a last calm."""
+        """Run all days, and a last calm."""
         async with trio.open_nursery() as nursery:
             for task in (self._count, self._follow_ticks, self._follow_candles, self._come_and_go):
                 nursery.start_soon(task)
@@ -193,10 +198,11 @@ class Drill:
             nursery.cancel_scope.cancel()
 
     async def _live(self, until: float) -> None:
-        """See one day through: two servers in calm, then what comes *until* then.
+        """Run one day: two calm servers, then faults *until* the given time.
 
-        The first gives back what was missed. Its end, as that of a stable connection, makes the
-        client forget the attempts that it took to get there.
+        On the first server the client fetches what it missed. When that connection ends, it was
+        stable; so the client forgets its failed attempts, and the memory measured on the second
+        server does not contain them.
         """
         async with self._server():
             await trio.sleep(_CALM)
@@ -214,17 +220,17 @@ class Drill:
         self.site.sim = None
 
     async def _suffer(self, faults: Faults) -> None:
-        names = list(MISFORTUNES)
+        names = list(INCIDENTS)
         while True:
             often = self.chance.random() < _OFTEN
             pause = self.chance.expovariate(1 / (2 if often else self.plan.every))
             await trio.sleep(pause)
             name = self.chance.choice(names)
             self.suffered[name] += 1
-            await MISFORTUNES[name](faults, self.chance, self.client)
+            await INCIDENTS[name](faults, self.chance, self.client)
 
     def _measure(self) -> None:
-        """See what is alive, and whether anything still comes."""
+        """Measure memory, and check that ticks still come."""
         now = self._now()
         if self.ticks.last is None or self.ticks.last < now - _STALE:
             self.ticks.remark(f"nothing after {self.ticks.last}, at {now:.0f}")
@@ -249,7 +255,7 @@ class Drill:
                 self.candles.note(candle_row(candle))
 
     async def _come_and_go(self) -> None:
-        """Share the ticks for about a quarter of an hour, again and again."""
+        """Subscribe for about a quarter of an hour, leave, and come again."""
         chance = Chance(self.plan.seed)
         while True:
             witness = tick_witness(f"visitor {self.visits}", self.plan.seed, SYMBOL)
@@ -273,7 +279,7 @@ class Drill:
 
 
 async def run(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Drill:
-    """Run the drill under a `MockClock`, and return what has come of it; *tell* of each day."""
+    """Run the drill, under a `MockClock`; *tell* is called with a line about each day."""
     random.seed(plan.seed)  # the client's backoff draws from there
     site = Site()
     ticks = tick_witness("ticks", plan.seed, SYMBOL)
@@ -286,7 +292,7 @@ async def run(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Drill
 
 
 def summary(drill: Drill) -> str:
-    """Return what has come of it, on one screen."""
+    """Return the results, on one screen."""
     suffered, ended = drill.suffered, drill.events.copy()
     ready, growth = ended.pop("ready"), drill.growth
     first, last = drill.ticks.first, drill.ticks.last
@@ -309,7 +315,7 @@ def summary(drill: Drill) -> str:
 
 
 def main() -> None:
-    """Do what the command line says; exit with 1 if anything was lost."""
+    """Run the drill from the command line; exit with 1 if it failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.drills.month", description=__doc__)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""A simulator in a process of its own, at many times the speed of the real clock.
+"""A simulator in its own process, at many times the speed of the real clock.
 
 `python -m tests.drills.server SEED RATE` prints its port, and serves until its input ends.
 """
@@ -19,7 +19,7 @@ from derivtrio.simulator import open_simulator
 _ROOT: Final = str(Path(__file__).parents[2])
 _PATIENCE: Final = 10
 
-#: A client that pings the real clock must not look idle on ours.
+#: The client pings by the real clock, which is slow for this server: it must not look idle.
 _IDLE: Final = 10_000
 
 
@@ -35,7 +35,7 @@ async def serve(seed: int) -> None:
 
 @asynccontextmanager
 async def open_server(seed: int, rate: float) -> AsyncGenerator[int]:
-    """Run the server beside the block; yield its port."""
+    """Run the server during the block; yield its port."""
     process = await trio.lowlevel.open_process(
         [sys.executable, "-P", "-m", "tests.drills.server", str(seed), str(rate)],
         stdin=-1,

@@ -1,7 +1,7 @@
-"""The drill over real sockets: a client, a proxy that breaks its connections, a distant server.
+"""The drill over real sockets: a client, a proxy that breaks its connections, and a server.
 
-Two consumers follow the same ticks from first to last, one follows candles as they form, and a
-visitor comes and goes. Each record is held against the market.
+The server is in another process. Two consumers follow the same ticks all the time, one follows
+candles as they form, and one comes and goes. What each of them got is compared with the market.
 """
 
 import argparse
@@ -38,7 +38,7 @@ _AFTERMATH: Final = 2 * LENGTH + 10
 
 @attrs.frozen
 class Plan:
-    """How much happens, and how fast: *rate* is how many ticks the market has in a second."""
+    """How much breaks, and how fast time passes: *rate* is market seconds in a real second."""
 
     breaks: int = 300
     seed: int = 1
@@ -49,7 +49,7 @@ class Plan:
 
 @attrs.define(eq=False)
 class Drill:
-    """What has come of it so far."""
+    """One run of the drill, with its results so far."""
 
     plan: Plan
     proxy: Proxy
@@ -67,14 +67,14 @@ class Drill:
 
     @property
     def passed(self) -> bool:
-        """Whether every break has happened and nothing was lost by it."""
+        """Whether every break happened, and nothing was lost."""
         broken = sum(self.proxy.suffered.values()) == self.plan.breaks
         witnesses = (self.first, self.second, self.candles)
-        content = all(each.content for each in witnesses) and not self.visitors
-        return broken and content and not self.gaps
+        satisfied = all(each.is_satisfied for each in witnesses) and not self.visitors
+        return broken and satisfied and not self.gaps
 
     async def run(self) -> None:
-        """Let everything break; return when all have seen enough of what came after."""
+        """Run until everything has broken and each consumer has seen enough after that."""
         begin = trio.current_time()
         async with trio.open_nursery() as passing:
             passing.start_soon(self._count_events)
@@ -113,7 +113,7 @@ class Drill:
             self.gaps += len(candles.gaps)
 
     def _check_forming(self, candle: Candle, newest: int, market: Market) -> None:
-        """Compare a candle that is forming with the market at that epoch, where it tells it."""
+        """Compare a forming candle with the market at its epoch, if it has one."""
         self.forming += 1
         if candle.open_time < newest:
             self.candles.remark(f"{candle} after {newest}")
@@ -123,7 +123,7 @@ class Drill:
                 self.candles.remark(f"{candle} instead of {due}")
 
     async def _come_and_go(self) -> None:
-        """Share the ticks for a while, again and again."""
+        """Subscribe for a while, leave, and come again."""
         chance = random.Random(self.plan.seed)
         while True:
             witness = tick_witness(f"visitor {self.visits}", self.plan.seed, SYMBOL)
@@ -146,7 +146,7 @@ class Drill:
 
 
 async def run(plan: Plan) -> Drill:
-    """Run the drill, and return what has come of it."""
+    """Run the drill."""
     random.seed(plan.seed)  # the client's backoff draws from there
     fates = random_fates(plan.seed, plan.breaks, most=plan.most)
     witnesses = (
@@ -167,7 +167,7 @@ async def run(plan: Plan) -> Drill:
 
 
 def summary(drill: Drill) -> str:
-    """Return what has come of it, on one screen."""
+    """Return the results, on one screen."""
     suffered, ended = drill.proxy.suffered, drill.events.copy()
     ready = ended.pop("ready")
     return "\n".join(
@@ -187,12 +187,14 @@ def summary(drill: Drill) -> str:
 
 
 def main() -> None:
-    """Do what the command line says; exit with 1 if anything was lost."""
+    """Run the drill from the command line; exit with 1 if it failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.drills.sockets", description=__doc__)
     parser.add_argument("--breaks", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=50, help="market seconds in a second (50)")
-    parser.add_argument("--plain", action="store_true", help="every frame through wsproto")
+    parser.add_argument(
+        "--rate", type=float, default=50, help="market seconds in a real second (50)"
+    )
+    parser.add_argument("--plain", action="store_true", help="receive every frame through wsproto")
     given = parser.parse_args()
     logging.getLogger("derivtrio").setLevel(logging.CRITICAL)
     settings = SETTINGS.but(fast=not given.plain)

@@ -1,15 +1,14 @@
 """The drill of trading: thousands of purchases, with a fault at every stage, on a virtual clock.
 
-A few traders work at the same time, with one client. Each buys one contract after another, by a
-proposal or by its parameters, and has a lost reply looked up at once, later, or in the same
-`await`; some are cancelled in the middle. Before most purchases something is made to break: the
-connection before, during or after the purchase, the server's answer, or what is asked to clear it
-up.
+A few traders use one client at the same time. Each buys one contract after another, by a proposal
+or by parameters. A lost reply is looked up at once, later, or in the same `await`; some purchases
+are cancelled in the middle. Before most purchases a fault is set up: in the connection (before,
+during or after the purchase), in the server's answer, or in the lookup.
 
-Every contract is asked for once, so that the account's ledger says what became of each purchase;
-but some are asked for twice at a time, by two traders, in equal words. Of those nobody can tell
-which is which, and only of those `Ambiguous` is an honest answer. There are two accounts, and some
-contracts are asked for on both.
+Most contracts are ordered only once, so the account's ledger shows what became of each order. Some
+are ordered twice at the same time, by two traders, with equal parameters. These cannot be told
+apart; only for them is `Ambiguous` a correct answer. There are two accounts, and some contracts are
+ordered on both.
 """
 
 import argparse
@@ -50,14 +49,14 @@ _CODES: Final = ("WrongResponse", "Timeout")
 _SYMBOLS: Final = ("R_10", "R_25", "R_50", "R_75", "R_100", "1HZ10V", "1HZ100V")
 _TYPES: Final = ("CALL", "PUT", "CALLE", "PUTE")
 
-#: Contracts without a duration, with what they have in its place, and its values.
+#: Contracts without a duration: the parameter that they have instead, and its values.
 _TIMELESS: Final[Mapping[str, tuple[str, tuple[float, ...]]]] = {
     "MULTUP": ("multiplier", (10, 20, 30, 50, 100)),
     "MULTDOWN": ("multiplier", (10, 20, 30, 50, 100)),
     "ACCU": ("growth_rate", (0.01, 0.02, 0.03, 0.04, 0.05)),
 }
 
-#: How many outcomes may wait to be looked up.
+#: How many unknown outcomes may wait for a lookup.
 _MOST_WAITING: Final = 30
 
 Chance = random.Random
@@ -65,7 +64,7 @@ Report = Literal["bought", "refused", "not bought", "not sent", "ambiguous"]
 
 
 def _between(chance: Chance, faults: Faults) -> None:
-    """Break what was asked to clear up a doubt."""
+    """Break the lookup of a trade in doubt."""
     call = chance.choice(_LOOKUPS)
     chance.choice(
         [
@@ -82,8 +81,8 @@ def _away(chance: Chance, faults: Faults) -> None:
     faults.drop()
 
 
-#: What can be made to break before a purchase, by name.
-MISFORTUNES: Final[Mapping[str, Callable[[Chance, Faults], None]]] = {
+#: The faults to set up before a purchase.
+INCIDENTS: Final[Mapping[str, Callable[[Chance, Faults], None]]] = {
     "lost before": lambda _, faults: faults.lose_before("buy"),
     "lost after": lambda _, faults: faults.lose_after("buy"),
     "failed before": lambda chance, faults: faults.fail_before(chance.choice(_CODES), "buy"),
@@ -103,7 +102,7 @@ MISFORTUNES: Final[Mapping[str, Callable[[Chance, Faults], None]]] = {
 
 
 class Words(NamedTuple):
-    """What tells one contract of the drill from another.
+    """What distinguishes one contract of the drill from another.
 
     `term` is how many ticks it lasts, or its multiplier, or growth rate.
     """
@@ -117,7 +116,7 @@ class Words(NamedTuple):
 
 @attrs.frozen
 class Plan:
-    """How many purchases to attempt, from which seed, and how many traders do it."""
+    """How many purchases to attempt, by how many traders; *twins* is the share of equal orders."""
 
     attempts: int = 10_000
     seed: int = 1
@@ -127,7 +126,7 @@ class Plan:
 
 @attrs.define(eq=False)
 class Attempt:
-    """A purchase that was wanted, and what the client said of it in the end."""
+    """A purchase that was wanted, and what the client reported about it in the end."""
 
     words: Words
     by_proposal: bool
@@ -139,7 +138,7 @@ class Attempt:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The contract, as the API has it."""
+        """The contract, as the API takes it."""
         _, kind, symbol, stake, term = self.words
         timed = {"duration": term, "duration_unit": "t"}
         return {
@@ -156,13 +155,13 @@ class Attempt:
         self.report, self.contract_id, self.how = "bought", purchase.contract_id, how
 
     def is_not(self, report: Report, how: object) -> None:
-        """Note that the client reports anything else."""
+        """Note another report of the client."""
         self.report, self.how = report, str(how)
 
 
 @attrs.define(eq=False)
 class Drill:
-    """One run of the drill, and what has come of it."""
+    """One run of the drill, with its results so far."""
 
     plan: Plan
     sim: Simulator
@@ -183,16 +182,16 @@ class Drill:
         return not self.remarks
 
     async def run(self) -> None:
-        """Make all attempts, clear up what is in doubt, and compare."""
+        """Make all attempts, decide those in doubt, and compare."""
         work = iter(self._work())
         async with trio.open_nursery() as nursery:
             for _ in range(self.plan.traders):
                 nursery.start_soon(self._trade, work)
-        await self._clear_up()
+        await self._look_up_the_rest()
         self._compare()
 
     def _work(self) -> Iterator[Attempt]:
-        """Yield attempts; each wants another contract, but for a twin now and then."""
+        """Yield attempts; each is for another contract, except for a twin now and then."""
         words = self._words()
         while len(self.attempts) < self.plan.attempts:
             twins = 2 if self.chance.random() < self.plan.twins else 1
@@ -216,9 +215,9 @@ class Drill:
 
     async def _trade(self, work: Iterator[Attempt]) -> None:
         for attempt in work:
-            name = self.chance.choice(list(MISFORTUNES))
+            name = self.chance.choice(list(INCIDENTS))
             self.suffered[name] += 1
-            MISFORTUNES[name](self.chance, self.sim.faults)
+            INCIDENTS[name](self.chance, self.sim.faults)
             await trio.sleep(self.chance.choice([0, 0, self.chance.uniform(0, 3)]))
             try:
                 await self._buy(attempt)
@@ -233,7 +232,7 @@ class Drill:
             await self._look_up(attempt)
 
     async def _look_up(self, attempt: Attempt) -> None:
-        """Have an unknown outcome looked up at once, or let it wait until there are many."""
+        """Look an unknown outcome up at once, or let it wait until there are many."""
         if attempt.unknown is not None:
             self.waiting.append(attempt)
             at_once = self.chance.random() < 1 / 2
@@ -241,7 +240,7 @@ class Drill:
                 await self._reconcile(self.waiting.pop() if at_once else self.waiting.popleft())
 
     async def _buy(self, attempt: Attempt) -> None:
-        """Buy, with all means that there are; some lose their patience."""
+        """Buy, by a proposal or by parameters; sometimes with a deadline."""
         patience = self.chance.choice([1000, 1000, 1000, self.chance.uniform(0, 30)])
         reconcile = self.chance.random() < 1 / 3
         with trio.move_on_after(patience) as scope:
@@ -263,9 +262,9 @@ class Drill:
             self._leave_in_doubt(attempt)
 
     def _leave_in_doubt(self, attempt: Attempt) -> None:
-        """Find the doubt that a cancelled purchase has left; without one it was never sent.
+        """Find the doubt that a cancelled purchase left; if there is none, it was never sent.
 
-        Twins are told apart by their limits, which say nothing about what was bought.
+        Twins have different price limits. These do not show in a purchase, only in the request.
         """
         for unknown in self.client.doubts:
             wanted = unknown.loginid, unknown.parameters, unknown.request["price"]
@@ -283,15 +282,15 @@ class Drill:
             report: Report = "ambiguous" if isinstance(outcome, Ambiguous) else "not bought"
             attempt.is_not(report, outcome.how)
 
-    async def _clear_up(self) -> None:
-        """Ask for what nobody has asked for yet, and again for what was ambiguous."""
+    async def _look_up_the_rest(self) -> None:
+        """Look up what was not looked up yet, and again what was ambiguous."""
         for attempt in self.attempts:
             if attempt.report in (None, "ambiguous"):
                 await self._reconcile(attempt)
         if self.client.doubts:
             unclear = sum(attempt.report == "ambiguous" for attempt in self.attempts)
             if len(self.client.doubts) != unclear:
-                self.remarks.append("the client has doubts about what is clear")
+                self.remarks.append("the client has doubts about trades that are decided")
 
     def _compare(self) -> None:
         made: defaultdict[Words, set[int]] = defaultdict(set)
@@ -307,30 +306,31 @@ class Drill:
         for attempt in self.attempts:
             asked[attempt.words].append(attempt)
         if sum(map(len, made.values())) > len(self.attempts) or made.keys() - asked.keys():
-            self.remarks.append("the ledger has what nobody asked for")
+            self.remarks.append("the ledger has contracts that were not ordered")
         for words, attempts in asked.items():
             self.judge(attempts, made[words])
 
     def judge(self, attempts: list[Attempt], made: set[int]) -> None:
-        """Hold the reports about one contract against what was *made*."""
+        """Compare the reports about one contract with the contracts that were *made*."""
         if not agrees(attempts, made):
             self.remarks.append(f"made: {sorted(made)}; reported: {attempts}")
 
 
 def agrees(attempts: list[Attempt], made: set[int]) -> bool:
-    """Return whether the reports about equal attempts are true, and as clear as they can be.
+    """Return whether the reports about equal attempts are true, and as clear as possible.
 
-    *made* are the contracts that there are. Only equal attempts of different fates may be unclear.
+    *made* has the ids of the contracts that were made. Equal attempts may be ambiguous only if some
+    of them, and not all, were executed.
     """
-    told = [attempt.contract_id for attempt in attempts if attempt.report == "bought"]
+    reported = [attempt.contract_id for attempt in attempts if attempt.report == "bought"]
     unclear = sum(attempt.report == "ambiguous" for attempt in attempts)
     if unclear:
         return unclear == len(attempts) and 0 < len(made) < unclear
-    return len(told) == len(set(told)) and made == set(told)
+    return len(reported) == len(set(reported)) and made == set(reported)
 
 
 async def run(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Drill:
-    """Run the drill under a `MockClock`, and return what has come of it."""
+    """Run the drill, under a `MockClock`; *tell* is called with a line now and then."""
     random.seed(plan.seed)  # the client's backoff draws from there
     settings = Settings(
         heartbeat_interval=10,
@@ -352,7 +352,7 @@ async def run(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Drill
 
 
 def summary(drill: Drill) -> str:
-    """Return what has come of it, on one screen."""
+    """Return the results, on one screen."""
     reports = Counter(str(attempt.report) for attempt in drill.attempts)
     cleared = sum(attempt.unknown is not None for attempt in drill.attempts)
     return "\n".join(
@@ -368,7 +368,7 @@ def summary(drill: Drill) -> str:
 
 
 def main() -> None:
-    """Do what the command line says; exit with 1 if ledger and reports do not agree."""
+    """Run the drill from the command line; exit with 1 if ledger and reports do not agree."""
     parser = argparse.ArgumentParser(prog="python -m tests.drills.trades", description=__doc__)
     parser.add_argument("--attempts", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)

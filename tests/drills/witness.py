@@ -1,7 +1,7 @@
-"""Who holds a consumer's record against the market, item by item, and forgets nothing but items.
+"""Compares what a consumer gets with the market, item by item.
 
-A record is as long as a month; so a witness keeps no items, only counts, and computes what must
-come next. It begins with the first item that it is shown.
+A drill may last a month. So a witness keeps no items, only counts; it computes which item must come
+next. It begins with the first item that it sees.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,10 +21,15 @@ _AT_ONCE: Final = 600
 
 @attrs.define(eq=False)
 class Witness:
-    """Counts what is not as it should be; *rows_after* says what comes after an epoch.
+    """Counts the items that are missing or wrong.
 
-    A row that the market has not, or has with other values, is *wrong*. *remarks* tell of the
-    first few.
+    Attributes:
+        rows_after: returns the rows that must come after an epoch.
+        lost: rows that did not come.
+        doubled, disordered: rows with the epoch of the row before, or with an earlier one.
+        wrong: rows that the market does not have, or has with other values.
+        remarks: the first few of these, in words.
+
     """
 
     name: str
@@ -40,13 +45,13 @@ class Witness:
     _coming: Iterator[Row] | None = attrs.field(default=None, init=False, repr=False)
 
     @property
-    def content(self) -> bool:
-        """Whether there was something to see, and nothing to complain of."""
+    def is_satisfied(self) -> bool:
+        """Whether rows came, and none of them was missing or wrong."""
         faults = self.lost + self.doubled + self.disordered + self.wrong
         return self.seen > 0 and not faults and not self.remarks
 
     def note(self, row: Row) -> None:
-        """Look at the consumer's next item."""
+        """Check the consumer's next item."""
         self.seen += 1
         epoch, last = row[0], self.last
         if last is not None and epoch <= last:
@@ -60,11 +65,11 @@ class Witness:
         self._compare(row, last)
 
     def rest(self) -> None:
-        """Let go of what can be computed again."""
+        """Free the memory of what can be computed again."""
         self._coming = None
 
     def remark(self, text: str) -> None:
-        """Complain of something, in words."""
+        """Note what is wrong, in words."""
         if len(self.remarks) < _REMARKS:
             self.remarks.append(f"{self.name}: {text}")
 
@@ -88,7 +93,7 @@ class Witness:
 
 
 def tick_witness(name: str, seed: int, symbol: str) -> Witness:
-    """Return a witness of the ticks of *symbol*; it looks at `tick_row`s."""
+    """Return a witness of the ticks of *symbol*, for `tick_row`s."""
 
     def rows_after(epoch: int) -> Iterator[Row]:
         market = Market(seed)
@@ -101,7 +106,7 @@ def tick_witness(name: str, seed: int, symbol: str) -> Witness:
 
 
 def candle_witness(name: str, seed: int, symbol: str, length: int) -> Witness:
-    """Return a witness of the finished candles of *symbol*; it looks at `candle_row`s."""
+    """Return a witness of the finished candles of *symbol*, for `candle_row`s."""
 
     def rows_after(epoch: int) -> Iterator[Row]:
         market = Market(seed)
@@ -115,10 +120,10 @@ def candle_witness(name: str, seed: int, symbol: str, length: int) -> Witness:
 
 
 def tick_row(tick: Tick) -> Row:
-    """Return what a tick witness looks at."""
+    """Return *tick* as a row."""
     return tick.epoch, tick.quote
 
 
 def candle_row(candle: Candle) -> Row:
-    """Return what a candle witness looks at."""
+    """Return *candle* as a row."""
     return candle.open_time, candle.open, candle.high, candle.low, candle.close

@@ -1,4 +1,4 @@
-"""Run Deriv's own Python client against the simulator, and judge what it saw."""
+"""Run Deriv's own Python client against the simulator, and check what it saw."""
 
 import argparse
 import os
@@ -10,17 +10,17 @@ from tests.foreign.rehearsal import ENVS, PACKAGES, DriverFailed, rehearse
 
 
 def main() -> None:
-    """Do what the command line says; exit with 1 if the client was not served as it should be."""
+    """Run from the command line; exit with 1 if the client saw anything wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.foreign", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
-        "--envs", type=Path, default=ENVS, metavar="DIR", help="where the client is installed"
+        "--envs", type=Path, default=ENVS, metavar="DIR", help="the folder to install the client in"
     )
     given = parser.parse_args()
     try:
         python = interpreter(PACKAGES, given.envs)
     except CannotInstall as error:
-        sys.stderr.write(f"skipped, since {PACKAGES[0]} cannot be installed: {error}{os.linesep}")
+        sys.stderr.write(f"skipped, because {PACKAGES[0]} cannot be installed: {error}{os.linesep}")
         return
     try:
         verdict = rehearse(python, given.seed)

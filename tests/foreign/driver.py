@@ -1,8 +1,8 @@
-"""What a user of python-deriv-api would do, from ping to the end of a contract.
+"""What a user of python-deriv-api does, from a ping to the end of a contract.
 
-It runs in an environment in which there is nothing of ours: `python driver.py ws://HOST:PORT`. What
-it saw is printed as JSON: the reply to each step, the messages of each stream, all messages in
-their order, and what the library complained of.
+Run as `python driver.py ws://HOST:PORT`, in an environment without derivtrio. It prints what it saw
+as JSON: the reply to each step, the messages of each stream, all messages in order, and the
+library's own error messages.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ MULTIPLIER = {
 
 
 class Visit:
-    """One connection, and all that is seen on it."""
+    """One connection, and everything that is seen on it."""
 
     def __init__(self, api: DerivAPI) -> None:
         self.api = api
@@ -119,7 +119,7 @@ async def log_in(visit: Visit) -> None:
 
 
 async def buy_what_was_proposed(visit: Visit) -> None:
-    """Price, buy and follow with three calls."""
+    """Ask for a price, buy and follow, with three calls."""
     api = visit.api
     proposal = await visit.ask("proposal", api.proposal({"proposal": 1, **RISE}))
     offer = {"buy": proposal["proposal"]["id"], "price": 10}
@@ -131,7 +131,7 @@ async def buy_what_was_proposed(visit: Visit) -> None:
 
 
 async def buy_what_moves(visit: Visit) -> None:
-    """Follow a price, buy and follow with one call."""
+    """Follow a price; then buy and follow, with one call."""
     await visit.follow("prices", {"proposal": 1, **RISE})
     await visit.until("prices", lambda seen: len(seen) >= 2)
     await visit.ask("forget price", visit.api.forget(visit.stream_id("prices")))

@@ -1,4 +1,4 @@
-"""What a foreign client saw, held against the market, the ledger and Deriv's schemas."""
+"""Compares what the other client saw with the market, the ledger and Deriv's schemas."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from jsonschema import ValidationError
 from derivtrio.simulator import Closing, Contract, Ledger, Market
 from tests import deriv_schemas
 
-#: A statement, what was seen, and what should have been seen.
+#: A name, what was seen, and what should have been seen.
 Claim = tuple[str, Any, Any]
 
 _TICKS = "1HZ100V"
@@ -17,14 +17,14 @@ _TICKS = "1HZ100V"
 
 @attrs.frozen
 class Judge:
-    """Knows what happened; *seen* is what `driver` printed."""
+    """Knows what really happened; *seen* is what `driver` printed."""
 
     seen: Any = attrs.field(repr=False)
     market: Market
     ledger: Ledger
 
     def complaints(self) -> list[str]:
-        """Return what is not as it should be, in words."""
+        """Return what is wrong, in words."""
         found = [f"the library complains of {error}" for error in self.seen["complaints"]]
         found += [
             f"{what}: {seen!r} instead of {due!r}"

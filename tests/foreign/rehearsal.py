@@ -1,4 +1,4 @@
-"""The foreign client at a simulator: both run, and what was seen is judged."""
+"""Runs a simulator and the other client, and judges what the client saw."""
 
 import json
 import tempfile
@@ -14,33 +14,33 @@ from tests.foreign.judge import Judge
 
 PACKAGES: Final = ("python-deriv-api==0.1.6",)
 
-#: Where the benchmarks keep what is not ours, too.
+#: The benchmarks keep their other clients here, too.
 ENVS: Final = Path(tempfile.gettempdir(), "derivtrio-benchmarks")
 
 _DRIVER: Final = Path(__file__).with_name("driver.py")
 
-#: How fast the market is, so that nobody waits ten seconds for five ticks.
+#: Market seconds in a real second: five ticks should not take ten seconds.
 _RATE: Final = 20
 
-#: What reads the real clock must not look idle on ours.
+#: The driver lives by the real clock, which is slow for this server: it must not look idle.
 _IDLE: Final = 10_000
 
 _PATIENCE: Final = 120
 
 
 class DriverFailed(Exception):
-    """The foreign client has not come to the end; its own words say why."""
+    """The client did not finish; the message is its own output."""
 
 
 @attrs.frozen
 class Verdict:
-    """What has come of it: the *complaints* of *judge*."""
+    """The result: the *complaints* of *judge*."""
 
     judge: Judge
     complaints: list[str]
 
     def summary(self) -> str:
-        """Return it on one screen."""
+        """Return the result, on one screen."""
         seen = self.judge.seen
         counts = f"{len(seen['replies'])} steps, {len(seen['messages'])} messages"
         streamed = {name: len(messages) for name, messages in seen["streams"].items()}
@@ -58,7 +58,7 @@ def rehearse(python: str, seed: int = 1) -> Verdict:
     """Run the driver with *python*, and judge what it saw.
 
     Raises:
-        DriverFailed: it has not come to the end.
+        DriverFailed: it did not finish.
 
     """
     clock = trio.testing.MockClock(rate=_RATE)

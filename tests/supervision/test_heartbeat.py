@@ -12,11 +12,12 @@ import derivtrio
 from derivtrio import Settings
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
+from derivtrio.calls.session import Session
 from derivtrio.calls.status import EventBus
 from derivtrio.connection.connection import Disconnect
 from derivtrio.simulator import open_simulator
-from derivtrio.simulator.memory import open_pair
-from derivtrio.supervision.tasks import Session, beat
+from derivtrio.simulator.network.memory_stream import open_pair
+from derivtrio.supervision.tasks import beat
 
 
 async def test_g01_a_mute_server_is_noticed_in_interval_and_timeout(autojump_clock: Any) -> None:

@@ -15,14 +15,14 @@ async def test_g04_ledger_and_reports_agree_on_every_purchase(
     caplog.set_level("CRITICAL", logger="derivtrio")
     drill = await trades.run(Plan(attempts=300, twins=0.2))
     assert drill.passed, trades.summary(drill)
-    assert drill.suffered.keys() == trades.MISFORTUNES.keys()
+    assert drill.suffered.keys() == trades.INCIDENTS.keys()
     reports = [attempt.report for attempt in drill.attempts]
     for report in ("bought", "refused", "not bought", "not sent"):
         assert reports.count(report) >= 10, report
     assert sum(attempt.unknown is not None for attempt in drill.attempts) > 30
 
 
-# What the judge must be able to condemn
+# What the drill must find
 
 
 def attempt(report: Any, contract_id: int | None = None) -> Attempt:

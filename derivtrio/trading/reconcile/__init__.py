@@ -1,10 +1,12 @@
 """What became of a trade whose reply was lost.
 
-- `outcome`: looks until it is known.
-- `investigation`: what is known of one trade, and whom to ask for more.
+- `outcome`: ask, look, judge, and again, until it is known.
+- `purchases`, `sales`, `limits`: how to look for a purchase, for the end of a contract, and for
+  changed limits.
 - `matching`: which of the account's purchases is the one in doubt. No I/O.
-- `sales`: whether a contract was ended by the request in doubt.
-- `shortcodes`: what a shortcode says of a contract. No I/O.
+- `shortcodes`: what a shortcode says about a contract. No I/O.
+- `investigation`: one trade in doubt, and the account to ask about it.
+- `timing`: until when a request may still be executed.
 
-Begin with `matching`, whose rules are numbered.
+Begin with `outcome`; the rules of the decision are in `matching`, and are numbered.
 """

@@ -1,24 +1,26 @@
-"""Which of the account's purchases is the one in doubt? Decided from data; no I/O.
+"""Which of the account's purchases belongs to the order in doubt? Decided from data; no I/O.
 
-Deriv takes no order number from the client, so a purchase whose reply was lost has to be recognized
-by what it is. The rules:
+Deriv takes no order number from the client. So a purchase whose reply was lost must be recognized
+by its properties. The rules:
 
-1. A purchase *fits* an order if it was made within the order's window, costs no more than the order
-   allows, and has its type and symbol in its shortcode. It fits *fully* if no other detail (stake,
-   payout, and what else the shortcode says) contradicts either. What a row does not say
-   contradicts nothing.
-2. Purchases that this client knows to be its own are nobody's candidates; leave them out.
-3. Orders in doubt that fit the same purchases are decided together. The purchases are shared out
-   among them, one for each order at most, as many as possible.
-4. An order that gets the same purchase in every such distribution was executed, and one that fits
-   nothing was not. Of equal orders that each get one in every distribution it does not matter whose
-   is which: they are given theirs all at once, lest two be given the same. All else is ambiguous:
-   fewer purchases than equal orders, or more than can be our own.
-5. A purchase that fits only partly proves nothing, but it forbids to say "not bought", unless
-   another order explains it.
+1. A purchase *fits* an order if it was made in the order's window of time, costs no more than the
+   order allows, and has the order's type and symbol in its shortcode. It fits *fully* if no other
+   detail (stake, payout, whatever else the shortcode says) contradicts the order; otherwise it fits
+   *partly*. A detail that a row does not have contradicts nothing.
+2. A purchase that this client knows to belong to a certain order is not a candidate for another.
+   The caller leaves these out.
+3. Orders in doubt that fit the same purchases are decided together. Distribute the purchases among
+   them: at most one to each order, and to as many orders as possible.
+4. If an order gets the same purchase in every such distribution, it was executed and that is its
+   purchase. If nothing fits an order, it was not executed. If all the orders are equal, and each
+   gets some purchase in every distribution, it makes no difference which gets which; then they get
+   theirs all at once, so that no two get the same. In all other cases the order is ambiguous:
+   there are fewer purchases than equal orders, or more purchases than this client's orders explain.
+5. A purchase that fits only partly proves nothing. But unless it fits another order fully, it is
+   wrong to say "not bought".
 
-The window is in the server's time: from the writing of the request on, a little earlier for clocks
-that disagree, to the last moment at which the server may have executed it.
+The window is in the server's time. It begins when the request was written (a little earlier,
+because clocks differ), and ends when the server can no longer execute it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +33,7 @@ import attrs
 from derivtrio.models import Money, Purchase
 from derivtrio.trading.reconcile.shortcodes import SECONDS, agrees, minutes, number, rest_of
 
-#: Members of a contract's parameters that say nothing about the contract.
+#: Members of a request's parameters that do not describe the contract.
 _NO_TERMS: Final = frozenset({"loginid", "passthrough", "proposal", "req_id", "subscribe"})
 
 
@@ -40,20 +42,19 @@ class Order:
     """A purchase that was asked for.
 
     Attributes:
-        parameters: the contract, as `proposal` and `buy` have it; None if that is not known.
-        price: what it may cost at most.
-        earliest: when it may have been executed at the earliest, as an epoch of the server.
-        latest: and at the latest.
+        parameters: the contract, as `proposal` and `buy` take it; None if that is not known.
+        price: the most that it may cost.
+        earliest_epoch, latest_epoch: the window in which it may have been executed.
 
     """
 
     parameters: Mapping[str, Any] | None
     price: Money | None
-    earliest: float
-    latest: float
+    earliest_epoch: float
+    latest_epoch: float
 
     def equals(self, other: "Order") -> bool:
-        """Return whether both asked for the same contract, so that either's purchase is as good."""
+        """Return whether both ask for the same contract, so that they could swap purchases."""
         if self.parameters is None or other.parameters is None:
             return False
         return essence(self.parameters) == essence(other.parameters)
@@ -64,10 +65,10 @@ class Finding:
     """What the purchases say about an order.
 
     Attributes:
-        purchase: the one it led to, if that is certain.
-        candidates: those it may have led to; none if it was not executed.
-        rivals: the other orders that these may belong to.
-        shares: what those led to, if that is decided with this one.
+        purchase: the purchase that the order led to, if that is certain.
+        candidates: the purchases that it may have led to; empty if it was not executed.
+        rivals: the other orders that the candidates may belong to.
+        shares: what the rivals led to, if they are decided together with this order.
 
     """
 
@@ -86,37 +87,39 @@ class Fit(Enum):
 
 
 def decide(order: Order, others: Iterable[Order], purchases: Iterable[Purchase]) -> Finding:
-    """Return what *purchases* say about *order*, while *others* are in doubt as well.
+    """Return what *purchases* say about *order*, while the orders *others* are in doubt as well.
 
-    The purchases are those that this client does not know to be the outcome of another order.
+    *purchases* are those that are not known to belong to a certain order (rule 2).
     """
     others, purchases = list(others), list(purchases)
     if not any(fit_of(order, purchase) is Fit.FULLY for purchase in purchases):
-        odd = [p for p in purchases if fit_of(order, p) is Fit.PARTLY]
-        unexplained = [p for p in odd if not any(fit_of(o, p) is Fit.FULLY for o in others)]
-        return Finding(None, tuple(unexplained), ())
-    orders, rows = _entangled(order, others, purchases)
+        partly = [p for p in purchases if fit_of(order, p) is Fit.PARTLY]
+        unexplained = [p for p in partly if not any(fit_of(o, p) is Fit.FULLY for o in others)]
+        return Finding(None, tuple(unexplained), ())  # rule 5
+    orders, rows = _connected(order, others, purchases)
     rivals = tuple(each for each in orders if each is not order)
-    shared_out = _share_out(orders, rows)
-    most = len(shared_out)
+    distribution = _distribute(orders, rows)
+    most = len(distribution)
+    # *order* gets *row* in some distribution if, without both, one pair fewer can be made.
     possible = [
         row
         for row in rows
         if fit_of(order, row) is Fit.FULLY
-        and len(_share_out(rivals, [each for each in rows if each is not row])) == most - 1
+        and len(_distribute(rivals, [each for each in rows if each is not row])) == most - 1
     ]
-    served = [o for o in orders if len(_share_out([p for p in orders if p is not o], rows)) < most]
+    # An order is served in every distribution if, without it, fewer pairs can be made.
+    served = [o for o in orders if len(_distribute([p for p in orders if p is not o], rows)) < most]
     equal = all(each.equals(order) for each in rivals)
     if most == len(rows) and order in served and (len(possible) == 1 or equal):
         others = [each for each in served if each is not order and len(possible) > 1]
-        shares = {each: shared_out[each] for each in others}
-        return Finding(shared_out[order], tuple(possible), rivals, shares)
+        shares = {each: distribution[each] for each in others}
+        return Finding(distribution[order], tuple(possible), rivals, shares)
     return Finding(None, tuple(possible), rivals)
 
 
 def fit_of(order: Order, purchase: Purchase) -> Fit:
     """Return how well *purchase* fits *order*."""
-    if not order.earliest <= purchase.purchase_time <= order.latest:
+    if not order.earliest_epoch <= purchase.purchase_time <= order.latest_epoch:
         return Fit.NOT
     if order.price is not None and _exactly(purchase.buy_price) > _exactly(order.price):
         return Fit.NOT
@@ -135,13 +138,13 @@ def _amount_agrees(wanted: Mapping[str, Any], purchase: Purchase) -> bool:
         return True
     if basis == "payout":
         return purchase.payout is None or number(purchase.payout) == number(amount)
-    if wanted.get("cancellation") is not None:  # it costs a fee
+    if wanted.get("cancellation") is not None:  # its fee is part of the price
         return _exactly(purchase.buy_price) >= _exactly(amount)
     return number(purchase.buy_price) == number(amount)
 
 
 def essence(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what *parameters* ask for: the same for equal contracts, however they are written."""
+    """Return what *parameters* ask for, in a form that is equal for equal contracts."""
     terms = {
         name: _plain(name, value)
         for name, value in parameters.items()
@@ -156,7 +159,7 @@ def essence(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Return *value*, of the member *name*, so that what means the same is equal."""
+    """Return *value* of the member *name* in a form that is equal for equal meanings."""
     if isinstance(value, Mapping):
         return {k: _plain(k, each) for k, each in value.items() if each is not None}
     if name in ("barrier", "barrier2"):  # with a sign it is relative
@@ -177,10 +180,13 @@ def _exactly(amount: Any) -> Decimal:
     return amount if isinstance(amount, Decimal) else Decimal(str(amount))
 
 
-def _entangled(
+def _connected(
     order: Order, others: Sequence[Order], purchases: Sequence[Purchase]
 ) -> tuple[list[Order], list[Purchase]]:
-    """Return the orders and purchases that hang together with *order*, by fitting fully."""
+    """Return the orders and purchases that are connected with *order* by full fits.
+
+    A purchase is connected with the orders that it fits, an order with the purchases that fit it.
+    """
     orders, rows = [order], list[Purchase]()
     while True:
         more_rows = [
@@ -199,22 +205,22 @@ def _entangled(
         if not more and not more_rows:
             break
     return (
-        sorted(orders, key=lambda each: each.earliest),
+        sorted(orders, key=lambda each: each.earliest_epoch),
         sorted(rows, key=lambda row: (row.purchase_time, row.transaction_id)),
     )
 
 
-def _share_out(orders: Sequence[Order], rows: Sequence[Purchase]) -> dict[Order, Purchase]:
-    """Give as many orders as possible one of *rows* each, equal ones in their sequence.
+def _distribute(orders: Sequence[Order], rows: Sequence[Purchase]) -> dict[Order, Purchase]:
+    """Give one of *rows* each to as many orders as possible; to equal orders in their sequence.
 
-    It is a maximum matching, by Kuhn: who finds only rows that are taken asks their owners to take
-    another one.
+    This is a maximum bipartite matching, by Kuhn's algorithm: an order that finds only rows which
+    other orders have tries to move one of those orders to another row.
     """
     owner: dict[int, Order] = {}
 
     def serve(order: Order, asked: set[int]) -> bool:
         fitting = [i for i, row in enumerate(rows) if fit_of(order, row) is Fit.FULLY]
-        for index in sorted(fitting, key=lambda i: i in owner):
+        for index in sorted(fitting, key=lambda i: i in owner):  # free rows first
             if index in asked:
                 continue
             asked.add(index)

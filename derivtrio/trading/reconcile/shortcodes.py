@@ -1,6 +1,6 @@
-"""What a shortcode says of a contract, held against what was asked for. No I/O.
+"""What a shortcode says about a contract, compared with what was asked for. No I/O.
 
-Deriv writes a contract's essentials into one word, each family in its own way:
+Deriv writes the terms of a contract into one word, differently for each family:
 
     CALL_R_100_19.53_1718717545_1718718145_S0P_0            payout, start, end, barrier
     CALL_R_100_19.53_1718717545_5T_S30P_0                   the same, for 5 ticks
@@ -8,7 +8,8 @@ Deriv writes a contract's essentials into one word, each family in its own way:
                                                             deal cancellation, take profit
     ACCU_R_100_10.00_0_0.01_1_0.000612552024_1718716983     stake, …, growth rate, …, start
 
-What is not in it, such as a stop loss, contradicts nothing; nor does what is written otherwise.
+A term that a shortcode does not have, such as a stop loss, contradicts nothing. Neither does a
+shortcode that is written in another way.
 """
 
 import re
@@ -16,18 +17,18 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-#: Units of a duration that are so many seconds. (A day ends with the market's, not after 24 hours.)
+#: Units of a duration, in seconds. (Not days: a day ends when the market closes.)
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 
 _DAY: Final = 86400
 
-#: Types of the Options API that are another type with a barrier, and may be booked as that.
+#: Types of the Options API that are another type with a barrier; the server may book that one.
 _BOOKED_AS: Final = {"HIGHER": "CALL", "LOWER": "PUT"}
 
-#: Types that have the entry spot for a barrier where no other is asked for.
+#: Types whose barrier is the entry spot unless another one is asked for.
 _RISE_FALL: Final = frozenset({"CALL", "CALLE", "PUT", "PUTE"})
 
-# What follows type and symbol.
+# The part of a shortcode after type and symbol, by family.
 _OPTION: Final = re.compile(
     r"[\d.]+_(?P<start>\d+)F?_(?P<end>\d+)(?P<unit>[TF]?)(_S?(?P<barrier>-?\d+)P?(_|$))?"
 )
@@ -39,9 +40,9 @@ _ACCUMULATOR: Final = re.compile(r"(?P<stake>[\d.]+)_[\d.]+_(?P<growth_rate>[\d.
 
 
 def rest_of(shortcode: str, wanted: Mapping[str, Any]) -> str | None:
-    """Return what follows type and symbol in *shortcode*; "" if it says nothing.
+    """Return the part of *shortcode* after type and symbol; "" for an empty shortcode.
 
-    None: it is of another type or symbol than *wanted*, the parameters of a contract.
+    Return None if its type or symbol is not that of *wanted*, the parameters of a contract.
     """
     if not shortcode:
         return ""
@@ -55,12 +56,12 @@ def rest_of(shortcode: str, wanted: Mapping[str, Any]) -> str | None:
 
 
 def agrees(wanted: Mapping[str, Any], rest: str) -> bool:
-    """Return whether nothing in the *rest* of a shortcode contradicts what was *wanted*."""
+    """Return whether nothing in the *rest* of a shortcode contradicts *wanted*."""
     return _FAMILIES.get(_kind_of(wanted), _option_agrees)(wanted, rest)
 
 
 def number(value: Any) -> Decimal | str:
-    """Return *value* as a number that can be compared exactly; as its text, if it is none."""
+    """Return *value* as a number that compares exactly; as text, if it is not a number."""
     try:
         return value if isinstance(value, Decimal) else Decimal(str(value))
     except ArithmeticError:
@@ -68,7 +69,7 @@ def number(value: Any) -> Decimal | str:
 
 
 def minutes(cancellation: Any) -> Any:
-    """Return how long a deal can be cancelled: 60 for `"60m"` and `"1h"`, 0 for not at all."""
+    """Return for how many minutes a deal can be cancelled: 60 for `"60m"` or `"1h"`, 0 for None."""
     text = str(cancellation or "0").lower()
     length, factor = text.rstrip("mh"), 60 if text.endswith("h") else 1
     return int(length) * factor if length.isdecimal() else text
@@ -79,7 +80,7 @@ def _kind_of(wanted: Mapping[str, Any]) -> str:
 
 
 def _says(wanted: Mapping[str, Any], name: str, shown: str) -> bool:
-    """Return whether *shown* is what was wanted under *name*, if anything was."""
+    """Return whether *shown* is the value of *name* in *wanted*, if that has one."""
     return wanted.get(name) is None or number(wanted[name]) == number(shown)
 
 
@@ -116,7 +117,7 @@ def _option_agrees(wanted: Mapping[str, Any], rest: str) -> bool:
 
 
 def _lasts(wanted: Mapping[str, Any], terms: re.Match[str]) -> bool:
-    """Return whether a contract of these *terms* lasts as long as *wanted*."""
+    """Return whether a contract with these *terms* lasts as long as *wanted* says."""
     duration, unit = wanted.get("duration"), wanted.get("duration_unit")
     if duration is None or unit is None:
         return True
@@ -129,9 +130,9 @@ def _lasts(wanted: Mapping[str, Any], terms: re.Match[str]) -> bool:
 
 
 def _ends(date_expiry: Any, terms: re.Match[str]) -> bool:
-    """Return whether a contract of these *terms* ends at *date_expiry*, if that was asked for.
+    """Return whether a contract with these *terms* ends at *date_expiry*, if that is given.
 
-    One that ends with a day of the market (`F`) may do so at another time of that day.
+    A contract that ends when the market closes (`F`) may end at another time of the same day.
     """
     if date_expiry is None:
         return True

@@ -1,0 +1,49 @@
+"""`derivtrio call`: one request, one reply."""
+
+import functools
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from derivtrio.cli.output import one_line, show_json
+from derivtrio.cli.target import INTERRUPTED, Target, connecting, perform
+
+
+def read_request(_context: click.Context, _parameter: click.Parameter, text: str) -> dict[str, Any]:
+    """Return the request in the argument *text*, or in standard input if *text* is `-`."""
+    if text == "-" and sys.stdin is None:  # a program may be started without one
+        message = "there is no standard input to read it from"
+        raise click.BadParameter(message)
+    try:
+        request = json.loads(sys.stdin.read() if text == "-" else text)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except ValueError as error:
+        message = f"not JSON: {one_line(error)}"
+        raise click.BadParameter(message) from None
+    if not isinstance(request, dict):
+        message = "a request is a JSON object"
+        raise click.BadParameter(message)
+    return request
+
+
+@click.command()
+@click.argument("request", callback=read_request)
+@connecting
+def call(target: Target, request: Mapping[str, Any]) -> None:
+    """Make one API call, REQUEST, and print the reply.
+
+    REQUEST is a JSON object as Deriv documents it, such as '{"time": 1}'. If it is -, it is read
+    from standard input. A request that changes something is never sent twice.
+    """
+    perform(functools.partial(ask, target, request), target)
+
+
+async def ask(target: Target, request: Mapping[str, Any]) -> None:
+    """Make the call *request*, and print the reply."""
+    async with target.open() as client:
+        reply = await client.call(request)
+    show_json(reply)

@@ -1,0 +1,91 @@
+"""`derivtrio ticks`: the prices of some symbols, without end or up to a count."""
+
+import functools
+import time
+
+import attrs
+import click
+import trio
+
+from derivtrio import Subscription, Tick
+from derivtrio.cli.output import note, sentence, show_tick
+from derivtrio.cli.target import ATTEMPTS, Target, connecting, perform
+
+
+def read_start(
+    _context: click.Context, _parameter: click.Parameter, start: int | None
+) -> int | None:
+    """Return *start*, an epoch; refuse one in the future."""
+    if start is not None and start > time.time():
+        message = "that is in the future; it is counted in seconds, in UTC"
+        raise click.BadParameter(message)
+    return start
+
+
+@click.command()
+@click.argument("symbols", nargs=-1, required=True)
+@click.option("--count", type=click.IntRange(min=1), help="How many ticks in all.  [default: all]")
+@click.option(
+    "--start",
+    type=click.IntRange(min=1),
+    metavar="EPOCH",
+    callback=read_start,
+    help="Begin with the ticks of this time, in seconds since 1970.  [default: the newest]",
+)
+@connecting
+def ticks(target: Target, symbols: tuple[str, ...], count: int | None, start: int | None) -> None:
+    """Print the ticks of SYMBOLS, each tick once.
+
+    The ticks of each symbol are in order. Without --count this goes on until Ctrl-C, and lost
+    connections are replaced for ever. Ticks that were missed in an outage are fetched and printed
+    before the ticks that follow; in JSON their ask and bid are null. If the server does not have
+    them any more, standard error says between which times ticks are missing.
+    """
+    perform(functools.partial(follow, target, symbols, count, start), target)
+
+
+@attrs.define
+class Tally:
+    """How many more ticks to print, of all symbols together; None: no limit."""
+
+    wanted: int | None
+
+    def take(self) -> bool:
+        """Count one tick; return whether to print it.
+
+        A task that already has its tick in hand is not stopped by a cancellation; so it asks here.
+        """
+        if self.wanted == 0:
+            return False
+        if self.wanted is not None:
+            self.wanted -= 1
+        return True
+
+
+async def follow(
+    target: Target, symbols: tuple[str, ...], count: int | None, start: int | None
+) -> None:
+    """Print *count* ticks of *symbols*, from the epoch *start* on; each symbol has its task."""
+    tally = Tally(count)
+    async with (
+        target.open(None if count is None else ATTEMPTS) as client,
+        trio.open_nursery() as nursery,
+    ):
+        for symbol in dict.fromkeys(symbols):  # each symbol once, in the order given
+            stream = client.ticks(symbol, start=start)
+            nursery.start_soon(follow_one, stream, tally, nursery.cancel_scope)
+
+
+async def follow_one(stream: Subscription[Tick], tally: Tally, everyone: trio.CancelScope) -> None:
+    """Print the ticks of *stream*, and its gaps. Cancel *everyone* when all is printed."""
+    shown = 0
+    async with stream:
+        async for tick in stream:
+            for gap in stream.gaps[shown:]:
+                note(sentence(gap))
+                shown += 1
+            if tally.take():
+                show_tick(tick)
+            if tally.wanted == 0:
+                everyone.cancel()
+                return

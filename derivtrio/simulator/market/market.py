@@ -1,0 +1,152 @@
+"""The market: a pure function of (seed, symbol, epoch).
+
+Ticks and candles are computed on request, for any epoch, past or future; nothing is stored. So
+history and live streams agree, and a test can compute what a client should have seen.
+
+Epochs are whole seconds since 1970. Windows include both bounds. Lists are oldest first.
+"""
+
+from collections.abc import Iterator
+from itertools import chain, islice
+
+import attrs
+
+from derivtrio.simulator.market.price_path import PricePath
+from derivtrio.simulator.market.symbols import SYMBOLS, Symbol
+
+
+@attrs.frozen
+class MarketTick:
+    """One price of *symbol*, with bid and ask around it; *pip_size* is the number of decimals."""
+
+    symbol: str
+    epoch: int
+    quote: float
+    bid: float
+    ask: float
+    pip_size: int
+
+
+@attrs.frozen
+class MarketCandle:
+    """The prices of the ticks from *open_time* on; *epoch* is that of the last tick in it."""
+
+    symbol: str
+    granularity: int
+    open_time: int
+    epoch: int
+    open: float
+    high: float
+    low: float
+    close: float
+
+
+@attrs.define(eq=False)
+class Market:
+    """The prices of all symbols. Every method raises `KeyError` for an unknown symbol."""
+
+    seed: int
+    _paths: dict[str, PricePath] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._paths = {name: PricePath(symbol, self.seed) for name, symbol in SYMBOLS.items()}
+
+    @property
+    def symbols(self) -> dict[str, Symbol]:
+        """The traded symbols by name."""
+        return SYMBOLS
+
+    def is_open(self, symbol: str, epoch: int) -> bool:
+        """Whether *symbol* is traded at *epoch*."""
+        return self._paths[symbol].symbol.hours.is_open(epoch)
+
+    def tick(self, symbol: str, epoch: int) -> MarketTick:
+        """Return the last tick at or before *epoch*."""
+        path = self._paths[symbol]
+        hours = path.symbol.hours
+        slot = path.last_slot(hours.last_open(epoch))
+        while not hours.is_open(path.epoch(slot)):
+            slot = path.last_slot(hours.last_open(path.epoch(slot)))
+        (level,) = path.levels(range(slot, slot + 1))
+        return _tick(path, slot, level)
+
+    def next_tick_epoch(self, symbol: str, after: int) -> int:
+        """Return the epoch of the first tick later than *after*."""
+        path = self._paths[symbol]
+        hours = path.symbol.hours
+        epoch = path.epoch(path.first_slot(hours.next_open(after + 1)))
+        while not hours.is_open(epoch):
+            epoch = path.epoch(path.first_slot(hours.next_open(epoch)))
+        return epoch
+
+    def ticks(
+        self, symbol: str, start: int, end: int, limit: int | None = None
+    ) -> list[MarketTick]:
+        """Return the ticks of the window; with a *limit*, only that many of the newest."""
+        path = self._paths[symbol]
+        return [
+            _tick(path, slot, level)
+            for slots in _newest(_open_slots(path, start, end), limit)
+            for slot, level in zip(slots, path.levels(slots), strict=True)
+        ]
+
+    def candles(
+        self, symbol: str, granularity: int, start: int, end: int, limit: int | None = None
+    ) -> list[MarketCandle]:
+        """Return the candles of *granularity* seconds that overlap the window.
+
+        The first begins at or before *start*, at a multiple of *granularity*. The last has only
+        the ticks up to *end*, so it is still forming unless *end* is its last second. A period
+        without ticks has no candle. With a *limit* only that many of the newest are returned.
+
+        A candle takes a third of a microsecond per tick: a day of a one-second index, 30 ms.
+        """
+        return list(islice(self.candles_back(symbol, granularity, start, end), limit))[::-1]
+
+    def candles_back(
+        self, symbol: str, granularity: int, start: int, end: int
+    ) -> Iterator[MarketCandle]:
+        """Yield the same candles, newest first, each computed when it is asked for."""
+        path = self._paths[symbol]
+        for open_time in range(end - end % granularity, start - granularity, -granularity):
+            last = min(end, open_time + granularity - 1)
+            yield from _candle(path, granularity, open_time, last)
+
+
+def _tick(path: PricePath, slot: int, level: float) -> MarketTick:
+    symbol = path.symbol
+    quote = path.price(level)
+    half = symbol.spread / 2 / 10**symbol.decimals
+    bid, ask = round(quote - half, symbol.decimals), round(quote + half, symbol.decimals)
+    return MarketTick(symbol.name, path.epoch(slot), quote, bid, ask, symbol.decimals)
+
+
+def _candle(path: PricePath, granularity: int, open_time: int, last: int) -> list[MarketCandle]:
+    """Return a list with the candle from *open_time* to *last*; empty if there was no tick."""
+    ranges = list(_newest(_open_slots(path, open_time, last), None))
+    levels = list(chain.from_iterable(map(path.levels, ranges)))
+    if not levels:
+        return []
+    chosen = levels[0], max(levels), min(levels), levels[-1]
+    prices = [path.price(level) for level in chosen]
+    epoch = path.epoch(ranges[-1][-1])
+    return [MarketCandle(path.symbol.name, granularity, open_time, epoch, *prices)]
+
+
+def _open_slots(path: PricePath, start: int, end: int) -> Iterator[range]:
+    """Yield the slots whose ticks are in the window, one range a week, newest first."""
+    for first, last in path.symbol.hours.windows(start, end):
+        slots = range(path.first_slot(first), path.last_slot(last) + 1)
+        if slots:
+            yield slots
+
+
+def _newest(ranges: Iterator[range], limit: int | None) -> list[range]:
+    """Return *ranges* in reverse, oldest first, with at most *limit* slots in total."""
+    if limit is None:
+        return list(ranges)[::-1]
+    kept: list[range] = []
+    while limit > 0 and (slots := next(ranges, None)) is not None:
+        kept.append(slots[-limit:])
+        limit -= len(kept[-1])
+    return kept[::-1]

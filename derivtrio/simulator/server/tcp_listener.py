@@ -1,0 +1,57 @@
+"""A TCP port that can refuse connections.
+
+While `faults.refuse` is active, the port is bound but does not listen. So the kernel answers
+ECONNREFUSED, and no other program can take the port.
+"""
+
+import sys
+from contextlib import suppress
+
+import trio
+from trio.socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, SocketType
+
+from derivtrio.simulator.server.acceptor import Acceptor
+
+_BACKLOG = 128
+
+
+async def listen(
+    host: str,
+    port: int,
+    acceptor: Acceptor,
+    handlers: trio.Nursery,
+    *,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Accept connections, each in a task of *handlers*; report the port when it listens.
+
+    Raises:
+        OSError: *host*, a numeric address, or *port* is not available.
+
+    """
+    while True:
+        with _tcp_socket(host) as sock:
+            await sock.bind((host, port))
+            port = sock.getsockname()[1]
+            await acceptor.faults.wait_accepting()
+            acceptor.faults.on_refuse = sock.close
+            sock.listen(_BACKLOG)
+            task_status.started(port)
+            task_status = trio.TASK_STATUS_IGNORED
+            await _accept_until_closed(trio.SocketListener(sock), acceptor, handlers)
+
+
+def _tcp_socket(host: str) -> SocketType:
+    sock = trio.socket.socket(AF_INET6 if ":" in host else AF_INET, SOCK_STREAM)
+    if sys.platform != "win32":
+        sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    return sock
+
+
+async def _accept_until_closed(
+    listener: trio.SocketListener, acceptor: Acceptor, handlers: trio.Nursery
+) -> None:
+    # `trio.serve_listeners` closes each stream after its handler; a held stream must stay open.
+    with suppress(trio.ClosedResourceError):
+        while True:
+            handlers.start_soon(acceptor.handle, await listener.accept())

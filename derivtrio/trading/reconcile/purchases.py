@@ -1,0 +1,153 @@
+"""Find out whether a purchase in doubt was made, and which of the account's purchases it is.
+
+1. Look in the statement first: it has every purchase at once.
+2. Leave out the purchases that this client knows to belong to other orders, and have `matching`
+   decide about the rest, together with the other orders in doubt.
+3. Say "bought" at once if only this order can have led to the purchase. If other orders in doubt
+   can have led to it as well, wait until none of them can be executed, or answered, any more.
+4. Say "not bought" only when the order cannot be executed any more, and when neither the statement
+   nor the portfolio nor the profit table has anything that fits.
+5. A purchase that fits may still not be this order's: see `Investigation.caveat`. Then it is
+   ambiguous.
+"""
+
+import math
+from collections.abc import Mapping
+
+import attrs
+import trio
+
+from derivtrio.api.parsing import purchase_from
+from derivtrio.calls import pages
+from derivtrio.calls.call import Call
+from derivtrio.models import (
+    Ambiguous,
+    Bought,
+    ClosedContract,
+    NotBought,
+    Outcome,
+    Position,
+    Purchase,
+)
+from derivtrio.trading.reconcile.investigation import PAGE, Investigation
+from derivtrio.trading.reconcile.matching import Finding, Order, decide
+from derivtrio.trading.reconcile.timing import CERTAIN_AFTER
+
+#: Purchases by contract id.
+Purchases = Mapping[int, Purchase]
+
+
+@attrs.frozen
+class Assessment:
+    """What a set of purchases says about the order.
+
+    Attributes:
+        finding: what `matching` says.
+        rivals: the calls of the other orders that the candidates may belong to.
+        final_mono: from when on, on trio's clock, the finding will not change.
+
+    """
+
+    finding: Finding
+    rivals: Mapping[Order, Call]
+    final_mono: float
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether no purchase can be the one in doubt."""
+        return self.finding.purchase is None and not self.finding.candidates
+
+
+async def look_for_purchase(investigation: Investigation) -> Outcome | None:
+    """Return what the account's lists say about the order; None if it is too early to say."""
+    asked_mono, order = trio.current_time(), investigation.order()
+    purchases = await _in_statement(investigation, order)
+    seen = _assess(investigation, order, purchases, asked_mono)
+    if asked_mono >= seen.final_mono and seen.has_nothing:
+        purchases = await _in_other_lists(investigation, order) | purchases
+        seen = _assess(investigation, order, purchases, asked_mono)
+    # Another task may have decided this order meanwhile: it must not get a second purchase.
+    if investigation.unknown in investigation.trades.verdicts:
+        return investigation.trades.verdicts[investigation.unknown]
+    is_final = asked_mono >= seen.final_mono
+    if not is_final and (seen.finding.purchase is None or seen.finding.rivals):
+        return None
+    return _judge(investigation, seen.finding, seen.rivals)
+
+
+async def _in_statement(investigation: Investigation, order: Order) -> dict[int, Purchase]:
+    rows = investigation.statement("buy", order.earliest_epoch)
+    found = [row async for row in rows if row.action == "buy"]
+    return {row.contract_id: purchase_from(row) for row in found if row.contract_id is not None}
+
+
+async def _in_other_lists(investigation: Investigation, order: Order) -> dict[int, Purchase]:
+    open_now = await pages.portfolio(investigation.ask)
+    since = str(max(0, math.floor(order.earliest_epoch)))
+    request = {"profit_table": 1, "description": 1, "date_from": since}
+    closed = pages.profit_table(investigation.ask, request, PAGE)
+    rows: list[Position | ClosedContract] = [*open_now, *[row async for row in closed]]
+    return {row.contract_id: purchase_from(row) for row in rows}
+
+
+def _assess(
+    investigation: Investigation, order: Order, purchases: Purchases, asked_mono: float
+) -> Assessment:
+    """Return what these purchases, which were asked for at *asked_mono*, say about *order*."""
+    rivals, timing = investigation.rivals("buy"), investigation.timing
+    for call in rivals:
+        timing.note_read(call, asked_mono)
+    calls = {investigation.order_of(call): call for call in rivals}
+    mine, is_known = investigation.call or investigation.unknown, investigation.trades.is_known
+    unclaimed = [p for p in purchases.values() if not is_known(p.contract_id, other_than=mine)]
+    finding = decide(order, calls, unclaimed)
+    concerned = {rival: calls[rival] for rival in finding.rivals}
+    final_mono = max(timing.quiet_mono(call) for call in (investigation.call, *concerned.values()))
+    return Assessment(finding, concerned, final_mono)
+
+
+def _judge(investigation: Investigation, finding: Finding, rivals: Mapping[Order, Call]) -> Outcome:
+    """Return the outcome of the order; note the outcomes of equal orders, decided with it."""
+    caveat = investigation.caveat(rivals.values())
+    if finding.candidates and caveat is not None:
+        return Ambiguous(finding.candidates, f"{_count_text(finding)}; {caveat}")
+    if finding.purchase is not None:
+        for rival, share in finding.shares.items():
+            unknown = investigation.trades.doubt_of(call := rivals[rival])
+            if unknown is not None and unknown.loginid == investigation.unknown.loginid:
+                investigation.resolve(call, unknown, _bought(investigation, call, share, finding))
+        return _bought(investigation, investigation.call, finding.purchase, finding)
+    if finding.candidates:
+        return Ambiguous(finding.candidates, _ambiguous_text(finding))
+    lists = "neither statement nor portfolio nor profit table has it"
+    return NotBought(f"{lists}, {CERTAIN_AFTER} s after the server can have read it at the latest")
+
+
+def _bought(
+    investigation: Investigation, call: Call | None, purchase: Purchase, finding: Finding
+) -> Bought:
+    investigation.trades.know(purchase.contract_id, "bought", call)
+    return Bought(purchase, _bought_text(purchase, finding))
+
+
+def _bought_text(purchase: Purchase, finding: Finding) -> str:
+    text = f"transaction {purchase.transaction_id} of {purchase.purchase_time} fits this order"
+    if not finding.shares:
+        return f"{text}, and belongs to no other"
+    return (
+        f"{text}; {len(finding.shares) + 1} equal orders in doubt were executed,"
+        " and which of them led to which makes no difference"
+    )
+
+
+def _ambiguous_text(finding: Finding) -> str:
+    if finding.rivals:
+        return f"{_count_text(finding)}, and {len(finding.rivals)} others in doubt"
+    if len(finding.candidates) == 1:
+        return "a purchase of that time resembles this order, but not in every detail"
+    return f"{_count_text(finding)}; another program may trade with the account"
+
+
+def _count_text(finding: Finding) -> str:
+    count = len(finding.candidates)
+    return f"{count} purchase{'s'[: count > 1]} fit{'s'[: count == 1]} this order"

@@ -1,0 +1,124 @@
+"""Until when may a request still be executed? The rules for saying "no".
+
+A trade that was executed shows in the account at once, or almost at once. That a trade was *not*
+executed is harder to know, because its request may still be under way:
+
+1. A request can no longer reach the server when its connection has ended. And it has reached the
+   server when the server has answered a later request on the same connection.
+2. From then on, the server waits at most 15 seconds for its backend (`Mojo::WebSocketProxy`, the
+   framework that serves v3, gives up after that). Allow some seconds more, because the account's
+   lists may lag behind. Only what is looked up after that can show that there is nothing.
+3. A trade that is not in this client's log was made by another client, or too long ago. Its
+   connection is not known. But the server closes a connection on which it receives nothing for two
+   minutes; so after two minutes, too, the request is no longer under way.
+
+There are three clocks. Waiting is measured by trio's (`…_mono`). The account's lists have the
+server's (`…_epoch`). A trade of another run is known by this machine's clock alone (`…_wall`).
+"""
+
+import math
+import time
+from typing import Final
+
+import attrs
+import trio
+
+from derivtrio.calls.call import Call
+from derivtrio.calls.request import request_until_answered
+from derivtrio.calls.session import Session
+from derivtrio.errors import OutcomeUnknown, ProtocolViolation
+from derivtrio.policy.rate_limits import Urgency
+from derivtrio.policy.server_clock import ServerClock, reading
+
+#: How long the server waits for its backend, in seconds.
+_BACKEND_TIMEOUT: Final = 15
+
+#: How far the account's lists may lag behind, in seconds; with a margin.
+_LAG: Final = 5
+
+#: How long after its last chance to reach the server a request may still be executed, in seconds.
+CERTAIN_AFTER: Final = _BACKEND_TIMEOUT + _LAG
+
+#: How long the server keeps a connection on which it receives nothing, in seconds.
+_IDLE_TIMEOUT: Final = 120
+
+
+@attrs.define(eq=False)
+class Timing:
+    """Until when one trade in doubt, and its rivals, may be executed.
+
+    In all methods *call* is None for the trade in doubt, if its call is not known any more.
+
+    Attributes:
+        unknown: what the trade ended with.
+        call: the call that made it; None if that is not known any more.
+
+    """
+
+    unknown: OutcomeUnknown
+    call: Call | None
+    _session: Session
+    _clock: ServerClock = attrs.field(init=False)
+    _read_mono: dict[Call | None, float] = attrs.field(factory=dict, init=False)
+
+    async def read_clock(self) -> None:
+        """Ask for the server's time. Its answer also shows that the server has read the trade."""
+        asked_mono, asked_wall = trio.current_time(), time.time()
+        reply = await request_until_answered({"time": 1}, self._session, Urgency.TRADE)
+        answered_mono, answered_wall = trio.current_time(), time.time()
+        if not isinstance(epoch := reply.get("time"), int):
+            text = f"the server's time is a number, not {epoch!r}"
+            raise ProtocolViolation(text)
+        seen = reading(epoch, (asked_mono, answered_mono), (asked_wall, answered_wall))
+        self._clock = self._session.trades.set_clock(seen)
+        self._read_mono[self.call] = answered_mono
+        if self.call is None:  # another connection may have carried it: rule 3
+            self._read_mono[None] = max(answered_mono, answered_mono + _IDLE_TIMEOUT - self._age())
+
+    def note_read(self, call: Call, asked_mono: float) -> None:
+        """Note that the server has answered a question that was asked at *asked_mono*.
+
+        So it has read what was written earlier on the same connection, or that connection has
+        ended.
+        """
+        if call.written_on is not None and call.written_on < asked_mono:
+            self._read_mono.setdefault(call, trio.current_time())
+
+    def end_mono(self, call: Call | None) -> float:
+        """Return from when on *call* cannot be executed any more."""
+        closed_mono = math.inf if call is None else call.closed_on
+        return min(closed_mono, self._read_mono.get(call, math.inf)) + CERTAIN_AFTER
+
+    def quiet_mono(self, call: Call | None) -> float:
+        """Return from when on *call* will not say itself what became of it.
+
+        While its caller waits for the answer, it may; and what it then says cannot be taken back.
+        """
+        if call is not None and self._session.trades.is_under_way(call):
+            return math.inf
+        return self.end_mono(call)
+
+    def bounds_epoch(self, call: Call | None) -> tuple[float, float]:
+        """Return the earliest and the latest time at which *call* may have been executed."""
+        trade = self.unknown if call is None else call
+        earliest = self._clock.earliest(trade.written_on, trade.written_at)
+        return earliest, self._clock.latest(self.end_mono(call))
+
+    async def wait(self, pause: float) -> None:
+        """Wait for *pause* seconds; less, if the connection ends or "no" can be said earlier."""
+        now_mono, end_mono = trio.current_time(), self.end_mono(self.call)
+        until_mono = now_mono + pause
+        if now_mono < end_mono < until_mono:
+            until_mono = end_mono
+        with trio.move_on_at(until_mono):
+            if self.call is not None and math.isinf(self.call.closed_on):
+                await self.call.wait_closed()
+            else:
+                await trio.sleep_forever()
+
+    def _age(self) -> float:
+        """Return how many seconds ago the trade was written, at least."""
+        unknown = self.unknown
+        if unknown.written_on is not None:
+            return trio.current_time() - unknown.written_on
+        return max(0.0, time.time() - unknown.written_at)  # the wall clock may have been set back

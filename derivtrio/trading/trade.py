@@ -1,0 +1,166 @@
+"""One trade, from its request to its decided end.
+
+1. A request that trades is written at most once. Nothing here repeats it.
+2. A proposal's id means something on one connection only. So its purchase is written there or not
+   at all.
+3. A reply that cannot be read does not say that nothing happened. It leaves the trade in doubt.
+4. Where the caller wants it, a trade in doubt is looked up in the account. That can end in three
+   ways: it was executed, it was not, or nobody can say.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+import trio
+
+from derivtrio.api.parsing import UNREADABLE
+from derivtrio.api.validation import check_request
+from derivtrio.calls.call import Call, api_call
+from derivtrio.calls.request import make_call
+from derivtrio.calls.session import Session
+from derivtrio.errors import (
+    ConnectionChanged,
+    DerivError,
+    NotExecuted,
+    OutcomeUnknown,
+    invalid_request,
+)
+from derivtrio.models import (
+    Ambiguous,
+    Bought,
+    Limits,
+    Money,
+    Outcome,
+    Proposal,
+    Purchase,
+    Sale,
+    Sold,
+    Updated,
+)
+from derivtrio.trading.orders import account_words, amount_of, contract_words, loginid_for
+
+T = TypeVar("T")
+
+#: Makes a model from a reply.
+Read = Callable[[Mapping[str, Any]], T]
+
+
+def checked_call(request: Mapping[str, Any], session: Session) -> Call:
+    """Return the call that *request* makes, checked if `Settings.check_requests` says so."""
+    call = api_call(request)
+    if session.settings.check_requests:
+        check_request(call.name, request, session.generation)
+    return call
+
+
+def proposal_purchase(
+    proposal: Proposal, price: Money | None, loginid: str | None, session: Session
+) -> Call:
+    """Return the call that buys *proposal*, by its id.
+
+    Raises:
+        InvalidRequest: *price* or *loginid* does not fit the proposal.
+        ConnectionChanged: the proposal's connection is gone.
+
+    """
+    limit = amount_of("price", proposal.ask_price if price is None else price)
+    account = account_words(loginid_for(proposal, loginid), session.generation)
+    terms = {name: each for name, each in proposal.parameters.items() if name != "loginid"}
+    request = {"buy": proposal.id, "price": limit, **account}
+    call = api_call(request, only_on=proposal.connection, terms=terms)
+    connection = session.usable_connection
+    if connection is None or connection.number != proposal.connection:
+        raise _gone(proposal.connection)
+    return call
+
+
+def parameters_purchase(
+    parameters: Mapping[str, Any], price: Money | None, loginid: str | None, session: Session
+) -> Call:
+    """Return the call that buys the contract with these *parameters*.
+
+    Raises:
+        InvalidRequest: an argument makes no sense, or there is no price.
+
+    """
+    words = contract_words(parameters, {}, session.generation)
+    if price is None:
+        text = "price says what the contract may cost at most; give it with parameters"
+        raise invalid_request(text)
+    request: dict[str, Any] = {
+        "buy": "1",
+        "price": amount_of("price", price),
+        "parameters": words,
+        **account_words(loginid, session.generation),
+    }
+    return checked_call(request, session)
+
+
+async def make_trade(call: Call, read: Read[T], session: Session, *, reconcile: bool) -> T:
+    """Make *call* and return its reply, read by *read*; or, if it is lost, what was found out."""
+    try:
+        return _confirmed(call, await _make(call, session), read, session)
+    except OutcomeUnknown as unknown:
+        if not reconcile:
+            raise
+        in_doubt = unknown
+    try:
+        outcome = await look_up(in_doubt, session)
+    except DerivError as error:
+        # An error of the lookup is not the caller's answer: "permission denied" from the statement
+        # would read as if the order itself had been refused.
+        raise in_doubt from error
+    return cast("T", _executed(in_doubt, outcome))
+
+
+async def look_up(unknown: OutcomeUnknown, session: Session) -> Outcome:
+    """Find out what became of a trade in doubt."""
+    # Most programs never get here, and every program would wait for this import at its start.
+    from derivtrio.trading.reconcile.outcome import find_outcome  # noqa: PLC0415
+
+    return await find_outcome(unknown, session)
+
+
+async def _make(call: Call, session: Session) -> Mapping[str, Any]:
+    """Make *call*; if it belongs to one connection, give up when that is lost before the write."""
+    if call.only_on is None:
+        return await make_call(call, session)
+    # The session cancels its guards when the connection is lost. A call that was written by then is
+    # decided already, and raises `OutcomeUnknown`; only one that was not is cancelled here.
+    with trio.CancelScope() as guard:
+        session.guards.add(guard)
+        try:
+            return await make_call(call, session)
+        finally:
+            session.guards.discard(guard)
+    raise _gone(call.only_on)
+
+
+def _confirmed(call: Call, reply: Mapping[str, Any], read: Read[T], session: Session) -> T:
+    """Return what *reply* confirms; one that cannot be read leaves the trade in doubt."""
+    try:
+        return read(reply)
+    except UNREADABLE as error:
+        text = f"the server's answer to {call.name} cannot be read: {error!r}"
+        raise session.trades.doubt(call, text) from error
+
+
+def _executed(unknown: OutcomeUnknown, outcome: Outcome) -> Purchase | Sale | Limits:
+    """Return what was executed after all; otherwise raise what is known instead."""
+    match outcome:
+        case Bought(purchase=purchase):
+            return purchase
+        case Sold(sale=sale):
+            return sale
+        case Updated(limits=limits):
+            return limits
+        case Ambiguous():
+            unknown.outcome = outcome
+            raise unknown
+    text = f"not executed: {outcome.how}"
+    raise NotExecuted(text, unknown.request, unknown.connection) from unknown
+
+
+def _gone(connection: int | None) -> ConnectionChanged:
+    text = f"connection {connection}, by which the proposal came, is gone; nothing was bought"
+    return ConnectionChanged(text)

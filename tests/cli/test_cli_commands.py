@@ -1,0 +1,96 @@
+"""Help, usage, the version, and what the command line needs."""
+
+import pytest
+from served import finished
+from shell import COMMANDS, only_line, run
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert f"derivtrio {name}" in result.output.replace("cli", "derivtrio", 1)
+
+
+def test_help_lists_every_command() -> None:
+    assert set(COMMANDS) <= set(run("--help").output.split())
+
+
+@pytest.mark.parametrize("name", ["ping", "call", "ticks"])
+def test_what_connects_says_where(name: str) -> None:
+    text = run(name, "--help").output
+    for word in ("url", "app-id", "token", "account", "rest-url"):
+        assert f"--{word}" in text
+        assert f"DERIV_{word.upper().replace('-', '_')}" in text
+    assert "--verbose" in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ping", "--url", "http://example.com"],
+        ["ping", "--url", ""],
+        ["ping", "--app-id", "no id"],
+        ["ping", "--token", ""],
+        ["ping", "--account", "DOT90004580"],
+        ["ping", "--account", "no id", "--token", "demo-token"],
+        ["ping", "--account", "DOT90004580", "--token", "a b"],
+        ["ping", "--account", "DOT90004580", "--token", "x", "--rest-url", "ws://127.0.0.1"],
+        ["ping", "--count", "0"],
+        ["ping", "--interval", "nan", "--url", "ws://127.0.0.1:9"],
+        ["call"],
+        ["call", "{"],
+        ["call", "[1]"],
+        ["call", '"ping"'],
+        ["ticks"],
+        ["ticks", "R_100", "--count", "0"],
+        ["ticks", "R_100", "--start", "0"],
+        ["ticks", "R_100", "--start", "yesterday"],
+        ["ticks", "R_100", "--start", "1700000000000"],
+        ["simulate", "--port", "65536"],
+        ["simulate", "--fault", "drop"],
+        ["simulate", "--fault", "nothing@1"],
+        ["simulate", "--tls-key", __file__],
+        ["simulate", "--tls-cert", "/no/such/file"],
+        ["nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_line_that_makes_no_sense_is_2(arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("Usage: ")
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+
+
+def test_the_version() -> None:
+    assert run("--version").output.split()[1][0].isdigit()
+
+
+@pytest.mark.parametrize("name", ["click", "rich"])
+def test_without_the_extra_one_line_says_how_to_get_it(name: str) -> None:
+    code = f"import sys; sys.modules['{name}'] = None; from derivtrio.__main__ import main; main()"
+    result = finished("-c", code)
+    assert result.returncode == 1
+    text = only_line(result.stderr)
+    assert text == (
+        f"The derivtrio command needs {name}: install the extra cli;"
+        " in a clone of the repository, pip install '.[cli]'"
+    )
+
+
+def test_importing_derivtrio_imports_nothing_of_the_command_line() -> None:
+    code = "import sys, derivtrio; print(*sys.modules)"
+    modules = finished("-c", code).stdout.split()
+    assert "derivtrio.client" in modules
+    assert not {"click", "rich", "derivtrio.simulator", "derivtrio.cli"} & set(modules)
+
+
+@pytest.mark.parametrize("name", ["ping", "call", "ticks"])
+def test_what_needs_no_simulator_does_not_import_it(name: str) -> None:
+    code = "import sys; from derivtrio.cli.commands import cli; cli(standalone_mode=False)"
+    result = finished("-c", f"{code}; print(*sys.modules)", name, "--help")
+    modules = set(result.stdout.split())
+    assert f"derivtrio.cli.{name}" in modules
+    assert not {"derivtrio.simulator", "rich"} & modules

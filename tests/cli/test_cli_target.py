@@ -1,0 +1,122 @@
+"""Where commands connect, and how they end."""
+
+import json
+import signal
+from itertools import repeat
+from pathlib import Path
+
+import click
+import pytest
+from served import Served, finished, line, started
+from shell import DEMO, only_line, run
+
+import derivtrio
+from derivtrio.cli.target import end_with, target_for
+
+
+def test_the_url_may_stand_in_the_environment(server: Served) -> None:
+    assert run("call", '{"ping": 1}', env={"DERIV_URL": server.url}).exit_code == 0
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_a_token_authorizes(server: Served, how: str) -> None:
+    arguments = ["--token", "demo-token"] if how == "option" else []
+    variables = {"DERIV_TOKEN": "demo-token"} if how == "variable" else {}
+    result = run("call", '{"balance": 1}', "--url", server.url, *arguments, env=variables)
+    assert json.loads(result.stdout)["balance"]["currency"] == "USD"
+
+
+def test_g13_a_refused_token_is_not_shown(server: Served) -> None:
+    result = run("ping", "-v", "--url", server.url, env={"DERIV_TOKEN": "not-a-good-token"})
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "InvalidToken" in result.stderr.splitlines()[-1]
+    assert "not-a-good-token" not in result.stderr
+
+
+def test_an_account_of_the_options_api(server: Served) -> None:
+    where = {"DERIV_REST_URL": server.sim.rest_url, "DERIV_ACCOUNT": DEMO}
+    result = run("call", '{"balance": 1}', env={**where, "DERIV_TOKEN": "demo-token"})
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["balance"]["loginid"] == DEMO
+    result = run("call", '{"balance": 1}', env={**where, "DERIV_TOKEN": "s3cr3t"})
+    assert result.exit_code == 1
+    assert "HTTP 401" in only_line(result.stderr)
+    assert "s3cr3t" not in result.output
+
+
+def test_a_token_for_the_options_api_is_refused_as_a_usage_error() -> None:
+    url = "ws://127.0.0.1:9/trading/v1/options/ws/public"
+    result = run("ping", "--url", url, "--token", "s3cr3t")
+    assert result.exit_code == 2
+    assert "the Options API takes no token on its WebSocket" in result.stderr
+    assert "s3cr3t" not in result.output
+
+
+def test_verbose_says_what_happens(server: Served) -> None:
+    result = run("call", '{"ping": 1}', "--url", server.url, "-v")
+    assert [text.split("(")[0] for text in result.stderr.splitlines()] == [
+        *("Connecting", "Opened", "Ready", "Closed")
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["ping"], ["call", '{"time": 1}'], ["ticks", "A", "--count=1"]]
+)
+def test_no_server_is_told_at_every_attempt_and_ends_in_1(
+    nobody: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("derivtrio.policy.backoff.delays", lambda _backoff: repeat(0.0))
+    result = run(*arguments, "--url", nobody)
+    assert (result.exit_code, result.stdout) == (1, "")
+    first, second, last = result.stderr.splitlines()
+    assert "trying again" in first
+    assert "trying again" in second
+    assert last.startswith("Error: gave up after 3 attempts: no connection to 127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("url", "hinted"), [(None, True), ("ws://127.0.0.1:1", False)], ids=["default", "given"]
+)
+def test_without_a_url_a_failure_hints_at_the_living_api(url: str | None, *, hinted: bool) -> None:
+    where = target_for(url, "1089", None)
+    with pytest.raises(click.ClickException) as caught:
+        end_with(derivtrio.HandshakeRejected(520), where)
+    assert ("/trading/v1/options/ws/public" in caught.value.message) is hinted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_ticks_quietly(server: Served, number: signal.Signals) -> None:
+    with started("-m", "derivtrio", "ticks", "1HZ100V", "--url", server.url) as process:
+        assert json.loads(line(process))["symbol"] == "1HZ100V"
+        process.send_signal(number)
+        _, err = process.communicate()
+    assert (process.returncode, err) == (128 + number, "")
+
+
+def test_a_reader_that_goes_away_ends_ticks_quietly(server: Served) -> None:
+    with started("-m", "derivtrio", "ticks", "1HZ100V", "--url", server.url) as process:
+        line(process)
+        assert process.stdout is not None
+        process.stdout.close()
+        process.wait()
+        assert process.stderr is not None
+        assert (process.returncode, process.stderr.read()) == (141, "")
+
+
+@pytest.mark.parametrize("arguments", [["call", '{"time": 1}'], ["ticks", "R_100", "--count", "1"]])
+def test_without_a_standard_output_nothing_is_printed(server: Served, arguments: list[str]) -> None:
+    code = "import sys; sys.stdout = None; from derivtrio.__main__ import main; main()"
+    result = finished("-c", code, *arguments, "--url", server.url)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_full_disk_is_one_line_and_1(server: Served) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    code = (
+        "import sys; sys.stdout = open('/dev/full', 'w');"
+        "from derivtrio.__main__ import main; main()"
+    )
+    result = finished("-c", code, "call", '{"time": 1}', "--url", server.url)
+    assert result.returncode == 1
+    assert "No space left" in only_line(result.stderr)

@@ -1,0 +1,144 @@
+import inspect
+
+import pytest
+import trio
+from wire_peer import START, open_peer, open_stream
+
+from derivtrio.simulator import Faults, ScheduledFault, open_simulator, parse_fault, random_faults
+
+_NO_FAULTS = ("next_handshake_fault", "next_rest_refusal", "wait_accepting")
+
+WRITTEN = [
+    ("drop@10", ScheduledFault(10, "drop")),
+    ("freeze@20", ScheduledFault(20, "freeze")),
+    ("close@0.5", ScheduledFault(0.5, "close")),
+    ("close:1001:going away@30", ScheduledFault(30, "close", (1001, "going away"))),
+    ("close:1001:see: a@b@30", ScheduledFault(30, "close", (1001, "see: a@b"))),
+    ("close_without_fin:1001@30", ScheduledFault(30, "close_without_fin", (1001,))),
+    ("refuse@12", ScheduledFault(12, "refuse")),
+    ("refuse:5@12", ScheduledFault(12, "refuse", (5.0,))),
+    ("reject:503@15", ScheduledFault(15, "reject", (503,))),
+    ("delay:0.5@3", ScheduledFault(3, "delay", (0.5,))),
+    ("garbage@1", ScheduledFault(1, "garbage")),
+    ("garbage:a:b@1", ScheduledFault(1, "garbage", ("a:b",))),
+    ("huge:100000@1", ScheduledFault(1, "huge", (100000,))),
+    ("silence@1", ScheduledFault(1, "silence")),
+    ("silence:3@1", ScheduledFault(1, "silence", (3,))),
+    ("cut:3@1", ScheduledFault(1, "cut", (3,))),
+    ("accept_then_close:1013:2@1", ScheduledFault(1, "accept_then_close", (1013, 2))),
+    ("rest:429@5", ScheduledFault(5, "rest", (429,))),
+    ("rest:429:RateLimit:slowly@5", ScheduledFault(5, "rest", (429, "RateLimit", "slowly"))),
+    ("clear@100", ScheduledFault(100, "clear")),
+    ("lose_after@1", ScheduledFault(1, "lose_after")),
+    ("lose_before:buy:3@1", ScheduledFault(1, "lose_before", ("buy", 3))),
+    ("fail_after:Timeout:sell@1", ScheduledFault(1, "fail_after", ("Timeout", "sell"))),
+    ("answer_late:0.5:buy:2@1", ScheduledFault(1, "answer_late", (0.5, "buy", 2))),
+]
+
+
+@pytest.mark.parametrize(("text", "fault"), WRITTEN)
+def test_a_fault_can_be_written_down(text: str, fault: ScheduledFault) -> None:
+    assert parse_fault(text) == fault
+    assert parse_fault(str(fault)) == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("drop", "it has no time"),
+        ("explode@5", "there is no 'explode', but refuse, silence"),
+        ("drop:1@5", "drop takes 0 to 0 arguments"),
+        ("reject@5", "reject takes 1 to 1 arguments"),
+        ("accept_then_close:1000:2:3@5", "invalid literal"),
+        ("close:abc@5", "invalid literal for int"),
+        ("drop@soon", "could not convert string to float: 'soon'"),
+        ("drop@-1", "-1 seconds is not after the start"),
+        ("drop@nan", "nan seconds is not after the start"),
+        ("close:99999@5", "a close code is from 1000 to 4999, not 99999"),
+        ("answer_late:nan:buy@5", "nan is not a number of seconds"),
+        ("delay:-1@5", "-1 is not a number of seconds"),
+        ("refuse:inf@5", "inf is not a number of seconds"),
+        ("reject:99@5", "an HTTP status is from 200 to 599, not 99"),
+        ("fragmented:0@5", "0 is too few"),
+        ("lose_after:explode@5", "there is no call 'explode'"),
+        ("_arm@5", "there is no '_arm'"),
+    ],
+)
+def test_what_cannot_be_understood_says_why(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why) as caught:
+        parse_fault(text)
+    assert text in str(caught.value)
+
+
+def test_every_fault_can_be_written_down() -> None:
+    public = {
+        name
+        for name, member in inspect.getmembers(Faults, inspect.isfunction)
+        if not name.startswith("_") and name not in _NO_FAULTS
+    }
+    least = {
+        "reject": ":503",
+        "rest": ":503",
+        "delay": ":1",
+        "fragmented": ":1",
+        "huge": ":1",
+        "cut": ":1",
+    }
+    least["answer_late"] = ":1"
+    assert {parse_fault(f"{name}{least.get(name, '')}@1").name for name in public} == public
+
+
+async def test_scheduled_faults_happen_at_their_times(autojump_clock: object) -> None:
+    faults = ["refuse:5@20", "drop@10"]
+    async with open_simulator(port=None, start=START, faults=faults) as sim:
+        async with open_peer(sim) as peer:
+            assert (await peer.ended()).code is None
+            assert trio.current_time() == 10
+        await trio.sleep_until(21)
+        with pytest.raises(ConnectionRefusedError):
+            await open_stream(sim)
+        await trio.sleep_until(26)
+        async with open_peer(sim) as peer:
+            assert await peer.ask({"ping": 1})
+
+
+async def test_a_bad_schedule_is_refused_before_anything_runs() -> None:
+    with pytest.raises(ValueError, match="explode"):
+        async with open_simulator(port=None, faults=["explode@1"]):
+            raise AssertionError
+
+
+def test_random_faults_are_the_same_for_the_same_seed() -> None:
+    faults = random_faults(3, every=60, until=86400)
+    assert faults == random_faults(3, every=60, until=86400)
+    assert faults != random_faults(4, every=60, until=86400)
+
+
+def test_random_faults_have_the_frequency_asked_for_and_many_kinds() -> None:
+    faults = random_faults(1, every=60, until=86400)
+    times = [fault.at for fault in faults]
+    assert times == sorted(times)
+    assert 1200 < len(faults) < 2600
+    assert len({fault.name for fault in faults}) >= 10
+    assert all(parse_fault(str(fault)).name == fault.name for fault in faults)
+
+
+async def test_a_client_that_comes_back_survives_random_faults(autojump_clock: object) -> None:
+    faults = random_faults(1, every=20, until=2000)
+    pongs = 0
+    async with open_simulator(port=None, start=START, faults=faults) as sim:
+        while trio.current_time() < 2000:
+            await trio.sleep(1)
+            try:
+                with trio.move_on_after(5):
+                    async with open_peer(sim) as peer:
+                        while trio.current_time() < 2000:
+                            pongs += "ping" in (await peer.ask({"ping": 1}))
+                            await trio.sleep(1)
+            except Exception:  # noqa: BLE001  (a client of a few lines fails in many ways)
+                pass
+        sim.faults.clear()
+        async with open_peer(sim) as peer:
+            assert await peer.ask({"ping": 1})
+    assert pongs > 500
+    assert sim.connections == []

@@ -1,0 +1,209 @@
+"""Whether a purchase in doubt was made, and which one it is."""
+
+from typing import Any
+
+import pytest
+import trio
+from bank import PARAMETERS, Fault, answering, answering_after, lost_after, lost_before
+from scripted import Peer, Request
+
+from derivtrio import Ambiguous, Bought, NotBought, OutcomeUnknown
+from tests.trading.world import EXECUTED, NOT_EXECUTED, in_doubt, open_world
+
+
+@pytest.mark.parametrize("fault", EXECUTED)
+@pytest.mark.parametrize("strings", [False, True])
+async def test_g04_a_purchase_whose_reply_was_lost_is_found(
+    autojump_clock: Any, fault: Fault, *, strings: bool
+) -> None:
+    async with open_world(fault, strings=strings) as world:
+        unknown = await in_doubt(world)
+        assert world.client.doubts == (unknown,)
+        outcome = await world.client.reconcile(unknown)
+        assert world.client.doubts == ()
+        again = await world.client.reconcile(unknown)
+    assert isinstance(outcome, Bought)
+    assert again is outcome
+    assert outcome.purchase.contract_id == 1001
+    assert outcome.purchase.transaction_id == 2001
+    assert outcome.purchase.buy_price == 10
+    assert "transaction 2001" in outcome.how or "came after all" in outcome.how
+    assert len(world.bank.contracts) == len(world.server.asked("buy")) == 1
+
+
+@pytest.mark.parametrize("fault", NOT_EXECUTED)
+async def test_g04_a_purchase_that_was_not_made_is_known_when_it_cannot_be_made_any_more(
+    autojump_clock: Any, fault: Fault
+) -> None:
+    async with open_world(fault) as world:
+        started = trio.current_time()
+        unknown = await in_doubt(world)
+        outcome = await world.client.reconcile(unknown)
+        elapsed = trio.current_time() - started
+    assert isinstance(outcome, NotBought)
+    assert "neither statement nor portfolio" in outcome.how
+    assert 20 <= elapsed < 25
+    assert len(world.server.asked("buy")) == 1
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_a_purchase_that_the_statement_lacks_is_found_in_the_other_lists(
+    autojump_clock: Any, *, closed: bool
+) -> None:
+    async with open_world(lost_after) as world:
+        unknown = await in_doubt(world)
+        if closed:
+            world.bank.sell({"sell": 1001}, "won")
+        world.bank.statement.clear()
+        outcome = await world.client.reconcile(unknown)
+    assert isinstance(outcome, Bought)
+    assert (outcome.purchase.contract_id, outcome.purchase.balance_after) == (1001, None)
+
+
+async def test_two_equal_orders_of_which_one_was_executed_are_ambiguous(
+    autojump_clock: Any,
+) -> None:
+    async with open_world(lost_after, lost_before) as world:
+        one, other = await in_doubt(world), await in_doubt(world)
+        outcomes = [await world.client.reconcile(unknown) for unknown in (one, other)]
+        for outcome in outcomes:
+            assert isinstance(outcome, Ambiguous)
+            assert [p.contract_id for p in outcome.candidates] == [1001]
+            assert "1 others in doubt" in outcome.how
+        assert world.client.doubts == (one, other)
+
+
+@pytest.mark.parametrize("faults", [(lost_after, lost_after), (lost_before, lost_before)])
+async def test_two_equal_orders_that_went_the_same_way_are_not(
+    autojump_clock: Any, faults: tuple[Fault, Fault]
+) -> None:
+    outcomes: list[Any] = []
+    async with open_world(*faults) as world:
+        both = [await in_doubt(world), await in_doubt(world)]
+
+        async def reconcile(unknown: OutcomeUnknown) -> None:
+            outcomes.append(await world.client.reconcile(unknown))
+
+        async with trio.open_nursery() as nursery:
+            for unknown in both:
+                nursery.start_soon(reconcile, unknown)
+    if faults[0] is lost_before:
+        assert [type(o) for o in outcomes] == [NotBought, NotBought]
+    else:
+        assert {o.purchase.contract_id for o in outcomes} == {1001, 1002}
+
+
+async def test_orders_that_differ_are_told_apart(autojump_clock: Any) -> None:
+    async with open_world(lost_after, lost_before, lost_after) as world:
+        unknowns = [await in_doubt(world, duration=duration) for duration in (5, 6, 7)]
+        outcomes = [await world.client.reconcile(unknown) for unknown in unknowns]
+    assert [type(o) for o in outcomes] == [Bought, NotBought, Bought]
+    assert [o.purchase.contract_id for o in outcomes if isinstance(o, Bought)] == [1001, 1002]
+
+
+async def test_a_purchase_that_is_known_is_nobody_elses(autojump_clock: Any) -> None:
+    """Also one that was made by a plain call, or by a subscription."""
+    plain = {"buy": "1", "price": 10, "parameters": PARAMETERS}
+    async with open_world(lost_before) as world:
+        client = world.client
+        unknown = await in_doubt(world)
+        await client.buy(PARAMETERS, 10)
+        await client.call(plain)
+        async with client.subscribe(plain):
+            pass
+        assert len(world.bank.contracts) == 3
+        assert isinstance(await client.reconcile(unknown), NotBought)
+
+
+async def test_orders_written_at_the_same_moment_are_not_taken_for_each_other(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clocks of some machines stand still for milliseconds."""
+    async with open_world(lost_before) as world:
+        now = float(world.bank.now)
+        monkeypatch.setattr("time.time", lambda: now)
+        unknown = await in_doubt(world)
+        await world.client.buy(PARAMETERS, 10)
+        assert isinstance(await world.client.reconcile(unknown), NotBought)
+
+
+async def test_an_equal_order_under_way_is_waited_for(autojump_clock: Any) -> None:
+    async with open_world(lost_before, answering_after(25)) as world:
+        unknown = await in_doubt(world)
+        outcomes: list[Any] = []
+
+        async def reconcile() -> None:
+            outcomes.append(await world.client.reconcile(unknown))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reconcile)
+            await trio.sleep(2)
+            purchase = await world.client.buy(PARAMETERS, 10)
+    assert purchase.contract_id == 1001
+    assert isinstance(outcomes[0], NotBought)
+
+
+async def test_equal_orders_under_way_say_themselves_which_purchase_is_theirs(
+    autojump_clock: Any,
+) -> None:
+    """The order in doubt was written first, and executed last."""
+
+    async def slow_and_doubtful(peer: Peer, request: Request, execute: Any) -> None:
+        await trio.sleep(2)
+        execute()
+        await peer.refuse(request, "Timeout")
+
+    async with open_world(slow_and_doubtful, answering_after(12)) as world:
+        outcomes: list[Any] = []
+
+        async def buy_later() -> None:
+            await trio.sleep(1)
+            outcomes.append(await world.client.buy(PARAMETERS, 10))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(buy_later)
+            unknown = await in_doubt(world)
+            outcome = await world.client.reconcile(unknown)
+    assert isinstance(outcome, Bought)
+    assert (outcomes[0].contract_id, outcome.purchase.contract_id) == (1001, 1002)
+
+
+async def test_an_equal_order_that_is_never_answered_is_not_waited_for_for_ever(
+    autojump_clock: Any,
+) -> None:
+    async def mute(peer: Peer, request: Request, execute: Any) -> None:
+        """Neither execute nor answer."""
+
+    async with open_world(answering("Timeout", executing=True), mute) as world:
+        unknown = await in_doubt(world)
+        with trio.move_on_after(1):
+            await world.client.buy(PARAMETERS, 10)
+        with trio.fail_after(60):
+            assert isinstance(await world.client.reconcile(unknown), Ambiguous)
+
+
+async def test_after_too_many_doubts_no_purchase_is_claimed(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("derivtrio.calls.doubts._MOST_DOUBTS", 1)
+    async with open_world(lost_after, lost_after) as world:
+        await in_doubt(world)
+        outcome = await world.client.reconcile(await in_doubt(world, duration=7))
+    assert isinstance(outcome, Ambiguous)
+    assert "too many" in outcome.how
+
+
+async def test_a_purchase_that_only_resembles_the_order_forbids_a_no(autojump_clock: Any) -> None:
+    async with open_world(lost_before) as world:
+        unknown = await in_doubt(world)
+        world.bank.buy({"parameters": {**PARAMETERS, "amount": 9}})  # by another program
+        outcome = await world.client.reconcile(unknown)
+    assert isinstance(outcome, Ambiguous)
+    assert "resembles" in outcome.how
+
+
+async def test_what_came_before_the_order_is_not_taken_for_it(autojump_clock: Any) -> None:
+    async with open_world(lost_before) as world:
+        world.bank.buy({"parameters": PARAMETERS})
+        await trio.sleep(60)
+        assert isinstance(await world.client.reconcile(await in_doubt(world)), NotBought)

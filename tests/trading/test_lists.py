@@ -1,0 +1,45 @@
+"""The account's lists."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from bank import PARAMETERS
+
+import derivtrio
+from tests.trading.world import open_world
+
+
+async def test_the_statement_is_read_page_by_page_each_row_once(autojump_clock: Any) -> None:
+    async with open_world() as world:
+        for _ in range(250):
+            world.bank.buy({})
+        seen = []
+        async for row in world.client.statement(action_type="buy"):
+            seen.append(row.transaction_id)
+            if len(seen) % 40 == 0:
+                world.bank.buy({})  # pushes the rest down
+        assert seen == list(range(2250, 2000, -1))
+        [row] = [row async for row in world.client.statement(date_from=0, date_to=1)][:1]
+        assert (row.action, row.amount, row.contract_id) == ("buy", -10, row.raw["contract_id"])
+    first = world.server.asked("statement")[0][1]
+    assert (first["action_type"], first["description"], first["limit"]) == ("buy", 1, 100)
+
+
+async def test_what_is_open_and_what_is_over(autojump_clock: Any) -> None:
+    async with open_world(strings=True) as world:
+        client = world.client
+        one, other = [await client.buy(PARAMETERS, 10) for _ in range(2)]
+        await client.sell(one)
+        [position] = await client.portfolio()
+        [closed] = [contract async for contract in client.profit_table(date_from=5)]
+    assert (position.contract_id, position.buy_price) == (other.contract_id, Decimal(10))
+    assert (closed.contract_id, closed.profit) == (one.contract_id, -2.5)
+    assert world.server.asked("profit_table")[0][1]["date_from"] == "5"
+
+
+async def test_a_list_that_cannot_be_read_is_the_servers_fault(autojump_clock: Any) -> None:
+    async with open_world() as world:
+        world.bank.statement.append({"action_type": "buy", "transaction_time": 2_000_000_000})
+        with pytest.raises(derivtrio.ProtocolViolation, match="statement"):
+            await anext(world.client.statement())

@@ -1,0 +1,215 @@
+"""G03, G04: every order is written once, on the right connection, and ends decided."""
+
+from typing import Any
+
+import pytest
+import trio
+from bank import PARAMETERS, answering_after, lost_after, lost_before
+from scripted import Peer, Request
+
+import derivtrio
+from derivtrio import Ambiguous, Bought, NotBought, NotExecuted, OutcomeUnknown
+from tests.trading.world import in_doubt, open_world
+
+
+async def test_g04_a_proposal_of_a_lost_connection_is_refused_before_it_is_sent(
+    autojump_clock: Any,
+) -> None:
+    async with open_world() as world:
+        async with world.client.proposal(PARAMETERS) as prices:
+            old = await anext(prices)
+            await world.server.peers[-1].drop()
+            new = await anext(prices)
+            with pytest.raises(derivtrio.ConnectionChanged, match="connection 1"):
+                await world.client.buy(old)
+            assert new.connection == 2
+            assert (await world.client.buy(new)).contract_id == 1001
+    assert len(world.server.asked("buy")) == 1
+
+
+async def test_g04_a_proposal_whose_connection_breaks_while_it_waits_is_not_sent(
+    autojump_clock: Any,
+) -> None:
+    """The connection is already broken, but nobody has noticed when the order is queued."""
+    async with open_world() as world:
+        async with world.client.proposal(PARAMETERS) as prices:
+            proposal = await anext(prices)
+            await world.server.peers[-1].drop()
+            world.server.refuses = True
+            started = trio.current_time()
+            with pytest.raises((derivtrio.ConnectionChanged, OutcomeUnknown)) as caught:
+                await world.client.buy(proposal)
+            assert trio.current_time() - started < 1
+            assert (type(caught.value) is OutcomeUnknown) == bool(world.client.doubts)
+
+
+async def test_g04_a_proposal_is_refused_at_once_also_during_an_outage(
+    autojump_clock: Any,
+) -> None:
+    async with open_world() as world:
+        async with world.client.proposal(PARAMETERS) as prices:
+            proposal = await anext(prices)
+            world.server.refuses = True
+            await world.server.peers[-1].drop()
+            await trio.sleep(5)
+            with trio.fail_after(0.1), pytest.raises(derivtrio.ConnectionChanged):
+                await world.client.buy(proposal)
+
+
+async def test_g04_a_proposal_waits_for_the_writer_of_its_own_connection_only(
+    autojump_clock: Any,
+) -> None:
+    """It came while its connection was being restored, and the restoration failed."""
+
+    async def half_restored(peer: Peer, request: Request) -> None:
+        if "ticks" not in request:
+            await world.bank.handle(peer, request)
+        elif peer.number == 1:
+            await peer.reply(request, tick={"epoch": 1, "quote": 1}, subscription={"id": "t"})
+
+    async with open_world() as world:
+        world.server.handle = half_restored
+        async with (
+            world.client.proposal(PARAMETERS) as prices,
+            world.client.subscribe({"ticks": "R_100"}),
+        ):
+            await anext(prices)
+            await world.server.peers[-1].drop()
+            proposal = await anext(prices)
+            assert (proposal.connection, world.client.status.state.value) == (2, "restoring")
+            async with trio.open_nursery() as nursery:
+
+                async def buy() -> None:
+                    with trio.fail_after(5), pytest.raises(derivtrio.ConnectionChanged):
+                        await world.client.buy(proposal)
+
+                nursery.start_soon(buy)
+                await trio.sleep(3)
+                world.server.refuses = True
+                await world.server.peers[-1].drop()
+    assert world.server.asked("buy") == []
+
+
+async def test_an_order_that_waits_for_a_connection_is_sent_once_there_is_one(
+    autojump_clock: Any,
+) -> None:
+    async with open_world() as world:
+        world.server.refuses = True
+        await world.server.peers[-1].drop()
+        await trio.sleep(5)
+        bought: list[derivtrio.Purchase] = []
+
+        async def buy() -> None:
+            bought.append(await world.client.buy(PARAMETERS, 10))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(buy)
+            await trio.sleep(5)
+            world.server.refuses = False
+    assert [p.contract_id for p in bought] == [1001]
+    assert len(world.bank.contracts) == 1
+
+
+async def test_an_unknown_outcome_knows_what_was_asked_for(autojump_clock: Any) -> None:
+    async with open_world(lost_after) as world:
+        async with world.client.proposal(PARAMETERS) as prices:
+            proposal = await anext(prices)
+            with pytest.raises(OutcomeUnknown) as caught:
+                await world.client.buy(proposal)
+    unknown = caught.value
+    assert unknown.parameters == PARAMETERS
+    assert (unknown.connection, unknown.request["buy"]) == (1, proposal.id)
+    assert unknown.written_at > 0
+
+
+async def test_g12_an_order_whose_caller_was_cancelled_is_in_doubt_and_can_be_cleared_up(
+    autojump_clock: Any,
+) -> None:
+    async def mute(peer: Peer, request: Request, execute: Any) -> None:
+        """Neither execute nor answer."""
+
+    async with open_world(answering_after(20), mute) as world:
+        for _ in range(2):
+            with trio.move_on_after(5):
+                await world.client.buy(PARAMETERS, 10)
+        first, second = world.client.doubts
+        assert "went away" in str(first)
+        bought = await world.client.reconcile(first)
+        assert isinstance(bought, Bought)
+        assert isinstance(await world.client.reconcile(second), NotBought)
+        assert world.client.doubts == ()
+
+
+async def test_g12_an_order_cancelled_before_it_was_written_is_in_no_doubt(
+    autojump_clock: Any,
+) -> None:
+    async with open_world() as world:
+        world.server.refuses = True
+        await world.server.peers[-1].drop()
+        await trio.sleep(1)
+        with trio.move_on_after(5):
+            await world.client.buy(PARAMETERS, 10)
+        assert world.client.doubts == ()
+        world.server.refuses = False
+        await world.client.call({"time": 1})
+    assert world.server.asked("buy") == []
+
+
+async def test_g12_an_order_whose_time_is_up_is_not_written(autojump_clock: Any) -> None:
+    async with open_world() as world:
+        with trio.move_on_after(5) as scope:
+            autojump_clock.jump(6)  # nobody has had a chance to notice
+            await world.client.buy(PARAMETERS, 10)
+        assert scope.cancelled_caught
+        assert world.client.doubts == ()
+        await world.client.call({"time": 1})
+    assert world.server.asked("buy") == []
+
+
+@pytest.mark.parametrize("said", [{"nothing": "useful"}, {"contract_id": 1001}])
+async def test_a_confirmation_that_cannot_be_read_leaves_doubt(
+    autojump_clock: Any, said: Request
+) -> None:
+    async def garbled(peer: Peer, request: Request, execute: Any) -> None:
+        execute()
+        await peer.reply(request, buy=said)
+
+    async with open_world(garbled) as world:
+        unknown = await in_doubt(world)
+        assert "cannot be read" in str(unknown)
+        assert world.client.doubts == (unknown,)
+        assert isinstance(await world.client.reconcile(unknown), Bought)
+
+
+async def test_reconcile_true_returns_what_was_done_all_the_same(autojump_clock: Any) -> None:
+    async with open_world(lost_after, lost_after, lost_after) as world:
+        client = world.client
+        purchase = await client.buy(PARAMETERS, 10, reconcile=True)
+        limits = await client.update_contract(purchase, take_profit=5, reconcile=True)
+        sale = await client.sell(purchase, reconcile=True)
+    assert purchase.contract_id == sale.contract_id == 1001
+    assert (limits.take_profit, sale.sold_for) == (5, 7.5)
+
+
+async def test_reconcile_true_raises_what_was_not_done(autojump_clock: Any) -> None:
+    async with open_world() as world:
+        client = world.client
+        purchase = await client.buy(PARAMETERS, 10)
+        world.bank.faults += [lost_before] * 4
+        for attempt in (
+            lambda: client.buy(PARAMETERS, 10, reconcile=True),
+            lambda: client.sell(purchase, reconcile=True),
+            lambda: client.cancel(purchase, reconcile=True),
+            lambda: client.update_contract(purchase, stop_loss=1, reconcile=True),
+        ):
+            with pytest.raises(NotExecuted, match="not executed: ") as caught:
+                await attempt()
+            assert isinstance(caught.value.__cause__, OutcomeUnknown)
+
+
+async def test_reconcile_true_raises_an_outcome_that_stays_unknown(autojump_clock: Any) -> None:
+    async with open_world(lost_after, lost_before) as world:
+        await in_doubt(world)
+        with pytest.raises(OutcomeUnknown) as caught:
+            await world.client.buy(PARAMETERS, 10, reconcile=True)
+    assert isinstance(caught.value.outcome, Ambiguous)
