@@ -211,5 +211,5 @@ def _longcode(order: ContractOrder, width: float) -> str:
 
 
 def _shortcode(order: ContractOrder, width: float, start: int) -> str:
-    head = f"{order.contract_type}_{order.symbol.name}_{order.amount:.2f}"
-    return f"{head}_0_{_rate(order)}_1_{width:.8f}_{start}"
+    head = f"{order.contract_type}_{order.symbol.name.upper()}_{order.amount:.2f}"
+    return f"{head}_0_{_rate(order)}_1_{width:.12f}_{start}"
