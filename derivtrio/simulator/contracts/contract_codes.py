@@ -62,25 +62,22 @@ def _duration_text(seconds: int) -> str:
 
 
 def shortcode(order: ContractOrder, payout: Decimal, start: int, expiry: int) -> str:
-    """Return the code of *order*: its type, symbol, payout, start, end and barriers."""
+    """Return the code of *order*: its type, symbol, payout, start, end and barriers.
+
+    Deriv marks an end that was given as `date_expiry` with an `F`; that is not done here.
+    """
+    end = f"{order.ticks}T" if order.ticks is not None else str(expiry)
     return "_".join(
         [
             order.contract_type,
             order.symbol.name.upper(),
             f"{payout:.2f}",
             str(start),
-            _short_end(order, expiry),
+            end,
             _short_barrier(order),
             "0",
         ]
     )
-
-
-def _short_end(order: ContractOrder, expiry: int) -> str:
-    """Return the end as in a shortcode: `5T` is five ticks, and an `F` marks a fixed time."""
-    if order.ticks is not None:
-        return f"{order.ticks}T"
-    return str(expiry) if order.expiry is None else f"{expiry}F"
 
 
 def _short_barrier(order: ContractOrder) -> str:

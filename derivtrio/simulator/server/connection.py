@@ -22,7 +22,6 @@ import trio
 
 from derivtrio.simulator.calls.dispatch import answer, call_of, error_type, parse
 from derivtrio.simulator.calls.notifications import settle_and_notify
-from derivtrio.simulator.calls.prices import tick_payload
 from derivtrio.simulator.faults.request_faults import (
     CloseReply,
     ErrorReply,
@@ -37,6 +36,7 @@ from derivtrio.simulator.protocol.envelope import Message, error_reply, masked, 
 from derivtrio.simulator.server.clock import Clock
 from derivtrio.simulator.server.close_plan import SIMULATOR_ENDED, ClosePlan, plan_after
 from derivtrio.simulator.server.connection_record import ConnectionRecord, Ending
+from derivtrio.simulator.server.fault_tasks import send_pings, send_storm
 from derivtrio.simulator.sessions.session import ServerSession
 from derivtrio.simulator.sessions.streams import ActiveStream, StreamKey
 
@@ -184,17 +184,14 @@ class ServerConnection:
     def kill_backend(self, ping_every: float) -> None:
         """Send no API message any more; send a WebSocket ping every so many seconds."""
         self._backend_dead = True
-        self._start(partial(self._send_pings, ping_every))
+        self._start(partial(send_pings, self, ping_every))
 
     def storm(self, count: int, per_second: float) -> None:
         """Send *count* ticks, each with a new subscription id.
 
         They answer the oldest remembered request for ticks; without one, nothing is sent.
         """
-        for request in self.requests:
-            if (symbol := _symbol_of_ticks(request)) in self.session.backend.market.symbols:
-                self._start(partial(self._send_storm, request, symbol, count, per_second))
-                return
+        self._start(partial(send_storm, self, count, per_second))
 
     async def send(self, messages: Iterable[Message]) -> None:
         """Queue *messages*, waiting while the queue is full; drop them if the backend is dead."""
@@ -282,26 +279,6 @@ class ServerConnection:
     def _error_type(self, request: Message) -> str:
         return error_type(call_of(self.session, request) or "error")
 
-    async def _send_pings(self, every: float) -> None:
-        while True:
-            # After the peer's Close frame this task is cancelled, and wsproto makes no ping.
-            await trio.lowlevel.checkpoint_if_cancelled()
-            self.inject(self.websocket.ping())
-            await trio.sleep(every)
-
-    async def _send_storm(
-        self, request: Message, symbol: str, count: int, per_second: float
-    ) -> None:
-        while count > 0:
-            payload = tick_payload(self.session.backend.market.tick(symbol, self.clock.epoch()))[1]
-            ids = [self.session.streams.new_id() for _ in range(min(count, _MESSAGES_PER_BATCH))]
-            await self.send(
-                reply(request, "tick", subscription=each) | {"tick": payload | {"id": each}}
-                for each in ids
-            )
-            count -= len(ids)
-            await trio.sleep(len(ids) / per_second)
-
     def _wake_ticker(self) -> None:
         self._schedule_changed.set()
 
@@ -352,11 +329,3 @@ class ServerConnection:
                 pass
             ending = attrs.evolve(ending, clean=received.how == "close")
             self.close_plan = attrs.evolve(close_plan, ending=ending)
-
-
-def _symbol_of_ticks(request: Message) -> str:
-    """Return the symbol whose ticks *request* asks for, one in a message; "" for another call."""
-    is_history = request.get("style") != "candles"
-    wanted = request.get("ticks") or (request.get("ticks_history") if is_history else None)
-    symbol = wanted[0] if isinstance(wanted, list) else wanted
-    return symbol if isinstance(symbol, str) else ""
