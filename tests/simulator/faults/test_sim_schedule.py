@@ -179,6 +179,35 @@ def test_hostile_faults_are_drawn_only_if_they_are_asked_for() -> None:
     assert not new & {fault.name for fault in random_faults(1, every=60, until=86400)}
 
 
+async def test_the_same_seed_and_faults_give_the_same_messages(autojump_clock: object) -> None:
+    faults = [
+        "late_subscription:2.5:R_100@0.5",
+        "malform:ticks:tick.quote:NaN@5.5",
+        "mute:1HZ100V@9.5",
+        "id_storm:300:100@12.5",
+        "poison:time:huge:1:500@20.5",
+    ]
+    runs = []
+    for _ in range(2):
+        async with (
+            open_simulator(3, port=None, start=START, faults=faults) as sim,
+            open_peer(sim) as peer,
+        ):
+            began = trio.current_time()
+            await peer.ask({"ticks": "1HZ100V"})
+            await trio.sleep(1)
+            await peer.send({"ticks": "R_100"})
+            texts = []
+            with trio.move_on_at(began + 30):
+                while True:
+                    texts.append((await peer.text(), round(trio.current_time() - began, 3)))
+            await peer.send({"time": 1})
+            texts.append((await peer.text(), 0.0))
+            runs.append(texts)
+    assert runs[0] == runs[1]
+    assert len(runs[0]) > 300
+
+
 async def test_a_client_that_comes_back_survives_random_faults(autojump_clock: object) -> None:
     faults = random_faults(1, every=20, until=2000)
     pongs = 0
