@@ -86,6 +86,10 @@ class WebSocket:
             for at in starts
         )
 
+    def ping(self) -> bytes:
+        """Return the bytes of a WebSocket ping."""
+        return self._protocol.send(Ping())
+
     async def close(self, code: int, reason: str) -> None:
         """Send a Close frame, or the answer to the peer's; send nothing if that is not possible.
 

@@ -69,7 +69,10 @@ class Acceptor:
 
     def __attrs_post_init__(self) -> None:
         self.history = deque(maxlen=_REMEMBERED_CONNECTIONS)
-        self.faults = Faults(self.live, self.backend.request_faults)
+        backend = self.backend
+        self.faults = Faults(
+            self.live, backend.request_faults, backend.stream_mutes, backend.malformations
+        )
         secure = self.settings.ssl_context is not None
         self.rest_api = RestApi(self.backend, self.clock, self.faults, secure)
 
@@ -153,6 +156,7 @@ class Acceptor:
         connection = ServerConnection(
             session, websocket, self.clock, self.settings.idle_timeout, delay
         )
+        self.faults.lasting_faults.befall(connection)
         self.live[connection.number] = connection
         return connection
 
