@@ -8,13 +8,14 @@ the link opens TCP to the URL's host.
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import attrs
 import trio
 
-from derivtrio.errors import DerivError, EndpointFailed, InvalidURL
-from derivtrio.redaction import HIDDEN, shown_url
+from derivtrio.connection.url import parse_url
+from derivtrio.errors import DerivError, EndpointFailed
+from derivtrio.redaction import shown_url
 
 #: The generation of Deriv's API: the one of the public guides, or the newer Options API.
 Generation = Literal["v3", "options"]
@@ -22,9 +23,6 @@ Generation = Literal["v3", "options"]
 #: How the rate limits are learnt: from the server's `website_status`, or from Deriv's
 #: published table.
 Limits = Literal["website_status", "documented"]
-
-#: Shorter values of a query, such as an `app_id` or a language, are no secrets.
-_SECRET_SIZE = 6
 
 V3_URL = "wss://ws.derivws.com/websockets/v3"
 OPTIONS_URL = "wss://api.derivws.com/trading/v1/options/ws/public"
@@ -114,61 +112,6 @@ class OptionsPublic:
     async def url(self) -> str:
         """Return `base`."""
         return self.base
-
-
-@attrs.frozen
-class Address:
-    """A WebSocket URL taken apart. Its `resource` may hold a secret, and is not shown."""
-
-    host: str
-    port: int
-    resource: str = attrs.field(repr=False)
-    secure: bool
-
-    @property
-    def host_header(self) -> str:
-        """What the `Host` header says: the port is named unless it is the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = 443 if self.secure else 80
-        return host if self.port == usual else f"{host}:{self.port}"
-
-    def hidden_in(self, data: bytes) -> bytes:
-        """Return *data*, something the server says, without what it repeats of the URL's query."""
-        query = urlsplit(self.resource).query
-        values = [value for _, value in parse_qsl(query) if len(value) >= _SECRET_SIZE]
-        for secret in sorted([query, *values, *map(quote, values)], key=len, reverse=True):
-            data = data.replace(secret.encode(), HIDDEN.encode()) if secret else data
-        return data
-
-
-def parse_url(url: str) -> Address:
-    """Return the parts of a `ws://` or `wss://` URL.
-
-    Raises:
-        InvalidURL: it is none; the message says what is wrong and never shows the query.
-
-    """
-    if not isinstance(url, str):
-        text = f"a WebSocket URL is a str, not {type(url).__name__}"
-        raise InvalidURL(text)
-    if not url.isascii() or not url.isprintable() or " " in url:
-        text = "a WebSocket URL has only printable ASCII characters and no spaces"
-        raise InvalidURL(text)
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        text = f"not a URL: {error}"
-        raise InvalidURL(text) from None
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        text = f"{shown_url(url)!r} is not of the form ws://host/… or wss://host/…"
-        raise InvalidURL(text)
-    if parts.fragment or parts.username is not None:
-        text = f"{shown_url(url)!r} has a fragment or credentials, which WebSocket URLs have not"
-        raise InvalidURL(text)
-    secure = parts.scheme == "wss"
-    resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Address(parts.hostname, port or (443 if secure else 80), resource, secure)
 
 
 def generation_of(endpoint: Endpoint) -> Generation:

@@ -17,7 +17,9 @@ from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.request import note_limits, slow_down, write_calls
 from derivtrio.calls.session import Session
 from derivtrio.calls.status import EventBus
-from derivtrio.connection.connection import Binary, Connection, Disconnect, Message
+from derivtrio.connection.connection import Connection
+from derivtrio.connection.disconnect import Disconnect
+from derivtrio.connection.websocket import Binary, Message
 from derivtrio.errors import DerivError, HeartbeatMissed, ProtocolViolation, RateLimited
 from derivtrio.events import MessageReceived
 from derivtrio.policy.rate_limits import PATIENCE, Urgency

@@ -521,7 +521,7 @@ async def test_h06_a_certificate_that_proves_it_is_accepted(
         (b"\x15\x03\x01\x00\x02\x02\x16", "does not speak HTTP"),
         (b"HTTP/2 101\r\n\r\n", "no HTTP/1.1 response"),
         (b"HTTP/1.1 one hundred\r\n\r\n", "no HTTP/1.1 response"),
-        (b"HTTP/1.1 101 " + b"x" * 20_000, "does not speak HTTP"),
+        (b"HTTP/1.1 101 " + b"x" * 20_000, "longer than 16384 bytes; it begins b'HTTP/1.1 101 xxx"),
         (switching(), "not a WebSocket's"),
         (switching("not a header"), "not a WebSocket's"),
         (switching("Upgrade: smoke", "Connection: Upgrade"), "not a WebSocket's"),

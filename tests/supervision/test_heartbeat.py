@@ -13,7 +13,7 @@ from derivtrio import Settings
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
 from derivtrio.calls.status import EventBus
-from derivtrio.connection.connection import Disconnect
+from derivtrio.connection.disconnect import Disconnect
 from derivtrio.simulator import open_simulator
 from derivtrio.simulator.memory import open_pair
 from derivtrio.supervision.tasks import Session, beat
