@@ -119,7 +119,7 @@ class Peer:
         return event
 
     async def request(self) -> Any:
-        """Return the client's next message, decoded; skip what is none. None at the end."""
+        """Return the client's next message, decoded; skip other frames. None at the end."""
         text, data = "", b""
         while (event := await self.event()) is not None:
             match event:

@@ -64,14 +64,3 @@ def wake_all(parked: Parked) -> None:
     """Wake all who are *parked*."""
     while parked:
         trio.lowlevel.reschedule(parked.pop(0), WOKEN)
-
-
-def require_trio() -> trio.lowlevel.TrioToken:
-    """Return the token of the trio that this runs under; raise a RuntimeError without one."""
-    try:
-        return trio.lowlevel.current_trio_token()
-    except RuntimeError:
-        text = (
-            "derivtrio needs trio to run under, not asyncio: derivtrio.run(main) or trio.run(main)"
-        )
-        raise RuntimeError(text) from None

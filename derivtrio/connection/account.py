@@ -60,11 +60,11 @@ class _Turns:
         self._pauses = delays(_PAUSES, _longest)
 
     async def wait(self) -> None:
-        """Wait until the server may be asked.
+        """Wait until the server may be asked again.
 
         Raises:
-            RestRejected: that is after the caller's deadline; the server is not asked, and this is
-                its last answer.
+            RestRejected: that is after the caller's deadline. The server is not asked; this is its
+                last answer.
 
         """
         if self._refusal is not None and self._until > trio.current_effective_deadline():
@@ -87,12 +87,13 @@ class _Turns:
 class OptionsAccount:
     """An account of the Options API, by its id such as `"DOT90004580"`.
 
-    `token` is a personal access token, an OAuth access token, or an async function that is asked
-    for one before each connection, and once more if the server refuses that one. Whether the
-    account is real or a demo is for the server to say: its URL leads to the right place. `base` is
-    the scheme and host of the REST API, and `ssl_context` the trust in it, by default the system's.
+    `token` is a personal access token, an OAuth access token, or an async function that returns
+    one. The function is called before each connection, and once more if the server refuses its
+    token. The server knows whether the account is real or a demo, and its URL leads to the right
+    place. `base` is the scheme and host of the REST API. `ssl_context` is for that API; `None`
+    means the platform's own certificate authorities.
 
-    Needs httpx2, which `pip install 'derivtrio[options]'` brings.
+    It needs httpx2: `pip install 'derivtrio[options]'`.
     """
 
     account_id: str = attrs.field()

@@ -1,6 +1,7 @@
-"""From an address to a byte stream: name resolution, TCP, TLS, each failure under its own name.
+"""From an address to a byte stream: name resolution, TCP, TLS. Each failure has its own error.
 
-This is done here and not by trio-websocket, which reports an untrusted certificate as a timeout.
+This is done here and not by trio-websocket, which reports an untrusted certificate as a timeout
+(H6).
 """
 
 import os
@@ -29,7 +30,7 @@ def time_limit(deadline: float, what: str) -> Iterator[None]:
     """Bound the block by *deadline*, on trio's clock.
 
     Raises:
-        ConnectTimeout: it is over; *what* did not come in time.
+        ConnectTimeout: *what* did not come in time.
 
     """
     try:
@@ -95,7 +96,7 @@ def platform_context() -> ssl.SSLContext:
 
 @lru_cache(maxsize=1)
 def _context_of(*files: tuple[Path, int]) -> ssl.SSLContext:  # noqa: ARG001 - what it depends on
-    """Return such a context, anew when one of its *files* has changed.
+    """Return such a context; make a new one only when one of its *files* has changed.
 
     Reading a few hundred certificates takes 30 ms and nearly a megabyte: too much for each attempt.
     """

@@ -38,7 +38,7 @@ _LONGEST_PAUSE: Final = 3600.0
 #: How long the call may take, in seconds, where no `connect_timeout` is shorter.
 _PATIENCE: Final = 30.0
 
-#: The most that is kept of an answer, in bytes, and shown of one that is not Deriv's, in letters.
+#: How much of an answer is kept, in bytes, and how much of it an error shows, in characters.
 _MAX_BODY: Final = 64 * 1024
 _MAX_SHOWN: Final = 200
 
@@ -87,7 +87,7 @@ async def post_for_url(
 
 
 async def _beginning(response: Any) -> bytes:
-    """Return the body of *response*, or as much of it as anybody needs."""
+    """Return the body of *response*, or its first 64 KiB."""
     body = b""
     async for chunk in response.aiter_bytes():
         body += chunk[: _MAX_BODY - len(body)]
@@ -95,7 +95,7 @@ async def _beginning(response: Any) -> bytes:
 
 
 def _no_answer(error: Exception, host: str) -> LinkError:
-    """Return the error for a call that *error* has kept from being answered."""
+    """Return the LinkError for a call that got no answer because of *error*."""
     cause: BaseException = error
     while (deeper := cause.__cause__ or cause.__context__) is not None:
         if isinstance(deeper, BaseExceptionGroup):
@@ -145,7 +145,7 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _url_in(body: bytes, *, secure: bool) -> str:
-    """Return the URL that an answer brings; none of its errors shows it.
+    """Return the URL in an answer. It is secret: no error shows it.
 
     Raises:
         ProtocolViolation: it brings no URL, or one on which everybody could read the password.

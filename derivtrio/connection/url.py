@@ -14,7 +14,7 @@ _SECRET_SIZE: Final = 6
 
 @attrs.frozen
 class Address:
-    """A WebSocket URL taken apart. Its `resource` may hold a secret, and is not shown."""
+    """The parts of a WebSocket URL. `resource` may hold a secret, and is not shown."""
 
     host: str
     port: int
@@ -29,7 +29,7 @@ class Address:
         return host if self.port == usual else f"{host}:{self.port}"
 
     def hidden_in(self, data: bytes) -> bytes:
-        """Return *data*, something the server says, without what it repeats of the URL's query."""
+        """Return *data*, which the server sent, with what it repeats of the URL's query hidden."""
         query = urlsplit(self.resource).query
         values = [value for _, value in parse_qsl(query) if len(value) >= _SECRET_SIZE]
         for secret in sorted([query, *values, *map(quote, values)], key=len, reverse=True):
@@ -38,10 +38,10 @@ class Address:
 
 
 def parse_url(url: str) -> Address:
-    """Return the parts of a `ws://` or `wss://` URL.
+    """Return the parts of *url*, a `ws://` or `wss://` URL.
 
     Raises:
-        InvalidURL: it is none; the message says what is wrong and never shows the query.
+        InvalidURL: *url* is not one; the message says why, and never shows the query.
 
     """
     if not isinstance(url, str):

@@ -27,20 +27,26 @@ from peers import (
     open_endpoint,
     well,
 )
-from tls_peer import TlsPeer, tls_pair
+from tls_peer import BAD_RECORD, TlsPeer, tls_pair
 from trio.testing import memory_stream_pair
 from wsproto.events import CloseConnection
 
 from derivtrio import (
     Backoff,
     Closed,
+    ConnectionFailed,
+    ConnectRefused,
     Failed,
+    InvalidURL,
     OutcomeUnknown,
     PeerClosed,
     Ready,
     Settings,
     open_client,
 )
+
+#: The fatal alert `handshake_failure`, before there are keys.
+ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
 
 Fault = Callable[[TlsPeer], bytes]
 
@@ -293,3 +299,37 @@ async def test_an_end_without_close_notify_is_an_end(
         assert (await client.call({"time": 1}))["time"]
         await diary.until(Ready)
         assert [(e.code, e.was_clean, e.by) for e in diary.of(Closed)] == [(1006, False, "network")]
+
+
+# Before there is a connection
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(lambda peer: peer.stream.transport.receive_some(), id="an end"),
+        pytest.param(lambda peer: peer.stream.transport.send_all(BAD_RECORD), id="a bad record"),
+        pytest.param(
+            lambda peer: peer.stream.transport.send_all(b"\x15\x03\x03\x00\x02\x02\x28"),
+            id="an alert",
+        ),
+    ],
+)
+async def test_g18_tls_that_breaks_in_its_handshake_is_a_failed_attempt(
+    autojump_clock: Any, serve: Any, settings: Settings, script: Any
+) -> None:
+    async with serve(script, version=SSL.TLS1_3_VERSION) as endpoint:
+        with pytest.raises(ConnectionFailed) as caught:
+            async with open_client(endpoint=endpoint, settings=settings.but(max_attempts=1)):
+                pytest.fail("there is no connection")
+        assert isinstance(caught.value.__cause__, ConnectRefused)
+
+
+async def test_g18_a_host_that_cannot_be_a_tls_servers_is_an_invalid_url(
+    autojump_clock: Any, serve: Any, settings: Settings
+) -> None:
+    async with serve(well, version=SSL.TLS1_3_VERSION) as endpoint:
+        endpoint.address = "wss://.deriv.invalid/"
+        with pytest.raises(InvalidURL, match="cannot be a server's name"):
+            async with open_client(endpoint=endpoint, settings=settings):
+                pytest.fail("there is no connection")
