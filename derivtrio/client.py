@@ -18,8 +18,8 @@ from derivtrio.calls.session import Session
 from derivtrio.calls.status import EventBus, Status
 from derivtrio.concurrency.background import running
 from derivtrio.concurrency.buffer import OverflowPolicy
-from derivtrio.concurrency.parking import require_trio
-from derivtrio.connection.connection import NORMAL
+from derivtrio.concurrency.runs import require_trio
+from derivtrio.connection.disconnect import NORMAL
 from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
 from derivtrio.errors import ConnectionChanged, invalid_request
 from derivtrio.events import Event

@@ -359,15 +359,19 @@ class HandshakeRejected(LinkError):
     Attributes:
         status: the HTTP status.
         body: the first 4 KiB of what came with it.
+        headers: `Location`, without its query, and `Retry-After`, where the server sent them.
         one_time: whether the URL was for this attempt alone, and the next one has another.
 
     """
 
-    def __init__(self, status: int, body: bytes = b"") -> None:
+    def __init__(
+        self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> None:
         text = body[:200].decode("utf-8", "replace").strip()
         super().__init__(f"HTTP {status}" + (f": {text}" if text else ""))
         self.status = status
         self.body = body
+        self.headers = dict(headers or {})
         self.one_time = False
 
 

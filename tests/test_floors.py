@@ -142,9 +142,9 @@ def test_decisions_know_no_io(path: Path) -> None:
     assert not outside & {"trio", "trio_websocket", "socket", "asyncio", "wsproto"}
 
 
-def test_only_the_connection_knows_trio_websocket() -> None:
+def test_only_one_module_knows_trio_websocket() -> None:
     users = {name_of(path) for path in modules() if "trio_websocket" in imported_by(path)}
-    assert users == {"connection.connection"}
+    assert users == {"connection.websocket"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from derivtrio.calls.doubts import TradeLog
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
 from derivtrio.calls.status import ConnectionState, EventBus, State
-from derivtrio.concurrency.parking import require_trio
+from derivtrio.concurrency.runs import require_trio
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Generation
 from derivtrio.settings import Settings

@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from derivtrio.calls.status import Command
-from derivtrio.connection.connection import NORMAL, Disconnect
+from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.policy.retry import is_fatal
 from derivtrio.supervision.supervisor import Supervisor

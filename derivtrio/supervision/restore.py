@@ -7,7 +7,8 @@ ready, each is asked for, and each is answered.
 import trio
 
 from derivtrio.calls.session import Session
-from derivtrio.connection.connection import NORMAL, Connection, Disconnect
+from derivtrio.connection.connection import Connection
+from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.errors import ClientClosed, DerivError, RestoreTimeout
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.streams.registry import Registry

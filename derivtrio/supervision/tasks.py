@@ -18,7 +18,9 @@ from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.request import make_call, note_limits, write_calls
 from derivtrio.calls.session import Session
 from derivtrio.calls.status import ConnectionState
-from derivtrio.connection.connection import Binary, Connection, Disconnect, Message
+from derivtrio.connection.connection import Connection
+from derivtrio.connection.disconnect import Disconnect
+from derivtrio.connection.websocket import Binary, Message
 from derivtrio.errors import DerivError, HeartbeatMissed, ProtocolViolation
 from derivtrio.events import MessageReceived
 from derivtrio.policy.rate_limits import Urgency

@@ -389,12 +389,12 @@ async def test_without_a_retry_after_the_waits_double_and_success_resets_them() 
         waits = []
         for _ in range(7):
             await refused(sim, endpoint, 503)
-            waits.append(round(endpoint._restraint._until - trio.current_time()))  # noqa: SLF001
-            endpoint._restraint._until = trio.current_time()  # noqa: SLF001
+            waits.append(round(endpoint._turns._until - trio.current_time()))  # noqa: SLF001
+            endpoint._turns._until = trio.current_time()  # noqa: SLF001
         assert waits == [1, 2, 4, 8, 16, 30, 30]
         await endpoint.url()
         await refused(sim, endpoint, 503)
-        assert round(endpoint._restraint._until - trio.current_time()) == 1  # noqa: SLF001
+        assert round(endpoint._turns._until - trio.current_time()) == 1  # noqa: SLF001
 
 
 def in_a_minute() -> str:

@@ -14,7 +14,7 @@ from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
 from derivtrio.calls.session import Session
 from derivtrio.calls.status import EventBus
-from derivtrio.connection.connection import Disconnect
+from derivtrio.connection.disconnect import Disconnect
 from derivtrio.simulator import open_simulator
 from derivtrio.simulator.network.memory_stream import open_pair
 from derivtrio.supervision.tasks import beat
