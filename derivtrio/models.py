@@ -276,7 +276,7 @@ class NotUpdated(msgspec.Struct, frozen=True):
 
 
 class Ambiguous(msgspec.Struct, frozen=True):
-    """It cannot be said with certainty. `candidates` are the purchases that may be meant.
+    """It is not certain. `candidates` are the purchases that may be the one in question.
 
     The reasons may be: several equal orders were in doubt at a time, and fewer were executed;
     several requests in doubt can have ended the same contract; the order was made by another client

@@ -1,6 +1,6 @@
 """From user code to the writer: requests in their order, let out as the budgets allow.
 
-A memory channel leads in. It has room for so many requests; then callers wait until there is room.
+A memory channel leads in. Without a connection it fills up, and then callers wait for room.
 While budgets have room, requests pass straight through. What may not be written yet waits in one
 `WaitingRoom`, where it holds up nothing that needs another budget or is more urgent.
 
@@ -26,7 +26,7 @@ from derivtrio.policy.throttling import Stopwatch, WaitingRoom
 
 
 def _ignore(_: Event) -> None:
-    """Tell nobody."""
+    """Announce nothing."""
 
 
 @attrs.define(eq=False)

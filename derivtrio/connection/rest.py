@@ -48,7 +48,10 @@ def imported_httpx() -> ModuleType:
     try:
         import httpx2  # noqa: PLC0415  - an extra, which not everybody needs
     except ImportError as error:
-        text = "accounts of the Options API need httpx2: pip install 'derivtrio[options]'"
+        text = (
+            "accounts of the Options API need httpx2, which the extra `options` brings:"
+            " pip install '.[options]' in a clone of derivtrio"
+        )
         raise EndpointFailed(text) from error
     return httpx2
 

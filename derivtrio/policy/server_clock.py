@@ -28,7 +28,7 @@ class Lead(msgspec.Struct, frozen=True):
 
 
 class ServerClock(msgspec.Struct, frozen=True):
-    """The server's clock, compared with trio's and with that of this machine."""
+    """The server's clock, compared with trio's clock and with this machine's."""
 
     over_trio: Lead
     over_wall: Lead

@@ -11,6 +11,7 @@ cannot keep a connection from being restored.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -28,7 +29,7 @@ from derivtrio.errors import (
     ResponseTimeout,
 )
 from derivtrio.policy.rate_limits import PATIENCE, Urgency
-from derivtrio.policy.retry import PASSING, RETRY_PAUSE, THROTTLED, UNANSWERED, Rule, is_passing
+from derivtrio.policy.retry import PASSING, RETRY_PAUSE, THROTTLED, UNANSWERED, is_passing
 from derivtrio.streams.upstream import Upstream
 
 #: After so many seconds of restoration its requests are as urgent as user calls.
@@ -43,34 +44,36 @@ async def renew(
     The server may answer `AlreadySubscribed` as long as it still counts the stream that *forgets*
     end, or one that it has granted without answering in time. Then it is asked again.
     """
-    unanswered = may_exist = False
+    unanswered, since = False, trio.current_time()
 
     def note(error: DerivError) -> None:
         nonlocal unanswered
         unanswered = isinstance(error, ResponseTimeout)
 
     def next_call(_: Call | None = None) -> Call:
-        nonlocal may_exist
-        forgotten = all(forget.decided and forget.error is None for forget in forgets)
-        may_exist = unanswered or not forgotten
         return _call_for(upstream, connection)
 
-    def still_counted(error: Exception) -> bool:
-        return may_exist and isinstance(error, AlreadySubscribed)
-
-    rules = (
-        THROTTLED,
-        UNANSWERED,
-        PASSING._replace(patience=PATIENCE),
-        Rule(still_counted, RETRY_PAUSE, PATIENCE),
-    )
-    await trio.sleep(RETRY_PAUSE)
-    try:
-        await repeat(next_call(), next_call, session, rules, interrupted=note)
-    except ApiError as error:
-        upstream.refused(error)
-    except ClientClosed:
-        pass  # the client ends its streams itself
+    rules = (THROTTLED, UNANSWERED, PASSING._replace(patience=PATIENCE))
+    while not upstream.over:
+        await trio.sleep(RETRY_PAUSE)
+        forgotten = all(forget.decided and forget.error is None for forget in forgets)
+        try:
+            await repeat(next_call(), next_call, session, rules, interrupted=note)
+        except AlreadySubscribed as error:
+            may_exist = unanswered or not forgotten
+            if not may_exist or trio.current_time() > since + PATIENCE:
+                upstream.refused(error)
+                return
+        except ApiError as error:
+            upstream.refused(error)
+            return
+        except ClientClosed:  # the client ends its streams itself
+            return
+        else:
+            return
+        for forget in forgets:  # asking earlier would be refused again
+            with suppress(DerivError):
+                await forget.wait()
 
 
 async def promote(session: Session) -> None:

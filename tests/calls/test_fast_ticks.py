@@ -21,7 +21,7 @@ from derivtrio.concurrency.buffer import Buffer
 from derivtrio.simulator import open_simulator
 from derivtrio.streams.ticks import TickTranslator
 
-PATIENT = Settings(heartbeat_interval=3600)
+PATIENT = Settings(heartbeat_interval=3600, fast=True)
 
 
 @attrs.define
