@@ -467,7 +467,7 @@ class Counting(Server):
 async def test_what_has_piled_up_is_written_in_order_and_in_one_go(autojump_clock: Any) -> None:
     async with trio.open_nursery() as nursery:
         server = Counting(polite, nursery)
-        settings = PATIENT.but(pacing=False)
+        settings = PATIENT.but(pacing=False, fast=True)  # the plain way writes each by itself
         async with derivtrio.open_client(endpoint=server, settings=settings) as client:
             server.refuses = True
             await server.peers[0].drop()
@@ -493,7 +493,7 @@ async def test_each_lone_call_is_one_write_and_so_are_many_that_come_together(
 ) -> None:
     async with trio.open_nursery() as nursery:
         server = Counting(polite, nursery)
-        settings = PATIENT.but(pacing=False)
+        settings = PATIENT.but(pacing=False, fast=True)  # the plain way writes each by itself
         async with derivtrio.open_client(endpoint=server, settings=settings) as client:
             await trio.testing.wait_all_tasks_blocked()
             written = len(server.line.writes)
