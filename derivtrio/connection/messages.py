@@ -46,6 +46,7 @@ class PlainMessages:
 
     def __attrs_post_init__(self) -> None:
         self.websocket = WebSocket(self._stream, self._address, self._max_message_size)
+        self._stream.is_done = self.websocket.is_closed
 
     async def receive(self) -> list[Message] | None:
         """Return the next message, in a list; None when there will be no more."""

@@ -14,6 +14,7 @@ What breaks a stream has many names: TLS, sockets, trio and wsproto have their o
 this page there is one, `trio.BrokenResourceError`, which `breaking` makes of all of them.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Final
@@ -91,6 +92,8 @@ class WatchedStream(trio.abc.Stream):
         close: the peer's Close, once it has come.
         closing: whether we have begun to say goodbye. From then on trio-websocket gets nothing
             but the end: after our Close, wsproto may not answer a ping any more (H11).
+        is_done: whether trio-websocket has closed its connection, by itself or because the peer
+            has. It would read on without a word, so its stream has to end for it.
 
     """
 
@@ -101,6 +104,7 @@ class WatchedStream(trio.abc.Stream):
     error: Exception | None = attrs.field(default=None, init=False)
     close: Close | None = attrs.field(default=None, init=False)
     closing: bool = attrs.field(default=False, init=False)
+    is_done: Callable[[], bool] = attrs.field(default=lambda: False, init=False)
     _arrival: trio.Event | None = attrs.field(default=None, init=False)
     _behind_head: bytes = attrs.field(default=b"", init=False)
     _frames: Frames = attrs.field(factory=lambda: Frames(ConnectionType.CLIENT), init=False)
@@ -123,6 +127,8 @@ class WatchedStream(trio.abc.Stream):
         """
         if self.answer.status is None:
             return await self.read_head()
+        if self.is_done() and not self.closing:
+            return b""
         while True:
             data = await self.read()
             if self.error is not None:
@@ -214,5 +220,5 @@ class WatchedStream(trio.abc.Stream):
                 self._judged = True  # nothing behind it means anything
                 # Otherwise it is wsproto's verdict about an illegal frame.
                 if self._frames.state is ConnectionState.REMOTE_CLOSING:
-                    self.close = Close(event.code, event.reason or "")
+                    self.close = Close(int(event.code), event.reason or "")
                 return

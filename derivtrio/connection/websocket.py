@@ -94,6 +94,10 @@ class WebSocket:
         """Whether the handshake succeeded; also true when the connection has ended since."""
         return self._socket is not None
 
+    def is_closed(self) -> bool:
+        """Return whether trio-websocket has closed the connection."""
+        return self.close_code is not None
+
     @property
     def close_code(self) -> int | None:
         """The code that trio-websocket closed with; None while it is open.

@@ -15,7 +15,6 @@ Who reads the socket changes twice:
    Close.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 
 import attrs
@@ -29,9 +28,6 @@ from derivtrio.connection.stream import WatchedStream
 class FilteringStream(trio.abc.Stream):
     """A stream for trio-websocket, which sees only the frames that are forwarded to it.
 
-    `is_done` says whether trio-websocket has closed its connection. It goes on reading even then
-    when a frame was illegal, so its stream has to end for it.
-
     Attributes:
         processed: set when trio-websocket has processed what it was given last; None when it has
             already. Until then nobody else may read, for it may find that this is the end.
@@ -40,7 +36,6 @@ class FilteringStream(trio.abc.Stream):
 
     watched: WatchedStream
     frames: FrameFilter
-    is_done: Callable[[], bool]
     processed: trio.Event | None = attrs.field(factory=trio.Event, init=False)
     _sending: trio.StrictFIFOLock = attrs.field(factory=trio.StrictFIFOLock, init=False)
     _send_forwarded: trio.MemorySendChannel[bytes] = attrs.field(init=False)
@@ -68,7 +63,7 @@ class FilteringStream(trio.abc.Stream):
         """Return bytes of other frames than text frames; b"" at the end of the stream."""
         if self.watched.answer.status is None:
             return await self.watched.read_head()
-        if self.is_done() and not self.watched.closing:
+        if self.watched.is_done() and not self.watched.closing:
             return b""
         if not self.watched.ended:
             self._note_processed()

@@ -33,8 +33,9 @@ class FastMessages:
 
     def __attrs_post_init__(self) -> None:
         limit = self._max_message_size
-        self._stream = FilteringStream(self._watched, FrameFilter(limit), self._is_closed)
+        self._stream = FilteringStream(self._watched, FrameFilter(limit))
         self.websocket = WebSocket(self._stream, self._address, limit, on_end=self._note_end)
+        self._watched.is_done = self.websocket.is_closed
 
     async def receive(self) -> list[Message] | None:
         """Return the messages of one read, oldest first, or None when there will be no more."""
@@ -67,9 +68,6 @@ class FastMessages:
         """Have trio-websocket's reader read the socket, for the peer's Close."""
         self._stream.stop_forwarding()
 
-    def _is_closed(self) -> bool:
-        return self.websocket.close_code is not None
-
     def _note_end(self) -> None:
         """End the reader's wait, unless it is about to see the end for itself."""
         self._stream.note_end()
@@ -79,7 +77,7 @@ class FastMessages:
     async def _send_texts(self, texts: Sequence[str]) -> None:
         if not texts:
             return
-        if self._is_closed():
+        if self.websocket.is_closed():
             text = "the WebSocket is closed"
             raise trio.BrokenResourceError(text)
         await self._stream.send_all(text_frames(texts))
