@@ -6,13 +6,13 @@ is sent wakes the receiver.
 
 The solution here is a memory channel that carries *batches*:
 
-1. The first item of a batch goes into a new list, and that list is sent through the channel.
-   This wakes a consumer that waits.
+1. Items are put into a list, the batch. The first item sends the list through the channel. This
+   wakes a consumer that waits.
 2. Items that come before the consumer takes the list are appended to it. So the channel never
    holds more than one batch, and sending never waits. However many items there are, the consumer
    is woken once.
-3. The consumer takes the list out of the channel and reads it item by item, without waiting. The
-   next item begins a new batch.
+3. The consumer takes the list out of the channel and reads it item by item, without waiting. Its
+   previous list, which is empty now, is for the next batch.
 4. An item waits from the moment it is put in until the consumer reads it, wherever it is. If too
    many wait, the overflow policy decides at once what is lost.
 
@@ -20,7 +20,7 @@ The channel is opened when a consumer first has to wait: it takes more memory th
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
 import trio
@@ -62,8 +62,10 @@ class Buffer(Generic[T]):
     closed: bool = attrs.field(default=False, init=False)
     on_drop: Callable[[T], None] | None = attrs.field(default=None, init=False, repr=False)
     _error: Exception | None = attrs.field(default=None, init=False)
-    #: The batch that is being filled: it is in the channel, or on its way to a task that was woken.
-    _batch: list[T] | None = attrs.field(default=None, init=False)
+    #: The batch that is being filled. If it is `_sent`, it is in the channel, or on its way to a
+    #: task that was woken and has not run yet.
+    _batch: list[T] = attrs.field(factory=list, init=False)
+    _sent: bool = attrs.field(default=False, init=False)
     #: The batch that is being read, the oldest item last.
     _taken: list[T] = attrs.field(factory=list, init=False)
     _send: "trio.MemorySendChannel[list[T]] | None" = attrs.field(default=None, init=False)
@@ -86,40 +88,33 @@ class Buffer(Generic[T]):
             self.buffer = 1
 
     def __len__(self) -> int:
-        return len(self._taken) + len(self._batch or ())
+        return len(self._taken) + len(self._batch)
 
     def put(self, item: T) -> bool:
         """Put *item* in, at once; return whether nothing was lost by it."""
         if self.closed:
             return True
-        batch = self._batch
-        waiting = len(self._taken) + len(batch or ())
-        lossless = waiting < self.buffer or self._make_room()
+        lossless = len(self._taken) + len(self._batch) < self.buffer or self._make_room()
         if self.closed:
             return False
-        if batch is None:
-            self._begin([item])
-        else:
-            batch.append(item)
+        self._batch.append(item)
+        if not self._sent:
+            self._send_batch()
         return lossless
 
     def put_all(self, items: Sequence[T]) -> bool:
         """Put *items* in, in their order; return whether nothing was lost by it."""
-        if self.closed or not items:
-            return True
-        if len(self) + len(items) > self.buffer:
+        if len(self) + len(items) > self.buffer or self.closed or not items:
             return all([self.put(item) for item in items])  # noqa: C419 - each is to be put in
-        if self._batch is None:
-            self._begin([*items])
-        else:
-            self._batch += items
+        self._batch += items
+        if not self._sent:
+            self._send_batch()
         return True
 
     def clear(self) -> None:
         """Drop what waits, which is of no use any more; it does not count as lost."""
         self._taken.clear()
-        if self._batch is not None:
-            self._batch.clear()
+        self._batch.clear()
 
     def close(self, error: Exception | None = None, last: Sequence[T] = ()) -> None:
         """End the stream, after what is waiting and *last*, normally or with *error*.
@@ -129,10 +124,9 @@ class Buffer(Generic[T]):
         if self.closed:
             return
         self.closed, self._error = True, error
-        if self._batch is not None:
-            self._batch += last
-        elif last:
-            self._begin([*last])
+        self._batch += last
+        if self._batch and not self._sent:
+            self._send_batch()
         if self._send is not None:
             self._send.close()
 
@@ -153,7 +147,7 @@ class Buffer(Generic[T]):
                 await trio.lowlevel.checkpoint()
                 if self._taken:
                     return self._taken.pop()
-            elif self._batch is None and self.closed:
+            elif self.closed and not self._batch:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 raise self._error or StopAsyncIteration  # as it is, its cause included
             else:
@@ -171,17 +165,17 @@ class Buffer(Generic[T]):
         taken = self._taken or self._take_batch()
         return taken.pop() if len(taken) % CHECKPOINT_EVERY else None
 
-    def _begin(self, batch: list[T]) -> None:
-        """Begin to fill *batch*; wake a consumer that waits."""
-        self._batch = batch
+    def _send_batch(self) -> None:
+        """Send the batch that is being filled; this wakes a consumer that waits."""
         if self._send is not None:
-            self._send.send_nowait(batch)  # there is room: the last batch was taken
+            self._sent = True
+            self._send.send_nowait(self._batch)  # there is room: the batch before it was taken
 
     def _take_batch(self) -> list[T]:
         """Take the batch out of the channel, unless it is on its way to another task already."""
-        if self._batch is not None:
+        if self._batch:
             try:
-                if self._receive is not None:
+                if self._sent and self._receive is not None:
                     self._receive.receive_nowait()
             except (trio.WouldBlock, trio.EndOfChannel):
                 return self._taken
@@ -189,15 +183,14 @@ class Buffer(Generic[T]):
         return self._taken
 
     def _read(self, batch: list[T]) -> None:
-        """Read *batch* from now on."""
-        self._batch = None
-        if len(batch) > 1:
-            batch.reverse()
-            if self._receive is not None and self._receive.statistics().tasks_waiting_receive:
-                # Several tasks wait, and only this one was woken: pass on what is left.
-                self._begin(batch[-2::-1])
-                del batch[:-1]
-        self._taken = batch
+        """Read *batch* from now on; the list that was read before is filled next."""
+        batch.reverse()
+        self._taken, self._batch, self._sent = batch, self._taken, False
+        if len(batch) > 1 and self._receive is not None and _waits(self._receive):
+            # Several tasks wait, and only this one was woken: pass on what is left.
+            self._batch += batch[-2::-1]
+            del batch[:-1]
+            self._send_batch()
 
     def _open_channel(self) -> "trio.MemoryReceiveChannel[list[T]]":
         self._send, self._receive = trio.open_memory_channel[list[T]](1)
@@ -209,8 +202,12 @@ class Buffer(Generic[T]):
         if self.overflow == "error":
             self.close(self.overflow_error(self.name, self.buffer))
             return False
-        batch, taken = self._batch, self._taken
-        oldest = taken.pop() if taken or batch is None else batch.pop(0)
+        oldest = self._taken.pop() if self._taken else self._batch.pop(0)
         if self.on_drop is not None:
             self.on_drop(oldest)
         return False
+
+
+def _waits(channel: trio.MemoryReceiveChannel[Any]) -> bool:
+    """Return whether a task waits for something from *channel*."""
+    return channel.statistics().tasks_waiting_receive > 0
