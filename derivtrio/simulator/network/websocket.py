@@ -33,7 +33,7 @@ class EndOfInput:
 
 
 @attrs.define(eq=False)
-class WebSocket:
+class ServerWebSocket:
     """An open WebSocket on *stream*, which accepts messages of up to *max_message_size* characters.
 
     With *fragment* every message is sent in frames of that many characters.

@@ -24,7 +24,7 @@ from derivtrio.simulator.network.handshake import (
     upgrade,
 )
 from derivtrio.simulator.network.memory_stream import MemoryStream
-from derivtrio.simulator.network.websocket import WebSocket
+from derivtrio.simulator.network.websocket import ServerWebSocket
 from derivtrio.simulator.server.admission import Admission, admit
 from derivtrio.simulator.server.clock import Clock
 from derivtrio.simulator.server.close_plan import StreamEnd
@@ -148,7 +148,7 @@ class Acceptor:
         # finds it in `sim.connections`.
         self.accepted += 1
         limit = self.settings.max_message_size
-        websocket = WebSocket(stream, granted.protocol, limit, self.faults.fragment_size)
+        websocket = ServerWebSocket(stream, granted.protocol, limit, self.faults.fragment_size)
         session = ServerSession(self.backend, self.accepted, admission.dialect)
         if admission.login is not None:
             session.logins = {admission.login.account.loginid: admission.login}

@@ -31,7 +31,7 @@ from derivtrio.simulator.faults.request_faults import (
     NoReply,
     RequestFault,
 )
-from derivtrio.simulator.network.websocket import EndOfInput, Outgoing, WebSocket
+from derivtrio.simulator.network.websocket import EndOfInput, Outgoing, ServerWebSocket
 from derivtrio.simulator.protocol.envelope import Message, error_reply, masked, reply
 from derivtrio.simulator.server.clock import Clock
 from derivtrio.simulator.server.close_plan import SIMULATOR_ENDED, ClosePlan, plan_after
@@ -63,7 +63,7 @@ class ServerConnection:
     """
 
     session: ServerSession
-    websocket: WebSocket
+    websocket: ServerWebSocket
     clock: Clock
     idle_timeout: float
     delay: float

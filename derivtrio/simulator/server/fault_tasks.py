@@ -7,7 +7,7 @@ from typing import Protocol
 import trio
 
 from derivtrio.simulator.calls.prices import tick_payload
-from derivtrio.simulator.network.websocket import Outgoing, WebSocket
+from derivtrio.simulator.network.websocket import Outgoing, ServerWebSocket
 from derivtrio.simulator.protocol.envelope import Message, reply
 from derivtrio.simulator.server.clock import Clock
 from derivtrio.simulator.sessions.session import ServerSession
@@ -19,7 +19,7 @@ class Sender(Protocol):
     """What these tasks need of a live connection."""
 
     session: ServerSession
-    websocket: WebSocket
+    websocket: ServerWebSocket
     clock: Clock
     requests: deque[Message]
 
