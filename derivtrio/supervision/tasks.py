@@ -43,7 +43,8 @@ async def read(connection: Connection, session: Session, registry: Registry) -> 
                 for data in batch:
                     bus.announce(MessageReceived(_shown(data)))
             route(batch, connection, session)
-            registry.unsubscribe_unwanted()
+            if session.router.unwanted:
+                registry.unsubscribe_unwanted()
             if connection.disconnect is not None:
                 return
     connection.lose_to_peer()
