@@ -80,7 +80,7 @@ async def open_client(
         ConnectionFailed: after `Settings.max_attempts`, or when the client failed for good.
         DerivError: the cause itself, where the first connection is refused for good (`ApiError`,
             `HandshakeRejected`, `RestRejected`, `CertificateRejected`, `InvalidURL`).
-        ValueError, TypeError: an argument that cannot be meant, such as a `token` on the Options
+        ValueError, TypeError: an argument that makes no sense, such as a `token` on the Options
             API, where the endpoint has it.
         RuntimeError: not under trio, but under asyncio, for example.
 
@@ -174,7 +174,7 @@ class Client(Trader):
             OutcomeUnknown: it changes something, was written, and may have been executed.
             ConnectionLost: it only reads, and broke three connections in a row.
             ResponseTimeout: it only reads, and had no reply within `Settings.response_timeout`.
-            ClientClosed, ConnectionFailed: the client is no more.
+            ClientClosed, ConnectionFailed: the client has ended.
 
         """
         call = self._new_call(request)
@@ -197,15 +197,15 @@ class Client(Trader):
 
         A mapping is written as JSON. What the server answers is seen by
         `client.events(traffic=True)` alone. A `req_id` of yours must be 2147483648 or more.
-        `authorize` and `logout` are refused: the client has to know for whom it acts. Of what is
-        bought or sold in this way `reconcile` knows nothing.
+        `authorize` and `logout` are refused: the client must know which account it acts for.
+        `reconcile` knows nothing of what is bought or sold in this way.
 
         *Cancellation*: a message that was not written yet is never sent.
 
         Raises:
             InvalidRequest: it is no such message, or its `req_id` is too low.
             OutcomeUnknown: the connection was lost while it was being written.
-            ClientClosed, ConnectionFailed: the client is no more.
+            ClientClosed, ConnectionFailed: the client has ended.
 
         """
         call = raw_call(message)
@@ -226,7 +226,7 @@ class Client(Trader):
         Raises:
             InvalidToken, ApiError: the server refuses; what was accepted before it stands.
             InvalidRequest: this is the Options API, where a connection has its account for good.
-            ValueError: *token* can be none.
+            ValueError: *token* is not a token.
 
         And what `call` raises.
 
@@ -297,7 +297,7 @@ class Client(Trader):
         `buffer` and `overflow` are those of `subscribe`; history does not count.
 
         Raises:
-            InvalidRequest: *symbol* or *start* cannot be meant; nothing was sent.
+            InvalidRequest: *symbol* or *start* makes no sense; nothing was sent.
 
         """
         return tick_stream(
@@ -323,7 +323,7 @@ class Client(Trader):
         was forming when a connection broke comes in its final form, too.
 
         Raises:
-            InvalidRequest: an argument that cannot be meant; nothing was sent.
+            InvalidRequest: an argument that makes no sense; nothing was sent.
 
         """
         return candle_stream(
@@ -346,13 +346,13 @@ class Client(Trader):
     ) -> Subscription[Balance]:
         """Return the balances of the account: the present one, then each change.
 
-        It is that of the first token unless *loginid* says which. After a reconnect the balance as
-        it then is comes next.
+        *loginid* says which account; without it, the account of the first token. After a reconnect
+        the next item is the balance of that moment.
 
-        `buffer` and `overflow` are those of `subscribe`.
+        `buffer` and `overflow` mean what they mean for `subscribe`.
 
         Raises:
-            InvalidRequest: *loginid* can be none; nothing was sent.
+            InvalidRequest: *loginid* is not a login id; nothing was sent.
 
         """
         account = self._account(loginid)
@@ -367,16 +367,16 @@ class Client(Trader):
     ) -> Subscription[Transaction]:
         """Return the account's transactions, in order, each once, whatever happens meanwhile.
 
-        The first is the first after the entering. What was missed in an outage is taken from the
-        account's statement when the consumer gets there. A transaction from there has what a
-        statement has, one from the stream what the stream has: payout and shortcode may be absent.
+        The first one is the first after the stream was entered. What was missed in an outage is
+        taken from the account's statement when the consumer gets there. A transaction from the
+        statement has other members than one from the stream: payout and shortcode may be absent.
 
-        The account is that of the first token unless *loginid* says which.
+        *loginid* says which account; without it, the account of the first token.
 
-        `buffer` and `overflow` are those of `subscribe`.
+        `buffer` and `overflow` mean what they mean for `subscribe`.
 
         Raises:
-            InvalidRequest: *loginid* can be none; nothing was sent.
+            InvalidRequest: *loginid* is not a login id; nothing was sent.
 
         """
         account = self._account(loginid)
@@ -395,12 +395,13 @@ class Client(Trader):
         The stream is over after the message in which the contract is sold; at once, if it was
         sold before. Across reconnects it goes on with the contract as it then is.
 
-        The account is that of the first token unless *loginid* says which.
+        *loginid* says which account; without it, the account of the first token.
 
-        `buffer` and `overflow` are those of `subscribe`.
+        `buffer` and `overflow` mean what they mean for `subscribe`.
 
         Raises:
-            InvalidRequest: *contract_id* is no number, or *loginid* can be none; nothing was sent.
+            InvalidRequest: *contract_id* is not a number, or *loginid* is not a login id; nothing
+                was sent.
 
         """
         account = self._account(loginid)
@@ -431,7 +432,7 @@ class Client(Trader):
         After a reconnect the prices come with a new `id`; an old one cannot be bought any more. A
         price that does not change comes once, and the stream is over.
 
-        `buffer` and `overflow` are those of `subscribe`.
+        `buffer` and `overflow` mean what they mean for `subscribe`.
 
         Raises:
             InvalidRequest: the contract is not described; nothing was sent.
@@ -469,7 +470,7 @@ class Client(Trader):
         Raises:
             ConnectionChanged: the block was cancelled. A call inside it whose outcome is unknown
                 raises `OutcomeUnknown` instead.
-            ClientClosed, ConnectionFailed: the client is no more.
+            ClientClosed, ConnectionFailed: the client has ended.
 
         """
         await self.wait_ready()

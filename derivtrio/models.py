@@ -30,7 +30,7 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 class Candle(msgspec.Struct, frozen=True):
     """The prices of one symbol in the `granularity` seconds from `open_time` on.
 
-    `epoch` is that of the newest tick in it, where that is known; a candle from history has its
+    `epoch` is when its newest tick came, where that is known; a candle from history has its
     `open_time` there. `closed` says that no more ticks belong to it.
     """
 

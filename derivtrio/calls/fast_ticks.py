@@ -8,7 +8,7 @@ dicts, searching them and throwing them away.) With `Settings(fast=False)` none 
 A message goes this way if
 
 - it looks like a tick, which means that `"tick":{` is in it, and decodes as one, without `error`;
-- its `req_id` is an int, and that of a stream which was answered on this connection.
+- its `req_id` is an int and belongs to a stream that was answered on this connection.
 
 Everything else goes the plain way (`Router.route`), which also knows what to say of messages that
 cannot be read. If any consumer wants tick messages as dicts, all tick messages go the plain way, so

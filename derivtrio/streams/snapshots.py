@@ -40,7 +40,7 @@ def message_stream(
 def balance_stream(
     registry: Registry, account: Mapping[str, str], *, buffer: int, overflow: OverflowPolicy
 ) -> Subscription[Balance]:
-    """Return the subscription that `client.balance` describes; *account* says for whom."""
+    """Return the subscription that `client.balance` describes; *account* names the account."""
     request = {"balance": 1, "subscribe": 1, **account}
     return _snapshots(registry, request, BalanceTranslator(), buffer, overflow)
 
@@ -53,7 +53,7 @@ def contract_stream(
     buffer: int,
     overflow: OverflowPolicy,
 ) -> Subscription[OpenContract]:
-    """Return the subscription that `client.open_contract` describes; *account* says for whom."""
+    """Return the subscription that `client.open_contract` describes, for *account*."""
     if type(contract_id) is not int:
         text = f"a contract_id is an int, not {contract_id!r}"
         raise invalid_request(text)

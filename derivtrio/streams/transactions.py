@@ -42,7 +42,7 @@ _MOST: Final = 1000
 def transaction_stream(
     registry: Registry, account: Mapping[str, str], *, buffer: int, overflow: OverflowPolicy
 ) -> Subscription[Transaction]:
-    """Return the subscription that `client.transactions` describes; *account* says for whom."""
+    """Return the subscription that `client.transactions` describes; *account* names the account."""
     items: Buffer[Transaction | Interruption] = new_buffer("transactions", buffer, overflow)
     request = {"transaction": 1, "subscribe": 1, **account}
     stream = ServerStream(registry, "transaction", request, TransactionTranslator(), items)
