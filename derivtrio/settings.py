@@ -52,7 +52,7 @@ class Backoff:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """How long a client waits, how much it takes, and which servers it trusts; durations in seconds.
+    """How long a client waits, how much it takes, which servers it trusts. Times in seconds.
 
     Attributes:
         connect_timeout: for one attempt: URL, TCP, TLS and WebSocket handshake together.
