@@ -1,0 +1,115 @@
+"""The world of one run: the simulator, the client, what has been seen, and the first broken promise."""
+
+import hashlib
+from collections import Counter
+from typing import Any, Final
+
+import attrs
+import trio
+
+from derivtrio import ApiError, Client, ConnectionLost, DerivError, Settings
+from derivtrio.simulator import Ledger, Simulator
+from tests.chaos.schedule import Plan
+
+#: How long after a calm's beginning everything has to be as if nothing had ever happened, in s.
+SETTLED: Final = 100.0
+
+#: How much later than its second a tick may come in a calm, and how long a call may take.
+PROMPT: Final = 2.0
+
+
+@attrs.frozen
+class Finding:
+    """A promise that did not hold: its number, and what was seen."""
+
+    promise: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.promise}: {self.text}"
+
+
+@attrs.define(eq=False)
+class World:
+    """What the steps act on, and what is known of the run so far.
+
+    The first finding ends the run, for what comes after it may be a consequence. *unsafe* counts
+    the requests that change something as the server has received them.
+    """
+
+    plan: Plan
+    sim: Simulator
+    client: Client
+    settings: Settings
+    scope: trio.CancelScope
+    finding: Finding | None = None
+    cause: BaseException | None = None
+    closing: bool = False
+    figures: Counter[str] = attrs.field(factory=Counter)
+    faults: Counter[str] = attrs.field(factory=Counter)
+    codes: set[str] = attrs.field(factory=set)
+    consumers: dict[int, Any] = attrs.field(factory=dict)
+    requests: dict[int, Any] = attrs.field(factory=dict)
+    orders: dict[int, Any] = attrs.field(factory=dict)
+    sales: list[Any] = attrs.field(factory=list)
+    unsafe: Counter[tuple[Any, ...]] = attrs.field(factory=Counter)
+    events: Counter[str] = attrs.field(factory=Counter)
+    attempts_at: list[float] = attrs.field(factory=list)
+    tables: Counter[str] = attrs.field(factory=Counter)
+    calm_since: float | None = None
+    _digest: Any = attrs.field(factory=lambda: hashlib.blake2b(digest_size=8))
+
+    @property
+    def loginid(self) -> str:
+        """The account that trades."""
+        return next(iter(self.sim.accounts))
+
+    @property
+    def ledger(self) -> Ledger:
+        """What really happened on the account."""
+        return self.sim.ledger(self.loginid)
+
+    @property
+    def trace(self) -> str:
+        """A hash of everything that has been seen, in order, with its times."""
+        digest: str = self._digest.hexdigest()
+        return digest
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a calm has lasted long enough for everything to be repaired."""
+        return self.calm_since is not None and trio.current_time() >= self.calm_since + SETTLED
+
+    def note(self, *seen: object) -> None:
+        """Add to the trace what has been seen now."""
+        self._digest.update(f"{trio.current_time():.6f} {seen}\n".encode())
+
+    def broken(self, promise: str, text: str, cause: BaseException | None = None) -> None:
+        """Note that *promise* does not hold, and end the run."""
+        if self.finding is None:
+            self.finding, self.cause = Finding(promise, text), cause
+            self.note("broken", promise)
+            self.scope.cancel()
+
+    def why_not(self, error: DerivError) -> str | None:
+        """Return what is wrong about *error*; None if a fault that has struck explains it."""
+        if isinstance(error, ApiError) and error.code in self.codes:
+            return None
+        if isinstance(error, ConnectionLost) and self.closing:
+            return None
+        return "nothing explains it"
+
+    def epoch_back(self, seconds: int) -> int | None:
+        """Return the epoch so many *seconds* ago; None for 0."""
+        return int(self.sim.now()) - seconds if seconds else None
+
+    def contract_of(self, order: int) -> int:
+        """Return the contract that an order has bought, or one that there is not."""
+        known = self.orders.get(order)
+        number: int | None = None if known is None else known.contract_id
+        return 1 if number is None else number
+
+    def note_lateness(self, number: int, late: float, stalls: int) -> None:
+        """G07: judge a tick by when it comes, where nothing but a stuck neighbour can delay it."""
+        if self.is_settled and late > PROMPT and not stalls and not self.closing:
+            self.broken("G07", f"consumer {number} got a tick {late:.1f} s late in a calm")
