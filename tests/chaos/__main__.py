@@ -108,7 +108,8 @@ def _report(result: Result, given: argparse.Namespace) -> None:
         say(f"shortest: {result.finding}")
     if result.cause is not None:
         traceback.print_exception(result.cause)
-    say(replay_line(result.plan))
+    if not given.no_shrink:
+        say(replay_line(result.plan))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -46,6 +46,8 @@ class Consumer:
     last_at: float = -math.inf
     entered_at: float = math.inf
     over: bool = False
+    accepted: int = 0
+    error: DerivError | None = None
 
     @property
     def is_reading(self) -> bool:
@@ -54,11 +56,13 @@ class Consumer:
 
     async def follow(self, world: World) -> None:
         """Follow the stream until it ends, or somebody makes this consumer leave."""
+        self.accepted = world.sim.accepted
         try:
             with self.scope:
                 await self._read(world)
                 self._ended_normally(world)
         except DerivError as error:
+            self.error = error
             if text := self._why_not(error, world):
                 world.broken("G09", f"{self} ended with {error!r}: {text}")
         except (Exception, ExceptionGroup) as error:  # noqa: BLE001 - any other is a finding
@@ -102,7 +106,7 @@ class Consumer:
                 return "the market is open" if is_open else None
             case ClientClosed():
                 return None if world.closing else "nobody has closed it"
-        return world.why_not(error)
+        return world.why_not(error, self.accepted)
 
     def judge(self, world: World) -> None:
         """Hold what was passed over against the gaps and what the overflow policy took."""
@@ -145,6 +149,8 @@ def _transactions(world: World, consumer: Consumer) -> Subscription[Any]:
 
 def _contract(world: World, consumer: Consumer) -> Subscription[Any]:
     contract_id = world.contract_of(int(consumer.words[0]))
+    if contract_id is None:
+        return _balance(world, consumer)  # there is no such contract
     consumer.record = Contracts(contract_id=contract_id)
     return world.client.open_contract(contract_id)
 

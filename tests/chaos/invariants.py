@@ -228,7 +228,7 @@ def poison_isolated(world: World) -> Iterator[str]:
     if "poison" not in inside.fault_grammar():
         return
     for consumer in world.consumers.values():
-        error = getattr(consumer, "error", None)
+        error = consumer.error
         if type(error).__name__ == "StreamFailed" and not poisoned.intersection(consumer.words):
             yield f"{consumer} ended with {error!r}, but nobody poisoned it"
 

@@ -28,9 +28,6 @@ Report = Literal["done", "refused", "not done", "not sent", "unknown", "ambiguou
 #: Reports with which it is open whether the server has executed the request.
 OPEN: Final = frozenset(("unknown", "ambiguous", None))
 
-#: How many connections a request that only reads may lose.
-_LOSSES: Final = 3
-
 #: Contracts without a duration; they can be sold.
 _MULTIPLIERS: Final = ("MULTUP", "MULTDOWN")
 
@@ -95,16 +92,15 @@ class Request:
                 self.report = "refused"
             case ConnectionLost():
                 self.report = "not sent"
-                lost = world.sim.accepted - accepted
-                if lost < _LOSSES - 1 and not world.closing:
-                    world.broken("G03", f"{self} lost {lost} connections and ended in {error!r}")
+                if text := world.why_not(error, accepted):
+                    world.broken("G03", f"{self} ended in {error!r}: {text}")
             case ResponseTimeout():
                 self.report = "not sent"
                 if trio.current_time() - self.begun < world.settings.response_timeout - 0.01:
                     world.broken("G03", f"{self} ended too soon in {error!r}")
             case ApiError():
                 self.report = "refused"
-                if self.kind not in TRADES and (text := world.why_not(error)):
+                if self.kind not in TRADES and (text := world.why_not(error, accepted)):
                     world.broken("G03", f"{self} ended in {error!r}: {text}")
             case _:
                 world.broken("G03", f"{self} ended in {error!r}")
@@ -209,7 +205,7 @@ async def _sell(request: Request, world: World) -> None:
     """Sell what an earlier order has bought, if it has."""
     order, how = request.words
     request.contract_id = world.contract_of(int(order))
-    if request.contract_id == 1:
+    if request.contract_id is None:
         request.report = "not sent"
         return
     world.sales.append(request)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from derivtrio import Backoff, Client, Closed, Connecting, DerivError, Gap, Settings, open_client
+from derivtrio import Backoff, Closed, Connecting, DerivError, Gap, Settings, open_client
 from derivtrio.simulator import Limits, Simulator, open_simulator
 from tests.chaos import faults, inside
 from tests.chaos.consumers import OPEN as STREAMS
@@ -67,8 +67,10 @@ async def _live(plan: Plan, hot: HotLoop) -> Result:
     limits = Limits() if plan.limits else None
     async with open_simulator(plan.seed, port=None, start=START, limits=limits) as sim:
         sim.deposit(next(iter(sim.accounts)), _DEPOSIT)
+        nobody: Any = None
+        world = World(plan, sim, nobody, _QUICK if plan.quick else _DEFAULT, hot.scope)
         with hot.scope:
-            world = await _live_with_client(plan, sim, hot)
+            await _live_with_client(world)
         if hot.found:
             world.finding = Finding("G11", "tasks run on and on while no time passes")
         return Result(
@@ -84,27 +86,26 @@ async def _live(plan: Plan, hot: HotLoop) -> Result:
         )
 
 
-async def _live_with_client(plan: Plan, sim: Simulator, hot: HotLoop) -> World:
-    settings = _QUICK if plan.quick else _DEFAULT
-    endpoint = sim.endpoint if plan.generation == "v3" else sim.options_account()
-    token = "demo-token" if plan.generation == "v3" else None
-    nobody: Any = None
-    world = World(plan, sim, nobody, settings, hot.scope)
-    tasks_before = inside_tasks()
+async def _live_with_client(world: World) -> None:
+    v3 = world.plan.generation == "v3"
+    endpoint = world.sim.endpoint if v3 else world.sim.options_account()
+    token = "demo-token" if v3 else None
+    tasks_before = client_tasks()
     async with trio.open_nursery() as nursery:
         try:
-            async with open_client(endpoint=endpoint, token=token, settings=settings) as client:
+            async with open_client(
+                endpoint=endpoint, token=token, settings=world.settings
+            ) as client:
                 world.client = client
                 await Player(world, nursery).play()
                 world.closing, left_at = True, trio.current_time()
         except DerivError as error:
             world.broken("G10", f"the client has ended with {error!r}", error)
-            return world
+            return
         await _say_goodbye(world, left_at)
         nursery.cancel_scope.cancel()
-    if left := inside_tasks() - tasks_before:
+    if left := client_tasks() - tasks_before:
         world.broken("G02", f"tasks remain after the client's end: {sorted(left)}")
-    return world
 
 
 async def _say_goodbye(world: World, left_at: float) -> None:
@@ -116,15 +117,19 @@ async def _say_goodbye(world: World, left_at: float) -> None:
     check(AT_THE_END, world)
 
 
-def inside_tasks() -> Counter[str]:
-    """Return the names of the tasks below this one."""
+def client_tasks() -> Counter[str]:
+    """Return the names of the client's tasks below this one."""
     names: Counter[str] = Counter()
     nurseries = list(trio.lowlevel.current_task().child_nurseries)
     for nursery in nurseries:
         for task in nursery.child_tasks:
-            names[task.name.rpartition(".")[2] if "simulator" in task.name else task.name] += 1
+            names[task.name] += 1
             nurseries += task.child_nurseries
-    return Counter({name: count for name, count in names.items() if name.startswith("derivtrio.")})
+    return Counter({name: count for name, count in names.items() if _is_of_client(name)})
+
+
+def _is_of_client(name: str) -> bool:
+    return name.startswith("derivtrio.") and not name.startswith("derivtrio.simulator.")
 
 
 @attrs.define(eq=False)

@@ -28,7 +28,7 @@ class Step:
 
     def __str__(self) -> str:
         later = f"+{self.after}" if self.after else ""
-        return f"{':'.join((self.name, *self.words))}@{self.at:g}{later}"
+        return f"{':'.join((self.name, *self.words))}@{self.at:.12g}{later}"
 
 
 @attrs.frozen

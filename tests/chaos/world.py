@@ -17,6 +17,9 @@ SETTLED: Final = 100.0
 #: How much later than its second a tick may come in a calm, and how long a call may take.
 PROMPT: Final = 2.0
 
+#: How many connections a request that only reads may lose.
+LOSSES: Final = 3
+
 
 @attrs.frozen
 class Finding:
@@ -91,23 +94,28 @@ class World:
             self.note("broken", promise)
             self.scope.cancel()
 
-    def why_not(self, error: DerivError) -> str | None:
-        """Return what is wrong about *error*; None if a fault that has struck explains it."""
+    def why_not(self, error: DerivError, accepted: int) -> str | None:
+        """Return what is wrong about *error*; None if a fault that has struck explains it.
+
+        *accepted* is how many connections there had been when it was asked for.
+        """
         if isinstance(error, ApiError) and error.code in self.codes:
             return None
-        if isinstance(error, ConnectionLost) and self.closing:
-            return None
+        if isinstance(error, ConnectionLost):
+            lost = self.sim.accepted - accepted
+            enough = lost >= LOSSES - 1 or self.closing
+            return None if enough else f"only {lost} connections came since"
         return "nothing explains it"
 
     def epoch_back(self, seconds: int) -> int | None:
         """Return the epoch so many *seconds* ago; None for 0."""
         return int(self.sim.now()) - seconds if seconds else None
 
-    def contract_of(self, order: int) -> int:
-        """Return the contract that an order has bought, or one that there is not."""
+    def contract_of(self, order: int) -> int | None:
+        """Return the contract that an order has bought, if that is known."""
         known = self.orders.get(order)
         number: int | None = None if known is None else known.contract_id
-        return 1 if number is None else number
+        return number
 
     def note_lateness(self, number: int, late: float, stalls: int) -> None:
         """G07: judge a tick by when it comes, where nothing but a stuck neighbour can delay it."""
