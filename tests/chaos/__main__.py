@@ -86,7 +86,7 @@ def main() -> None:
 
 def _results(given: argparse.Namespace) -> Iterator[Result]:
     if given.replay:
-        yield play(parse_plan(given.replay))
+        yield play(parse_plan(given.replay), strict=True)
         return
     first, _, last = (given.seeds or f"{given.seed}..{given.seed}").partition("..")
     seeds = range(int(first), int(last) + 1)
@@ -95,7 +95,7 @@ def _results(given: argparse.Namespace) -> Iterator[Result]:
     end = time.perf_counter() + 60 * (given.minutes or 10**6)
     for seed in seeds:
         plan = draw_plan(seed, given.days, every=given.every, everything=given.all)
-        result = play(plan)
+        result = play(plan, strict=given.all)
         yield result
         if time.perf_counter() > end:
             return
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=float, default=40, help="seconds between faults (40)")
     parser.add_argument("--minutes", type=float, help="run seed after seed, for so long")
     parser.add_argument("--replay", help="play this schedule, as a failure prints it")
-    parser.add_argument("--all", action="store_true", help="draw the faults held back, too")
+    parser.add_argument("--all", action="store_true", help="also what is known (see known.py)")
     parser.add_argument("--go-on", action="store_true", help="go on after a failure")
     parser.add_argument("--no-shrink", action="store_true", help="do not shorten a failure")
     parser.add_argument("--shrink-seconds", type=float, default=300, help="how long at most (300)")

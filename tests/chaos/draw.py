@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import attrs
 
+from derivtrio import Client
 from tests.chaos import faults
 from tests.chaos.requests import READS
 from tests.chaos.run import CALM
@@ -74,6 +75,8 @@ class Drawing:
         at = begin + self._pause(self.every / 4)
         while at < end:
             name = self.chance.choices(list(_WORK), [weight for weight, _ in _WORK.values()])[0]
+            if name == "reconnect" and not hasattr(Client, name):
+                name = "wait"
             _WORK[name][1](self, at)
             at += self._pause(self.every / 4)
 
@@ -132,7 +135,7 @@ class Drawing:
 
     def reconnect(self, at: float) -> None:
         """Add a connection that the client replaces by itself."""
-        self.add(at, "reconnect")
+        self._request(at, "reconnect")
 
     def _request(self, at: float, name: str, *words: object) -> int:
         number = self._number()

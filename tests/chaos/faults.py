@@ -2,7 +2,7 @@
 
 The names and the kinds of their arguments come from the simulator's grammar. A fault that is new
 there is drawn here as soon as its kinds of arguments are known (`_ARGUMENTS`), or with the texts
-that are kept for it (`_TEXTS`). `HELD_BACK` are those that today's client is known not to bear.
+that are kept for it (`_TEXTS`). Those that today's client is known not to bear are held back (`known`).
 """
 
 import math
@@ -11,7 +11,7 @@ from random import Random
 from typing import Final
 
 from derivtrio.simulator import ScheduledFault, parse_fault
-from tests.chaos import inside
+from tests.chaos import inside, known
 from tests.chaos.schedule import Step
 
 #: The calls whose requests are made to fail.
@@ -61,9 +61,6 @@ _NEED_A_DROP: Final = frozenset(
 #: Faults that last, with what ends them.
 _LASTING: Final[Mapping[str, str]] = {"delay": "delay:{latency}", "fragmented": "fragmented:9999999"}
 
-#: Faults, by the beginning of their texts, that are not drawn by default, and why.
-HELD_BACK: Final[Mapping[str, str]] = {}
-
 _HANDSHAKE: Final = 0.3
 
 
@@ -76,7 +73,7 @@ def draw(chance: Random, at: float, latency: float, *, rest: bool, everything: b
     """Return a random fault at this time, with what belongs to it."""
     while True:
         text = _text(chance, chance.choice(names(rest=rest)))
-        if everything or not text.startswith(tuple(HELD_BACK) or ("\0",)):
+        if everything or not known.is_held_back(text):
             return list(_with_consequences(chance, text, at, latency))
 
 

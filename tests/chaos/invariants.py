@@ -278,4 +278,5 @@ def check(invariants: Iterable[Invariant], world: World) -> None:
         for text in invariant(world):
             promise = (invariant.__doc__ or "?").partition(":")[0]
             world.broken(promise, f"{invariant.__name__}: {text}")
-            return
+            if world.finding is not None:
+                return

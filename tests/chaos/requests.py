@@ -107,14 +107,14 @@ class Request:
 
     def _cancelled(self, world: World) -> None:
         """Find the doubt that a cancelled trade has left; without one it was never written."""
-        self.report = "not sent"
+        self.report, self.how = "not sent", "cancelled"
+        taken = [each.unknown for each in (*world.orders.values(), *world.sales)]
         for doubt in world.client.doubts:
-            if self._is_about(doubt):
+            if self._is_about(doubt) and doubt not in taken:
                 self.report, self.unknown = "unknown", doubt
 
     def _is_about(self, doubt: OutcomeUnknown) -> bool:
         if self.kind == "sell":
-            # Two sales of one contract cannot be told apart, and need not be.
             return doubt.request.get("sell") == self.contract_id is not None
         if self.kind != "buy" or "buy" not in doubt.request:
             return False
@@ -213,6 +213,12 @@ async def _sell(request: Request, world: World) -> None:
     request.report = "done"
 
 
+async def _reconnect(request: Request, world: World) -> None:
+    client: Any = world.client
+    await client.reconnect()
+    request.report = "done"
+
+
 #: The requests that a `call` makes, by name.
 READS: Final[Mapping[str, Mapping[str, Any]]] = {
     "time": {"time": 1},
@@ -235,4 +241,5 @@ RUN: Final[Mapping[str, Callable[[Request, World], Any]]] = {
     "portfolio": _portfolio,
     "buy": _buy,
     "sell": _sell,
+    "reconnect": _reconnect,
 }

@@ -46,6 +46,7 @@ class Result:
     """What came of a run: the finding, if there is one, and what happened on the way."""
 
     plan: Plan = attrs.field(repr=False)
+    strict: bool
     finding: Finding | None
     cause: BaseException | None = attrs.field(repr=False)
     trace: str
@@ -56,25 +57,29 @@ class Result:
     wall: float
 
 
-def play(plan: Plan) -> Result:
-    """Play *plan*, from nothing to nothing; the same plan has the same result."""
+def play(plan: Plan, *, strict: bool = False) -> Result:
+    """Play *plan*, from nothing to nothing; the same plan has the same result.
+
+    With *strict* a finding that is known ends the run like any other.
+    """
     begun, hot = time.perf_counter(), HotLoop()
-    result = run_seeded(plan.seed, _live, plan, hot, hot=hot)
+    result = run_seeded(plan.seed, _live, plan, strict, hot, hot=hot)
     return attrs.evolve(result, wall=time.perf_counter() - begun)
 
 
-async def _live(plan: Plan, hot: HotLoop) -> Result:
+async def _live(plan: Plan, strict: bool, hot: HotLoop) -> Result:
     limits = Limits() if plan.limits else None
     async with open_simulator(plan.seed, port=None, start=START, limits=limits) as sim:
         sim.deposit(next(iter(sim.accounts)), _DEPOSIT)
         nobody: Any = None
-        world = World(plan, sim, nobody, _QUICK if plan.quick else _DEFAULT, hot.scope)
+        world = World(plan, sim, nobody, _QUICK if plan.quick else _DEFAULT, hot.scope, strict)
         with hot.scope:
             await _live_with_client(world)
         if hot.found:
             world.finding = Finding("G11", "tasks run on and on while no time passes")
         return Result(
             plan=plan,
+            strict=strict,
             finding=world.finding,
             cause=world.cause,
             trace=world.trace,
@@ -214,6 +219,8 @@ class Player:
     async def _storm(self, times: int, pause: float) -> None:
         try:
             for _ in range(times):
+                if self.world.calm_since is not None:
+                    return
                 self.world.sim.faults.drop()
                 await trio.sleep(0.01)
                 await self.world.client.wait_ready()
@@ -221,13 +228,6 @@ class Player:
         except DerivError:
             if not self.world.closing:
                 raise
-
-    async def reconnect(self, words: tuple[str, ...]) -> None:
-        """Have the client replace its connection, once it can."""
-        del words
-        client: Any = self.world.client
-        if hasattr(client, "reconnect"):
-            await client.reconnect()
 
     async def _calm(self) -> None:
         """Let everything be repaired, look up what is in doubt, and hold it all to account."""
@@ -290,5 +290,4 @@ ACTIONS: Final[Mapping[str, Callable[[Player, tuple[str, ...]], Awaitable[None]]
     "stop": Player.stop,
     "stall": Player.stall,
     "storm": Player.storm,
-    "reconnect": Player.reconnect,
 }

@@ -33,7 +33,7 @@ class Shrinking:
         if time.perf_counter() > self.until:
             return False
         self.trials += 1
-        result = play(self.best.plan.but(steps))
+        result = play(self.best.plan.but(steps), strict=self.best.strict)
         if symptom(result) != symptom(self.best):
             return False
         self.best = result
