@@ -23,7 +23,7 @@ from tests.chaos.records import (
     gaps_of,
     ticks_record,
 )
-from tests.chaos.world import World
+from tests.chaos.world import Beginning, World
 
 
 @attrs.define(eq=False)
@@ -46,7 +46,6 @@ class Consumer:
     last_at: float = -math.inf
     entered_at: float = math.inf
     over: bool = False
-    accepted: int = 0
     error: DerivError | None = None
 
     @property
@@ -56,14 +55,14 @@ class Consumer:
 
     async def follow(self, world: World) -> None:
         """Follow the stream until it ends, or somebody makes this consumer leave."""
-        self.accepted = world.sim.accepted
+        begun = world.beginning()
         try:
             with self.scope:
                 await self._read(world)
                 self._ended_normally(world)
         except DerivError as error:
             self.error = error
-            if text := self._why_not(error, world):
+            if text := self._why_not(error, begun, world):
                 world.broken("G09", f"{self} ended with {error!r}: {text}")
         except (Exception, ExceptionGroup) as error:  # noqa: BLE001 - any other is a finding
             world.broken("G18", f"{self} ended with the foreign {error!r}", error)
@@ -95,7 +94,7 @@ class Consumer:
         if not world.closing and self.kind not in ("contract", "proposal"):
             world.broken("G09", f"{self} ended without an error while the client lives")
 
-    def _why_not(self, error: DerivError, world: World) -> str | None:
+    def _why_not(self, error: DerivError, begun: Beginning, world: World) -> str | None:
         """Return what is wrong about this end; None if it may be so."""
         match error:
             case SlowConsumer():
@@ -106,7 +105,7 @@ class Consumer:
                 return "the market is open" if is_open else None
             case ClientClosed():
                 return None if world.closing else "nobody has closed it"
-        return world.why_not(error, self.accepted)
+        return world.why_not(error, begun)
 
     def judge(self, world: World) -> None:
         """Hold what was passed over against the gaps and what the overflow policy took."""

@@ -161,7 +161,7 @@ def _consumer(chance: Random, drawing: Drawing) -> tuple[str, tuple[object, ...]
         ("ticks", "candles", "balance", "transactions", "contract", "contracts", "proposal"),
         (8, 5, 1, 2, 2, 1, 1),
     )[0]
-    back = chance.choice((0, 0, 60, 3600, 20_000))
+    back = chance.choice((0, 0, 60, 60, 3600, 3600, 20_000))
     match kind:
         case "ticks":
             overflow = chance.choice(("error", "error", "drop_oldest", "latest"))

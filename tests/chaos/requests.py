@@ -21,7 +21,7 @@ from derivtrio import (
     ResponseTimeout,
     Sold,
 )
-from tests.chaos.world import World
+from tests.chaos.world import Beginning, World
 
 Report = Literal["done", "refused", "not done", "not sent", "unknown", "ambiguous"]
 
@@ -59,12 +59,12 @@ class Request:
 
     async def run(self, world: World) -> None:
         """Do it, and note how it ended: decided, in one of the documented ways."""
-        accepted = world.sim.accepted
+        begun = world.beginning()
         try:
             with self.scope:
                 await RUN[self.kind](self, world)
         except DerivError as error:
-            self._failed(error, accepted, world)
+            self._failed(error, begun, world)
         except (Exception, ExceptionGroup) as error:  # noqa: BLE001 - any other is a finding
             world.broken("G18", f"{self} ended with the foreign {error!r}", error)
         else:
@@ -75,7 +75,7 @@ class Request:
         world.figures[f"{self.kind} {self.report}"] += 1
         world.note("decided", self.kind, self.number, self.report, self.contract_id)
 
-    def _failed(self, error: DerivError, accepted: int, world: World) -> None:
+    def _failed(self, error: DerivError, begun: Beginning, world: World) -> None:
         self.how = repr(error)
         match error:
             case OutcomeUnknown():
@@ -90,17 +90,13 @@ class Request:
                     world.broken("G03", f"{self} ended in {error!r}, but nobody has closed it")
             case ConnectionChanged():
                 self.report = "refused"
-            case ConnectionLost():
+            case ConnectionLost() | ResponseTimeout():
                 self.report = "not sent"
-                if text := world.why_not(error, accepted):
+                if text := world.why_not(error, begun):
                     world.broken("G03", f"{self} ended in {error!r}: {text}")
-            case ResponseTimeout():
-                self.report = "not sent"
-                if trio.current_time() - self.begun < world.settings.response_timeout - 0.01:
-                    world.broken("G03", f"{self} ended too soon in {error!r}")
             case ApiError():
                 self.report = "refused"
-                if self.kind not in TRADES and (text := world.why_not(error, accepted)):
+                if self.kind not in TRADES and (text := world.why_not(error, begun)):
                     world.broken("G03", f"{self} ended in {error!r}: {text}")
             case _:
                 world.broken("G03", f"{self} ended in {error!r}")

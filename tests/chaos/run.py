@@ -9,7 +9,16 @@ from typing import Any, Final
 import attrs
 import trio
 
-from derivtrio import Backoff, Closed, Connecting, DerivError, Gap, Settings, open_client
+from derivtrio import (
+    Backoff,
+    Closed,
+    Connecting,
+    DerivError,
+    Gap,
+    Settings,
+    Throttled,
+    open_client,
+)
 from derivtrio.simulator import Limits, Simulator, open_simulator
 from tests.chaos import faults, inside
 from tests.chaos.consumers import OPEN as STREAMS
@@ -27,6 +36,9 @@ START: Final = 1_749_456_000
 #: How long after a calm's beginning what is in doubt is looked up, and when it is over, in s.
 _LOOK_UP: Final = 40.0
 CALM: Final = SETTLED + 60
+
+#: How much longer than it says a rate limit holds things up: what has queued needs turns, too.
+_THROTTLED: Final = 150.0
 
 _DEPOSIT: Final = Decimal(10_000_000)
 _QUICK: Final = Settings(
@@ -159,7 +171,7 @@ class Player:
         for step in sorted(world.plan.steps, key=lambda step: step.at):
             await trio.sleep_until(start + step.at)
             if step.name == "calm":
-                await self._calm()
+                start += await self._calm()
             elif step.after:
                 self.nursery.start_soon(self._later, step, name="chaos.step")
             else:
@@ -229,12 +241,17 @@ class Player:
             if not self.world.closing:
                 raise
 
-    async def _calm(self) -> None:
-        """Let everything be repaired, look up what is in doubt, and hold it all to account."""
-        world, begun = self.world, trio.current_time()
+    async def _calm(self) -> float:
+        """Let everything be repaired, look up what is in doubt, and hold it all to account.
+
+        Return how long it had to wait for that, since the client respects a rate limit.
+        """
+        world = self.world
         world.note("calm")
         world.sim.faults.clear()
-        world.calm_since = begun
+        extra = max(0.0, world.throttled_until - trio.current_time())
+        await trio.sleep(extra)
+        world.calm_since = begun = trio.current_time()
         pending = list(world.requests.values())
         await trio.sleep_until(begun + _LOOK_UP)
         await self._look_up()
@@ -247,6 +264,7 @@ class Player:
             world.broken("G03", f"still undecided {CALM - 5:.0f} s after the last fault: {late[0]}")
         await trio.sleep_until(begun + CALM)
         world.calm_since = None
+        return extra
 
     def _stick(self) -> None:
         """Let one consumer be stuck while the others are watched (G07)."""
@@ -278,6 +296,9 @@ class Player:
                 world.note("event", name)
                 if isinstance(event, Connecting):
                     world.attempts_at.append(trio.current_time())
+                elif isinstance(event, Throttled):
+                    until = trio.current_time() + event.delay + _THROTTLED
+                    world.throttled_until = max(world.throttled_until, until)
                 elif isinstance(event, Closed):
                     world.figures[f"ended by {event.by}"] += 1
                 elif isinstance(event, Gap):

@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from derivtrio import ApiError, Client, ConnectionLost, DerivError, Settings
+from derivtrio import ApiError, Client, ConnectionLost, DerivError, ResponseTimeout, Settings
 from derivtrio.simulator import Ledger, Simulator
 from tests.chaos.known import known
 from tests.chaos.schedule import Plan
@@ -31,6 +31,14 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.promise}: {self.text}"
+
+
+@attrs.frozen
+class Beginning:
+    """When something was asked for, and how many connections there had been until then."""
+
+    time: float
+    accepted: int
 
 
 @attrs.define(eq=False)
@@ -62,6 +70,7 @@ class World:
     attempts_at: list[float] = attrs.field(factory=list)
     tables: Counter[str] = attrs.field(factory=Counter)
     calm_since: float | None = None
+    throttled_until: float = 0.0
     _digest: Any = attrs.field(factory=lambda: hashlib.blake2b(digest_size=8))
 
     @property
@@ -85,6 +94,10 @@ class World:
         """Whether a calm has lasted long enough for everything to be repaired."""
         return self.calm_since is not None and trio.current_time() >= self.calm_since + SETTLED
 
+    def beginning(self) -> Beginning:
+        """Return what is to be remembered of a request's beginning."""
+        return Beginning(trio.current_time(), self.sim.accepted)
+
     def note(self, *seen: object) -> None:
         """Add to the trace what has been seen now."""
         self._digest.update(f"{trio.current_time():.6f} {seen}\n".encode())
@@ -99,17 +112,18 @@ class World:
             self.note("broken", promise)
             self.scope.cancel()
 
-    def why_not(self, error: DerivError, accepted: int) -> str | None:
-        """Return what is wrong about *error*; None if a fault that has struck explains it.
-
-        *accepted* is how many connections there had been when it was asked for.
-        """
+    def why_not(self, error: DerivError, since: Beginning) -> str | None:
+        """Return what is wrong about *error*; None if what has happened *since* explains it."""
         if isinstance(error, ApiError) and error.code in self.codes:
             return None
         if isinstance(error, ConnectionLost):
-            lost = self.sim.accepted - accepted
+            lost = self.sim.accepted - since.accepted
             enough = lost >= LOSSES - 1 or self.closing
             return None if enough else f"only {lost} connections came since"
+        if isinstance(error, ResponseTimeout):
+            waited = trio.current_time() - since.time
+            long = waited >= self.settings.response_timeout - 0.01
+            return None if long else f"it has waited {waited:.1f} s"
         return "nothing explains it"
 
     def epoch_back(self, seconds: int) -> int | None:
