@@ -44,8 +44,8 @@ class Tally:
         days, wall = self.virtual / _DAY, time.perf_counter() - self.begun
         return "\n".join(
             [
-                f"{self.runs} seeds, {days:.2f} simulated days in {wall:.0f} s"
-                f" ({60 * days / wall:.2f} days a minute)",
+                f"{self.runs} seeds, {days:.2f} simulated days in {wall:.0f} s,"
+                + f" {60 * days / wall:.2f} days a minute",
                 f"{self.connections} connections, {self.faults.total()} faults:",
                 "  " + ", ".join(f"{count} {name}" for name, count in self.faults.most_common()),
                 "  " + ", ".join(f"{count} {name}" for name, count in sorted_(self.figures)),
@@ -79,7 +79,9 @@ def main() -> None:
             if not given.go_on:
                 break
         elif tally.runs % given.tell == 0:
-            say(f"seed {result.plan.seed}: held, {result.virtual / _DAY:.2f} days, {tally.runs} seeds")
+            say(
+                f"{tally.runs} seeds, {tally.virtual / _DAY:.2f} days, the last was {result.plan.seed}"
+            )
     say(str(tally))
     sys.exit(bool(tally.failed))
 

@@ -131,9 +131,7 @@ def _candles(world: World, consumer: Consumer) -> Subscription[Any]:
     symbol, length, back, which = consumer.words
     since = world.epoch_back(int(back))
     consumer.record = candles_record(world.sim.market, symbol, int(length), since)
-    return world.client.candles(
-        symbol, int(length), start=since, closed_only=which == "closed"
-    )
+    return world.client.candles(symbol, int(length), start=since, closed_only=which == "closed")
 
 
 def _balance(world: World, consumer: Consumer) -> Subscription[Any]:

@@ -31,17 +31,18 @@ _HOT: Final = 200_000
 class HotLoop(trio.abc.Instrument):
     """Notices that the virtual time stands still while tasks run, and cancels *scope*."""
 
+    most: int = _HOT
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     found: bool = False
     _moment: float = -1.0
     _rounds: int = 0
 
-    def before_io_wait(self, timeout: float) -> None:
+    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - it is trio's
         """Count one round of the scheduler."""
         now = trio.current_time()
         self._rounds = self._rounds + 1 if now == self._moment else 0
         self._moment = now
-        if self._rounds > _HOT:
+        if self._rounds > self.most:
             self.found = True
             self.scope.cancel()
 

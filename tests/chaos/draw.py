@@ -87,7 +87,9 @@ class Drawing:
         self.add(at, kind, number, *words, after=self._checkpoints())
         self.joined.append(number)
         if chance.random() < _HASTY:
-            self.add(at + chance.choice((0, 0.1, 0.3)), "leave", number, after=chance.randint(0, 60))
+            self.add(
+                at + chance.choice((0, 0.1, 0.3)), "leave", number, after=chance.randint(0, 60)
+            )
         else:
             self.add(at + self._pause(_STAY), "leave", number)
 
@@ -120,7 +122,9 @@ class Drawing:
         kind = self.chance.choice(("CALL", "PUT", "MULTUP", "MULTDOWN"))
         symbol = self.chance.choice(("R_100", "R_10"))
         for _ in range(2 if self.chance.random() < _TWINS else 1):
-            how = self.chance.choice(("plain", "plain", "reconcile", "proposal", "proposal+reconcile"))
+            how = self.chance.choice(
+                ("plain", "plain", "reconcile", "proposal", "proposal+reconcile")
+            )
             self.bought.append(self._request(at, "buy", self.stakes, kind, symbol, how))
 
     def sell(self, at: float) -> None:
@@ -165,7 +169,9 @@ def _consumer(chance: Random, drawing: Drawing) -> tuple[str, tuple[object, ...]
     match kind:
         case "ticks":
             overflow = chance.choice(("error", "error", "drop_oldest", "latest"))
-            buffer = chance.choice((64, 1024)) if overflow == "error" else chance.choice((1, 16, 64))
+            buffer = (
+                chance.choice((64, 1024)) if overflow == "error" else chance.choice((1, 16, 64))
+            )
             return kind, (chance.choice(_SYMBOLS), back, buffer, overflow)
         case "candles":
             which = chance.choice(("closed", "all"))
@@ -193,10 +199,8 @@ _WORK: Final[Mapping[str, tuple[float, Callable[[Drawing, float], Any]]]] = {
 }
 
 
-def draw_plan(
-    seed: int, days: float, *, every: float = 40.0, everything: bool = False
-) -> Plan:
-    """Return the plan of *seed*: *days* long, with a fault *every* so many seconds or more often."""
+def draw_plan(seed: int, days: float, *, every: float = 40.0, everything: bool = False) -> Plan:
+    """Return the plan of *seed*: *days* long, with a fault *every* so many seconds, or sooner."""
     chance = Random(seed)
     generation: Any = chance.choice(("v3", "v3", "options"))
     quick, limits = chance.random() < 0.5, chance.random() < 0.3

@@ -2,7 +2,7 @@
 
 The names and the kinds of their arguments come from the simulator's grammar. A fault that is new
 there is drawn here as soon as its kinds of arguments are known (`_ARGUMENTS`), or with the texts
-that are kept for it (`_TEXTS`). Those that today's client is known not to bear are held back (`known`).
+that are kept for it (`_TEXTS`). Those that the client is known not to bear are held back (`known`).
 """
 
 import math
@@ -48,7 +48,6 @@ _TEXTS: Final[Mapping[str, Callable[[Random], str]]] = {
     "fail_before": lambda chance: f"fail_before:{chance.choice(CODES)}:{chance.choice(CALLS)}",
     # A server that limits a request has not executed it.
     "fail_after": lambda chance: f"fail_after:{chance.choice(CODES[:2])}:{chance.choice(CALLS)}",
-    "close_without_fin": lambda chance: "close_without_fin:1001",
     "mute": lambda chance: f"mute:{chance.choice(('R_100', 'ticks', 'candles', 'calls'))}",
     "poison": lambda chance: f"poison:{chance.choice(('1HZ75V', '1HZ25V'))}",
 }
@@ -59,7 +58,10 @@ _NEED_A_DROP: Final = frozenset(
 )
 
 #: Faults that last, with what ends them.
-_LASTING: Final[Mapping[str, str]] = {"delay": "delay:{latency}", "fragmented": "fragmented:9999999"}
+_LASTING: Final[Mapping[str, str]] = {
+    "delay": "delay:{latency}",
+    "fragmented": "fragmented:9999999",
+}
 
 _HANDSHAKE: Final = 0.3
 
@@ -95,9 +97,7 @@ def _text(chance: Random, name: str) -> str:
     return ":".join([name, *(_ARGUMENTS[kind](chance) for kind in given)])
 
 
-def _with_consequences(
-    chance: Random, text: str, at: float, latency: float
-) -> Iterator[Step]:
+def _with_consequences(chance: Random, text: str, at: float, latency: float) -> Iterator[Step]:
     name, *words = text.split(":")
     yield Step(at, name, tuple(words), _checkpoints(chance))
     if name in _NEED_A_DROP:

@@ -2,7 +2,7 @@
 
 1. trio has no public way to seed its scheduler. Its own plugin for Hypothesis sets the same two
    names (`trio._core._run._hypothesis_plugin_setup`), and says that they are for tests.
-2. The grammar of the simulator's faults is read, so that a new fault is drawn without a change here.
+2. The grammar of the simulator's faults is read, so that a new fault is drawn without a change.
 3. The tables of a client are counted by walking its objects, whatever they are called.
 """
 

@@ -21,8 +21,11 @@ KNOWN: Final[Mapping[tuple[str, str], str]] = {
     ("G09", r"^contracts?:.* ended with AlreadySubscribed"): (
         "open_contract() and the stream of all open contracts cannot live side by side"
     ),
-    ("G04", r"reported as not made: .* not sent None \(cancelled\)$"): (
-        "a purchase whose reply comes at the moment of the cancellation is in no doubt"
+    ("G03", r"^decided: (buy|sell):.*reconcile has not ended$"): (
+        "reconcile sleeps on, up to 8 s, when the client is closed between two of its looks"
+    ),
+    ("G04", r"(reported as not made|^sales_true): .* not sent \w+ \(cancelled\)"): (
+        "a trade whose reply comes at the moment of the cancellation is in no doubt"
     ),
 }
 

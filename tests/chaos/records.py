@@ -146,7 +146,9 @@ class Transactions:
             self.position += 1
         due = entries[self.position] if self.position < len(entries) else None
         if due is None or due.transaction_id != item.transaction_id:
-            return f"transaction {item.transaction_id} came where {due and due.transaction_id} was due"
+            return (
+                f"transaction {item.transaction_id} came where {due and due.transaction_id} was due"
+            )
         if due.amount != Decimal(str(item.amount)):
             return f"transaction {item.transaction_id} is of {due.amount}, not {item.amount}"
         return None

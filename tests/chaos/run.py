@@ -4,10 +4,12 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import attrs
 import trio
+import trio.lowlevel
 
 from derivtrio import (
     Backoff,
@@ -19,7 +21,7 @@ from derivtrio import (
     Throttled,
     open_client,
 )
-from derivtrio.simulator import Limits, Simulator, open_simulator
+from derivtrio.simulator import Limits, open_simulator
 from tests.chaos import faults, inside
 from tests.chaos.consumers import OPEN as STREAMS
 from tests.chaos.consumers import new_consumer
@@ -75,11 +77,11 @@ def play(plan: Plan, *, strict: bool = False) -> Result:
     With *strict* a finding that is known ends the run like any other.
     """
     begun, hot = time.perf_counter(), HotLoop()
-    result = run_seeded(plan.seed, _live, plan, strict, hot, hot=hot)
+    result = run_seeded(plan.seed, partial(_live, plan, hot, strict=strict), hot=hot)
     return attrs.evolve(result, wall=time.perf_counter() - begun)
 
 
-async def _live(plan: Plan, strict: bool, hot: HotLoop) -> Result:
+async def _live(plan: Plan, hot: HotLoop, *, strict: bool) -> Result:
     limits = Limits() if plan.limits else None
     async with open_simulator(plan.seed, port=None, start=START, limits=limits) as sim:
         sim.deposit(next(iter(sim.accounts)), _DEPOSIT)
@@ -165,7 +167,7 @@ class Player:
         world = self.world
         self.nursery.start_soon(self._listen, name="chaos.events")
         self.nursery.start_soon(self.received.watch, name="chaos.received")
-        await trio.sleep(0)
+        await trio.lowlevel.checkpoint()
         world.tables = inside.table_sizes(world.client)
         start = trio.current_time()
         for step in sorted(world.plan.steps, key=lambda step: step.at):

@@ -55,4 +55,4 @@ def _key(request: Any, connection: int) -> tuple[Any, ...] | None:
         return None
     if "parameters" in request:
         return "buy", str(request["parameters"]["amount"]), str(request["price"])
-    return "buy by proposal", connection, request["buy"]
+    return "buy by proposal", connection, request["buy"], str(request["price"])

@@ -1,4 +1,4 @@
-"""The world of one run: the simulator, the client, what has been seen, and the first broken promise."""
+"""The world of one run: the simulator, the client, what was seen, and the first broken promise."""
 
 import hashlib
 from collections import Counter
