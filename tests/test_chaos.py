@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import trio
 
-from derivtrio import Gap, Tick
-from derivtrio.simulator import Market
+from derivtrio import Gap, Tick, open_client
+from derivtrio.simulator import Market, open_simulator
 from tests.chaos import faults, inside, known, run
 from tests.chaos.consumers import OPEN as STREAMS
 from tests.chaos.determinism import HotLoop, run_seeded
@@ -127,8 +127,8 @@ def test_the_scheduler_follows_its_seed() -> None:
 def test_tables_are_counted() -> None:
     async def count() -> tuple[int, int]:
         async with (
-            run.open_simulator(port=None, start=START) as sim,
-            run.open_client(endpoint=sim.endpoint) as client,
+            open_simulator(port=None, start=START) as sim,
+            open_client(endpoint=sim.endpoint) as client,
         ):
             before = inside.table_sizes(client)
             async with client.ticks("R_100"), client.ticks("R_50"):

@@ -42,10 +42,10 @@ class Tally:
 
     def __str__(self) -> str:
         days, wall = self.virtual / _DAY, time.perf_counter() - self.begun
+        speed = 60 * days / wall
         return "\n".join(
             [
-                f"{self.runs} seeds, {days:.2f} simulated days in {wall:.0f} s,"
-                + f" {60 * days / wall:.2f} days a minute",
+                f"{self.runs} seeds, {days:.2f} simulated days in {wall:.0f} s: {speed:.2f} a minute",
                 f"{self.connections} connections, {self.faults.total()} faults:",
                 "  " + ", ".join(f"{count} {name}" for name, count in self.faults.most_common()),
                 "  " + ", ".join(f"{count} {name}" for name, count in sorted_(self.figures)),
@@ -80,7 +80,7 @@ def main() -> None:
                 break
         elif tally.runs % given.tell == 0:
             say(
-                f"{tally.runs} seeds, {tally.virtual / _DAY:.2f} days, the last was {result.plan.seed}"
+                f"{tally.runs} seeds, {tally.virtual / _DAY:.2f} days, seed {result.plan.seed} held"
             )
     say(str(tally))
     sys.exit(bool(tally.failed))

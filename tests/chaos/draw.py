@@ -119,7 +119,7 @@ class Drawing:
     def buy(self, at: float) -> None:
         """Add a purchase, or two equal ones at a time."""
         self.stakes += 1
-        kind = self.chance.choice(("CALL", "PUT", "MULTUP", "MULTDOWN"))
+        kind = self.chance.choice(("CALL", "PUT", "CALL", "PUT", "MULTUP", "MULTDOWN"))
         symbol = self.chance.choice(("R_100", "R_10"))
         for _ in range(2 if self.chance.random() < _TWINS else 1):
             how = self.chance.choice(
@@ -163,7 +163,7 @@ class Drawing:
 def _consumer(chance: Random, drawing: Drawing) -> tuple[str, tuple[object, ...]]:
     kind = chance.choices(
         ("ticks", "candles", "balance", "transactions", "contract", "contracts", "proposal"),
-        (8, 5, 1, 2, 2, 1, 1),
+        (8, 5, 1, 2, 2, 0.5, 1),
     )[0]
     back = chance.choice((0, 0, 60, 60, 3600, 3600, 20_000))
     match kind:
