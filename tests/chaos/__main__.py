@@ -45,7 +45,7 @@ class Tally:
         speed = 60 * days / wall
         return "\n".join(
             [
-                f"{self.runs} seeds, {days:.2f} simulated days in {wall:.0f} s: {speed:.2f} a minute",
+                f"{self.runs} seeds, {days:.2f} days in {wall:.0f} s: {speed:.2f} days a minute",
                 f"{self.connections} connections, {self.faults.total()} faults:",
                 "  " + ", ".join(f"{count} {name}" for name, count in self.faults.most_common()),
                 "  " + ", ".join(f"{count} {name}" for name, count in sorted_(self.figures)),
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--all", action="store_true", help="also what is known (see known.py)")
     parser.add_argument("--go-on", action="store_true", help="go on after a failure")
     parser.add_argument("--no-shrink", action="store_true", help="do not shorten a failure")
-    parser.add_argument("--shrink-seconds", type=float, default=300, help="how long at most (300)")
+    parser.add_argument("--shrink-seconds", type=float, default=120, help="how long at most (120)")
     parser.add_argument("--tell", type=int, default=10, help="a line every so many seeds (10)")
     parser.add_argument("--log", action="store_true", help="show the client's log")
     return parser

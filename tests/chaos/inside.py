@@ -19,6 +19,9 @@ from derivtrio.simulator.faults import schedule
 
 _TABLES: Final = (dict, list, set, deque, WeakKeyDictionary)
 
+#: Tables that have a limit of their own, and so many entries at most.
+BOUNDED: Final = {"TradeLog._known": 10_000, "TradeLog._in_doubt": 1000}
+
 #: Data without tables: what was received or announced, and what never changes.
 _LEAVES: Final = ("derivtrio.models", "derivtrio.errors", "derivtrio.events", "derivtrio.settings")
 
