@@ -1,8 +1,8 @@
 """Reads ticks or candles for a consumer, and fills the holes in them from the server's history.
 
 The consumer itself fetches what is missing, when it gets there. So nothing piles up, nobody else
-waits, and a fetch that the next outage interrupts is simply made again. If the client ends during a
-fetch, the stream ends there, because nothing may come after an unfilled hole.
+waits. A fetch that an outage interrupts is made again, for less at a time. If the client ends
+during a fetch, the stream ends there, because nothing may come after an unfilled hole.
 """
 
 from collections import deque
@@ -13,21 +13,17 @@ import trio
 
 from derivtrio.api.catalog import name_of
 from derivtrio.api.parsing import UNREADABLE
-from derivtrio.calls.call import api_call
-from derivtrio.calls.request import make_call
+from derivtrio.calls.request import request_until_answered
 from derivtrio.calls.session import Session
 from derivtrio.concurrency.buffer import CHECKPOINT_EVERY, Buffer
 from derivtrio.errors import (
     ApiError,
     ClientClosed,
-    ConnectionLost,
     DerivError,
     NotContinuous,
-    ResponseTimeout,
     unreadable,
 )
 from derivtrio.events import Gap
-from derivtrio.policy.retry import RETRY_PAUSE, is_passing
 from derivtrio.streams.holes import Filler, Hole
 
 T = TypeVar("T")
@@ -83,20 +79,21 @@ class BackfillReader(Generic[T]):
         return None
 
     async def _fetch(self, filling: "Filling[T]") -> None:
-        """Fetch one window of a hole; if that fails in passing, leave it to the next time."""
+        """Fetch one window of a hole, however long that takes."""
         filler = filling.filler
+
+        def ask_for_less(error: DerivError) -> None:
+            if not isinstance(error, ApiError):
+                filler.interrupted()
+
         try:
-            reply = await make_call(api_call(filler.request), self._session)
-        except (ConnectionLost, ResponseTimeout):
-            filler.interrupted()
-            return
+            reply = await request_until_answered(
+                lambda: filler.request, self._session, interrupted=ask_for_less
+            )
         except ClientClosed:
             raise StopAsyncIteration from None
         except ApiError as error:
-            if is_passing(error):
-                await trio.sleep(RETRY_PAUSE)
-            else:
-                self._note(filler.refused(error.code))
+            self._note(filler.refused(error.code))
             return
         try:
             items, gap = filler.take(reply)

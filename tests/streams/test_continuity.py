@@ -470,7 +470,7 @@ async def test_arguments_that_cannot_be_meant_are_refused_at_once(
             open_stream(client)
 
 
-# The lines and the filler by themselves
+# The translators and the filler by themselves
 
 
 def tick(epoch: int, quote: float = 1.0) -> dict[str, Any]:

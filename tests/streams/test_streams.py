@@ -1,4 +1,4 @@
-"""Subscriptions, and the mailboxes behind them."""
+"""Subscriptions, and the buffers behind them."""
 
 from contextlib import AsyncExitStack
 from typing import Any
