@@ -52,7 +52,7 @@ async def open_connection(
     deadline = trio.current_time() + settings.connect_timeout
     with time_limit(deadline, "connection"):
         address = parse_url(await ask(endpoint.url, "the endpoint's url()"))
-        stream = await open_stream(endpoint, address, settings.ssl_context)
+        stream = await open_stream(endpoint, address, settings.ssl_context, fast=settings.fast)
     connection = Connection(number, settings, address, WatchedStream(stream))
     async with running(
         connection.run_websocket, stop=connection.stop_websocket, name="derivtrio.websocket"

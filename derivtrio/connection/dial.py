@@ -14,6 +14,7 @@ from pathlib import Path
 import trio
 
 from derivtrio.connection.endpoints import Endpoint, StreamOpener
+from derivtrio.connection.fast.tls import RecordStream, open_records
 from derivtrio.connection.stream import breaking
 from derivtrio.connection.url import Address
 from derivtrio.errors import (
@@ -42,7 +43,7 @@ def time_limit(deadline: float, what: str) -> Iterator[None]:
 
 
 async def open_stream(
-    endpoint: Endpoint, address: Address, ssl_context: ssl.SSLContext | None
+    endpoint: Endpoint, address: Address, ssl_context: ssl.SSLContext | None, *, fast: bool
 ) -> trio.abc.Stream:
     """Return a new stream to *address*, with TLS where its URL says so.
 
@@ -63,19 +64,23 @@ async def open_stream(
     if not address.secure:
         return stream
     try:
-        return await _open_tls(stream, ssl_context or platform_context(), address.host)
+        return await _open_tls(stream, ssl_context or platform_context(), address.host, fast=fast)
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
 
 
 async def _open_tls(
-    stream: trio.abc.Stream, context: ssl.SSLContext, host: str
-) -> trio.SSLStream[trio.abc.Stream]:
+    stream: trio.abc.Stream, context: ssl.SSLContext, host: str, *, fast: bool
+) -> trio.abc.Stream:
     """Return TLS over *stream*, with a server that has proved to be *host*."""
+    tls: trio.SSLStream[trio.abc.Stream] | RecordStream
     try:
-        # As on the web, an end without `close_notify` is an end: WebSocket has its own Close.
-        tls = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+        if fast:
+            tls = open_records(stream, context, host)
+        else:
+            # As on the web, an end without `close_notify` is an end: WebSocket has its own Close.
+            tls = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
     except ValueError as error:
         text = f"{host} cannot be a server's name: {error}"
         raise InvalidURL(text) from error

@@ -14,6 +14,7 @@ alone costs a third less. Written in bulk, a hundred concurrent calls cost a qua
 - `filtering` is the stream that trio-websocket reads. It sees only the frames that are not taken:
   the handshake, pings, fragments, binary messages, Close, and whatever is illegal.
 - `messages` reads and writes with both, in place of `connection.messages`.
+- `tls` hands over all records of a read at once, in place of `trio.SSLStream`.
 
 *What it must not change.* The order of messages, the limit on their size, the verdicts about
 illegal frames, and what is known of the end. `tests/connection` runs the hazards both ways, and
