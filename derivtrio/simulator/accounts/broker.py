@@ -26,7 +26,13 @@ from derivtrio.simulator.contracts.contract import (
 from derivtrio.simulator.contracts.families import FAMILIES, ContractFamily
 from derivtrio.simulator.contracts.money import in_words
 from derivtrio.simulator.contracts.multipliers import can_cancel
-from derivtrio.simulator.contracts.orders import CURRENCY, ContractOrder, LimitOrder, insufficient
+from derivtrio.simulator.contracts.orders import (
+    CURRENCY,
+    MULTIPLIERS,
+    ContractOrder,
+    LimitOrder,
+    insufficient,
+)
 from derivtrio.simulator.market.market import Market
 from derivtrio.simulator.protocol.envelope import Refusal
 
@@ -104,6 +110,8 @@ class Broker:
     def sell(self, contract: Contract, epoch: int, limit: Decimal) -> LedgerEntry:
         """Buy *contract* back at the price of *epoch*, if that is at least *limit*.
 
+        A multiplier is closed at the price of *epoch*, whatever the *limit*, as Deriv closes it.
+
         Raises:
             Refusal: it cannot be sold now, or the price is below *limit*.
 
@@ -112,7 +120,7 @@ class Broker:
         if error is not None:
             raise Refusal(code="InvalidtoSell", message=error)
         price = self.value(contract, epoch)
-        if price < limit:
+        if price < limit and contract.order.contract_type not in MULTIPLIERS:
             raise _price_moved(what="sell price", limit=limit, price=price)
         return self._close(contract, self._closing(contract, epoch, price, "sold"))
 

@@ -18,13 +18,13 @@ _PROFIT_LIMIT = 50
 
 
 def statement(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
-    """Answer `statement`: the ledger entries of a period, bounds included, newest first."""
+    """Answer `statement`: the ledger entries before `date_to`, from `date_from`, newest first."""
     action, described = request.get("action_type"), request.get("description") == 1
     first, last = request.get("date_from", 0), request.get("date_to", _FAR)
     found = [
         entry
         for entry in _ledger(session, request).newest_first()
-        if first <= entry.epoch <= last and action in (None, entry.action)
+        if first <= entry.epoch < last and action in (None, entry.action)
     ]
     rows = [
         trade_payloads.statement_entry(entry, described=described)
@@ -47,7 +47,7 @@ def profit_table(session: ServerSession, request: Message, _epoch: int) -> list[
     closed = [
         contract
         for contract in _of_types(_ledger(session, request).contracts.values(), request)
-        if not contract.is_open and first <= contract.start <= last
+        if not contract.is_open and first <= contract.start < last
     ]
     if request.get("sort") != "ASC":
         closed.reverse()
@@ -101,4 +101,4 @@ def _epoch_of(request: Message, name: str, default: int) -> int:
     except ValueError:
         raise invalid({name: "Invalid date."}) from None
     midnight = (date - dt.date(1970, 1, 1)).days * DAY
-    return midnight + (DAY - 1 if name == "date_to" else 0)
+    return midnight + (DAY if name == "date_to" else 0)

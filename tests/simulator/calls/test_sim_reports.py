@@ -48,7 +48,8 @@ def test_a_statement_is_newest_first_and_can_be_narrowed(session: ServerSession)
         row for row in rows if row["action_type"] == "buy"
     ]
     assert statement_of(session, later, limit=3, offset=2) == rows[2:5]
-    assert statement_of(session, later, date_from=times[4], date_to=times[1]) == rows[1:5]
+    assert statement_of(session, later, date_from=times[4], date_to=times[1]) == rows[2:5]
+    assert statement_of(session, later, date_from=times[4], date_to=times[1] + 1) == rows[1:5]
     assert statement_of(session, later, limit=0) == []
     assert "longcode" not in rows[0]
     assert statement_of(session, later, description=1)[0]["shortcode"].startswith("CALL_R_100_")

@@ -317,6 +317,13 @@ def test_a_multiplier_is_worth_its_stake_and_the_move(
     assert receipt["sold_for"] == position["bid_price"]
 
 
+def test_a_multiplier_is_sold_at_its_bid_whatever_the_sale_asks_for(session: ServerSession) -> None:
+    contract_id = buy(session, MULTIPLIER)["contract_id"]
+    bid = position_of(session, contract_id, START + 60)["bid_price"]
+    receipt = ask(session, {"sell": contract_id, "price": bid + 50}, START + 60)["sell"]
+    assert receipt["sold_for"] == bid
+
+
 def test_a_multiplier_is_stopped_out_when_its_stake_is_used_up(session: ServerSession) -> None:
     contract_ids = [
         buy(session, MULTIPLIER | {"contract_type": kind, "amount": 1})["contract_id"]
