@@ -12,6 +12,7 @@ from derivtrio.api import Api
 from derivtrio.api.catalog import GRANULARITIES, name_of
 from derivtrio.calls.call import Call, raw_call
 from derivtrio.calls.doubts import TradeLog
+from derivtrio.calls.other_clients import other_clients
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.request import make_call, note_limits
 from derivtrio.calls.routing import Router
@@ -105,7 +106,7 @@ async def open_client(
     budgets = _budgets(settings, pacer, where)
     authorization = Authorization(where, Identity(checked_for(where, token)))
     queue = SendQueue(settings.outbox, budgets, bus.announce)
-    trades = TradeLog(lambda: authorization.loginid)
+    trades = TradeLog(lambda: authorization.loginid, others=other_clients(where))
     session = Session(settings, generation_of(where), queue, Router(), bus, trades)
     registry = Registry(session)
     trades.used = registry.replace_proposal

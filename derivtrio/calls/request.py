@@ -54,6 +54,8 @@ async def make_call(call: Call, session: Session) -> dict[str, Any]:
         else:
             if call.name == "website_status":
                 note_limits(reply, session)
+            elif call.name == "time":
+                session.trades.server_time.note_answer(call, reply.get("time"))
             return reply
         finally:
             _note_end(call, session)

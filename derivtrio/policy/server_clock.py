@@ -5,7 +5,8 @@ An estimate is kept for as long as newer ones agree with it: what is decided abo
 fit what was decided about another, to the second.
 
 When something was written is known by trio's clock and by the machine's. The former stands still
-while the machine is suspended, and the latter may be set; the earlier of the two counts.
+while the machine is suspended, and the latter may be set. So the true time lies between the two, or
+what one of them says.
 """
 
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import msgspec
 
 #: So far the server's own clocks may be apart, in seconds.
-_SKEW: Final = 5
+SKEW: Final = 5
 
 
 class Lead(msgspec.Struct, frozen=True):
@@ -37,16 +38,31 @@ class ServerClock(msgspec.Struct, frozen=True):
         """Return the server's time when something was written, or earlier.
 
         It was at `written_on` on trio's clock, if that is known, and at `written_at` on the
-        machine's.
+        machine's. The earlier of the two counts, less what the server's clocks may be apart.
         """
         by_wall = written_at + self.over_wall.least
         if written_on is None:
-            return by_wall - _SKEW
-        return min(by_wall, written_on + self.over_trio.least) - _SKEW
+            return by_wall - SKEW
+        return min(by_wall, written_on + self.over_trio.least) - SKEW
+
+    def bounds(self, written_on: float, written_at: float) -> tuple[float, float]:
+        """Return between which of the server's times something was written.
+
+        The arguments are those of `earliest`.
+        """
+        trio, wall = self.over_trio, self.over_wall
+        return (
+            min(written_on + trio.least, written_at + wall.least),
+            max(written_on + trio.most, written_at + wall.most),
+        )
+
+    def now(self, moment: float) -> float:
+        """Return the server's time at *moment* on trio's clock, or earlier."""
+        return moment + self.over_trio.least
 
     def latest(self, moment: float) -> float:
         """Return the server's time at *moment* on trio's clock, or later."""
-        return moment + self.over_trio.most + _SKEW
+        return moment + self.over_trio.most + SKEW
 
     def updated(self, newer: "ServerClock") -> "ServerClock":
         """Return what is known after a *newer* reading: the same, unless that disagrees."""

@@ -285,7 +285,7 @@ async def test_a_contract_sold_for_less_was_not_sold_by_who_asked_for_more(
         cheap = await doubt(sim, "sell", client.sell(contract), executed=True)
         outcomes = [await client.reconcile(each) for each in (dear, cheap)]
     assert isinstance(outcomes[0], NotSold)
-    assert "the least was to be 5000" in outcomes[0].how
+    assert "asked for at least 5000" in outcomes[0].how
     assert isinstance(outcomes[1], Sold)
 
 
