@@ -2,63 +2,51 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, Final
 
 import attrs
 import trio
 
 from derivtrio.api import Api
-from derivtrio.api.catalog import GRANULARITIES, name_of
-from derivtrio.calls.call import Call, raw_call
+from derivtrio.api.catalog import name_of
+from derivtrio.calls.call import raw_call
 from derivtrio.calls.doubts import TradeLog
 from derivtrio.calls.other_clients import other_clients
 from derivtrio.calls.queue import SendQueue
-from derivtrio.calls.request import make_call, note_limits
+from derivtrio.calls.request import make_call
 from derivtrio.calls.routing import Router
 from derivtrio.calls.session import Session
 from derivtrio.calls.status import EventBus, Status
 from derivtrio.concurrency.background import running
-from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
-from derivtrio.concurrency.parking import require_trio
-from derivtrio.connection.connection import NORMAL
+from derivtrio.concurrency.buffer import OverflowPolicy
+from derivtrio.concurrency.runs import require_trio
+from derivtrio.connection.disconnect import NORMAL
 from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
 from derivtrio.errors import ConnectionChanged, invalid_request
 from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
 from derivtrio.policy.rate_limits import Budgets, Pacer
 from derivtrio.settings import Settings
-from derivtrio.streams.completion import Completed, CompletedSource
-from derivtrio.streams.continuity import CandleTranslator, Hole, TickTranslator
+from derivtrio.streams.candles import candle_stream
 from derivtrio.streams.registry import Registry
-from derivtrio.streams.requests import key_of, subscribing
+from derivtrio.streams.requests import subscribing
 from derivtrio.streams.snapshots import (
-    BalanceTranslator,
-    ContractTranslator,
-    PlainContractTranslator,
-    ProposalTranslator,
-    StatusTranslator,
+    balance_stream,
+    contract_stream,
+    message_stream,
+    proposal_stream,
 )
-from derivtrio.streams.source import ServerStream
-from derivtrio.streams.subscription import (
-    Continuous,
-    EventStream,
-    Source,
-    Subscription,
-)
-from derivtrio.streams.transactions import Interruption, TransactionTranslator
-from derivtrio.streams.upstream import Consumer, Translator
+from derivtrio.streams.subscription import Subscription, event_stream
+from derivtrio.streams.ticks import tick_stream
+from derivtrio.streams.transactions import transaction_stream
 from derivtrio.supervision.authorization import Authorization, Identity, TokenSource, checked_for
 from derivtrio.supervision.lifetime import Lifetime
 from derivtrio.supervision.login import CHANGES, change_account, change_by_call, log_out
 from derivtrio.supervision.supervisor import Supervisor
-from derivtrio.trading.orders import check_epoch, contract_words
+from derivtrio.trading.orders import contract_words
 from derivtrio.trading.trader import Trader
 
 _DEFAULTS: Final = Settings()
-
-#: The last epoch that Deriv's schemas have room for; one in milliseconds is beyond it.
-_LAST_EPOCH: Final = 9_999_999_999
 
 
 @asynccontextmanager
@@ -93,26 +81,13 @@ async def open_client(
         ConnectionFailed: after `Settings.max_attempts`, or when the client failed for good.
         DerivError: the cause itself, where the first connection is refused for good (`ApiError`,
             `HandshakeRejected`, `RestRejected`, `CertificateRejected`, `InvalidURL`).
-        ValueError, TypeError: an argument that cannot be meant, such as a `token` on the Options
+        ValueError, TypeError: an argument that makes no sense, such as a `token` on the Options
             API, where the endpoint has it.
         RuntimeError: not under trio, but under asyncio, for example.
 
     """
     require_trio()
-    if not isinstance(settings, Settings):
-        text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
-        raise TypeError(text)
-    where, bus = as_endpoint(endpoint, app_id), EventBus()
-    budgets = _budgets(settings, pacer, where)
-    authorization = Authorization(where, Identity(checked_for(where, token)))
-    queue = SendQueue(settings.outbox, budgets, bus.announce)
-    trades = TradeLog(lambda: authorization.loginid, others=other_clients(where))
-    session = Session(settings, generation_of(where), queue, Router(), bus, trades)
-    registry = Registry(session)
-    trades.used = registry.replace_proposal
-    supervisor = Supervisor(session, authorization, registry)
-    lifetime = Lifetime(supervisor)
-    client = Client(session, supervisor, lifetime)
+    client, lifetime = _assembled(as_endpoint(endpoint, app_id), token, settings, pacer)
     async with running(lifetime.serve, stop=lifetime.stop, name="derivtrio.reconnect"):
         with lifetime.body:
             try:
@@ -127,6 +102,39 @@ async def open_client(
                 with trio.CancelScope(shield=True):
                     await client.aclose()
     lifetime.raise_failure()
+
+
+def _assembled(
+    endpoint: Endpoint, token: TokenSource | None, settings: Settings, pacer: Pacer | None
+) -> tuple["Client", Lifetime]:
+    """Put the parts of a client together, from the bottom up; return it and its lifetime."""
+    if not isinstance(settings, Settings):
+        text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
+        raise TypeError(text)
+    bus, router = EventBus(), Router()
+    queue = SendQueue(settings.outbox, _budgets(settings, pacer, endpoint), bus.announce)
+    authorization = Authorization(endpoint, Identity(checked_for(endpoint, token)))
+    trades = TradeLog(lambda: authorization.loginid, others=other_clients(endpoint))
+    session = Session(settings, generation_of(endpoint), queue, router, bus, trades)
+    registry = Registry(session)
+    trades.used = registry.replace_proposal
+    supervisor = Supervisor(session, authorization, registry)
+    lifetime = Lifetime(supervisor)
+    return Client(session, supervisor, lifetime), lifetime
+
+
+def _budgets(settings: Settings, pacer: Pacer | None, endpoint: Endpoint) -> Budgets:
+    """Return what the client may send."""
+    if pacer is not None and not isinstance(pacer, Pacer):
+        text = f"pacer is a derivtrio.Pacer or None, not {type(pacer).__name__}"
+        raise TypeError(text)
+    if not settings.pacing:
+        if pacer is not None:
+            text = "a pacer is of no use with Settings(pacing=False)"
+            raise ValueError(text)
+        return Budgets()
+    advertised = getattr(endpoint, "limits", "website_status") == "website_status"
+    return (pacer or Pacer()).budgets(generation_of(endpoint), advertised=advertised)
 
 
 @attrs.define(eq=False, repr=False)
@@ -167,7 +175,7 @@ class Client(Trader):
             OutcomeUnknown: it changes something, was written, and may have been executed.
             ConnectionLost: it only reads, and broke three connections in a row.
             ResponseTimeout: it only reads, and had no reply within `Settings.response_timeout`.
-            ClientClosed, ConnectionFailed: the client is no more.
+            ClientClosed, ConnectionFailed: the client has ended.
 
         """
         call = self._new_call(request)
@@ -190,15 +198,15 @@ class Client(Trader):
 
         A mapping is written as JSON. What the server answers is seen by
         `client.events(traffic=True)` alone. A `req_id` of yours must be 2147483648 or more.
-        `authorize` and `logout` are refused: the client has to know for whom it acts. Of what is
-        bought or sold in this way `reconcile` knows nothing.
+        `authorize` and `logout` are refused: the client must know which account it acts for.
+        `reconcile` knows nothing of what is bought or sold in this way.
 
         *Cancellation*: a message that was not written yet is never sent.
 
         Raises:
             InvalidRequest: it is no such message, or its `req_id` is too low.
             OutcomeUnknown: the connection was lost while it was being written.
-            ClientClosed, ConnectionFailed: the client is no more.
+            ClientClosed, ConnectionFailed: the client has ended.
 
         """
         call = raw_call(message)
@@ -219,7 +227,7 @@ class Client(Trader):
         Raises:
             InvalidToken, ApiError: the server refuses; what was accepted before it stands.
             InvalidRequest: this is the Options API, where a connection has its account for good.
-            ValueError: *token* can be none.
+            ValueError: *token* is not a token.
 
         And what `call` raises.
 
@@ -266,11 +274,8 @@ class Client(Trader):
 
         """
         request = subscribing(request)
-        name = name_of(request)
-        self._check(name, request)
-        mailbox: Buffer[dict[str, Any]] = Buffer(name, buffer, overflow)
-        line = self._plain_line(name, request)
-        return Subscription(mailbox, self._stream(request, line, mailbox))
+        self._check(name_of(request), request)
+        return message_stream(self._registry, request, buffer=buffer, overflow=overflow)
 
     def ticks(
         self,
@@ -293,17 +298,12 @@ class Client(Trader):
         `buffer` and `overflow` are those of `subscribe`; history does not count.
 
         Raises:
-            InvalidRequest: *symbol* or *start* cannot be meant; nothing was sent.
+            InvalidRequest: *symbol* or *start* makes no sense; nothing was sent.
 
         """
-        _check_symbol(symbol)
-        _check_start(start)
-        _check_strict(overflow, strict=strict)
-        request = {"ticks": symbol, "subscribe": 1}
-        mailbox: Buffer[Tick | Hole] = Buffer(symbol, buffer, overflow)
-        source = self._stream(request, TickTranslator(symbol, start), mailbox)
-        session = self._session
-        return Subscription(Continuous(session, mailbox, strict), source)
+        return tick_stream(
+            self._registry, symbol, start, strict=strict, buffer=buffer, overflow=overflow
+        )
 
     def candles(
         self,
@@ -324,27 +324,19 @@ class Client(Trader):
         was forming when a connection broke comes in its final form, too.
 
         Raises:
-            InvalidRequest: an argument that cannot be meant; nothing was sent.
+            InvalidRequest: an argument that makes no sense; nothing was sent.
 
         """
-        _check_symbol(symbol)
-        _check_start(start)
-        _check_strict(overflow, strict=strict)
-        if type(granularity) is not int or granularity not in GRANULARITIES:
-            text = f"granularity is one of {sorted(GRANULARITIES)} seconds, not {granularity!r}"
-            raise invalid_request(text)
-        request = {
-            "ticks_history": symbol,
-            "style": "candles",
-            "granularity": granularity,
-            "end": "latest",
-            "count": 1,
-            "subscribe": 1,
-        }
-        mailbox: Buffer[Candle | Hole] = Buffer(symbol, buffer, overflow)
-        line = CandleTranslator(symbol, granularity, start, closed_only)
-        source = self._stream(request, line, mailbox)
-        return Subscription(Continuous(self._session, mailbox, strict), source)
+        return candle_stream(
+            self._registry,
+            symbol,
+            granularity,
+            start,
+            closed_only=closed_only,
+            strict=strict,
+            buffer=buffer,
+            overflow=overflow,
+        )
 
     def balance(
         self,
@@ -355,18 +347,17 @@ class Client(Trader):
     ) -> Subscription[Balance]:
         """Return the balances of the account: the present one, then each change.
 
-        It is that of the first token unless *loginid* says which. After a reconnect the balance as
-        it then is comes next.
+        *loginid* says which account; without it, the account of the first token. After a reconnect
+        the next item is the balance of that moment.
 
-        `buffer` and `overflow` are those of `subscribe`.
+        `buffer` and `overflow` mean what they mean for `subscribe`.
 
         Raises:
-            InvalidRequest: *loginid* can be none; nothing was sent.
+            InvalidRequest: *loginid* is not a login id; nothing was sent.
 
         """
-        mailbox: Buffer[Balance] = Buffer("balance", buffer, overflow)
-        request = {"balance": 1, "subscribe": 1, **self._account(loginid)}
-        return Subscription(mailbox, self._stream(request, BalanceTranslator(), mailbox))
+        account = self._account(loginid)
+        return balance_stream(self._registry, account, buffer=buffer, overflow=overflow)
 
     def transactions(
         self,
@@ -377,24 +368,20 @@ class Client(Trader):
     ) -> Subscription[Transaction]:
         """Return the account's transactions, in order, each once, whatever happens meanwhile.
 
-        The first is the first after the entering. What was missed in an outage is taken from the
-        account's statement when the consumer gets there. A transaction from there has what a
-        statement has, one from the stream what the stream has: payout and shortcode may be absent.
+        The first one is the first after the stream was entered. What was missed in an outage is
+        taken from the account's statement when the consumer gets there. A transaction from the
+        statement has other members than one from the stream: payout and shortcode may be absent.
 
-        The account is that of the first token unless *loginid* says which.
+        *loginid* says which account; without it, the account of the first token.
 
-        `buffer` and `overflow` are those of `subscribe`.
+        `buffer` and `overflow` mean what they mean for `subscribe`.
 
         Raises:
-            InvalidRequest: *loginid* can be none; nothing was sent.
+            InvalidRequest: *loginid* is not a login id; nothing was sent.
 
         """
-        mailbox: Buffer[Transaction | Interruption] = Buffer("transactions", buffer, overflow)
         account = self._account(loginid)
-        request = {"transaction": 1, "subscribe": 1, **account}
-        source = self._stream(request, TransactionTranslator(), mailbox)
-        reader = Completed(self._session, mailbox, account)
-        return Subscription(reader, CompletedSource(source, reader))
+        return transaction_stream(self._registry, account, buffer=buffer, overflow=overflow)
 
     def open_contract(
         self,
@@ -409,21 +396,19 @@ class Client(Trader):
         The stream is over after the message in which the contract is sold; at once, if it was
         sold before. Across reconnects it goes on with the contract as it then is.
 
-        The account is that of the first token unless *loginid* says which.
+        *loginid* says which account; without it, the account of the first token.
 
-        `buffer` and `overflow` are those of `subscribe`.
+        `buffer` and `overflow` mean what they mean for `subscribe`.
 
         Raises:
-            InvalidRequest: *contract_id* is no number, or *loginid* can be none; nothing was sent.
+            InvalidRequest: *contract_id* is not a number, or *loginid* is not a login id; nothing
+                was sent.
 
         """
-        if type(contract_id) is not int:
-            text = f"a contract_id is an int, not {contract_id!r}"
-            raise invalid_request(text)
-        mailbox: Buffer[OpenContract] = Buffer("proposal_open_contract", buffer, overflow)
-        contract = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1}
-        request = {**contract, **self._account(loginid)}
-        return Subscription(mailbox, self._stream(request, ContractTranslator(), mailbox))
+        account = self._account(loginid)
+        return contract_stream(
+            self._registry, contract_id, account, buffer=buffer, overflow=overflow
+        )
 
     def proposal(
         self,
@@ -448,20 +433,18 @@ class Client(Trader):
         After a reconnect the prices come with a new `id`; an old one cannot be bought any more. A
         price that does not change comes once, and the stream is over.
 
-        `buffer` and `overflow` are those of `subscribe`.
+        `buffer` and `overflow` mean what they mean for `subscribe`.
 
         Raises:
             InvalidRequest: the contract is not described; nothing was sent.
 
         """
-        given = {} if parameters is None else parameters
-        words = contract_words(given, more, self._session.generation)
-        mailbox: Buffer[Proposal] = Buffer("proposal", buffer, overflow)
-        bus = self._session.bus
-        line = ProposalTranslator(words, lambda: bus.connection)
+        words = contract_words(
+            {} if parameters is None else parameters, more, self._session.generation
+        )
         request = subscribing({"proposal": 1, **words})
         self._new_call(request)
-        return Subscription(mailbox, self._stream(request, line, mailbox))
+        return proposal_stream(self._registry, request, words, buffer=buffer, overflow=overflow)
 
     def events(
         self,
@@ -475,8 +458,8 @@ class Client(Trader):
         With `traffic` it has every message too, tokens masked. `buffer` and `overflow` are those of
         `subscribe`.
         """
-        mailbox: Buffer[Event] = Buffer("events", buffer, overflow)
-        return Subscription(mailbox, EventStream(self._session.bus, mailbox, traffic))
+        bus = self._session.bus
+        return event_stream(bus, traffic=traffic, buffer=buffer, overflow=overflow)
 
     @asynccontextmanager
     async def same_connection(self) -> AsyncGenerator[None]:
@@ -488,7 +471,7 @@ class Client(Trader):
         Raises:
             ConnectionChanged: the block was cancelled. A call inside it whose outcome is unknown
                 raises `OutcomeUnknown` instead.
-            ClientClosed, ConnectionFailed: the client is no more.
+            ClientClosed, ConnectionFailed: the client has ended.
 
         """
         await self.wait_ready()
@@ -506,16 +489,16 @@ class Client(Trader):
     @property
     def status(self) -> Status:
         """What can be said of the client now."""
-        session, bus = self._session, self._session.bus
+        session, state = self._session, self._session.state
         return Status(
-            state=bus.state,
-            connection=bus.connection,
-            attempt=bus.attempt,
-            since=bus.since,
-            round_trip=bus.round_trip,
-            pending=len(session.queue) + sum(not c.decided for c in session.router.of_kind(Call)),
+            state=state.name,
+            connection=state.connection,
+            attempt=state.attempt,
+            since=state.since,
+            round_trip=state.round_trip,
+            pending=len(session.queue) + session.count_unanswered(),
             subscriptions=len(self._registry),
-            last_error=bus.last_error,
+            last_error=state.last_error,
         )
 
     async def wait_ready(self) -> None:
@@ -525,13 +508,13 @@ class Client(Trader):
             ClientClosed, ConnectionFailed: they never will again.
 
         """
-        bus = self._session.bus
+        state = self._session.state
         await trio.lowlevel.checkpoint()
         while not self._session.is_ready:
-            if bus.ending:
+            if state.ending:
                 await trio.lowlevel.checkpoint_if_cancelled()  # the body of a failed client is
                 raise self._lifetime.refusal()
-            await bus.change()
+            await state.change()
 
     async def aclose(self, code: int = NORMAL, reason: str = "") -> None:
         """Close the connection with a goodbye, and end everything; more often is harmless.
@@ -544,54 +527,3 @@ class Client(Trader):
 
         """
         await self._lifetime.close(code, reason)
-
-    def _plain_line(self, name: str, request: Mapping[str, Any]) -> Translator | None:
-        """Return what has to look at messages that are delivered as they are."""
-        if name == "website_status":
-            return StatusTranslator(partial(note_limits, session=self._session))
-        if name == "buy" or "contract_id" in request:
-            return PlainContractTranslator()
-        return None
-
-    def _stream(
-        self, request: Mapping[str, Any], line: Translator | None, mailbox: Buffer[Any]
-    ) -> Source:
-        announce = self._session.bus.announce
-        name = name_of(request)
-        consumer = Consumer(name, line, mailbox, announce)
-        return ServerStream(self._session, self._registry, key_of(name, request), request, consumer)
-
-
-def _budgets(settings: Settings, pacer: Pacer | None, endpoint: Endpoint) -> Budgets:
-    """Return what the client may send."""
-    if pacer is not None and not isinstance(pacer, Pacer):
-        text = f"pacer is a derivtrio.Pacer or None, not {type(pacer).__name__}"
-        raise TypeError(text)
-    if not settings.pacing:
-        if pacer is not None:
-            text = "a pacer is of no use with Settings(pacing=False)"
-            raise ValueError(text)
-        return Budgets()
-    advertised = getattr(endpoint, "limits", "website_status") == "website_status"
-    return (pacer or Pacer()).budgets(generation_of(endpoint), advertised=advertised)
-
-
-def _check_symbol(symbol: object) -> None:
-    if not isinstance(symbol, str) or not symbol:
-        text = f"a symbol is a str such as 'R_100', not {symbol!r}"
-        raise invalid_request(text)
-
-
-def _check_start(start: int | None) -> None:
-    check_epoch("start", start)
-    if start is not None and start > _LAST_EPOCH:
-        text = (
-            "start is an epoch in whole seconds; this would be after the year 2286 (milliseconds?)"
-        )
-        raise invalid_request(text)
-
-
-def _check_strict(overflow: object, *, strict: bool) -> None:
-    if strict and overflow != "error":
-        text = f"the overflow of a strict stream is 'error', not {overflow!r}, which drops items"
-        raise invalid_request(text)

@@ -99,7 +99,7 @@ class InvalidAppID(ApiError):
 
 
 class InvalidRequest(ApiError):
-    """The request is invalid_request; sending it again cannot help."""
+    """The request is not valid; sending it again cannot help."""
 
 
 class InvalidToken(ApiError):
@@ -197,7 +197,7 @@ class ConnectionLost(DerivError):
 
 
 class OutcomeUnknown(ConnectionLost):
-    """The request was written, and nobody can say whether it was executed.
+    """The request was written, and it is not known whether it was executed.
 
     It was not, and will not be, sent again. Find out before repeating it: `client.reconcile`
     does so for trading.
@@ -270,7 +270,7 @@ class ConnectionChanged(DerivError):
 
 
 class SlowConsumer(DerivError):
-    """This consumer did not keep up, and its stream was ended; nobody else noticed.
+    """This consumer did not keep up, and its stream was ended; other consumers go on.
 
     Attributes:
         buffer: how many items it may lag behind.
@@ -349,7 +349,7 @@ class ConnectRefused(LinkError):
 
 
 class CertificateRejected(LinkError):
-    """The server could not prove that it is who the URL says; the cause has TLS's own words."""
+    """The server could not prove that it is the host of the URL; the cause is TLS's own error."""
 
 
 class EndpointFailed(LinkError):
@@ -366,15 +366,19 @@ class HandshakeRejected(LinkError):
     Attributes:
         status: the HTTP status.
         body: the first 4 KiB of what came with it.
+        headers: `Location`, without its query, and `Retry-After`, where the server sent them.
         one_time: whether the URL was for this attempt alone, and the next one has another.
 
     """
 
-    def __init__(self, status: int, body: bytes = b"") -> None:
+    def __init__(
+        self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> None:
         text = body[:200].decode("utf-8", "replace").strip()
         super().__init__(f"HTTP {status}" + (f": {text}" if text else ""))
         self.status = status
         self.body = body
+        self.headers = dict(headers or {})
         self.one_time = False
 
 
@@ -424,7 +428,7 @@ class ProtocolViolation(LinkError):
 
 
 def unreadable(what: str, error: Exception) -> ProtocolViolation:
-    """Return what is raised for something that the server sent, in which something is amiss."""
+    """Return the error for *what*, a thing that the server sent and that cannot be read."""
     text = f"the server sent a {what} that cannot be read: {error!r}"
     violation = ProtocolViolation(text)
     violation.__cause__ = error

@@ -30,7 +30,7 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 class Candle(msgspec.Struct, frozen=True):
     """The prices of one symbol in the `granularity` seconds from `open_time` on.
 
-    `epoch` is that of the newest tick in it, where that is known; a candle from history has its
+    `epoch` is when its newest tick came, where that is known; a candle from history has its
     `open_time` there. `closed` says that no more ticks belong to it.
     """
 
@@ -291,12 +291,12 @@ class NotUpdated(msgspec.Struct, frozen=True):
 
 
 class Ambiguous(msgspec.Struct, frozen=True):
-    """It cannot be told honestly. `candidates` are the purchases that may be the one in question.
+    """It is not certain. `candidates` are the purchases that may be the one in question.
 
-    It is so when several equal orders were in doubt at a time, and fewer were executed; when
-    several requests in doubt can have ended the same contract; when the order is not in the
-    client's own book, but in that of another client, or was too long ago; or when another program
-    trades with the same account.
+    The reasons may be: several equal orders were in doubt at a time, and fewer were executed;
+    several requests in doubt can have ended the same contract; the order was made by another client
+    or too long ago, so it is not in this client's log of trades; or another program trades with the
+    same account.
     """
 
     candidates: tuple[Purchase, ...]

@@ -6,7 +6,7 @@ hidden with them. Everything that leaves derivtrio for human eyes goes through h
 
 A member is known by its name, at any depth. So what the schemas call sensitive in one place but
 market data has elsewhere (`name`, `value`, `description`) cannot be hidden by itself; where it
-says how somebody is paid, the object around it is.
+describes a means of payment, the object around it is hidden.
 """
 
 import functools
@@ -98,7 +98,7 @@ def _secret_members() -> re.Pattern[str]:
 
 
 def _hidden_at(text: str, start: int, member: re.Match[str]) -> tuple[str, int]:
-    """Return what stands for the secret at *start*, and where that ends; *start* if it is none."""
+    """Return what replaces the secret at *start*, and where it ends; *start* if it is no secret."""
     if member[2]:  # to the end of the text that it is in
         rest = re.compile(_REST_OF_TEXT, re.DOTALL).match(text, start)
         return HIDDEN, rest.end() if rest else len(text)

@@ -1,4 +1,4 @@
-"""How a client behaves: frozen, validated, durations in seconds."""
+"""How a client behaves: data that is frozen and validated. Durations are in seconds."""
 
 import math
 import ssl
@@ -52,28 +52,29 @@ class Backoff:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """What a client may be told about time, room and trust. All durations are in seconds.
+    """How long a client waits, how much it takes, which servers it trusts. Times in seconds.
 
     Attributes:
         connect_timeout: for one attempt: URL, TCP, TLS and WebSocket handshake together.
-        restore_timeout: for authorization and resubscription on a new connection.
-        close_timeout: for the goodbye, after which the socket is closed without ceremony.
-        heartbeat_interval: after so long without a message the server is asked for one.
-        heartbeat_timeout: it then has so long to send anything at all.
+        restore_timeout: for authorization and resubscription on a new connection. Waiting for a
+            rate limit does not count.
+        close_timeout: for the goodbye; after that the socket is closed by force.
+        heartbeat_interval: after so long without a message the client sends a ping.
+        heartbeat_timeout: how long the server may then take to send anything at all.
         response_timeout: how long a written request waits for its reply.
         backoff: how long to wait between attempts.
-        stable_after: a connection that stayed `READY` so long starts the backoff anew.
+        stable_after: how long a connection must stay `READY` for the backoff to start anew.
         max_attempts: attempts in a row without a stable connection; `None` means for ever.
-        outbox: how many requests may wait to be written before callers wait at the door.
+        outbox: how many requests may wait for a connection. Further callers wait for room.
         max_message_size: the largest message accepted from the server, in bytes.
         ssl_context: for `wss://`; `None` means the platform's own certificate authorities.
         wait_ready: whether `open_client` waits for the first connection to be `READY`.
         pacing: whether requests wait so that the server's rate limits are never exceeded (see
-            `pacing`); `False` is for servers without limits, in tests and benchmarks.
-        fast: whether text frames go around trio-websocket, and ticks around dicts (see
-            `connection.fast`); `False` is the plain way, for readers and for doubt.
+            `policy.rate_limits`). `False` is for servers without limits, in tests and benchmarks.
+        fast: whether text frames go around trio-websocket (`connection.fast`), and ticks around
+            dicts (`calls.fast_ticks`). `False` is the plain way: to read, to debug, to compare.
         check_requests: whether calls and subscriptions that Deriv's schemas do not allow are
-            refused before they are sent; `False` is for what is newer than this client.
+            refused before they are sent. `False` is for calls that are newer than this client.
 
     """
 

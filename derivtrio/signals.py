@@ -1,4 +1,4 @@
-"""Running a script to its proper end, also when a signal asks for it."""
+"""Run a script to its proper end, also when a signal ends it."""
 
 import inspect
 import signal
@@ -15,16 +15,16 @@ T = TypeVar("T")
 
 
 def run(main: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """Run `main(*args)` under trio; on Ctrl-C or SIGTERM cancel it and let it say goodbye.
+    """Run `main(*args)` under trio; on Ctrl-C or SIGTERM cancel it and let it clean up.
 
     The first signal cancels *main*: its `finally` blocks run, clients close their connections.
     A second Ctrl-C interrupts even that. Call it from the main thread.
 
     Raises:
-        SystemExit: a signal ended *main*; the status is 128 plus the signal's number, as a
-            shell has it.
-        TypeError: *main* is no async function.
-        RuntimeError: this is not the main thread, which alone is told of signals.
+        SystemExit: a signal ended *main*; the status is 128 plus the signal's number, as in a
+            shell.
+        TypeError: *main* is not an async function.
+        RuntimeError: this is not the main thread; Python delivers signals only there.
         BaseException: what *main* raises.
 
     """
@@ -52,7 +52,8 @@ async def _main(main: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
 class _Watch:
     """Waits for one signal, and cancels `main` when it comes.
 
-    After it the usual handlers are in force again, which is what makes a second Ctrl-C different.
+    After that Python's own handlers are in force again. So a second Ctrl-C raises
+    KeyboardInterrupt.
     """
 
     main: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)

@@ -4,9 +4,7 @@ import logging
 
 import pytest
 from hypothesis import settings
-
-from derivtrio.connection import connection as link
-from derivtrio.connection.fast.frames import FrameFilter
+from plain import make_plain_the_default
 
 settings.register_profile("derivtrio", deadline=None, derandomize=True)
 settings.load_profile("derivtrio")
@@ -16,20 +14,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--plain",
         action="store_true",
-        help="receive every frame through wsproto, as with Settings(fast=False)",
+        help="run every client the plain way, as with Settings(fast=False): nothing may depend on"
+        " the fast one",
     )
 
 
-@pytest.fixture(autouse=True)
-def _the_way_of_reception(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the whole suite without the shortcut, when asked to: nothing may depend on it."""
-    if request.config.getoption("--plain"):
-
-        def passing_everything(max_size: int, *, take: bool) -> FrameFilter:
-            del take
-            return FrameFilter(max_size, take=False)
-
-        monkeypatch.setattr(link, "FrameFilter", passing_everything)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the way before the tests are imported, whose constants are settings, too."""
+    if config.getoption("--plain"):
+        make_plain_the_default()
 
 
 @pytest.fixture(autouse=True)

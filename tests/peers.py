@@ -84,9 +84,9 @@ class Peer:
             head += data
         return head
 
-    async def accept(self) -> bytes:
-        """Shake hands as a WebSocket server does; return the request's head."""
-        head = await self.read_request()
+    async def accept(self, head: bytes = b"") -> bytes:
+        """Shake hands as a WebSocket server does; return the request's *head*, read if need be."""
+        head = head or await self.read_request()
         self._protocol.receive_data(head)
         assert isinstance(next(self._protocol.events()), Request)
         await self.put(AcceptConnection())
@@ -119,7 +119,7 @@ class Peer:
         return event
 
     async def request(self) -> Any:
-        """Return the client's next message, decoded; skip what is none. None at the end."""
+        """Return the client's next message, decoded; skip other frames. None at the end."""
         text, data = "", b""
         while (event := await self.event()) is not None:
             match event:
@@ -156,9 +156,28 @@ class Peer:
             pass
 
 
+@attrs.define(eq=False)
+class Holding(trio.abc.Stream):
+    """Keeps the `data` that is sent, to be sent in one write with something else."""
+
+    data: bytearray = attrs.field(factory=bytearray)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.data += data
+
+    async def wait_send_all_might_not_block(self) -> None: ...
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002
+        return b""
+
+    async def aclose(self) -> None: ...
+
+
 def reply_to(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the reply to a `ping`, a `time` or a `ticks`; to another call an error."""
+    """Return the reply to a `ping`, a `time`, a `ticks`, an `authorize`; to others an error."""
     envelope = {"echo_req": request, "req_id": request.get("req_id")}
+    if "authorize" in request:
+        return {"msg_type": "authorize", "authorize": {"loginid": "VRTC1"}, **envelope}
     if "ping" in request:
         return {"msg_type": "ping", "ping": "pong", **envelope}
     if "time" in request:

@@ -9,7 +9,7 @@ import attrs
 import trio
 import trio_websocket
 
-from derivtrio.connection.endpoints import Generation, Limits
+from derivtrio.connection.endpoints import Generation, LimitsSource
 from derivtrio.simulator.network.memory_stream import open_pair
 
 Request = dict[str, Any]
@@ -58,7 +58,7 @@ class Server:
     handle: Handler
     nursery: trio.Nursery
     generation: Generation = "v3"
-    limits: Limits = "website_status"
+    limits: LimitsSource = "website_status"
     received: list[tuple[int, Request]] = attrs.field(factory=list)
     peers: list[Peer] = attrs.field(factory=list)
     attempts: list[float] = attrs.field(factory=list)

@@ -9,6 +9,7 @@ import pytest
 
 import derivtrio
 from derivtrio import errors
+from derivtrio.errors import api_error
 from derivtrio.events import Gap
 
 #: Arguments for the kinds that take others than a text.
@@ -63,3 +64,41 @@ def test_a_doubt_that_was_saved_still_knows_what_was_asked_for() -> None:
     again = pickled(derivtrio.OutcomeUnknown("?", {"buy": "x", "price": 5}, 3, 1.5, {"amount": 5}))
     assert (again.request, again.parameters) == ({"buy": "x", "price": 5}, {"amount": 5})
     assert (again.connection, again.written_at, again.outcome) == (3, 1.5, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("RateLimit", derivtrio.RateLimited),
+        ("AuthorizationRequired", derivtrio.AuthorizationRequired),
+        ("InvalidToken", derivtrio.InvalidToken),
+        ("AlreadySubscribed", derivtrio.AlreadySubscribed),
+        ("MarketIsClosed", derivtrio.MarketClosed),
+        ("InputValidationFailed", derivtrio.InvalidRequest),
+        ("UnrecognisedRequest", derivtrio.InvalidRequest),
+        ("PermissionDenied", derivtrio.PermissionDenied),
+        ("InsufficientBalance", derivtrio.ApiError),
+    ],
+)
+def test_codes_have_their_classes(code: str, kind: type) -> None:
+    error = api_error({"code": code, "message": "m", "details": {"f": "bad"}}, {"buy": 1})
+    assert type(error) is kind
+    assert str(error) == f"{code}: m (f: bad)"
+    assert (error.code, error.message, error.details) == (code, "m", {"f": "bad"})
+
+
+def test_g13_an_api_error_does_not_show_the_token() -> None:
+    error = api_error({"code": "InvalidToken", "message": "no"}, {"authorize": "s3cret"})
+    assert error.request == {"authorize": "<not shown>"}
+    assert "s3cret" not in repr(error)
+
+
+def test_the_drawing_of_the_hierarchy_is_complete() -> None:
+    drawing = derivtrio.errors.__doc__ or ""
+
+    def classes(root: type) -> set[str]:
+        return {root.__name__}.union(*(classes(kind) for kind in root.__subclasses__()))
+
+    names = classes(derivtrio.DerivError)
+    assert {name for name in names if name not in drawing} == set()
+    assert names <= {*derivtrio.__all__}

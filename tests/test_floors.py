@@ -142,9 +142,9 @@ def test_decisions_know_no_io(path: Path) -> None:
     assert not outside & {"trio", "trio_websocket", "socket", "asyncio", "wsproto"}
 
 
-def test_only_the_connection_knows_trio_websocket() -> None:
+def test_only_one_module_knows_trio_websocket() -> None:
     users = {name_of(path) for path in modules() if "trio_websocket" in imported_by(path)}
-    assert users == {"connection.connection"}
+    assert users == {"connection.websocket"}
 
 
 @pytest.mark.parametrize(
@@ -155,6 +155,42 @@ def test_each_folder_says_what_lives_there_and_where_to_begin(folder: Path) -> N
     names = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     assert "Begin with" in text or folder.name in ("api", "fast")
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+
+
+#: Names of classes and literal types that exist more than once in the package, and why.
+SHARED_NAMES = {
+    "Binary": "a binary option in the simulator, a binary message in the client",
+    **dict.fromkeys(
+        "Action Budgets Call Candle Connection Group Limits Order Session Status Stream Tick"
+        " Transaction Window".split(),
+        "the simulator's side of what the client has, too: it must not import the client's",
+    ),
+}
+
+
+def test_a_name_of_a_class_means_one_thing() -> None:
+    places: dict[str, list[str]] = {}
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (name := defined_by(node)) is not None:
+                places.setdefault(name, []).append(name_of(path))
+    twice = {name: found for name, found in places.items() if len(found) > 1}
+    assert {name: found for name, found in twice.items() if name not in SHARED_NAMES} == {}
+    for name, found in twice.items():
+        in_client = [place for place in found if place.split(".")[0] not in (ANNEXE, TOOL)]
+        assert len(in_client) <= 1, f"{name}: {in_client}"
+
+
+def defined_by(node: ast.AST) -> str | None:
+    """Return the name of the class or the literal type that *node* defines, if it does."""
+    match node:
+        case ast.ClassDef(name=name):
+            return name
+        case ast.Assign(
+            targets=[ast.Name(id=name)], value=ast.Subscript(value=ast.Name(id="Literal"))
+        ):
+            return name
+    return None
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

@@ -26,6 +26,7 @@ LATER = (
     "derivtrio.cli.",
     "derivtrio.codegen.",
     "derivtrio.connection.account.",
+    "derivtrio.connection.rest.",
     "derivtrio.simulator.",
     "derivtrio.trading.reconcile.",
 )

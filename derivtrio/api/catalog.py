@@ -68,7 +68,7 @@ STREAMS: Final = frozenset(
     if not call["takes"].keys().isdisjoint(("subscribe", "subscribe!"))
 )
 
-#: Those of them that are about an account; the others are the same whoever listens.
+#: The streams that are about an account. All others are the same for everybody.
 PERSONAL_STREAMS: Final = frozenset(
     name
     for calls in PUBLISHED.values()
@@ -159,7 +159,7 @@ class Entry:
 
 
 def entry(name: str, generation: str = "v3") -> Entry | None:
-    """Return what is known of the call *name*; None where that generation has no such call."""
+    """Return what is known of the call *name*; None if that generation does not have it."""
     return _entry(name, generation) if name in PUBLISHED.get(generation, {}) else None
 
 

@@ -1,8 +1,8 @@
 """JSON as Deriv speaks it: one object per text frame.
 
 msgspec does the work. Two things are ours: a `Decimal` is written as a JSON number, digit for
-digit, because Deriv's prices are numbers; and a NaN or an infinity is refused, because JSON has
-no such number and msgspec would quietly write `null` in its place.
+digit, because Deriv's prices are numbers; and a NaN or an infinity is refused, because JSON
+does not have these and msgspec would silently write `null` instead.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ _decoder = msgspec.json.Decoder()
 _sorting_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
-#: How deep what cannot be encoded is looked for.
+#: How deep `error_text` searches for what cannot be encoded.
 _DEEP: Final = 8
 
 #: What `decode` raises for a text that is not JSON.
 DecodeError = msgspec.DecodeError
 
-#: All that it raises: also for a lone surrogate, and for a hundred thousand brackets.
+#: All that `decode` raises; the others come from a lone surrogate and from very deep nesting.
 UNDECODABLE = (DecodeError, UnicodeError, RecursionError)
 
 decode = _decoder.decode
@@ -31,7 +31,7 @@ def encode(message: Mapping[str, Any]) -> str:
     """Return *message* as JSON text.
 
     Raises:
-        TypeError: something in it is no JSON type.
+        TypeError: something in it is not of a JSON type.
         ValueError: something in it has no JSON form (NaN, infinity, a lone surrogate).
 
     """

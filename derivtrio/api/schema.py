@@ -93,7 +93,7 @@ def _shown(value: Any) -> str:
 
 
 def _is_secret(shape: Any) -> bool:
-    """Return whether *shape* is that of a secret, or may have one in it."""
+    """Return whether a value of *shape* is a secret, or may contain one."""
     if isinstance(shape, str):
         return shape.startswith("secret")
     inside = shape.values() if isinstance(shape, dict) else shape if isinstance(shape, list) else ()

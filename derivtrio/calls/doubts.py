@@ -1,12 +1,12 @@
-"""The book of this client's trades: what is under way, what is in doubt, and what is known.
+"""The log of this client's trades: what is under way, what is in doubt, and what is known.
 
 A purchase in doubt is recognized among the account's purchases by leaving out those whose origin
-is known, and by knowing which others are in doubt as well. So every trade passes through the book,
-however it was made, also one whose caller was cancelled.
+is known, and by knowing which others are in doubt as well. So every trade is logged, however it was
+made, and also if its caller was cancelled.
 
-It stays small. What is known is kept only while an older trade is in doubt. What has to be
-forgotten nevertheless, since nobody cleared up thousands of doubts, is remembered as a blur: about
-trades of that time no purchase can be claimed with certainty any more.
+The log stays small. What is known is kept only while an older trade is in doubt. If thousands of
+doubts are never resolved, the oldest entries are evicted, and the log remembers until when that
+went: about trades of that time no purchase can be claimed with certainty any more.
 """
 
 import math
@@ -25,10 +25,10 @@ from derivtrio.errors import ApiError, OutcomeUnknown, api_error
 from derivtrio.models import Outcome
 from derivtrio.policy.retry import is_doubtful
 
-#: So much earlier than a trade was written, in seconds, no purchase can be taken for it.
+#: A purchase cannot belong to a trade that was written more than so many seconds after it.
 _SLACK: Final = 120
 
-#: The calls that end a contract, which can be done once.
+#: The calls that end a contract. Each contract ends once.
 SALES: Final = ("sell", "cancel")
 
 #: The calls that use up a proposal.
@@ -37,8 +37,8 @@ BUYS: Final = ("buy", "buy_contract_for_multiple_accounts")
 #: What has been done to a contract.
 Action = Literal["bought", "sold"]
 
-#: Refusals that come before anybody looks at what is to be bought.
-_AT_THE_DOOR: Final = frozenset(
+#: Refusals that come before the server looks at what is to be bought.
+_UNEXAMINED: Final = frozenset(
     "AuthorizationRequired InputValidationFailed PermissionDenied RateLimit".split()
 )
 
@@ -47,14 +47,15 @@ _MOST_DOUBTS: Final = 1000
 
 
 class Origin(NamedTuple):
-    """Since when something is known, on trio's clock, and which call is behind it.
+    """Since when something is known, and which call is behind it.
 
-    In one client a call is known by its `req_id`; in another one only by when it was written.
+    In this client a call is identified by its `req_id`. A doubt that comes from another client is
+    identified only by when it was written.
     """
 
-    learnt: float
+    learnt_mono: float
     req_id: int = 0
-    written_at: float = 0.0
+    written_wall: float = 0.0
 
 
 @attrs.define(eq=False)
@@ -62,11 +63,11 @@ class TradeLog:
     """The trades of one client, from their making until nothing can be mistaken for them.
 
     Attributes:
-        whose: says for which account a trade is that names none; None if that is not known.
-        used: told of each proposal, by its id, that a purchase has used up, or may have.
+        whose: returns the account of a trade that names none; None if that is not known.
+        used: told of each proposal, by its id, that a purchase has used up, or may have used up.
         others: the other clients of this process, and what they know of the same accounts.
         server_time: what is known of the server's clock.
-        verdicts: what has been found out about those that were in doubt.
+        verdicts: what has been found out about trades that were in doubt.
 
     """
 
@@ -80,7 +81,7 @@ class TradeLog:
     _under_way: dict[Call, None] = attrs.field(factory=dict, init=False)
     _in_doubt: dict[OutcomeUnknown, Call] = attrs.field(factory=dict, init=False)
     _known: dict[tuple[Action, int], Origin] = attrs.field(factory=dict, init=False)
-    _evicted_until: float = attrs.field(default=-math.inf, init=False)
+    _evicted_until_mono: float = attrs.field(default=-math.inf, init=False)
     _seen: WeakKeyDictionary[OutcomeUnknown, float] = attrs.field(
         factory=WeakKeyDictionary, init=False
     )
@@ -99,14 +100,14 @@ class TradeLog:
         self._under_way[call] = None
 
     def end(self, call: Call) -> None:
-        """Note that the caller of a trade has its answer, or has gone away."""
+        """Note that a trade's caller has its answer, or has gone away."""
         del self._under_way[call]
         if isinstance(call.error, OutcomeUnknown):
             self._enter(call.error, call)
         elif call.decided:
             self._learn_from(call)
             self.server_time.note_answer(call, _purchase_time(call.answer))
-        elif call.written_on is not None:
+        elif call.written_mono is not None:
             self.doubt(call, f"the caller of {call.name} went away before its reply came")
 
     def doubt(self, call: Call, text: str) -> OutcomeUnknown:
@@ -154,7 +155,7 @@ class TradeLog:
             for each in calls
             if each is not call
             and each.name in names
-            and each.written_on is not None
+            and each.written_mono is not None
             and not is_answered(each)
         ]
 
@@ -176,21 +177,21 @@ class TradeLog:
             return origin is not None
         if isinstance(other_than, Call):
             return origin.req_id != other_than.req_id
-        return origin.written_at != other_than.written_at
+        return origin.written_wall != other_than.written_at
 
-    def is_evicted(self, written_on: float) -> bool:
-        """Return whether too much of the time when a trade was written has been forgotten."""
-        return written_on - _SLACK <= self._evicted_until
+    def is_evicted(self, written_mono: float) -> bool:
+        """Return whether entries were evicted of the time when a trade was written."""
+        return written_mono - _SLACK <= self._evicted_until_mono
 
     def know(self, contract_id: int, action: Action = "bought", call: Call | None = None) -> None:
         """Note that the contract was bought, or sold, by *call*."""
         now = trio.current_time()
-        origin = Origin(now) if call is None else Origin(now, call.req_id, call.written_at)
+        origin = Origin(now) if call is None else Origin(now, call.req_id, call.written_wall)
         self._known.setdefault((action, contract_id), origin)
         if call is not None:
             self.others.know(action, contract_id, call)
         if len(self._known) > _MOST_KNOWN:
-            self._forget()
+            self._evict()
 
     def _enter(self, unknown: OutcomeUnknown, call: Call) -> None:
         self._in_doubt[unknown] = call
@@ -199,8 +200,8 @@ class TradeLog:
         self.others.doubt(call)
         if len(self._in_doubt) > _MOST_DOUBTS:
             oldest = self._in_doubt.pop(next(iter(self._in_doubt)))
-            until = min(oldest.closed_on, trio.current_time()) + _SLACK
-            self._evicted_until = max(self._evicted_until, until)
+            until = min(oldest.closed_mono, trio.current_time()) + _SLACK
+            self._evicted_until_mono = max(self._evicted_until_mono, until)
 
     def _learn_from(self, call: Call) -> None:
         if call.name == "buy" and (contract_id := contract_of(call.answer)) is not None:
@@ -210,16 +211,16 @@ class TradeLog:
             if isinstance(contract_id, int):  # a request that was not checked may have anything
                 self.know(contract_id, "sold", call)
 
-    def _forget(self) -> None:
+    def _evict(self) -> None:
         """Forget what no trade in doubt can be mistaken for; and more, if that is not enough."""
         calls = (*self._in_doubt.values(), *self._under_way)
-        written = [each.written_on for each in calls if each.written_on is not None]
+        written = [each.written_mono for each in calls if each.written_mono is not None]
         horizon = min(written, default=trio.current_time()) - _SLACK
         most = _MOST_KNOWN // 2
         excess = list(self._known.items())
         for what, origin in excess[:-most]:
-            if origin.learnt >= horizon:
-                self._evicted_until = max(self._evicted_until, origin.learnt)
+            if origin.learnt_mono >= horizon:
+                self._evicted_until_mono = max(self._evicted_until_mono, origin.learnt_mono)
             del self._known[what]
 
 
@@ -229,14 +230,14 @@ def _purchase_time(answer: Mapping[str, Any] | None) -> object:
 
 
 def _may_have_used_up(call: Call) -> bool:
-    """Return whether there may be no such proposal any more as *call* was to buy.
+    """Return whether *call* may have used up the proposal that it was to buy.
 
-    Whether one outlives a purchase that is refused, Deriv does not say; but nobody has looked at
-    it if that is refused at the door.
+    Deriv does not say whether a proposal outlives a purchase that is refused. It does if the
+    refusal came before the server looked at it.
     """
     error = call.error
-    refused = isinstance(error, ApiError) and error.code in _AT_THE_DOOR
-    return call.written_on is not None and not refused
+    refused = isinstance(error, ApiError) and error.code in _UNEXAMINED
+    return call.written_mono is not None and not refused
 
 
 def is_answered(call: Call) -> bool:

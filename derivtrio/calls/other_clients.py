@@ -10,7 +10,7 @@ Little is kept: the newest trades of each account, the newest accounts, the newe
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 import attrs
@@ -25,8 +25,7 @@ _MOST_ACCOUNTS: Final = 32
 _MOST_SERVERS: Final = 32
 
 
-@attrs.frozen
-class Author:
+class Author(NamedTuple):
     """Which order is behind something: one of a client, by its `req_id`, and when it was written.
 
     `client` is any object that stands for the client; it is compared by identity.
@@ -34,21 +33,20 @@ class Author:
 
     client: object
     req_id: int
-    written_at: float
+    written_wall: float
 
 
-@attrs.frozen
-class ForeignDoubt:
+class ForeignDoubt(NamedTuple):
     """A purchase in doubt of another client.
 
-    `written_on` is on the clock of *run*, a run of trio; `written_at` on this machine's.
+    `written_mono` is on the clock of *run*, a run of trio.
     """
 
     author: Author
     parameters: Mapping[str, Any] | None
     price: Money | None
     run: object
-    written_on: float | None
+    written_mono: float | None
 
 
 @attrs.define(eq=False)
@@ -97,14 +95,14 @@ class OtherClients:
         if call.name == "buy" and (account := self._account_of(call)) is not None:
             run, author = trio.lowlevel.current_trio_token(), self._author(call)
             price = call.request.get("price")
-            account.doubts[author] = ForeignDoubt(author, call.terms, price, run, call.written_on)
+            account.doubts[author] = ForeignDoubt(author, call.terms, price, run, call.written_mono)
             _shorten(account.doubts, _MOST_TRADES)
 
     def resolve(self, unknown: OutcomeUnknown) -> None:
         """Tell that *unknown* has been decided."""
         if (account := self._account_of(unknown)) is not None:
             doubts = account.doubts
-            for author in [a for a in doubts if a.written_at == unknown.written_at]:
+            for author in [a for a in doubts if a.written_wall == unknown.written_at]:
                 del doubts[author]
 
     def have_done(self, action: str, contract_id: int, other_than: Call) -> bool:
@@ -113,17 +111,14 @@ class OtherClients:
         author = None if account is None else account.known.get((action, contract_id))
         return author is not None and author != self._author(other_than)
 
-    def doubts(self, trade: Call | OutcomeUnknown) -> list[ForeignDoubt]:
-        """Return the other clients' purchases in doubt, for the account of *trade*."""
-        account = self._account_of(trade)
-        return [
-            each
-            for each in (() if account is None else account.doubts.values())
-            if each.author.client is not self._self and each.author.written_at != trade.written_at
-        ]
+    def doubts(self, call: Call) -> list[ForeignDoubt]:
+        """Return the other clients' purchases in doubt, for the account of *call*."""
+        account = self._account_of(call)
+        doubts = [] if account is None else list(account.doubts.values())
+        return [each for each in doubts if each.author.client is not self._self]
 
     def _author(self, call: Call) -> Author:
-        return Author(self._self, call.req_id, call.written_at)
+        return Author(self._self, call.req_id, call.written_wall)
 
     def _account_of(self, trade: Call | OutcomeUnknown) -> AccountTrades | None:
         loginid = trade.loginid

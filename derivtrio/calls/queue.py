@@ -1,8 +1,13 @@
 """From user code to the writer: requests in their order, let out as the budgets allow.
 
-A memory channel leads in. It has room for so many requests; then callers wait at the door. As long
-as there is a budget for everything, requests pass straight through. What may not be written yet
-waits in an anteroom, where it holds up nobody who needs another budget, or is more urgent.
+A memory channel leads in. Without a connection it fills up, and then callers wait for room.
+While budgets have room, requests pass straight through. What may not be written yet waits in one
+`WaitingRoom`, where it holds up nothing that needs another budget or is more urgent.
+
+Requests that restore a connection take the same way. On a new connection only they may go at first;
+`open_to` then lets out other calls, trades first. If even restoration has to wait for a budget,
+user calls may go meanwhile, and `held_back` measures how long that lasts, because it does not count
+against the patience with the server.
 """
 
 import math
@@ -17,11 +22,11 @@ from derivtrio.calls.call import Call
 from derivtrio.errors import DerivError
 from derivtrio.events import Event, Throttled
 from derivtrio.policy.rate_limits import Budgets, Urgency
-from derivtrio.policy.throttling import WaitingRoom
+from derivtrio.policy.throttling import Stopwatch, WaitingRoom
 
 
-def _nobody(_: Event) -> None:
-    """Listen to nothing."""
+def _ignore(_: Event) -> None:
+    """Announce nothing."""
 
 
 @attrs.define(eq=False)
@@ -31,118 +36,116 @@ class SendQueue:
     Attributes:
         capacity: how many may wait in the channel.
         budgets: what may be sent, and when.
+        announce: is told when requests are throttled.
         limits_matter: set when something is first held back on the present connection.
+        held_back: for how long restoration has waited for budgets on the present connection.
 
     """
 
     capacity: int
     budgets: Budgets = attrs.field(factory=Budgets)
-    announce: Callable[[Event], None] = _nobody
+    announce: Callable[[Event], None] = _ignore
     limits_matter: trio.Event = attrs.field(factory=trio.Event, init=False)
+    held_back: Stopwatch = attrs.field(factory=Stopwatch, init=False)
     _connection: int | None = attrs.field(default=None, init=False)
-    _first: deque[Call] = attrs.field(factory=deque, init=False)
+    _arrived: deque[Call] = attrs.field(factory=deque, init=False)
     _room: WaitingRoom[Call] = attrs.field(init=False)
     _due: float = attrs.field(default=math.inf, init=False)
     _throttled: set[str] = attrs.field(factory=set, init=False)
-    _held_back: set[str] = attrs.field(factory=set, init=False)
-    _reviewed: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _door: trio.MemorySendChannel[Call | None] = attrs.field(init=False)
-    _waiting: trio.MemoryReceiveChannel[Call | None] = attrs.field(init=False)
+    _way_in: trio.MemorySendChannel[Call | None] = attrs.field(init=False)
+    _way_out: trio.MemoryReceiveChannel[Call | None] = attrs.field(init=False)
     _writer_woken: bool = attrs.field(default=False, init=False)
     _refusal: Callable[[], DerivError] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._room = WaitingRoom(self.budgets)
-        self._door, self._waiting = trio.open_memory_channel(self.capacity)
+        self._way_in, self._way_out = trio.open_memory_channel(self.capacity)
 
     def __len__(self) -> int:
-        waiting = self._waiting.statistics().current_buffer_used
-        return len(self._room) + len(self._first) + waiting - self._writer_woken
+        waiting = self._way_out.statistics().current_buffer_used
+        return len(self._room) + len(self._arrived) + waiting - self._writer_woken
 
     async def put(self, call: Call) -> None:
-        """Queue *call*; wait while there are `capacity` others.
+        """Queue *call*; without a connection, wait while there are `capacity` others.
 
         *Cancellation*: the call is not queued, or, if its caller does not wait for it, not written.
 
         Raises:
-            DerivError: what the outbox was closed with.
+            DerivError: what the queue was closed with.
 
         """
         if call.is_trade and trio.current_effective_deadline() <= trio.current_time():
-            await trio.lowlevel.checkpoint()  # its time is up, though nobody has noticed yet
+            await trio.lowlevel.checkpoint()  # its deadline has passed; nothing has raised that yet
         if self._refusal is not None:
             raise self._refusal()
         try:
-            self._door.send_nowait(call)  # the caller will wait for the reply soon enough
+            self._way_in.send_nowait(call)  # no checkpoint: the caller waits for the reply anyhow
         except trio.WouldBlock:
-            await self._door.send(call)
+            if self._connection is not None:
+                # The writer would empty the channel in its next turn. Doing that here spares the
+                # caller a wait of its own, which would cost as much as the rest of the call.
+                self._empty_channel()
+            await self._way_in.send(call)
 
     def put_first(self, calls: Sequence[Call]) -> None:
         """Queue *calls* before all others, in their order, without waiting."""
-        if self._refusal is not None:
-            for call in calls:
-                call.fail(self._refusal())
+        if self._refused(calls):
             return
         if self._room:
             for call in reversed(calls):
                 self._room.add_first(call)
         else:
-            self._first.extendleft(reversed(calls))
+            self._arrived.extendleft(reversed(calls))
         if calls:
             self.wake_writer()
 
+    def put_last(self, calls: Sequence[Call]) -> None:
+        """Queue *calls* behind all others, in their order, without waiting."""
+        if not self._refused(calls):
+            self._empty_channel()
+            self._arrived.extend(calls)
+            self.wake_writer()
+
     def withdraw(self, call: Call) -> None:
-        """Let *call*, whose caller has gone, take up no room."""
-        self._room.discard(call)
+        """Let *call*, which nobody waits for any more, take up no room."""
+        self._room.remove(call)
 
     def begin(self, connection: int) -> None:
-        """Let nothing out until `open_to`; what was for another *connection* is over."""
+        """Let out only what restores *connection*, until `open_to`; calls for others are over."""
         self._connection = connection
         self._room.max_urgency = None
-        self._held_back.clear()
         self.limits_matter = trio.Event()
+        self.held_back = Stopwatch()
         for call in list(self._room):
             if call.only_on is not None:
-                self._room.discard(call)
-                self._first.append(call)  # the writer decides what becomes of it
+                self._room.remove(call)
+                self._arrived.append(call)  # `write_calls` decides what becomes of it
 
     def open_to(self, urgency: Urgency) -> None:
         """Let out what is so urgent, or more."""
         self._room.max_urgency = urgency
-        if urgency is Urgency.RESTORATION:
-            self._held_back.clear()
         self.wake_writer()
+
+    def promote_restoration(self) -> None:
+        """Make what still restores the connection as urgent as user calls: it has waited enough."""
+        self._room.promote()
+        self.wake_writer()
+
+    def end(self) -> None:
+        """Note that there is no connection: from now on the channel fills up."""
+        self._connection = None
 
     def wake_writer(self) -> None:
         """Have the writer, which may be waiting at the channel, look what there is to do."""
-        if not self._waiting.statistics().current_buffer_used:
-            self._door.send_nowait(None)
-            self._writer_woken = bool(self._waiting.statistics().current_buffer_used)
+        if not self._way_out.statistics().current_buffer_used:
+            self._way_in.send_nowait(None)
+            self._writer_woken = bool(self._way_out.statistics().current_buffer_used)
 
-    def review(self) -> None:
-        """Look again at what waits: the budgets have changed."""
-        self.wake_writer()
-        self._reviewed.set()
-        self._reviewed = trio.Event()
-
-    async def admitted(self, name: str, urgency: Urgency) -> None:
-        """Wait until the call *name*, made past this queue, may go, and count it."""
-        while not self.budgets.admit(name, urgency, trio.current_time()):
-            await self.hold_back(name, urgency)
-
-    async def hold_back(self, name: str, urgency: Urgency) -> None:
-        """Wait until the call *name*, made past this queue, may go, as far as can be told now."""
-        group, until = self.throttled(name, urgency)
-        self._held_back.add(group)
-        with trio.move_on_at(until):
-            await self._reviewed.wait()
-
-    def throttled(self, name: str, urgency: Urgency) -> tuple[str, float]:
-        """Say that calls such as *name* have to wait, if they have; return why and until when."""
+    def throttled(self, name: str, urgency: Urgency) -> None:
+        """Announce that calls such as *name* have to wait, if they have."""
         now = trio.current_time()
         group, until = self.budgets.limiting(name, urgency, now)
         self._announce({group: until}, now)
-        return group, until
 
     async def get(self, most: int) -> list[Call]:
         """Return up to *most* requests to write now; they are counted already.
@@ -165,22 +168,26 @@ class SendQueue:
         if self._refusal is not None:
             return
         self._refusal = refusal
-        calls: list[Call | None] = [*self._room.clear(), *self._first]
-        self._first.clear()
-        with suppress(trio.WouldBlock):
-            while True:  # those who wait at the door are let in, and turned away with the rest
-                calls.append(self._waiting.receive_nowait())
-        self._writer_woken = False
+        self._empty_channel()  # callers that wait for room come in, and are refused with the rest
+        calls = [*self._room.clear(), *self._arrived]
+        self._arrived.clear()
         for call in calls:
-            if call is not None:
-                call.fail(refusal())
+            call.fail(refusal())
+
+    def _refused(self, calls: Sequence[Call]) -> bool:
+        """Return whether the queue is closed; if it is, fail *calls*."""
+        if self._refusal is None:
+            return False
+        for call in calls:
+            call.fail(self._refusal())
+        return True
 
     def _let_out(self, most: int) -> list[Call]:
-        """Return up to *most* requests that may go; whatever may not is in the anteroom then."""
+        """Return up to *most* requests that may go; whatever may not is in the room then."""
         now, room, max_urgency = trio.current_time(), self._room, self._room.max_urgency
         admit = self.budgets.admit
         out: list[Call] = []
-        for call in self._arrived(most):
+        for call in self._next(most):
             if call.abandoned:
                 continue
             passes = not room and max_urgency is not None and call.urgency <= max_urgency
@@ -195,10 +202,10 @@ class SendQueue:
             self._note_stops(now)
         return out
 
-    def _arrived(self, most: int) -> list[Call]:
+    def _next(self, most: int) -> list[Call]:
         """Take up to *most* requests from where they come in, in their order."""
-        calls = [self._first.popleft() for _ in range(min(most, len(self._first)))]
-        receive = self._waiting.receive_nowait
+        calls = [self._arrived.popleft() for _ in range(min(most, len(self._arrived)))]
+        receive = self._way_out.receive_nowait
         try:
             while len(calls) < most:
                 if (arrival := receive()) is not None:
@@ -209,19 +216,32 @@ class SendQueue:
             pass
         return calls
 
+    def _empty_channel(self) -> None:
+        """Take all that is in the channel, as the writer would."""
+        with suppress(trio.WouldBlock):
+            while True:
+                if (arrival := self._way_out.receive_nowait()) is not None:
+                    self._arrived.append(arrival)
+        self._writer_woken = False
+
     async def _arrival(self) -> None:
-        """Wait for a request, or a wake_writer."""
-        call = await self._waiting.receive()
+        """Wait for a request, or for `wake_writer`."""
+        call = await self._way_out.receive()
         if call is None:
             self._writer_woken = False
         else:
-            self._first.append(call)
+            self._arrived.append(call)
 
     def _note_stops(self, now: float) -> None:
+        """Note which budgets hold requests back now, and until when."""
         until = self._room.stopped(now)
         self._due = min(until.values(), default=math.inf)
-        self._throttled &= self._held_back.union(until, self.budgets.paused(now))
+        self._throttled &= self.budgets.paused(now).union(until)
         self._announce(until, now)
+        held_back = now < self._due < math.inf and self._room.holds_restoration
+        self.held_back.note(now, running=held_back)
+        if held_back and self._room.max_urgency is Urgency.TRADE:
+            self.open_to(Urgency.USER)  # they need not wait for what waits itself
 
     def _announce(self, until: dict[str, float], now: float) -> None:
         """Say that requests of these groups wait, once for as long as some do."""

@@ -1,11 +1,13 @@
 """Make a call: queue it, wait for its reply, and ask again where that is right and safe.
 
-- `make_call` makes one call. A read that the server refuses for its rate is asked again.
+- `make_call` makes one call for user code. If the server refuses a read for its rate, the read is
+  made again.
 - `request_until_answered` asks a question that only reads, however long the answer takes.
+- Both are one loop, `repeat`; whether it goes on is decided in `policy.retry`.
 - `write_calls` is the end of the way: the writer writes what the queue has let out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -16,84 +18,124 @@ from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.doubts import BUYS
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
-from derivtrio.errors import (
-    ApiError,
-    ConnectionChanged,
-    ConnectionLost,
-    RateLimited,
-    ResponseTimeout,
-)
+from derivtrio.errors import ConnectionChanged, DerivError, RateLimited
 from derivtrio.events import MessageSent
-from derivtrio.policy.rate_limits import PATIENCE, Urgency
-from derivtrio.policy.retry import RETRY_PAUSE, is_passing
+from derivtrio.policy.rate_limits import Urgency
+from derivtrio.policy.retry import ONCE, UNTIL_ANSWERED, Rule, pause_before_retry
 from derivtrio.redaction import masked_text
 
 
-async def make_call(call: Call, session: Session) -> dict[str, Any]:
+def make_call(call: Call, session: Session, *, first: bool = False) -> Awaitable[dict[str, Any]]:
     """Queue *call* for the writer and return its reply, or raise what it ended with.
 
-    A read that the server refuses for its rate is asked again, for `pacing.PATIENCE` seconds.
+    With *first* it goes before all others that are as urgent. A read that the server refuses for
+    its rate is made again, for more than an hour (`rate_limits.PATIENCE`).
 
     *Cancellation*: the call is not written, or, if it was, its reply is dropped when it comes. A
-    trade that was written is then in doubt, and the book has it.
+    trade that was written is then in doubt, and the trade log has it.
+    """
+    return repeat(call, attrs.evolve, session, ONCE, first=first)
+
+
+async def request_until_answered(
+    question: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+    session: Session,
+    urgency: Urgency = Urgency.USER,
+    *,
+    interrupted: Callable[[DerivError], None] | None = None,
+) -> dict[str, Any]:
+    """Return the reply to *question*, which only reads, however long it takes.
+
+    A *question* that is a function is called before each attempt. *interrupted* is told of each
+    error after which the question is asked again.
+
+    *Cancellation*: the question is dropped.
+
+    Raises:
+        ApiError: the server refuses for good.
+        ClientClosed, ConnectionFailed: the client has ended.
+
+    """
+
+    def next_call(_: Call | None = None) -> Call:
+        request = question() if callable(question) else question
+        return api_call(request, urgency=urgency)
+
+    return await repeat(next_call(), next_call, session, UNTIL_ANSWERED, interrupted=interrupted)
+
+
+async def repeat(
+    call: Call,
+    again: Callable[[Call], Call],
+    session: Session,
+    rules: Sequence[Rule],
+    *,
+    first: bool = False,
+    interrupted: Callable[[DerivError], None] | None = None,
+) -> dict[str, Any]:
+    """Make *call*, and, as long as *rules* say so, the calls that *again* makes of it.
+
+    *interrupted* is told of each error that is not the last.
+
+    *Cancellation*: as in `make_call`.
     """
     session.require_home()
-    first_refused: float | None = None
+    first_failed: float | None = None
     while True:
         if call.is_trade:
             session.trades.begin(call)
         try:
-            await session.queue.put(call)
-            reply = await call.wait()
-        except RateLimited as refusal:
-            now = trio.current_time()
-            first_refused = now if first_refused is None else first_refused
-            slow_down(call, refusal, session)
-            if not call.safe or refusal.retry_after is None or now > first_refused + PATIENCE:
+            if first:
+                session.queue.put_first([call])
+            else:
+                await session.queue.put(call)
+            return _noted(await call.wait(), call, session)
+        except DerivError as error:
+            first_failed = trio.current_time() if first_failed is None else first_failed
+            pause, urgency = _after(error, call, session, rules, first_failed)
+            if pause is None:
                 raise
-        else:
-            if call.name == "website_status":
-                note_limits(reply, session)
-            elif call.name == "time":
-                session.trades.server_time.note_answer(call, reply.get("time"))
-            return reply
+            if interrupted is not None:
+                interrupted(error)
         finally:
             _note_end(call, session)
-        # Not even what is urgent is asked again before the pause is over.
-        call = attrs.evolve(call, urgency=max(call.urgency, Urgency.USER))
+        if pause:
+            await trio.sleep(pause)
+        call = again(call)
+        call.urgency = max(call.urgency, urgency)
 
 
-async def request_until_answered(
-    question: Mapping[str, Any], session: Session, urgency: Urgency = Urgency.USER
-) -> dict[str, Any]:
-    """Return the reply to *question*, which only reads, however long it takes.
+def _after(
+    error: DerivError, call: Call, session: Session, rules: Sequence[Rule], first_failed: float
+) -> tuple[float | None, Urgency]:
+    """Return the pause after *error* and the most that the next call may be urgent; or no pause."""
+    urgency = Urgency.TRADE
+    if isinstance(error, RateLimited):
+        slow_down(call, error, session)
+        urgency = Urgency.USER  # not even an urgent call may ignore the pause of its budgets
+    elapsed = trio.current_time() - first_failed
+    return pause_before_retry(error, rules, safe=call.safe, elapsed=elapsed), urgency
 
-    Raises:
-        ApiError: the server refuses for good.
-        ClientClosed, ConnectionFailed: the client is no more.
 
-    """
-    while True:
-        try:
-            return await make_call(api_call(question, urgency=urgency), session)
-        except (ConnectionLost, ResponseTimeout):
-            pass
-        except ApiError as error:
-            if not is_passing(error):
-                raise
-        await trio.sleep(RETRY_PAUSE)
+def _noted(reply: dict[str, Any], call: Call, session: Session) -> dict[str, Any]:
+    """Return *reply*; take the limits, or the server's time, from it, if it has them."""
+    if call.name == "website_status":
+        note_limits(reply, session)
+    elif call.name == "time":
+        session.trades.server_time.note_answer(call, reply.get("time"))
+    return reply
 
 
 def note_limits(message: Mapping[str, Any], session: Session) -> None:
     """Take the limits from a `website_status` message."""
     session.queue.budgets.learn(message, trio.current_time())
-    session.queue.review()
+    session.queue.wake_writer()
 
 
 def slow_down(call: Call, refusal: RateLimited, session: Session) -> None:
     """Have the budgets of *call* respect the server's *refusal*, and say until when."""
     now = trio.current_time()
-    written = now if call.written_on is None else call.written_on
+    written = now if call.written_mono is None else call.written_mono
     refusal.retry_after = session.queue.budgets.refused(call.name, refusal.code, now, written)
     if refusal.retry_after is not None:
         session.queue.throttled(call.name, Urgency.USER)
@@ -112,23 +154,26 @@ def _note_end(call: Call, session: Session) -> None:
 
 
 async def write_calls(connection: Connection, session: Session, *calls: Call) -> None:
-    """Write *calls*, but for those whose caller has gone; register each for its reply just before.
+    """Write those of *calls* that are wanted; register each for its reply just before.
 
     *Cancellation*: breaks the connection if the writing has begun.
     """
-    wanted = [c for c in calls if not c.abandoned and _belongs(c, connection)]
-    if not wanted:
+    to_write = [call for call in calls if _is_to_write(call, connection)]
+    if not to_write:
         return
     now = trio.current_time()
-    await connection.send(*[_prepare(call, connection, session, now) for call in wanted])
-    for call in wanted:
+    await connection.send(*[_prepare(call, connection, session, now) for call in to_write])
+    for call in to_write:
         if call.raw:
             session.router.remove(call.req_id)
             call.settle({})
 
 
-def _belongs(call: Call, connection: Connection) -> bool:
-    """Return whether *call* may be written to *connection*; fail one that was meant for another."""
+def _is_to_write(call: Call, connection: Connection) -> bool:
+    """Return whether *call* is to be written to *connection*; decide it if it never will be."""
+    if not call.wanted:
+        call.settle({})  # nobody waits any more, or only what has asked for a stream that is over
+        return False
     if call.only_on in (None, connection.number):
         return True
     text = f"{call.name} was meant for connection {call.only_on}, which is gone; it was not sent"

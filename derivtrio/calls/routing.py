@@ -1,66 +1,66 @@
-"""Who gets a message. No I/O in here.
+"""Which message belongs to which request. No I/O in here.
 
 The rules:
 
-1. A message belongs to the request whose `req_id` it repeats, at top level or, as some messages
-   of the Options API have it, only inside `echo_req`. One that has neither belongs to the stream
-   whose id it has. Order and `msg_type` mean nothing: replies overtake each other.
-2. A request has one receiver at a time. It is given the message and names the receiver of the
-   next one: a call names nobody or the stream it has opened, a stream names itself or nobody.
-3. A message that carries a subscription and leaves no receiver behind belongs to a stream nobody
-   wants (its caller went away, its consumer left): its id is put on `unwanted`, once.
-4. `req_id`s count up for the life of the client, so that no reply of one connection could answer
-   a request of another.
+1. A message belongs to the request whose `req_id` it repeats, at top level or, in some messages of
+   the Options API, only inside `echo_req`. A message that has neither belongs to the stream whose
+   id it has. Order and `msg_type` mean nothing: replies overtake each other.
+2. A request waits for one message. Whatever receives it says which stream, if any, takes the
+   messages that follow under the same `req_id`. A stream takes them until it says that it is over.
+3. If a message carries a subscription and nothing takes further messages of its request, the server
+   is sending a stream that nobody wants (its caller went away, or its last consumer left). Its id
+   is put on `unwanted`, once.
+4. `req_id`s count up for the life of the client, so no reply on one connection can answer a request
+   that was made on another.
+
+`route` does this with one message at a time: that is all there is to routing. `route_all` does the
+same with a batch and is faster; `fast_ticks` takes typed ticks around both. Only the reader decides
+which of them is used (`supervision.tasks`).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, Protocol
 
 import attrs
 
-from derivtrio.calls.fast_ticks import FastTicks, Route
+from derivtrio.calls.fast_ticks import FastTicks, TickRoute
 
 #: The user's own raw messages take their `req_id`s from here up; ours count from 1.
 FIRST_FOREIGN_ID: Final = 2**31
 
-#: How many ids already given up are remembered, so that late messages do not repeat the forget.
+#: How many unsubscribed ids are remembered, so that late messages do not repeat the `forget`.
 _REMEMBERED: Final = 1024
 
 
-R = TypeVar("R")
-
-
 class Receiver(Protocol):
-    """Whoever waits for the messages of one request.
+    """What waits for the message that answers a request."""
 
-    `lane` is where its ticks may go past it, `stream` where what is usual goes in one go.
-    """
-
-    @property
-    def lane(self) -> Route | None:
-        """Itself, or None."""
+    def deliver(self, message: dict[str, Any]) -> "Stream | None":
+        """Take *message*; return the stream that takes what follows, if there is one."""
         ...
 
-    @property
-    def stream(self) -> "Stream | None":
-        """Itself, or None."""
-        ...
-
-    def deliver(self, message: dict[str, Any]) -> "Receiver | None":
-        """Take *message*; return who takes the next one of this request."""
-        ...
-
-    def lost(self, why: str) -> "Receiver | None":
+    def lost(self, why: str) -> object:
         """Note that the connection is gone; return self if the request is to be made again."""
         ...
 
 
-class Stream(Protocol):
-    """Whoever takes the usual messages of a stream in one go; it has `ids` on this connection."""
+class Stream(Receiver, Protocol):
+    """What takes all further messages of a request."""
 
     @property
     def ids(self) -> Sequence[str]:
-        """The `subscription.id`s that are its own."""
+        """Its `subscription.id`s on this connection."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether it wants nothing more."""
+        ...
+
+    @property
+    def tick_route(self) -> TickRoute | None:
+        """Itself, if `fast_ticks` may give it typed ticks."""
         ...
 
     def deliver_all(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -70,47 +70,68 @@ class Stream(Protocol):
 
 @attrs.define(eq=False)
 class Router:
-    """The table of requests that were written and may still be answered."""
+    """The requests that were written on this connection and may still bring messages."""
 
     unwanted: list[str] = attrs.field(factory=list, init=False)
-    express: FastTicks = attrs.field(factory=FastTicks, init=False)
-    _receivers: dict[int, Receiver] = attrs.field(factory=dict, init=False)
+    fast_ticks: FastTicks = attrs.field(factory=FastTicks, init=False)
+    _waiting: dict[int, Receiver] = attrs.field(factory=dict, init=False)
     _streams: dict[int, Stream] = attrs.field(factory=dict, init=False)
-    _given_up: dict[str, None] = attrs.field(factory=dict, init=False)
+    _unsubscribed: dict[str, None] = attrs.field(factory=dict, init=False)
     _last_id: int = attrs.field(default=0, init=False)
 
-    def of_kind(self, kind: type[R]) -> list[R]:
-        """Return the receivers of *kind*, oldest first."""
-        return [each for each in self._receivers.values() if isinstance(each, kind)]
+    def waiting(self) -> Iterator[Receiver]:
+        """Iterate over what waits for an answer, in the order of writing."""
+        return iter(self._waiting.values())
 
     def register(self, receiver: Receiver) -> int:
-        """Return the `req_id` under which *receiver* will be found."""
+        """Return the `req_id` whose answer *receiver* gets."""
         self._last_id += 1
-        self._receivers[self._last_id] = receiver
+        self._waiting[self._last_id] = receiver
         return self._last_id
 
     def remove(self, req_id: int) -> None:
         """Expect nothing more for *req_id*."""
-        self._receivers.pop(req_id, None)
+        self._waiting.pop(req_id, None)
         if self._streams.pop(req_id, None) is not None:
-            self.express.routes.pop(req_id, None)
+            self.fast_ticks.routes.pop(req_id, None)
 
-    def remove_receiver(self, receiver: Receiver) -> None:
-        """Expect nothing more for *receiver*."""
-        for req_id in [i for i, waiting in self._receivers.items() if waiting is receiver]:
+    def remove_receiver(self, stream: Stream) -> None:
+        """Expect nothing more for *stream*."""
+        for req_id in [i for i, each in self._streams.items() if each is stream]:
             self.remove(req_id)
 
     def note_unwanted(self, stream_id: str) -> None:
         """Note that nobody wants the stream any more."""
-        if stream_id in self._given_up:
+        if stream_id in self._unsubscribed:
             return
         self.unwanted.append(stream_id)
-        self._given_up[stream_id] = None
-        if len(self._given_up) > _REMEMBERED:
-            del self._given_up[next(iter(self._given_up))]
+        self._unsubscribed[stream_id] = None
+        if len(self._unsubscribed) > _REMEMBERED:
+            del self._unsubscribed[next(iter(self._unsubscribed))]
+
+    def route(self, message: dict[str, Any]) -> None:
+        """Give *message* to what waits for it."""
+        req_id = message.get("req_id")
+        if req_id is None:
+            req_id = _echoed_id(message) or self._id_of_stream(message)
+        if type(req_id) is not int:  # `True` equals 1, and a list cannot be looked up
+            return
+        asked = self._waiting.pop(req_id, None)
+        receiver = asked or self._streams.get(req_id)
+        if receiver is not None:
+            stream = receiver.deliver(message)
+            if stream is not None:
+                if asked is not None:
+                    self._follow(req_id, stream)
+                return
+            self.remove(req_id)
+        elif req_id > self._last_id:
+            return  # it answers a raw message of the user's own
+        if "error" not in message and (stream_id := stream_id_of(message)) is not None:
+            self.note_unwanted(stream_id)
 
     def route_all(self, messages: Sequence[dict[str, Any]]) -> None:
-        """Give each message to its receiver; in one go those that follow each other in a stream."""
+        """Do what `route` does with each message, but hand over runs of one stream in one go."""
         if len(messages) == 1:
             self.route(messages[0])
             return
@@ -132,48 +153,25 @@ class Router:
             for left in stream.deliver_all(run):
                 self.route(left)
 
-    def route(self, message: dict[str, Any]) -> None:
-        """Give *message* to its receiver."""
-        req_id = message.get("req_id")
-        if req_id is None:
-            req_id = _echoed_id(message) or self._id_of_stream(message)
-        if type(req_id) is not int:  # True == 1, and a list has no hash
-            return
-        receiver = self._receivers.get(req_id)
-        if receiver is not None:
-            following = receiver.deliver(message)
-            if following is receiver:
-                return
-            if following is not None:
-                self._follow(req_id, following)
-                return
-            self.remove(req_id)
-        elif req_id > self._last_id:
-            return
-        if "error" not in message and (stream_id := stream_id_of(message)) is not None:
-            self.note_unwanted(stream_id)
+    def clear(self) -> list[Receiver]:
+        """Expect nothing more, as the connection is gone; return who waited, oldest first."""
+        receivers = list(chain(self._waiting.values(), self._streams.values()))
+        self._waiting.clear()
+        self._streams.clear()
+        self.fast_ticks.routes.clear()
+        self.unwanted.clear()
+        self._unsubscribed.clear()
+        return receivers
 
     def _id_of_stream(self, message: Mapping[str, Any]) -> int | None:
         stream_id = stream_id_of(message)
         owners = (req_id for req_id, stream in self._streams.items() if stream_id in stream.ids)
         return None if stream_id is None else next(owners, None)
 
-    def _follow(self, req_id: int, receiver: Receiver) -> None:
-        self._receivers[req_id] = receiver
-        if (stream := receiver.stream) is not None:
-            self._streams[req_id] = stream
-        if (lane := receiver.lane) is not None:
-            self.express.routes[req_id] = lane
-
-    def clear(self) -> list[Receiver]:
-        """Forget everybody, as the connection is gone; return them, oldest first."""
-        receivers = list(self._receivers.values())
-        self._receivers.clear()
-        self._streams.clear()
-        self.express.routes.clear()
-        self.unwanted.clear()
-        self._given_up.clear()
-        return receivers
+    def _follow(self, req_id: int, stream: Stream) -> None:
+        self._streams[req_id] = stream
+        if (route := stream.tick_route) is not None:
+            self.fast_ticks.routes[req_id] = route
 
 
 def stream_id_of(message: Mapping[str, Any]) -> str | None:

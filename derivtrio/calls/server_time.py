@@ -28,12 +28,12 @@ class ServerTime:
 
     def note_answer(self, call: Call, epoch: object) -> None:
         """Take note of *epoch*, the server's time when it answered *call*, just now."""
-        if call.written_on is None or type(epoch) is not int:
+        if call.written_mono is None or type(epoch) is not int:
             return
         now_mono, now_wall = trio.current_time(), time.time()
-        # If the machine's clock was set in between, `written_at` is by the old one.
-        asked_wall = min(call.written_at, now_wall - (now_mono - call.written_on))
-        self.update(reading(epoch, (call.written_on, now_mono), (asked_wall, now_wall)))
+        # If the machine's clock was set in between, `written_wall` is by the old one.
+        asked_wall = min(call.written_wall, now_wall - (now_mono - call.written_mono))
+        self.update(reading(epoch, (call.written_mono, now_mono), (asked_wall, now_wall)))
 
     def note_at_least(self, epoch: object) -> None:
         """Take note that the server's time is *epoch* or later now."""
@@ -42,12 +42,12 @@ class ServerTime:
 
     def of_writing(self, call: Call) -> tuple[float, float] | None:
         """Return between which of the server's times *call* was written; None if unknown."""
-        if call.written_on is None:
+        if call.written_mono is None:
             return None
         least, most = -math.inf, math.inf
         if self._clock is not None:
-            least, most = self._clock.bounds(call.written_on, call.written_at)
-        epoch, seen_on = self._at_least
-        if seen_on <= call.written_on and epoch <= most:
+            least, most = self._clock.bounds(call.written_mono, call.written_wall)
+        epoch, seen_mono = self._at_least
+        if seen_mono <= call.written_mono and epoch <= most:
             least = max(least, epoch)
         return None if least == -math.inf else (least, most)

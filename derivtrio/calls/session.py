@@ -7,11 +7,12 @@ present one, and `usable_connection` is the answer to the question that all part
 import attrs
 import trio
 
+from derivtrio.calls.call import Call
 from derivtrio.calls.doubts import TradeLog
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
-from derivtrio.calls.status import EventBus, State
-from derivtrio.concurrency.parking import require_trio
+from derivtrio.calls.status import ConnectionState, EventBus, State
+from derivtrio.concurrency.runs import require_trio
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Generation
 from derivtrio.settings import Settings
@@ -25,7 +26,7 @@ class Session:
         generation: the generation of the API that the endpoint speaks.
         connection: the present one, from the end of its handshake to the end of its goodbye.
         guards: scopes that must not outlive the present connection (`same_connection`).
-        home: the run of trio that the client belongs to.
+        home: the `trio.run` that the client belongs to.
 
     """
 
@@ -40,6 +41,11 @@ class Session:
     home: trio.lowlevel.TrioToken = attrs.field(factory=require_trio, init=False)
 
     @property
+    def state(self) -> ConnectionState:
+        """Where the client is in its life, and what is known of its present connection."""
+        return self.bus.state
+
+    @property
     def usable_connection(self) -> Connection | None:
         """The present connection, unless it is already known to be lost."""
         connection = self.connection
@@ -47,13 +53,19 @@ class Session:
 
     @property
     def is_ready(self) -> bool:
-        """Whether calls flow: the state is `READY`, and the connection is not lost meanwhile."""
-        return self.bus.state is State.READY and self.usable_connection is not None
+        """Whether calls flow: the state is `READY`, and the connection was not lost since."""
+        return self.state.name is State.READY and self.usable_connection is not None
+
+    def count_unanswered(self) -> int:
+        """Return how many calls were written and wait for their reply."""
+        receivers = self.router.waiting()
+        return sum(isinstance(each, Call) and not each.decided for each in receivers)
 
     def require_home(self) -> None:
-        """Raise a RuntimeError where another run of trio calls, such as another thread's.
+        """Raise a RuntimeError if this is not the client's own `trio.run` (but another thread's).
 
-        A task of another run that waited here would make the task fail that wakes it.
+        Otherwise a task of another run would wait here, and the client's task that wakes it would
+        fail.
         """
         if require_trio() is not self.home:
             text = "this client belongs to another trio.run; from a thread use trio.from_thread.run"

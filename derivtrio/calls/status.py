@@ -1,7 +1,31 @@
-"""What has happened, told to everybody who wants to know: listeners, the log, `status`.
+"""What has happened: told to listeners and to the log, and the state that follows from it.
 
-Every event passes through `announce`. The state is never set by hand; it follows from the events
-by the table below.
+Every event passes through `EventBus.announce`. The state is never set by hand: it follows from the
+events, and from what the client's owner does, by `TRANSITIONS`. What is not in that table changes
+nothing. A test draws this picture from it:
+
+    CONNECTING ── Opened     ──> RESTORING
+    CONNECTING ── Failed     ──> WAITING
+    RESTORING  ── Ready      ──> READY
+    RESTORING  ── Failed     ──> WAITING
+    RESTORING  ── Closed     ──> WAITING
+    READY      ── Failed     ──> WAITING
+    READY      ── Closed     ──> WAITING
+    WAITING    ── Connecting ──> CONNECTING
+    CONNECTING ── close      ──> CLOSING
+    RESTORING  ── close      ──> CLOSING
+    READY      ── close      ──> CLOSING
+    WAITING    ── close      ──> CLOSING
+    CONNECTING ── end        ──> CLOSED
+    RESTORING  ── end        ──> CLOSED
+    READY      ── end        ──> CLOSED
+    WAITING    ── end        ──> CLOSED
+    CLOSING    ── end        ──> CLOSED
+    CONNECTING ── give up    ──> FAILED
+    RESTORING  ── give up    ──> FAILED
+    READY      ── give up    ──> FAILED
+    WAITING    ── give up    ──> FAILED
+    CLOSING    ── give up    ──> FAILED
 """
 
 import logging
@@ -25,7 +49,6 @@ from derivtrio.events import (
     Opened,
     Ready,
     Throttled,
-    Waiting,
 )
 
 logger = logging.getLogger("derivtrio")
@@ -43,17 +66,29 @@ class State(Enum):
     FAILED = "failed"
 
 
-_STATE_AFTER: Final[Mapping[type, State]] = {
-    Connecting: State.CONNECTING,
-    Opened: State.RESTORING,
-    Ready: State.READY,
-    Closed: State.WAITING,
-    Failed: State.WAITING,
-    Waiting: State.WAITING,
-}
+class Command(Enum):
+    """What is done to a client from outside: by its owner, or by the verdict to stop trying."""
 
-#: States that no event leads out of.
-_ENDING: Final = frozenset({State.CLOSING, State.CLOSED, State.FAILED})
+    CLOSE = "close"
+    END = "end"
+    GIVE_UP = "give up"
+
+
+_ALIVE: Final = (State.CONNECTING, State.RESTORING, State.READY, State.WAITING)
+
+TRANSITIONS: Final[Mapping[tuple[State, type | Command], State]] = {
+    (State.CONNECTING, Opened): State.RESTORING,
+    (State.CONNECTING, Failed): State.WAITING,
+    (State.RESTORING, Ready): State.READY,
+    (State.RESTORING, Failed): State.WAITING,
+    (State.RESTORING, Closed): State.WAITING,
+    (State.READY, Failed): State.WAITING,
+    (State.READY, Closed): State.WAITING,
+    (State.WAITING, Connecting): State.CONNECTING,
+    **{(state, Command.CLOSE): State.CLOSING for state in _ALIVE},
+    **{(state, Command.END): State.CLOSED for state in (*_ALIVE, State.CLOSING)},
+    **{(state, Command.GIVE_UP): State.FAILED for state in (*_ALIVE, State.CLOSING)},
+}
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -82,41 +117,34 @@ class Status(msgspec.Struct, frozen=True):
 
 
 @attrs.define(eq=False)
-class EventBus:
-    """The present state, and the listeners to what changes it."""
+class ConnectionState:
+    """The client's state, and what is known of its present connection.
 
-    state: State = attrs.field(default=State.CONNECTING, init=False)
+    Attributes:
+        name: the state.
+        since: when it was entered, in seconds since the epoch.
+        connection: the number of the present connection; None without one.
+        attempt: counts the attempts since the last stable connection, from 1.
+        round_trip: how long the server took for the last heartbeat, in seconds.
+        last_error: what ended the last attempt or connection.
+
+    """
+
+    name: State = attrs.field(default=State.CONNECTING, init=False)
     since: float = attrs.field(factory=time.time, init=False)
     connection: int | None = attrs.field(default=None, init=False)
     attempt: int = attrs.field(default=1, init=False)
     round_trip: float | None = attrs.field(default=None, init=False)
     last_error: Exception | None = attrs.field(default=None, init=False)
-    traffic: int = attrs.field(default=0, init=False)
-    _ended: bool = attrs.field(default=False, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _listeners: dict[Buffer[Event], bool] = attrs.field(factory=dict, init=False)
-
-    def listen(self, mailbox: Buffer[Event], *, traffic: bool) -> None:
-        """Put every event from now on into *mailbox*; messages only if it asks for `traffic`.
-
-        After the end there are none.
-        """
-        if self._ended:
-            mailbox.close()
-        self._listeners[mailbox] = traffic
-        self.traffic += traffic
-
-    def ignore(self, mailbox: Buffer[Event]) -> None:
-        """Stop `listen`."""
-        self.traffic -= self._listeners.pop(mailbox, False)
 
     @property
     def ending(self) -> bool:
         """Whether the client is closing, or has come to its end."""
-        return self.state in _ENDING
+        return self.name not in _ALIVE
 
-    def announce(self, event: Event) -> None:
-        """Tell *event* to everybody, at once."""
+    def follow(self, event: Event) -> None:
+        """Take note of *event*, and enter the state that it leads to."""
         match event:
             case Connecting(attempt=attempt):
                 self.attempt = attempt
@@ -126,30 +154,67 @@ class EventBus:
                 self.connection = self.round_trip = None
             case Failed(error=error):
                 self.last_error = error
-        if type(event) in _STATE_AFTER and not self.ending:
-            self.enter(_STATE_AFTER[type(event)])
-        self._log(event)
-        about_traffic = isinstance(event, MessageReceived | MessageSent)
-        for mailbox, traffic in list(self._listeners.items()):
-            if traffic or not about_traffic:
-                mailbox.put(event)
+        self._step(type(event))
 
-    def enter(self, state: State) -> None:
-        """Be in *state* from now on."""
-        if state is not self.state:
-            self.state, self.since = state, time.time()
-            self._changed.set()
-            self._changed = trio.Event()
+    def obey(self, command: Command) -> None:
+        """Enter the state that *command* leads to."""
+        self._step(command)
 
     async def change(self) -> None:
         """Wait until the state changes."""
         await self._changed.wait()
 
+    def _step(self, cause: type | Command) -> None:
+        state = TRANSITIONS.get((self.name, cause))
+        if state is not None:
+            self.name, self.since = state, time.time()
+            self._changed.set()
+            self._changed = trio.Event()
+
+
+@attrs.define(eq=False)
+class EventBus:
+    """The listeners to what happens.
+
+    Attributes:
+        state: follows the events before any listener is told.
+        traffic: how many listeners want every message.
+
+    """
+
+    state: ConnectionState = attrs.field(factory=ConnectionState)
+    traffic: int = attrs.field(default=0, init=False)
+    _ended: bool = attrs.field(default=False, init=False)
+    _listeners: dict[Buffer[Event], bool] = attrs.field(factory=dict, init=False)
+
+    def listen(self, buffer: Buffer[Event], *, traffic: bool) -> None:
+        """Put every event from now on into *buffer*; messages only if it asks for *traffic*.
+
+        After the end there are none.
+        """
+        if self._ended:
+            buffer.close()
+        self._listeners[buffer] = traffic
+        self.traffic += traffic
+
+    def ignore(self, buffer: Buffer[Event]) -> None:
+        """Stop `listen`."""
+        self.traffic -= self._listeners.pop(buffer, False)
+
+    def announce(self, event: Event) -> None:
+        """Tell *event* to all listeners, at once."""
+        self.state.follow(event)
+        self._log(event)
+        about_traffic = isinstance(event, MessageReceived | MessageSent)
+        for buffer, traffic in list(self._listeners.items()):
+            if traffic or not about_traffic:
+                buffer.put(event)
+
     def end(self) -> None:
         """End every listener's stream, after what it has not read yet."""
         self._ended = True
-        for mailbox in self._listeners:
-            mailbox.close()
+        for buffer in self._listeners:
+            buffer.close()
 
     @staticmethod
     def _log(event: Event) -> None:
@@ -159,6 +224,6 @@ class EventBus:
             case Throttled(group=group, delay=delay):
                 logger.info("%s requests wait, %.0f s at first, for the rate limit", group, delay)
             case MessageReceived() | MessageSent():
-                pass  # whoever wants the wire in the log subscribes to it
+                pass  # a program that wants messages in its log listens to them
             case _:
                 logger.debug("%s", event)

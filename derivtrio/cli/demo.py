@@ -152,7 +152,7 @@ async def show(pace: Pace) -> bool:
 
 
 def show_line(console: Console, at: float, what: Happening) -> None:
-    """Print one line: when, to whom, and what."""
+    """Print one line: when, what kind, and what."""
     match what:
         case Tick(symbol=symbol, epoch=epoch):
             kind, style = ("fetched", "cyan") if fetched(what) else ("tick", "green")

@@ -2,8 +2,7 @@
 
 - `background`: a task beside a block of user code, whose exceptions stay apart.
 - `buffer`: a bounded buffer with an overflow policy, for a producer that must never wait.
-
-- `parking`: a task that waits until it is woken.
+- `runs`: which run of trio this is.
 
 Imports: the data modules only. Begin with `background`.
 """

@@ -2,9 +2,9 @@
 
 A nursery wraps whatever leaves it in an `ExceptionGroup`, the body's own exception included. That
 is right for tasks that are peers. Here they are not: the block is the user's, the task is ours,
-and a `ValueError` of the user should come out as a `ValueError`. So the block's exception is
-carried around the nursery instead of through it. `Cancelled` makes the same short trip and means
-the same thing after it: the scope that sent it lies outside.
+and a `ValueError` of the user should come out as a `ValueError`. So the block's exception is kept,
+the nursery ends without it, and it is raised again outside. `Cancelled` is treated the same, and
+means the same after it: the scope that sent it lies outside, too.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable

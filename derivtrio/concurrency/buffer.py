@@ -1,55 +1,75 @@
-"""The memory channel from the socket to user code: bounded, and with an overflow policy.
+"""A bounded buffer for a producer that must never wait.
 
-trio's own memory channel makes a sender wait, or refuses, when it is full. The reader must do
-neither: it serves everybody. So `Buffer` is a memory channel of our own, made as trio's is: a
-consumer that finds it empty is parked, and whoever puts something in wakes it. When the consumer
-lags by more than `buffer` items, the overflow policy decides on the spot.
+The problem: one task produces for many consumers, so it cannot wait for a slow one. A trio memory
+channel is bounded, but its sender waits when it is full, or gets `WouldBlock`, and each item that
+is sent wakes the receiver.
 
-The consumer is woken once per batch: woken by the first item of a batch, it takes all of them when
-its turn comes. What it has taken is in one list and what is arriving in another, the smallest
-containers that there are when they are empty.
+The solution here is a memory channel that carries *batches*:
+
+1. Items are put into a list, the batch. The first item sends the list through the channel. This
+   wakes a consumer that waits.
+2. Items that come before the consumer takes the list are appended to it. So the channel never
+   holds more than one batch, and sending never waits. However many items there are, the consumer
+   is woken once.
+3. The consumer takes the list out of the channel and reads it item by item, without waiting. Its
+   previous list, which is empty now, is for the next batch.
+4. An item waits from the moment it is put in until the consumer reads it, wherever it is. If too
+   many wait, the overflow policy decides at once what is lost.
+
+The channel is opened when a consumer first has to wait: it takes more memory than all the rest.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
 import trio
 
-from derivtrio.concurrency.parking import Parked, park, wake_all, wake_one
-from derivtrio.errors import SlowConsumer
-from derivtrio.events import Gap
-
 T = TypeVar("T")
 
-#: What to do when a consumer lags: end it with `SlowConsumer`, drop its oldest item, or keep
+#: What to do when a consumer lags: end its stream with an error, drop its oldest item, or keep
 #: only the newest.
 OverflowPolicy = Literal["error", "drop_oldest", "latest"]
 
-#: A consumer of a full buffer lets other tasks run at least this often.
+#: A consumer that never has to wait lets other tasks run at least after so many items.
 CHECKPOINT_EVERY: Final = 256
+
+
+class BufferFull(Exception):
+    """A consumer lagged by more items than its buffer may hold."""
 
 
 @attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)  # validating each count would cost time
 class Buffer(Generic[T]):
-    """A bounded buffer of items for one consumer; `dropped` counts what was lost to it.
+    """A bounded buffer of items, usually for one consumer; several tasks may read it.
 
-    Once it is `closed` nothing more can be put in.
-    `on_drop` is told of each item that a lossy policy takes. A mailbox knows of no `gaps`: what
-    it holds is as the server sent it.
+    Attributes:
+        name: what the items are, for reports.
+        buffer: how many items may wait. With `"latest"` it is one, whatever is given.
+        overflow: what happens to the item that is one too many.
+        overflow_error: makes the error of the policy `"error"`, from `name` and `buffer`.
+        dropped: how many items the consumer has lost to the policy.
+        closed: whether nothing more can be put in.
+        on_drop: is called with each item that the policy drops.
+
     """
 
     name: str
     buffer: int = attrs.field()
     overflow: OverflowPolicy = attrs.field()
+    overflow_error: Callable[[str, int], Exception] = attrs.field(default=BufferFull, repr=False)
     dropped: int = attrs.field(default=0, init=False)
     closed: bool = attrs.field(default=False, init=False)
-    gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
     on_drop: Callable[[T], None] | None = attrs.field(default=None, init=False, repr=False)
     _error: Exception | None = attrs.field(default=None, init=False)
-    _filling: list[T] = attrs.field(factory=list, init=False)
+    #: The batch that is being filled. If it is `_sent`, it is in the channel, or on its way to a
+    #: task that was woken and has not run yet.
+    _batch: list[T] = attrs.field(factory=list, init=False)
+    _sent: bool = attrs.field(default=False, init=False)
+    #: The batch that is being read, the oldest item last.
     _taken: list[T] = attrs.field(factory=list, init=False)
-    _parked: Parked | None = attrs.field(default=None, init=False)
+    _send: "trio.MemorySendChannel[list[T]] | None" = attrs.field(default=None, init=False)
+    _receive: "trio.MemoryReceiveChannel[list[T]] | None" = attrs.field(default=None, init=False)
 
     @buffer.validator
     def _check_buffer(self, _: object, value: object) -> None:
@@ -63,48 +83,52 @@ class Buffer(Generic[T]):
             text = f'overflow is "error", "drop_oldest" or "latest", not {value!r}'
             raise ValueError(text)
 
+    def __attrs_post_init__(self) -> None:
+        if self.overflow == "latest":  # which is to drop the oldest of one
+            self.buffer = 1
+
     def __len__(self) -> int:
-        return len(self._filling) + len(self._taken)
+        return len(self._taken) + len(self._batch)
 
     def put(self, item: T) -> bool:
         """Put *item* in, at once; return whether nothing was lost by it."""
-        lossless = True
         if self.closed:
             return True
-        if len(self._filling) + len(self._taken) >= self.buffer:
-            lossless = self._make_room()
-            if self.closed:
-                return False
-        self._filling.append(item)
-        if self._parked:
-            wake_one(self._parked)
+        lossless = len(self._taken) + len(self._batch) < self.buffer or self._make_room()
+        if self.closed:
+            return False
+        self._batch.append(item)
+        if not self._sent:
+            self._send_batch()
         return lossless
 
     def put_all(self, items: Sequence[T]) -> bool:
         """Put *items* in, in their order; return whether nothing was lost by it."""
-        if len(items) == 1:
-            return self.put(items[0])
-        if items and len(self) + len(items) <= self.buffer and not self.closed:
-            self._filling += items[:-1]
-            return self.put(items[-1])  # which wakes the consumer
-        lossless = [self.put(item) for item in items]
-        return all(lossless)
+        if len(self) + len(items) > self.buffer or self.closed or not items:
+            return all([self.put(item) for item in items])  # noqa: C419 - each is to be put in
+        self._batch += items
+        if not self._sent:
+            self._send_batch()
+        return True
 
     def clear(self) -> None:
         """Drop what waits, which is of no use any more; it does not count as lost."""
-        self._filling.clear()
         self._taken.clear()
+        self._batch.clear()
 
     def close(self, error: Exception | None = None, last: Sequence[T] = ()) -> None:
         """End the stream, after what is waiting and *last*, normally or with *error*.
 
         There is room for *last* in any case, as nothing can come after it.
         """
-        if not self.closed:
-            self.closed = True
-            self._error = error
-            self._filling += last
-            wake_all(self._parked or [])
+        if self.closed:
+            return
+        self.closed, self._error = True, error
+        self._batch += last
+        if self._batch and not self._sent:
+            self._send_batch()
+        if self._send is not None:
+            self._send.close()
 
     async def get(self) -> T:
         """Return the next item.
@@ -116,50 +140,74 @@ class Buffer(Generic[T]):
             Exception: what the stream was closed with.
 
         """
-        if len(taken := self._taken) % CHECKPOINT_EVERY:  # the usual case in a flood, made quick
+        if len(taken := self._taken) % CHECKPOINT_EVERY:  # the usual case in a burst, made quick
             return taken.pop()
-        while not (self._filling or self._taken):
-            if self.closed:
+        while (item := self.take()) is None:
+            if self._taken:
+                await trio.lowlevel.checkpoint()
+                if self._taken:
+                    return self._taken.pop()
+            elif self.closed and not self._batch:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 raise self._error or StopAsyncIteration  # as it is, its cause included
-            if self._parked is None:
-                self._parked = []
-            await park(self._parked)
-            if self._parked and len(self) > 1:  # one was woken for what several could take
-                wake_one(self._parked)
-        if not self._taken and len(self._filling) == 1:  # and the usual case otherwise
-            return self._filling.pop()
-        item = self.take()
-        if item is not None:
-            return item
-        await trio.lowlevel.checkpoint()
-        return self._taken.pop() if self._taken else await self.get()
+            else:
+                try:
+                    self._read(await (self._receive or self._open_channel()).receive())
+                except trio.EndOfChannel:
+                    await trio.lowlevel.checkpoint()  # another task may be taking the last batch
+        return item
 
     def take(self) -> T | None:
-        """Return the next item if one is there; None if it is to be waited for with `get`.
+        """Return the next item if one is there; None if `get` has to wait for it.
 
-        That is also the case now and then with a full mailbox, to let other tasks run.
+        It is also None now and then when many items wait, so that `get` lets other tasks run.
         """
-        taken = self._taken or (self._filling and self._take_all())
+        taken = self._taken or self._take_batch()
         return taken.pop() if len(taken) % CHECKPOINT_EVERY else None
 
-    def _take_all(self) -> list[T]:
-        """Take what has come, the oldest last."""
-        if self._filling:
-            self._taken = self._filling[::-1]
-            self._filling.clear()
+    def _send_batch(self) -> None:
+        """Send the batch that is being filled; this wakes a consumer that waits."""
+        if self._send is not None:
+            self._sent = True
+            self._send.send_nowait(self._batch)  # there is room: the batch before it was taken
+
+    def _take_batch(self) -> list[T]:
+        """Take the batch out of the channel, unless it is on its way to another task already."""
+        if self._batch:
+            try:
+                if self._sent and self._receive is not None:
+                    self._receive.receive_nowait()
+            except (trio.WouldBlock, trio.EndOfChannel):
+                return self._taken
+            self._read(self._batch)
         return self._taken
 
+    def _read(self, batch: list[T]) -> None:
+        """Read *batch* from now on; the list that was read before is filled next."""
+        batch.reverse()
+        self._taken, self._batch, self._sent = batch, self._taken, False
+        if len(batch) > 1 and self._receive is not None and _waits(self._receive):
+            # Several tasks wait, and only this one was woken: pass on what is left.
+            self._batch += batch[-2::-1]
+            del batch[:-1]
+            self._send_batch()
+
+    def _open_channel(self) -> "trio.MemoryReceiveChannel[list[T]]":
+        self._send, self._receive = trio.open_memory_channel[list[T]](1)
+        return self._receive
+
     def _make_room(self) -> bool:
-        """Apply the overflow policy; the answer is always that something was lost."""
+        """Apply the overflow policy to the oldest item; the answer is that something was lost."""
+        self.dropped += 1
         if self.overflow == "error":
-            self.dropped += 1
-            self.close(SlowConsumer(self.name, self.buffer))
+            self.close(self.overflow_error(self.name, self.buffer))
             return False
-        most = 1 if self.overflow == "drop_oldest" else len(self)
-        for _ in range(most):
-            item = (self._taken or self._take_all()).pop()
-            if self.on_drop is not None:
-                self.on_drop(item)
-        self.dropped += most
+        oldest = self._taken.pop() if self._taken else self._batch.pop(0)
+        if self.on_drop is not None:
+            self.on_drop(oldest)
         return False
+
+
+def _waits(channel: trio.MemoryReceiveChannel[Any]) -> bool:
+    """Return whether a task waits for something from *channel*."""
+    return channel.statistics().tasks_waiting_receive > 0

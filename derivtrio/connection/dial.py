@@ -1,6 +1,7 @@
-"""From an address to a byte stream: name resolution, TCP, TLS, each failure under its own name.
+"""From an address to a byte stream: name resolution, TCP, TLS. Each failure has its own error.
 
-This is done here and not by trio-websocket, which reports an untrusted certificate as a timeout.
+This is done here and not by trio-websocket, which reports an untrusted certificate as a timeout
+(H6).
 """
 
 import os
@@ -12,10 +13,16 @@ from pathlib import Path
 
 import trio
 
-from derivtrio.connection.endpoints import Address, Endpoint, StreamOpener
-from derivtrio.connection.fast.sockets import open_socket
-from derivtrio.connection.tls import wrap
-from derivtrio.errors import CertificateRejected, ConnectRefused, ConnectTimeout, LinkError
+from derivtrio.connection.endpoints import Endpoint, StreamOpener
+from derivtrio.connection.stream import breaking
+from derivtrio.connection.url import Address
+from derivtrio.errors import (
+    CertificateRejected,
+    ConnectRefused,
+    ConnectTimeout,
+    InvalidURL,
+    LinkError,
+)
 
 
 @contextmanager
@@ -23,7 +30,7 @@ def time_limit(deadline: float, what: str) -> Iterator[None]:
     """Bound the block by *deadline*, on trio's clock.
 
     Raises:
-        ConnectTimeout: it is over; *what* did not come in time.
+        ConnectTimeout: *what* did not come in time.
 
     """
     try:
@@ -44,9 +51,10 @@ async def open_stream(
     Raises:
         ConnectRefused: no TCP connection, or no TLS on it.
         CertificateRejected: the server could not prove its identity.
+        InvalidURL: its host cannot be the name of a TLS server.
 
     """
-    opener = endpoint.open_stream if isinstance(endpoint, StreamOpener) else open_socket
+    opener = endpoint.open_stream if isinstance(endpoint, StreamOpener) else trio.open_tcp_stream
     try:
         stream: trio.abc.Stream = await opener(address.host, address.port)
     except OSError as error:
@@ -54,14 +62,28 @@ async def open_stream(
         raise ConnectRefused(text) from error
     if not address.secure:
         return stream
-    tls = wrap(stream, ssl_context or platform_context(), address.host)
     try:
-        await tls.do_handshake()
-    except BaseException as error:
+        return await _open_tls(stream, ssl_context or platform_context(), address.host)
+    except BaseException:
         await trio.aclose_forcefully(stream)
-        if isinstance(error, trio.BrokenResourceError):
-            raise _tls_failure(error, address.host) from error.__cause__
         raise
+
+
+async def _open_tls(
+    stream: trio.abc.Stream, context: ssl.SSLContext, host: str
+) -> trio.SSLStream[trio.abc.Stream]:
+    """Return TLS over *stream*, with a server that has proved to be *host*."""
+    try:
+        # As on the web, an end without `close_notify` is an end: WebSocket has its own Close.
+        tls = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+    except ValueError as error:
+        text = f"{host} cannot be a server's name: {error}"
+        raise InvalidURL(text) from error
+    try:
+        with breaking:
+            await tls.do_handshake()
+    except trio.BrokenResourceError as error:
+        raise _tls_failure(error, host) from error.__cause__
     return tls
 
 
@@ -74,7 +96,7 @@ def platform_context() -> ssl.SSLContext:
 
 @lru_cache(maxsize=1)
 def _context_of(*files: tuple[Path, int]) -> ssl.SSLContext:  # noqa: ARG001 - what it depends on
-    """Return such a context, anew when one of its *files* has changed.
+    """Return such a context; make a new one only when one of its *files* has changed.
 
     Reading a few hundred certificates takes 30 ms and nearly a megabyte: too much for each attempt.
     """
@@ -85,7 +107,7 @@ def _tls_failure(error: trio.BrokenResourceError, host: str) -> LinkError:
     cause = error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
         return CertificateRejected(f"{host}: {cause.verify_message}")
-    if isinstance(cause, ssl.SSLError):
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
         return ConnectRefused(f"no TLS with {host}: {cause.reason or cause}")
     return ConnectRefused(f"{host} ended the connection during the TLS handshake")
 

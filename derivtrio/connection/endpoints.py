@@ -1,30 +1,27 @@
 """Where to connect, and which generation of the API is spoken there.
 
-An endpoint is asked for its URL before every attempt, because some URLs are good for one use
-only. It may also bring its own streams, as the simulator's in-memory endpoint does; otherwise
-the link opens TCP to the URL's host.
+An endpoint is asked for its URL before every attempt, because some URLs can be used only once. It
+may also open its own streams, as the simulator's in-memory endpoint does; otherwise `dial` opens
+TCP to the URL's host.
 """
 
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import attrs
 import trio
 
-from derivtrio.errors import DerivError, EndpointFailed, InvalidURL
-from derivtrio.redaction import HIDDEN, shown_url
+from derivtrio.connection.url import parse_url
+from derivtrio.errors import DerivError, EndpointFailed
+from derivtrio.redaction import shown_url
 
 #: The generation of Deriv's API: the one of the public guides, or the newer Options API.
 Generation = Literal["v3", "options"]
 
-#: How the rate limits are learnt: from the server's `website_status`, or from Deriv's
-#: published table.
-Limits = Literal["website_status", "documented"]
-
-#: Shorter values of a query, such as an `app_id` or a language, are no secrets.
-_SECRET_SIZE = 6
+#: Where the rate limits come from: the server's `website_status`, or Deriv's published table.
+LimitsSource = Literal["website_status", "documented"]
 
 V3_URL = "wss://ws.derivws.com/websockets/v3"
 OPTIONS_URL = "wss://api.derivws.com/trading/v1/options/ws/public"
@@ -34,21 +31,21 @@ _OPTIONS_PATH = "/trading/v1/options/"
 
 
 class Endpoint(Protocol):
-    """A place to connect to. Inherit from it to have one of your own, and its defaults.
+    """A place to connect to. Inherit from it to make your own, with its defaults.
 
-    One whose connections belong to an account from the start, as those of the Options API do, says
-    to which in an attribute `account_id`. Each new connection is then asked for its balance, to see
-    that it does, and a handshake that is refused with 401 is tried again, with a new URL.
+    Where connections belong to an account from the start, as on the Options API, the attribute
+    `account_id` names it. Then each new connection is asked for its balance, which proves the
+    account, and a handshake that is refused with 401 is tried again, with a new URL.
     """
 
     @property
     def generation(self) -> Generation:
-        """The generation of the API spoken there."""
+        """The generation of the API that this endpoint speaks."""
         return "v3"
 
     @property
-    def limits(self) -> Limits:
-        """How its rate limits are learnt."""
+    def limits(self) -> LimitsSource:
+        """Where its rate limits come from."""
         return "website_status"
 
     async def url(self) -> str:
@@ -57,7 +54,7 @@ class Endpoint(Protocol):
         *Cancellation*: cancelled when `Settings.connect_timeout` is over.
 
         Raises:
-            OSError: not to be had now; the attempt fails and the next one asks again.
+            OSError: there is no URL now; the attempt fails, and the next one asks again.
             Exception: anything else ends the client with this cause.
 
         """
@@ -66,16 +63,16 @@ class Endpoint(Protocol):
 
 @runtime_checkable
 class StreamOpener(Protocol):
-    """An endpoint that brings its own streams instead of TCP."""
+    """An endpoint that opens its own streams instead of TCP."""
 
     async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
-        """Return a new stream to the server; raise OSError where there is none."""
+        """Return a new stream to the server; raise an OSError if it cannot be opened."""
         ...
 
 
 @attrs.frozen
 class V3:
-    """The v3 generation: one URL for everybody, told apart by `app_id`.
+    """The v3 generation: one URL, with the `app_id` in its query.
 
     `language` is the language of the server's messages, such as `"ES"`.
     """
@@ -84,7 +81,7 @@ class V3:
     language: str | None = None
     base: str = V3_URL
     generation: Generation = "v3"
-    limits: Limits = "website_status"
+    limits: LimitsSource = "website_status"
 
     @app_id.validator
     def _check_app_id(self, _attribute: object, value: int | str) -> None:
@@ -109,75 +106,20 @@ class OptionsPublic:
 
     base: str = attrs.field(default=OPTIONS_URL, repr=shown_url)
     generation: Generation = "options"
-    limits: Limits = "documented"
+    limits: LimitsSource = "documented"
 
     async def url(self) -> str:
         """Return `base`."""
         return self.base
 
 
-@attrs.frozen
-class Address:
-    """A WebSocket URL taken apart. Its `resource` may hold a secret, and is not shown."""
-
-    host: str
-    port: int
-    resource: str = attrs.field(repr=False)
-    secure: bool
-
-    @property
-    def host_header(self) -> str:
-        """What the `Host` header says: the port is named unless it is the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = 443 if self.secure else 80
-        return host if self.port == usual else f"{host}:{self.port}"
-
-    def hidden_in(self, data: bytes) -> bytes:
-        """Return *data*, something the server says, without what it repeats of the URL's query."""
-        query = urlsplit(self.resource).query
-        values = [value for _, value in parse_qsl(query) if len(value) >= _SECRET_SIZE]
-        for secret in sorted([query, *values, *map(quote, values)], key=len, reverse=True):
-            data = data.replace(secret.encode(), HIDDEN.encode()) if secret else data
-        return data
-
-
-def parse_url(url: str) -> Address:
-    """Return the parts of a `ws://` or `wss://` URL.
-
-    Raises:
-        InvalidURL: it is none; the message says what is wrong and never shows the query.
-
-    """
-    if not isinstance(url, str):
-        text = f"a WebSocket URL is a str, not {type(url).__name__}"
-        raise InvalidURL(text)
-    if not url.isascii() or not url.isprintable() or " " in url:
-        text = "a WebSocket URL has only printable ASCII characters and no spaces"
-        raise InvalidURL(text)
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        text = f"not a URL: {error}"
-        raise InvalidURL(text) from None
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        text = f"{shown_url(url)!r} is not of the form ws://host/… or wss://host/…"
-        raise InvalidURL(text)
-    if parts.fragment or parts.username is not None:
-        text = f"{shown_url(url)!r} has a fragment or credentials, which WebSocket URLs have not"
-        raise InvalidURL(text)
-    secure = parts.scheme == "wss"
-    resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Address(parts.hostname, port or (443 if secure else 80), resource, secure)
-
-
 def generation_of(endpoint: Endpoint) -> Generation:
-    """Return the generation spoken at *endpoint*; one of few words speaks v3."""
+    """Return the generation spoken at *endpoint*; the default is v3."""
     return getattr(endpoint, "generation", "v3")
 
 
 def account_of(endpoint: Endpoint) -> str | None:
-    """Return the account that connections to *endpoint* belong to from the start, if to any."""
+    """Return the account that each connection to *endpoint* belongs to; None if to none."""
     account_id = getattr(endpoint, "account_id", None)
     return None if account_id is None else str(account_id)
 
@@ -186,8 +128,9 @@ async def ask(source: Callable[[], Awaitable[str]], what: str) -> str:
     """Return what the user's async function *source* returns.
 
     Raises:
-        EndpointFailed: it raised what is neither derivtrio's nor the operating system's, or did
-            not return a str. Its own words are left to the cause: they may hold a secret.
+        EndpointFailed: it did not return a str, or raised an error that is neither derivtrio's nor
+            the operating system's. That error is the cause; its text is not repeated, because it
+            may hold a secret.
 
     """
     try:
@@ -210,21 +153,21 @@ async def ask(source: Callable[[], Awaitable[str]], what: str) -> str:
 
 
 def check_app_id(app_id: object) -> None:
-    """Raise a ValueError if *app_id* is none."""
+    """Raise a ValueError if *app_id* is not an app id."""
     if not isinstance(app_id, (int, str)) or isinstance(app_id, bool) or not str(app_id).isalnum():
         text = f"app_id must be a number or an alphanumeric name, not {app_id!r}"
         raise ValueError(text)
 
 
 def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
-    """Return the endpoint that `open_client`'s arguments mean.
+    """Return the endpoint for `open_client`'s arguments.
 
-    A URL speaks the Options API if its path is one of that API's, and v3 otherwise.
+    At a URL whose path is one of the Options API's that API is spoken, and v3 at any other.
 
     Raises:
-        InvalidURL: a URL that is none.
-        ValueError: an `app_id` that is none, or an endpoint of a generation that is unknown.
-        TypeError: an endpoint that is none.
+        InvalidURL: a str that is not a WebSocket URL.
+        ValueError: *app_id* is not an app id, or the endpoint's generation is unknown.
+        TypeError: *endpoint* is not an endpoint.
 
     """
     check_app_id(app_id)

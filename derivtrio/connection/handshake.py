@@ -1,24 +1,45 @@
-"""The server's HTTP answer to the WebSocket handshake, as far as it decides anything. No I/O.
+"""The server's HTTP answer to the WebSocket handshake. No I/O.
 
-wsproto judges a 101 in full. What it is not shown is everything else: another status is a refusal,
-whose body may say why, and bytes that are not HTTP/1.1 are no answer at all.
+`h11` reads the answer, and wsproto judges a 101 in full: it is given the bytes of that head. What
+wsproto is not shown is everything else:
+
+- Interim answers (1xx) are skipped.
+- Another status is a refusal, and the beginning of its body may say why.
+- Bytes that are not HTTP/1.1 are no answer at all.
+
+Only the head is limited in size. Whatever comes behind a 101 is the first frames, and is handed on
+untouched; of a refusal's body the first 4 KiB are kept.
 """
 
-import re
 from typing import Final
 
 import attrs
+import h11
 
 from derivtrio.errors import HandshakeFailed, HandshakeRejected
+from derivtrio.redaction import shown_url
 
 SWITCHING_PROTOCOLS: Final = 101
 
-_FIRST_FINAL: Final = 200
 _MAX_HEAD: Final = 2**14
 _MAX_BODY: Final = 2**12
-_END_OF_HEAD: Final = b"\r\n\r\n"
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] (\d{3})")
-_CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
+_MAX_HEADER: Final = 200
+_SHOWN: Final = 32
+
+_NO_REQUEST: Final = h11.Request(
+    method="GET", target="/", headers=[("Host", "x"), ("Upgrade", "websocket")]
+)
+
+
+def _reader() -> h11.Connection:
+    """Return an h11 client that waits for the answer to a request to switch protocols.
+
+    wsproto has written the real request. h11 must know of one, or it would not accept a 101.
+    """
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
+    http.send(_NO_REQUEST)
+    http.send(h11.EndOfMessage())
+    return http
 
 
 @attrs.define(eq=False)
@@ -27,56 +48,107 @@ class Answer:
 
     Attributes:
         status: the HTTP status, once the whole head is there; interim answers do not count.
-        head: the head with that status, its blank line included.
+        head: the bytes of the head with that status, its blank line included.
         rest: what came behind it: the first frames, or the beginning of a refusal's body.
+        finished: whether nothing more of the answer is needed.
 
     """
 
     status: int | None = attrs.field(default=None, init=False)
     head: bytes = attrs.field(default=b"", init=False)
     rest: bytes = attrs.field(default=b"", init=False)
+    finished: bool = attrs.field(default=False, init=False)
+    _headers: dict[str, str] = attrs.field(factory=dict, init=False)
+    _unread: bytes = attrs.field(default=b"", init=False)
+    _http: h11.Connection = attrs.field(factory=_reader, init=False)
 
     def feed(self, data: bytes) -> None:
-        """Take in *data*.
+        """Take in *data*, which is not empty, until `finished`.
 
         Raises:
-            HandshakeFailed: this is not HTTP.
+            HandshakeFailed: this is not HTTP, or its head is too long.
 
         """
-        self.rest += data
-        while self.status is None:
-            if not self.rest.startswith(b"HTTP/"[: len(self.rest)]) or len(self.rest) > _MAX_HEAD:
-                text = f"the server does not speak HTTP; its answer begins {self.rest[:32]!r}"
-                raise HandshakeFailed(text)
-            head, end, rest = self.rest.partition(_END_OF_HEAD)
-            if not end:
-                return
-            self.head, self.rest = head + end, rest
-            self.status = _final_status(head)
-
-    @property
-    def finished(self) -> bool:
-        """Whether all of a refusal's body is there that is worth having."""
-        return len(self.rest) >= self._body_size
+        if self.status is None:
+            self._feed_head(data)
+        else:
+            self._feed_body(data)
 
     @property
     def refusal(self) -> HandshakeRejected | None:
-        """The error that the answer is, once its head is there and is no 101."""
+        """The error that the answer is, once its head is there and is not a 101."""
         if self.status is None or self.status == SWITCHING_PROTOCOLS:
             return None
-        return HandshakeRejected(self.status, self.rest[: self._body_size])
+        return HandshakeRejected(self.status, self.rest, self._headers)
 
-    @property
-    def _body_size(self) -> int:
-        announced = _CONTENT_LENGTH.search(self.head)
-        return min(_MAX_BODY, int(announced[1])) if announced else _MAX_BODY
+    def _feed_head(self, data: bytes) -> None:
+        self._unread += data
+        # h11 waits for a blank line; what speaks first and is not HTTP may never send one.
+        if not self._unread.startswith(b"HTTP/"[: len(self._unread)]):
+            text = f"the server does not speak HTTP; its answer begins {self._unread[:_SHOWN]!r}"
+            raise HandshakeFailed(text)
+        try:
+            self._http.receive_data(data)
+            while self.status is None:
+                event = self._http.next_event()
+                if event is h11.NEED_DATA:
+                    break
+                self._take_head(event)
+        except h11.RemoteProtocolError as error:
+            self._check_size(self._unread)  # h11 has the same limit, and calls it something else
+            text = (
+                f"the server's handshake is not a WebSocket's: no HTTP/1.1 response ({error});"
+                f" its answer begins {self._unread[:_SHOWN]!r}"
+            )
+            raise HandshakeFailed(text) from error
+        self._check_size(self._unread if self.status is None else self.head)
+        if self.refusal is not None:
+            self._feed_body(b"")
+
+    def _take_head(self, event: object) -> None:
+        """Take the head of the answer out of the bytes, or drop an interim one."""
+        behind, _ = self._http.trailing_data
+        head, self._unread = self._unread[: len(self._unread) - len(behind)], behind
+        match event:
+            case h11.InformationalResponse(status_code=101):
+                self.rest, self.finished = behind, True
+            case h11.Response():
+                self._headers = _worth_keeping(event)
+            case _:
+                return
+        self.status, self.head = event.status_code, head
+
+    def _feed_body(self, data: bytes) -> None:
+        try:
+            if data:
+                self._http.receive_data(data)
+            while not self.finished:
+                event = self._http.next_event()
+                if event is h11.NEED_DATA:
+                    return
+                if isinstance(event, h11.Data):
+                    self.rest = (self.rest + event.data)[:_MAX_BODY]
+                over = isinstance(event, h11.EndOfMessage)
+                self.finished = over or len(self.rest) == _MAX_BODY
+        except h11.RemoteProtocolError:  # the status counts; a body in disorder ends here
+            self.finished = True
+
+    def _check_size(self, head: bytes) -> None:
+        if len(head) > _MAX_HEAD:
+            text = (
+                f"the head of the server's answer is longer than {_MAX_HEAD} bytes;"
+                f" it begins {head[:_SHOWN]!r}"
+            )
+            raise HandshakeFailed(text)
 
 
-def _final_status(head: bytes) -> int | None:
-    """Return the status in *head*, or None if a further head will follow."""
-    match = _STATUS_LINE.match(head)
-    if match is None:
-        text = f"the server's answer is no HTTP/1.1 response: {head[:32]!r}"
-        raise HandshakeFailed(text)
-    status = int(match[1])
-    return None if status < _FIRST_FINAL and status != SWITCHING_PROTOCOLS else status
+def _worth_keeping(response: h11.Response) -> dict[str, str]:
+    """Return what a refusal's headers say about where else, or when, to ask."""
+    kept = {}
+    for raw_name, raw_value in response.headers:
+        name, value = raw_name.decode().title(), raw_value.decode("latin-1")[:_MAX_HEADER]
+        if name == "Location":
+            kept[name] = shown_url(value)
+        elif name == "Retry-After":
+            kept[name] = value
+    return kept

@@ -1,7 +1,7 @@
 """How long to wait before the next attempt, and when to stop making any.
 
-Exponential backoff with full jitter: the ceiling doubles, and the wait is drawn evenly from below
-it, so that a thousand clients that lost the same server do not come back in the same second.
+Exponential backoff with full jitter: the ceiling doubles, and the wait is a random time below it.
+So a thousand clients that lost the same server do not come back in the same second.
 
 Attempts that belong together form a series. Only a connection that was stable ends a series; a
 server that accepts and closes at once is therefore asked no more often than one that refuses.
@@ -34,7 +34,7 @@ def delays(backoff: Backoff, draw: Draw = random.uniform) -> Iterator[float]:
 
 @attrs.define(eq=False)
 class Attempts:
-    """The attempts since the last stable connection. `number` is that of the present one."""
+    """The attempts since the last stable connection, `number` of them with the present one."""
 
     backoff: Backoff
     max_attempts: int | None

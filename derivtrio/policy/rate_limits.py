@@ -1,28 +1,28 @@
-"""When a request may go: the server's budgets, kept before the server has to insist. No I/O.
+"""When a request may go: the server's budgets, kept so that the server need not refuse. No I/O.
 
 The rules:
 
-1. A call counts in every group that Deriv's text names it for; one that is named nowhere counts as
+1. A call counts in each group for which Deriv's text names it; a call that no text names counts as
    `general`. `ping` has a budget of its own. What the server sends unasked counts nowhere.
 2. A group has budgets for sliding windows. A request may go when each window of each of its groups
-   has room, and not before.
-3. Five in a hundred of each budget are left alone, for what else may count, and a window lasts two
-   in a hundred longer here than at the server, because requests do not all travel equally fast.
-4. Of the rest, less urgent requests leave some to more urgent ones: a storm of resubscriptions
-   leaves room for user calls, and those for `sell`. The heartbeat counts, and never waits.
-5. As long as the server can be asked for its limits and has not said them, only a handful of
-   requests may go in a minute; then it is time to ask. Urgent ones may use a quarter of those
-   that are documented.
-6. When the server refuses a request for its rate all the same, its groups pause, and get along
-   with half of what they had: longer and with less again, each time. Every ten minutes without
-   a refusal forgive one. Urgent requests do not observe the pause: whoever sells is told at once.
-7. When the server says other limits than those that were kept, all is forgiven that was refused,
-   or is yet to be, of what was sent before.
+   has room.
+3. Safety margins: 95 % of each budget are used, and each window is 2 % longer than the server's,
+   because latency varies.
+4. Less urgent requests leave a part of that to more urgent ones: a storm of resubscriptions leaves
+   room for user calls, and user calls leave room for `sell`. The heartbeat counts, and never waits.
+5. Some servers can be asked for their limits. Until such a server has answered, only a handful of
+   requests may go in a minute; when these are used up, it is time to ask. Urgent requests may use a
+   quarter of the documented limits.
+6. If the server refuses a request for its rate all the same, the request's groups pause, and may
+   then use half as much as before. Each further refusal doubles the pause and halves the budget.
+   Every ten minutes without a refusal undo one. Urgent requests ignore the pause: a program that
+   sells is refused at once instead of waiting.
+7. If the server's limits change, the refusals of requests that were sent before no longer count.
 
-Budgets: Deriv's limits page for the Options API; for v3 `website_status.api_call_limits`, whose
-texts say which calls each of them applies to, and until then the values that it had in 2026.
-Deriv does not say whether connections, accounts or applications are counted. So a client counts
-all that it sends, on one connection after another; and clients that share a `Pacer` count together.
+Budgets: Deriv's limits page for the Options API. For v3 it is `website_status.api_call_limits`,
+whose texts name the calls of each group; until it has come, the values that it had in 2026.
+Deriv does not say whether it counts connections, accounts or applications. So a client counts all
+that it sends, on one connection after another, and clients that share a `Pacer` count together.
 
 Times are in seconds, on a clock that never goes back.
 """
@@ -43,11 +43,11 @@ _HOUR: Final = 3600.0
 _USED: Final = 0.95
 _LONGER: Final = 1.02
 
-#: What each urgency may use of that.
+#: What each urgency may use of that, the most urgent first.
 _SHARES: Final = (1.0, 0.95, 0.8)
 
-#: What may be used of limits that the server has not said: a part, and by requests that are not
-#: urgent so many in a minute.
+#: While the server has not said its limits: the part of the documented ones that may be used, and
+#: how many requests that are not urgent may go in a minute.
 _UNKNOWN: Final = 0.25
 _HANDFUL: Final = 10
 
@@ -58,8 +58,8 @@ _FORGIVING: Final = 600.0
 _MOST_REFUSALS: Final = 6
 _LONGEST_PAUSE: Final = _FIRST_PAUSE * 2 ** (_MOST_REFUSALS - 1)
 
-#: For so long after its first refusal a request is asked again: until then even the hour has passed
-#: in which too much was asked.
+#: For how long after its first refusal a request is made again, in seconds. By then even the hour
+#: has passed in which there were too many requests.
 PATIENCE: Final = _LONGER * _HOUR + _LONGEST_PAUSE
 
 #: The codes that speak of these budgets, and not of one contract or one resource.
@@ -106,13 +106,13 @@ _PERIODS: Final = {"minutely": _MINUTE, "hourly": _HOUR}
 
 
 def urgency_of(name: str) -> Urgency:
-    """Return how urgent the call is when nobody says otherwise."""
+    """Return how urgent the call is, unless its caller says otherwise."""
     return Urgency.TRADE if name in _URGENT else Urgency.USER
 
 
 @attrs.define(eq=False)
 class Window:
-    """A sliding log of requests: at most so many within any `length` seconds, by urgency."""
+    """A sliding log of requests: how many may go within any `length` seconds, by urgency."""
 
     length: float
     caps: tuple[int, ...]

@@ -1,24 +1,42 @@
-"""Retry or give up: the one place that decides it.
+"""Retry or give up: the one place that decides it, for connections and for calls. No I/O.
 
-Transient is the default. What ends the client is what waiting cannot mend: the server knows us
-and says no, it cannot prove who it is, or there is no such place to go. The tables below are the
-whole policy; `is_fatal` only looks things up.
+**A connection.** Transient is the default. An error ends the client if waiting cannot change its
+cause: the server knows us and refuses, it cannot prove its identity, or the address cannot exist.
+The tables are the whole policy; `is_fatal` only looks things up. Three choices need a reason:
 
-Three choices deserve a word. An unknown host name is transient: a machine that has lost its network
-cannot tell "no such name" from "no way to ask". And HTTP 403 is fatal although a firewall may have
-said it, because knocking on would only confirm the firewall in its opinion.
+- An unknown host name is transient: a machine that has lost its network cannot tell "no such name"
+  from "no name server".
+- HTTP 403 is fatal although a firewall may have sent it: more requests would only make the firewall
+  surer.
+- HTTP 401 at a handshake with a one-time URL is transient. The REST call that gave the URL was
+  accepted a moment ago, so the 401 is about this URL and not about the token; the next attempt has
+  another URL.
 
-The third is a one-time URL. It comes from a REST call, and if that was granted a moment ago, a 401
-at the handshake is about this URL and not about the token; the next attempt has another.
+**A call.** `pause_before_retry` says whether to ask again, and after how long. Its rules are data;
+each kind of request has its own:
+
+| rule        | after                                   | pause | for how long          |
+|-------------|-----------------------------------------|-------|-----------------------|
+| `THROTTLED` | the rate limit, where budgets are kept  | none* | more than an hour     |
+| `PASSING`   | an error that may be gone in a moment   | 0.5 s | as long as it takes   |
+| `UNANSWERED`| `ConnectionLost`, `ResponseTimeout`     | 0.5 s | as long as it takes   |
+
+(* the budgets hold the call back until their pause is over.)
+
+A user's call has `ONCE`: only the rate limits are the client's own business. A question of the
+client itself has `UNTIL_ANSWERED`. What is not safe to repeat is never asked again.
 """
 
-from typing import Final
+import math
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from derivtrio.errors import (
     AccountDisabled,
     ApiError,
     AuthorizationRequired,
     CertificateRejected,
+    ConnectionLost,
     DerivError,
     EndpointFailed,
     HandshakeRejected,
@@ -26,13 +44,17 @@ from derivtrio.errors import (
     InvalidRequest,
     InvalidToken,
     InvalidURL,
+    OutcomeUnknown,
     PeerClosed,
     PermissionDenied,
+    RateLimited,
+    ResponseTimeout,
     RestRejected,
 )
+from derivtrio.policy.rate_limits import PATIENCE
 
-#: Statuses below 500, of a handshake or of the REST call before it, that a later attempt may find
-#: changed; every other one is fatal.
+#: The statuses below 500, of a handshake or of the REST call before it, that may be different at
+#: the next attempt. Every other status below 500 is fatal.
 TRANSIENT_STATUSES: Final = frozenset({408, 421, 423, 425, 429})
 
 _SERVER_ERRORS: Final = 500
@@ -60,18 +82,18 @@ PASSING_CODES: Final = frozenset(
     " WrongResponse".split()
 )
 
-#: Codes with which it may end a live stream that it grants again a moment later: also those of
-#: prices that cannot be computed just now (as Deriv's own `LiveApi` treats them).
+#: Codes with which it may end a live stream that it grants again a moment later. They include those
+#: of prices that cannot be computed just now (Deriv's own `LiveApi` treats them so).
 RENEWABLE_CODES: Final = PASSING_CODES | frozenset(
     "ContractCreationFailure ContractValidationError GetProposalFailure ProposalArrayFailure"
     " ProposalsNotReady".split()
 )
 
-#: How long to wait before asking for such a thing again, in seconds.
+#: How long to wait before asking again, in seconds.
 RETRY_PAUSE: Final = 0.5
 
-#: Codes after which the backend may have executed the request all the same: the server lost
-#: sight of it, or could not deliver what came back.
+#: Codes after which the backend may have executed the request all the same: the server lost track
+#: of it, or could not deliver the backend's answer.
 DOUBTFUL_CODES: Final = frozenset(
     "CallError ConnectionError InternalError InternalServerError OutputValidationFailed"
     " ResponseTooLarge Timeout WrongResponse".split()
@@ -82,7 +104,7 @@ def is_fatal(error: Exception) -> bool:
     """Return whether *error*, having ended an attempt, makes further attempts pointless.
 
     Errors that are neither derivtrio's nor the operating system's are bugs, in an endpoint's
-    `url()` or a token function, and no amount of retrying mends a bug.
+    `url()` or a token function, and trying again does not remove a bug.
     """
     match error:
         case HandshakeRejected(status=401, one_time=True):
@@ -110,3 +132,55 @@ def is_renewable(error: ApiError) -> bool:
 def is_doubtful(error: ApiError) -> bool:
     """Return whether the request may have been executed in spite of the error."""
     return error.code in DOUBTFUL_CODES
+
+
+class Rule(NamedTuple):
+    """When a request is asked again.
+
+    Attributes:
+        covers: returns whether the rule is about an error.
+        pause: how long to wait before that, in seconds.
+        patience: for how long since the first error it is asked again, in seconds.
+
+    """
+
+    covers: Callable[[Exception], bool]
+    pause: float
+    patience: float
+
+
+def _is_throttled(error: Exception) -> bool:
+    return isinstance(error, RateLimited) and error.retry_after is not None
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, ApiError) and is_passing(error)
+
+
+def _is_unanswered(error: Exception) -> bool:
+    lost = isinstance(error, ConnectionLost) and not isinstance(error, OutcomeUnknown)
+    return lost or isinstance(error, ResponseTimeout)
+
+
+THROTTLED: Final = Rule(_is_throttled, 0, PATIENCE)
+PASSING: Final = Rule(_may_pass, RETRY_PAUSE, math.inf)
+UNANSWERED: Final = Rule(_is_unanswered, RETRY_PAUSE, math.inf)
+
+#: For what user code asks.
+ONCE: Final = (THROTTLED,)
+
+#: For what the client must know.
+UNTIL_ANSWERED: Final = (THROTTLED, PASSING, UNANSWERED)
+
+
+def pause_before_retry(
+    error: Exception, rules: Sequence[Rule], *, safe: bool, elapsed: float
+) -> float | None:
+    """Return how long to wait before the same request is made again; None if it is not.
+
+    *safe* says whether it may be made twice, *elapsed* how many seconds ago it first failed.
+    """
+    if not safe:
+        return None
+    pauses = (rule.pause for rule in rules if rule.covers(error) and elapsed <= rule.patience)
+    return next(pauses, None)

@@ -4,8 +4,8 @@ The call `time` gives whole seconds, and its answer takes a while; so what is kn
 An estimate is kept for as long as newer ones agree with it: what is decided about one order must
 fit what was decided about another, to the second.
 
-When something was written is known by trio's clock and by the machine's. The former stands still
-while the machine is suspended, and the latter may be set. So the true time lies between the two, or
+The time of a writing is known by trio's clock and by the machine's. The first stands still while
+the machine is suspended, and the second may be set. So the true time lies between the two, or is
 what one of them says.
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-#: So far the server's own clocks may be apart, in seconds.
+#: How far the server's own clocks may be apart, in seconds.
 SKEW: Final = 5
 
 
@@ -29,40 +29,40 @@ class Lead(msgspec.Struct, frozen=True):
 
 
 class ServerClock(msgspec.Struct, frozen=True):
-    """The server's clock, compared with trio's and with that of this machine."""
+    """The server's clock, compared with trio's clock and with this machine's."""
 
     over_trio: Lead
     over_wall: Lead
 
-    def earliest(self, written_on: float | None, written_at: float) -> float:
-        """Return the server's time when something was written, or earlier.
+    def earliest(self, written_mono: float | None, written_wall: float) -> float:
+        """Return a server's epoch that is not later than the writing of something.
 
-        It was at `written_on` on trio's clock, if that is known, and at `written_at` on the
-        machine's. The earlier of the two counts, less what the server's clocks may be apart.
+        It was written at *written_mono* on trio's clock, if that is known, and at *written_wall* on
+        the machine's. The earlier of the two counts, less what the server's clocks may be apart.
         """
-        by_wall = written_at + self.over_wall.least
-        if written_on is None:
+        by_wall = written_wall + self.over_wall.least
+        if written_mono is None:
             return by_wall - SKEW
-        return min(by_wall, written_on + self.over_trio.least) - SKEW
+        return min(by_wall, written_mono + self.over_trio.least) - SKEW
 
-    def bounds(self, written_on: float, written_at: float) -> tuple[float, float]:
-        """Return between which of the server's times something was written.
+    def bounds(self, written_mono: float, written_wall: float) -> tuple[float, float]:
+        """Return two of the server's epochs, between which something was written.
 
         The arguments are those of `earliest`.
         """
         trio, wall = self.over_trio, self.over_wall
         return (
-            min(written_on + trio.least, written_at + wall.least),
-            max(written_on + trio.most, written_at + wall.most),
+            min(written_mono + trio.least, written_wall + wall.least),
+            max(written_mono + trio.most, written_wall + wall.most),
         )
 
-    def now(self, moment: float) -> float:
-        """Return the server's time at *moment* on trio's clock, or earlier."""
-        return moment + self.over_trio.least
+    def now(self, mono: float) -> float:
+        """Return a server's epoch that is not later than *mono* on trio's clock."""
+        return mono + self.over_trio.least
 
-    def latest(self, moment: float) -> float:
-        """Return the server's time at *moment* on trio's clock, or later."""
-        return moment + self.over_trio.most + SKEW
+    def latest(self, mono: float) -> float:
+        """Return a server's epoch that is not earlier than *mono* on trio's clock."""
+        return mono + self.over_trio.most + SKEW
 
     def updated(self, newer: "ServerClock") -> "ServerClock":
         """Return what is known after a *newer* reading: the same, unless that disagrees."""

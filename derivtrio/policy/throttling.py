@@ -1,13 +1,16 @@
 """Where requests wait that may not be written yet, and in what order they leave. No I/O in here.
 
-The rules:
+Everything that waits for a budget waits here: user calls, trades, renewals, and the requests that
+restore a connection. The rules:
 
 1. More urgent requests leave before less urgent ones, and older before younger.
-2. A request that may not go yet holds up nobody who needs other groups, and among those who need
-   the same groups only what is as urgent or less.
-3. A request that needs several groups claims each of those in which it was ever found waiting, so
-   that it cannot be passed for ever by those who need only one.
-4. The max_urgency says how urgent a request must be to leave at all; None lets nobody out.
+2. A request that may not go yet holds up no request that needs other groups. Among those that need
+   the same groups, it holds up only what is as urgent or less.
+3. A request that needs several groups claims each group in which it was ever found waiting, so
+   that requests which need only one of them cannot pass it for ever.
+4. While a connection is being restored, `max_urgency` says how urgent a request must be to leave;
+   None lets none out. What restores the connection is exempt.
+5. A request that nobody wants any more leaves at once, and is not counted.
 """
 
 import math
@@ -20,8 +23,10 @@ import attrs
 from derivtrio.policy.rate_limits import Budgets, Group, Urgency
 
 
-class Waiting(Protocol):
+class WaitingRequest(Protocol):
     """What can wait here."""
+
+    urgency: Urgency
 
     @property
     def name(self) -> str:
@@ -29,26 +34,35 @@ class Waiting(Protocol):
         ...
 
     @property
-    def urgency(self) -> Urgency:
-        """How urgent it is."""
+    def restores(self) -> bool:
+        """Whether it restores a connection."""
+        ...
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody still wants it."""
         ...
 
 
-W = TypeVar("W", bound=Waiting)
+W = TypeVar("W", bound=WaitingRequest)
+
+#: What the members of one line have in common.
+_Key = tuple[Urgency, bool, tuple[Group, ...]]
 
 
 @attrs.define(eq=False)
-class Fifo(Generic[W]):
-    """Those who wait for the same with the same urgency, each with its place; oldest first."""
+class WaitingLine(Generic[W]):
+    """Requests that wait for the same groups with the same urgency, each with its place."""
 
     urgency: Urgency
+    restores: bool
     groups: tuple[Group, ...]
     places: OrderedDict[W, int] = attrs.field(factory=OrderedDict, init=False)
     claims: set[Group] = attrs.field(factory=set, init=False)
 
     @property
     def head(self) -> W:
-        """Whose turn it is."""
+        """The oldest one."""
         return next(iter(self.places))
 
     @property
@@ -59,11 +73,11 @@ class Fifo(Generic[W]):
 
 @attrs.define(eq=False)
 class WaitingRoom(Generic[W]):
-    """Requests that wait for their budget, or for the max_urgency."""
+    """Requests that wait for their budget, or for `max_urgency`."""
 
     _budgets: Budgets
     max_urgency: Urgency | None = Urgency.RESTORATION
-    _lines: dict[tuple[Urgency, tuple[Group, ...]], Fifo[W]] = attrs.field(factory=dict, init=False)
+    _lines: dict[_Key, WaitingLine[W]] = attrs.field(factory=dict, init=False)
     _size: int = attrs.field(default=0, init=False)
     _first: int = attrs.field(default=0, init=False)
     _last: int = attrs.field(default=0, init=False)
@@ -89,27 +103,35 @@ class WaitingRoom(Generic[W]):
         places.move_to_end(item, last=False)
         self._size += 1
 
-    def discard(self, item: W) -> None:
+    def remove(self, item: W) -> None:
         """Let *item* wait no longer, if it does."""
-        groups = self._budgets.of(item.name)
-        line = self._lines.get((item.urgency, groups))
+        line = self._lines.get(self._key_of(item))
         if line is not None and item in line.places:
             self._take(line, item)
 
     def clear(self) -> list[W]:
-        """Let nobody wait any longer; return all, in their order."""
+        """Let nothing wait any longer; return all, in their order."""
         items = list(self)
         self._lines.clear()
         self._size = 0
         return items
 
+    def promote(self) -> None:
+        """Make what restores the connection as urgent as user calls from now on."""
+        for item in list(self):
+            if item.restores and item.urgency is Urgency.RESTORATION:
+                self.remove(item)
+                item.urgency = Urgency.USER
+                self.add(item)
+
     def leave(self, now: float) -> W | None:
-        """Return the next one that may go now, counted; None if there is none."""
+        """Return the next one that may go now, counted; None if none may."""
         claimed: set[Group] = set()
-        for line in self._waiting():
+        for line in self._open_lines():
             head = line.head
-            if claimed.isdisjoint(line.groups) and self._budgets.admit(
-                head.name, line.urgency, now
+            if not head.wanted or (
+                claimed.isdisjoint(line.groups)
+                and self._budgets.admit(head.name, line.urgency, now)
             ):
                 line.claims.clear()
                 self._take(line, head)
@@ -120,33 +142,60 @@ class WaitingRoom(Generic[W]):
         return None
 
     def stopped(self, now: float) -> dict[str, float]:
-        """Return the groups in which somebody waits, and until when, if nothing else is sent.
+        """Return the groups in which something waits, and until when, if nothing else is sent.
 
-        Who waits for what others claim waits for them, and is not counted.
+        A request that waits because of the claims of others waits for those, and is not counted.
         """
         until: dict[str, float] = {}
         claimed: set[Group] = set()
-        for line in self._waiting():
+        for line in self._open_lines():
             if claimed.isdisjoint(line.groups):
                 group, time = self._budgets.limiting(line.head.name, line.urgency, now)
                 until[group] = min(time, until.get(group, math.inf))
             claimed |= line.claims
         return until
 
-    def _waiting(self) -> list[Fifo[W]]:
-        if self.max_urgency is None:
-            return []
-        lines = [line for line in self._lines.values() if line.urgency <= self.max_urgency]
+    @property
+    def holds_restoration(self) -> bool:
+        """Whether something waits here that restores a connection."""
+        return any(line.restores for line in self._lines.values())
+
+    def _open_lines(self) -> list[WaitingLine[W]]:
+        """Return the lines that only the budgets hold back, the first to leave first."""
+        most = -1 if self.max_urgency is None else self.max_urgency
+        lines = [line for line in self._lines.values() if line.restores or line.urgency <= most]
         return sorted(lines, key=lambda line: line.rank)
 
-    def _line_of(self, item: W) -> Fifo[W]:
-        key = (item.urgency, self._budgets.of(item.name))
+    def _key_of(self, item: W) -> _Key:
+        return item.urgency, item.restores, self._budgets.of(item.name)
+
+    def _line_of(self, item: W) -> WaitingLine[W]:
+        key = self._key_of(item)
         if key not in self._lines:
-            self._lines[key] = Fifo(*key)
+            self._lines[key] = WaitingLine(*key)
         return self._lines[key]
 
-    def _take(self, line: Fifo[W], item: W) -> None:
+    def _take(self, line: WaitingLine[W], item: W) -> None:
         del line.places[item]
         self._size -= 1
         if not line.places:
-            del self._lines[line.urgency, line.groups]
+            del self._lines[line.urgency, line.restores, line.groups]
+
+
+@attrs.define(eq=False)
+class Stopwatch:
+    """Adds up the time for which something was the case, in seconds."""
+
+    _total: float = attrs.field(default=0.0, init=False)
+    _since: float | None = attrs.field(default=None, init=False)
+
+    def note(self, now: float, *, running: bool) -> None:
+        """Note whether it is the case from *now* on."""
+        if running and self._since is None:
+            self._since = now
+        elif not running and self._since is not None:
+            self._total, self._since = self.read(now), None
+
+    def read(self, now: float) -> float:
+        """Return for how long it was the case until *now*."""
+        return self._total + (0.0 if self._since is None else now - self._since)

@@ -1,13 +1,19 @@
 """One subscription, many connections, many consumers.
 
+What the user enters, and what the server sends:
+
 - `subscription`: what user code enters and iterates over.
+- `source`: one consumer's part in a stream of the server.
 - `upstream`: one stream of the server, shared by its consumers.
 - `registry`: the streams that are wanted, and how they begin again and end at the server.
-- `source`: how equal requests come to share one upstream.
-- `requests`: which requests are equal, and which one resumes a stream.
+- `requests`: what may be asked for, which requests are equal, and which one resumes a stream.
 - `resubscribe`: asking again, on a new connection or when the server has ended a stream.
-- `continuity`: which ticks and candles are missing, and how to fetch them.
-- `transactions`, `completion`: the same for an account's transactions.
+
+What each kind of stream delivers:
+
+- `ticks`, `candles`: each once and in order, with a hole where some may be missing.
+- `holes`, `backfill`: what is missing, and how it is fetched.
+- `transactions`: the same with the account's statement.
 - `snapshots`: streams whose every message is the whole truth.
 
 Imports: `calls` and everything below. Begin with `upstream`.

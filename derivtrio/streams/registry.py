@@ -3,18 +3,20 @@
 A stream is wanted from the first consumer's entering until the last consumer's leaving. In between
 it must exist on every connection; `resubscribe` sees to that. How it ends, in order:
 
-1. The last consumer leaves and is *detached* from the upstream.
+1. Its last consumer is *detached* from the upstream.
 2. The upstream is *removed* from the registry, so no later connection asks for it.
 3. The router *removes* its requests, so messages that are still on their way reach nobody.
-4. The server is told to forget its ids: it is *unsubscribed*. Nobody waits for the answer.
-5. If the server cannot forget an id now, it is told again after a pause, a few times.
+4. It is *unsubscribed*: a `forget` for each of its ids is sent to the server. Nobody waits for the
+   answer.
+5. If the server refuses a `forget` in passing, it is sent again after a pause, a few times.
 
-The router finds ids, too, that nobody wants: of a stream whose caller went away before the reply.
-They take the same way from step 4.
+The router also finds streams that nobody wants, because a caller went away before the reply. They
+begin at step 4.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -28,13 +30,39 @@ from derivtrio.connection.connection import Connection
 from derivtrio.errors import ApiError, OutcomeUnknown, RateLimited
 from derivtrio.policy.retry import RETRY_PAUSE, is_passing
 from derivtrio.streams.resubscribe import renew
-from derivtrio.streams.upstream import SharedUpstream, Upstream
+from derivtrio.streams.upstream import Upstream
 
 #: The longest pause between two attempts to `forget` a stream, in seconds.
 _LONGEST_PAUSE: Final = 30.0
 
 #: How often a refused `forget` is retried.
 _MOST_REFUSALS: Final = 8
+
+
+@attrs.define(eq=False)
+class SharedUpstream:
+    """Where consumers with equal requests meet.
+
+    `key` is what the requests have in common; None for one that is never shared. `holders` counts
+    the consumers that are here, or on their way.
+    """
+
+    key: str | None
+    upstream: Upstream | None = None
+    holders: int = 0
+    _lock: trio.Lock | None = attrs.field(default=None, init=False)
+
+    @asynccontextmanager
+    async def one_at_a_time(self) -> AsyncGenerator[None]:
+        """Let one consumer after another subscribe or join."""
+        # A thousand streams are a thousand of these, so the lock exists only while it is needed.
+        lock = self._lock = self._lock or trio.Lock()
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():  # nobody was waiting for it
+                self._lock = None
 
 
 @attrs.define(eq=False)
@@ -59,30 +87,32 @@ class Registry:
         self._wanted[upstream] = None
 
     def hold(self, key: str | None) -> SharedUpstream:
-        """Return where equal requests meet; a new one for each caller where *key* is None."""
-        shared = SharedUpstream() if key is None else self._shared.setdefault(key, SharedUpstream())
+        """Return where consumers with this *key* meet; a new place for each one without a key."""
+        shared = SharedUpstream(key)
+        if key is not None:
+            shared = self._shared.setdefault(key, shared)
         shared.holders += 1
         return shared
 
-    def release(self, key: str | None, shared: SharedUpstream) -> None:
-        """Hold *shared* no more."""
+    def release(self, shared: SharedUpstream) -> None:
+        """Undo `hold`."""
         shared.holders -= 1
-        if not shared.holders and key is not None:
-            del self._shared[key]
+        if not shared.holders and shared.key is not None:
+            del self._shared[shared.key]
 
     async def run(self, connection: Connection) -> None:
-        """Renew streams on *connection*, and tell it again what it could not forget."""
+        """Renew streams on *connection*, and send it again each `forget` that it has refused."""
         async with trio.open_nursery() as nursery:
             self._renewals = nursery
-            await self._retry_refused_forgets(connection)
+            await self._repeat_refused_forgets(connection)
 
     def renew(self, upstream: Upstream) -> None:
         """Ask again for *upstream*, which the server has ended.
 
         On a connection that is already lost there is nothing to do: the next one asks for it.
         """
-        self.session.router.remove_receiver(upstream)  # what is still on its way is old
-        forgets = self._unsubscribe_ids(upstream)
+        self.session.router.remove_receiver(upstream)  # messages still on their way are old
+        forgets = self._unsubscribe(upstream)
         connection, nursery = self.session.usable_connection, self._renewals
         if connection is not None and nursery is not None:
             task = partial(renew, upstream, forgets, connection, self.session)
@@ -95,7 +125,7 @@ class Registry:
                 upstream.renew()
 
     async def clear_contracts(self) -> None:
-        """End all streams of contracts; return when those that are wanted are there again.
+        """End all streams of contracts; return when the server has granted the wanted ones again.
 
         The stream of all open contracts may have no id, so nothing less can end it.
         """
@@ -108,34 +138,28 @@ class Registry:
         while not all(each.ids or each.over for each in single):  # noqa: ASYNC110 - this is rare
             await trio.sleep(RETRY_PAUSE)
 
-    def unsubscribe(self, upstream: Upstream) -> None:
-        """End *upstream* for good, here and at the server."""
+    def remove(self, upstream: Upstream) -> None:
+        """Remove *upstream*, which nobody wants any more, and unsubscribe it (steps 2 to 4)."""
         upstream.close()
         self._wanted.pop(upstream, None)
         self.session.router.remove_receiver(upstream)
-        self._unsubscribe_ids(upstream)
+        self._unsubscribe(upstream)
+
+    def _unsubscribe(self, upstream: Upstream) -> list[Call]:
+        for stream_id in upstream.ids:
+            self.session.router.note_unwanted(stream_id)
+        return self.unsubscribe_unwanted()
 
     def unsubscribe_unwanted(self) -> list[Call]:
-        """Tell the server which streams nobody wants; return the calls that do so."""
+        """Unsubscribe all that the router has noted as unwanted; return the calls that do so."""
         unwanted, connection = self.session.router.unwanted, self.session.connection
         if not unwanted or connection is None:
             return []
         refusals = dict.fromkeys(unwanted, 0)
         unwanted.clear()
-        return self._forget(refusals, connection)
+        return self._send_forgets(refusals, connection)
 
-    def connection_lost(self) -> None:
-        """Drop all ids of the lost connection: the next one may give them to other streams."""
-        for upstream in self:
-            upstream.ids.clear()
-        self._refused.clear()
-
-    def _unsubscribe_ids(self, upstream: Upstream) -> list[Call]:
-        for stream_id in upstream.ids:
-            self.session.router.note_unwanted(stream_id)
-        return self.unsubscribe_unwanted()
-
-    def _forget(self, refusals: Mapping[str, int], connection: Connection) -> list[Call]:
+    def _send_forgets(self, refusals: Mapping[str, int], connection: Connection) -> list[Call]:
         """Send a `forget` for each id; *refusals* counts how often the server has refused it."""
         calls = []
         for stream_id, times in refusals.items():
@@ -146,6 +170,7 @@ class Registry:
         return calls
 
     def _note_refusal(self, call: Call, times: int, error: Exception) -> None:
+        """Note that a `forget` has failed, if it is worth sending again."""
         if isinstance(error, RateLimited):
             slow_down(call, error, self.session)
         refusal = error.__cause__ if isinstance(error, OutcomeUnknown) else error
@@ -153,11 +178,11 @@ class Registry:
             self._refused[call.request["forget"]] = times + 1
             self._refused_one.set()
 
-    async def _retry_refused_forgets(self, connection: Connection) -> None:
-        """Tell the server again, after a pause, what it could not forget.
+    async def _repeat_refused_forgets(self, connection: Connection) -> None:
+        """Send again, after a pause, each `forget` that the server has refused.
 
-        Otherwise it would send that stream as long as the connection lives, and refuse the same
-        stream to a later consumer. The pause doubles from one refusal to the next.
+        Otherwise the server would send that stream as long as the connection lives, and refuse the
+        same stream to a later consumer. The pause doubles from one refusal to the next.
         """
         self._refused.clear()
         pause, last = RETRY_PAUSE, -math.inf
@@ -170,4 +195,10 @@ class Registry:
             pause, last = min(2 * pause, _LONGEST_PAUSE) if recent else RETRY_PAUSE, now
             await trio.sleep(pause)
             refusals, self._refused = self._refused, {}
-            self._forget(refusals, connection)
+            self._send_forgets(refusals, connection)
+
+    def connection_lost(self) -> None:
+        """Drop all ids of the lost connection: the next one may give them to other streams."""
+        for upstream in self:
+            upstream.ids.clear()
+        self._refused.clear()

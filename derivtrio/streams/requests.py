@@ -1,16 +1,19 @@
-"""The requests of streams: which can be subscribed to, which are equal, and what resumes them.
+"""The requests of streams: what may be asked for, which are equal, and what resumes them. No I/O.
 
 Subscription ids live and die with a connection, so a stream is kept by its request, which is asked
-again on every new connection. No I/O in here.
+again on every new connection.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from derivtrio.api import codec
-from derivtrio.api.catalog import is_safe, may_stream
+from derivtrio.api.catalog import GRANULARITIES, is_safe, may_stream
 from derivtrio.calls.call import api_call
 from derivtrio.errors import invalid_request
+
+#: The last epoch that Deriv's schemas have room for; one in milliseconds is beyond it.
+_LAST_EPOCH: Final = 9_999_999_999
 
 
 def subscribing(request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -57,3 +60,38 @@ def resumption(
         contract = {"contract_id": purchase["contract_id"], "subscribe": 1}
         return {"proposal_open_contract": 1, **contract, **account}
     return None
+
+
+def check_symbol(symbol: object) -> None:
+    """Raise an InvalidRequest if *symbol* is not a symbol."""
+    if not isinstance(symbol, str) or not symbol:
+        text = f"a symbol is a str such as 'R_100', not {symbol!r}"
+        raise invalid_request(text)
+
+
+def check_start(start: object) -> None:
+    """Raise an InvalidRequest if *start* is not None and not an epoch in seconds."""
+    if start is None:
+        return
+    if type(start) is not int or start < 0:
+        text = f"start is an epoch in whole seconds, not {start!r}"
+        raise invalid_request(text)
+    if start > _LAST_EPOCH:
+        text = (
+            "start is an epoch in whole seconds; this would be after the year 2286 (milliseconds?)"
+        )
+        raise invalid_request(text)
+
+
+def check_granularity(granularity: object) -> None:
+    """Raise an InvalidRequest if *granularity* is not one of those that Deriv has."""
+    if type(granularity) is not int or granularity not in GRANULARITIES:
+        text = f"granularity is one of {sorted(GRANULARITIES)} seconds, not {granularity!r}"
+        raise invalid_request(text)
+
+
+def check_strict(overflow: object, *, strict: bool) -> None:
+    """Raise an InvalidRequest if a *strict* stream has a policy that drops items."""
+    if strict and overflow != "error":
+        text = f"the overflow of a strict stream is 'error', not {overflow!r}, which drops items"
+        raise invalid_request(text)

@@ -1,23 +1,98 @@
-"""Streams whose every message is the whole truth: a balance, a contract, a price. No I/O.
+"""Streams whose every message is the whole truth: a balance, a contract, a price, a raw message.
 
-Nothing is missing after an interruption, for the next snapshot says it all; so these lines have
-no holes. That of a contract is over when the contract is sold: Deriv says nothing after that.
+Nothing is missing after an interruption, because the next snapshot says it all. So these
+translators put no holes into the stream. The stream of one contract is over when the contract is
+sold: Deriv says nothing after that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Never
 
 import attrs
 
+from derivtrio.api.catalog import name_of
 from derivtrio.api.parsing import exact, money, text_of, whole, whole_or_none
 from derivtrio.api.underlying import symbol_of
+from derivtrio.calls.request import note_limits
+from derivtrio.concurrency.buffer import OverflowPolicy
+from derivtrio.errors import invalid_request
 from derivtrio.models import Balance, Money, OpenContract, Proposal
+from derivtrio.streams.registry import Registry
+from derivtrio.streams.source import ServerStream, Translator
+from derivtrio.streams.subscription import Subscription, new_buffer
 
 _PRICES: Final = "buy_price bid_price sell_price payout profit current_spot".split()
 
 
+def message_stream(
+    registry: Registry, request: Mapping[str, Any], *, buffer: int, overflow: OverflowPolicy
+) -> Subscription[dict[str, Any]]:
+    """Return the subscription that `client.subscribe` describes."""
+    name = name_of(request)
+    translator: Translator | None = None
+    if name == "website_status":
+        translator = StatusTranslator(partial(note_limits, session=registry.session))
+    elif name == "buy" or "contract_id" in request:
+        translator = UntypedContractTranslator()
+    return _snapshots(registry, request, translator, buffer, overflow)
+
+
+def balance_stream(
+    registry: Registry, account: Mapping[str, str], *, buffer: int, overflow: OverflowPolicy
+) -> Subscription[Balance]:
+    """Return the subscription that `client.balance` describes; *account* names the account."""
+    request = {"balance": 1, "subscribe": 1, **account}
+    return _snapshots(registry, request, BalanceTranslator(), buffer, overflow)
+
+
+def contract_stream(
+    registry: Registry,
+    contract_id: int,
+    account: Mapping[str, str],
+    *,
+    buffer: int,
+    overflow: OverflowPolicy,
+) -> Subscription[OpenContract]:
+    """Return the subscription that `client.open_contract` describes, for *account*."""
+    if type(contract_id) is not int:
+        text = f"a contract_id is an int, not {contract_id!r}"
+        raise invalid_request(text)
+    request = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1, **account}
+    return _snapshots(registry, request, ContractTranslator(), buffer, overflow)
+
+
+def proposal_stream(
+    registry: Registry,
+    request: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    *,
+    buffer: int,
+    overflow: OverflowPolicy,
+) -> Subscription[Proposal]:
+    """Return the subscription that `client.proposal` describes.
+
+    *request* asks for the price of the contract that *parameters* describe.
+    """
+    state = registry.session.state
+    translator = ProposalTranslator(parameters, lambda: state.connection)
+    return _snapshots(registry, request, translator, buffer, overflow)
+
+
+def _snapshots(
+    registry: Registry,
+    request: Mapping[str, Any],
+    translator: Translator | None,
+    buffer: int,
+    overflow: OverflowPolicy,
+) -> Subscription[Any]:
+    name = name_of(request)
+    items = new_buffer(name, buffer, overflow)
+    return Subscription(items, ServerStream(registry, name, request, translator, items))
+
+
 class Snapshots:
-    """What all these lines are: nothing can be missing in them."""
+    """What the translators below have in common: nothing can be missing."""
 
     __slots__ = ()
 
@@ -31,7 +106,7 @@ class Snapshots:
 
 @attrs.define(eq=False)
 class BalanceTranslator(Snapshots):
-    """Balances of the authorized account."""
+    """Translates messages into balances of an account."""
 
     over: bool = attrs.field(default=False, init=False)
 
@@ -46,12 +121,12 @@ class BalanceTranslator(Snapshots):
 
 @attrs.define(eq=False)
 class ContractTranslator(Snapshots):
-    """One contract, up to and including the message in which it is sold."""
+    """Translates messages about one contract, until the contract is sold."""
 
     over: bool = attrs.field(default=False, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[OpenContract]:
-        """Return the contract in *message*; none in the empty answer for an unknown one."""
+        """Return the contract in *message*; nothing if it is empty, as for an unknown contract."""
         payload = message.get("proposal_open_contract")
         if not isinstance(payload, dict) or "contract_id" not in payload:
             return ()
@@ -61,10 +136,10 @@ class ContractTranslator(Snapshots):
 
 
 @attrs.define(eq=False)
-class PlainContractTranslator(Snapshots):
-    """What is said of one contract, as it is, up to and including the message in which it is sold.
+class UntypedContractTranslator(Snapshots):
+    """Passes on messages about one contract, until the contract is sold.
 
-    It begins with a purchase, or with the contract.
+    The first message may be the reply to its purchase.
     """
 
     over: bool = attrs.field(default=False, init=False)
@@ -78,7 +153,7 @@ class PlainContractTranslator(Snapshots):
 
 @attrs.define(eq=False)
 class StatusTranslator(Snapshots):
-    """What `website_status` says, as it is; the limits in it are noted on the way."""
+    """Passes on messages of `website_status`, and has the limits in them noted."""
 
     _note: Callable[[Mapping[str, Any]], None]
     over: bool = attrs.field(default=False, init=False)
@@ -91,7 +166,10 @@ class StatusTranslator(Snapshots):
 
 @attrs.define(eq=False)
 class ProposalTranslator(Snapshots):
-    """Prices of the contract that `parameters` describe; `connection` says which is the present."""
+    """Translates messages into prices of the contract that `parameters` describe.
+
+    `connection` returns the number of the present connection.
+    """
 
     _parameters: Mapping[str, Any]
     _connection: Callable[[], int | None]
@@ -117,7 +195,7 @@ class ProposalTranslator(Snapshots):
 
 
 def contract_in(payload: Mapping[str, Any]) -> OpenContract:
-    """Return the contract in *payload*, in the words of either generation."""
+    """Return the contract in *payload*, as either generation names its members."""
     contract_id = whole(payload["contract_id"])
     limits = payload.get("limit_order")
     return OpenContract(

@@ -1,86 +1,108 @@
-"""How equal requests come to share one upstream.
+"""The source of a subscription at the server: one consumer of an upstream.
 
-Deriv allows one stream of each kind on a connection. So those who want the same meet at a
-`SharedUpstream`, and one at a time opens the upstream or joins it. Leaving needs no waiting:
-whoever is the last to leave has it forgotten, and the next to come finds it over and opens a new
-one.
+Deriv allows one stream of each kind on a connection. So consumers with equal requests meet at a
+`SharedUpstream`: one at a time subscribes, or joins the upstream of the others. Detaching needs no
+waiting: the last consumer has the upstream removed, and the next to come finds it over and
+subscribes anew.
 
-The one thing that can go wrong is haste: the server may still count a stream that was given up a
-moment ago, and answer `AlreadySubscribed`. It is asked again, a few times, half a second apart.
-That of all open contracts cannot always be given up by its id; then first all those of contracts
-are.
+One thing can go wrong: the server may still count a stream that was unsubscribed a moment ago, and
+answer `AlreadySubscribed`. It is asked again, a few times. The stream of all open contracts cannot
+always be unsubscribed by its id; so before it is asked for again, all streams of contracts are.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import attrs
 import trio
 
+from derivtrio.api.parsing import UNREADABLE
 from derivtrio.calls.call import api_call
 from derivtrio.calls.request import make_call
-from derivtrio.calls.session import Session
-from derivtrio.errors import AlreadySubscribed
+from derivtrio.concurrency.buffer import Buffer
+from derivtrio.errors import AlreadySubscribed, unreadable
+from derivtrio.events import Overflow
+from derivtrio.models import Tick
 from derivtrio.policy.retry import RETRY_PAUSE
-from derivtrio.streams.registry import Registry
-from derivtrio.streams.upstream import Consumer, SharedUpstream, Upstream
+from derivtrio.streams.registry import Registry, SharedUpstream
+from derivtrio.streams.requests import key_of
+from derivtrio.streams.upstream import Upstream
 
 _TRIES: Final = 4
 
 
+class Translator(Protocol):
+    """Translates the server's messages into items, for one consumer."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the last message fed was the last of all."""
+        ...
+
+    def feed(self, message: Mapping[str, Any]) -> Sequence[Any]:
+        """Return the items that *message* adds."""
+        ...
+
+    def interrupt(self) -> None:
+        """Note that messages may be lost from here to the next."""
+        ...
+
+    def missing(self) -> Sequence[Any]:
+        """Return what stands for what may be missing if nothing more comes."""
+        ...
+
+
 @attrs.define(eq=False)
 class ServerStream:
-    """The source of a subscription at the server: one consumer's part in an upstream."""
+    """Puts what an upstream brings into the buffer `items`, as `translator` has it.
 
-    _session: Session
-    _registry: Registry
-    _key: str | None
-    _request: Mapping[str, Any]
-    _consumer: Consumer
-    _share: SharedUpstream | None = attrs.field(default=None, init=False)
+    Without a translator it is *untyped*: messages go into the buffer as they are. Nothing is then
+    known of what may be missing after an interruption; the next message is the new truth.
+    """
+
+    _registry: Registry = attrs.field(repr=False)
+    name: str
+    request: Mapping[str, Any] = attrs.field(repr=False)
+    translator: Translator | None = attrs.field(repr=False)
+    items: Buffer[Any] = attrs.field(repr=False)
+    _shared: SharedUpstream | None = attrs.field(default=None, init=False, repr=False)
     _upstream: Upstream | None = attrs.field(default=None, init=False)
+    _next_report: int = attrs.field(default=1, init=False)
 
     @property
     def id(self) -> str | None:
         """The first of the ids it has on the present connection."""
         return None if self._upstream is None else next(iter(self._upstream.ids), None)
 
-    async def open(self) -> None:
-        """Open the upstream and wait for its first reply, or join it."""
-        self._session.require_home()
-        self._share = self._registry.hold(self._key)
-        self._session.router.express.plain += self._wants_plain_ticks
-        async with self._share.one_at_a_time():
-            upstream = self._share.upstream
-            if upstream is None or upstream.over:
-                await self._begin(self._share)
-            else:
-                await self._join(self._share, upstream)
+    async def attach(self) -> None:
+        """Subscribe and wait for the first reply, or join consumers that have."""
+        session = self._registry.session
+        session.require_home()
+        shared = self._shared = self._registry.hold(key_of(self.name, self.request))
+        session.router.fast_ticks.untyped_consumers += self._takes_untyped_ticks
+        async with shared.one_at_a_time():
+            upstream = shared.upstream
+            if upstream is None or upstream.over or not await self._joined(upstream):
+                shared.upstream = await self._subscribed()
 
-    def close(self) -> None:
-        """Leave; the last one has the stream forgotten."""
-        self._consumer.mailbox.close()
-        if self._share is None:
+    def detach(self) -> None:
+        """Leave the upstream; the last consumer has it removed."""
+        self.items.close()
+        if self._shared is None:
             return
-        self._registry.release(self._key, self._share)
-        self._session.router.express.plain -= self._wants_plain_ticks
-        self._share = None
-        if self._upstream is not None and not self._upstream.detach(self._consumer):
-            self._registry.unsubscribe(self._upstream)
+        self._registry.release(self._shared)
+        self._registry.session.router.fast_ticks.untyped_consumers -= self._takes_untyped_ticks
+        self._shared = None
+        if self._upstream is not None and not self._upstream.detach(self):
+            self._registry.remove(self._upstream)
 
-    @property
-    def _wants_plain_ticks(self) -> bool:
-        calls_with_ticks = {"ticks", "ticks_history"}
-        return self._consumer.line is None and not calls_with_ticks.isdisjoint(self._request)
-
-    async def _begin(self, share: SharedUpstream) -> None:
-        upstream = self._upstream = Upstream(
-            self._consumer.name, self._request, self._registry.renew
-        )
-        upstream.attach(self._consumer)
+    async def _subscribed(self) -> Upstream:
+        """Return a new upstream, which the server has granted."""
+        upstream = self._upstream = Upstream(self.name, self.request, self._registry.renew)
+        upstream.attach(self)
         for tries_left in reversed(range(_TRIES)):
             try:
-                await make_call(api_call(self._request, then=upstream), self._session)
+                await make_call(api_call(self.request, then=upstream), self._registry.session)
                 break
             except AlreadySubscribed:
                 if not tries_left:
@@ -88,16 +110,82 @@ class ServerStream:
                 if upstream.is_family:
                     await self._registry.clear_contracts()
             await trio.sleep(RETRY_PAUSE)
-        share.upstream = upstream
         self._registry.add(upstream)
+        return upstream
 
-    async def _join(self, share: SharedUpstream, upstream: Upstream) -> None:
-        if self._consumer.line is None and "ticks_history" in self._request:  # its reply is history
-            once = {name: value for name, value in self._request.items() if name != "subscribe"}
-            self._consumer.take(await make_call(api_call(once), self._session))
+    async def _joined(self, upstream: Upstream) -> bool:
+        """Join *upstream*; return whether it is still there.
+
+        The first reply to an untyped `ticks_history` is the history, and each consumer asks for
+        its own. A proposal that is being bought just now is not replayed: it is used up.
+        """
+        session = self._registry.session
+        if self.translator is None and "ticks_history" in self.request:
+            once = {name: value for name, value in self.request.items() if name != "subscribe"}
+            self.take(await make_call(api_call(once), session))
             if upstream.over:
-                await self._begin(share)
-                return
+                return False
         self._upstream = upstream
-        spoken_for = self._session.trades.is_buying(upstream.ids)
-        upstream.attach(self._consumer, replay=not spoken_for)
+        upstream.attach(self, replay=not session.trades.is_buying(upstream.ids))
+        return True
+
+    @property
+    def _takes_untyped_ticks(self) -> bool:
+        calls_with_ticks = {"ticks", "ticks_history"}
+        return self.translator is None and not calls_with_ticks.isdisjoint(self.request)
+
+    def take(self, message: Mapping[str, Any]) -> bool:
+        """Put what *message* adds into the buffer; return whether more is wanted."""
+        translator, items = self.translator, self.items
+        if translator is None:
+            return items.put(message) or self._survives()
+        try:
+            added = translator.feed(message)
+        except UNREADABLE as error:
+            items.close(unreadable(f"{self.name} message", error))
+            return False
+        if not items.put_all(added):
+            self._survives()
+        if translator.over:
+            items.close()
+        return not items.closed
+
+    def take_all(self, messages: list[dict[str, Any]]) -> bool:
+        """Do so with each of *messages*."""
+        if self.translator is None:
+            return self.items.put_all(messages) or self._survives()
+        return all(map(self.take, messages))
+
+    def take_ticks(self, ticks: list[Tick]) -> bool:
+        """Put *ticks* into the buffer; return whether more is wanted."""
+        added = self.translator.advance_all(ticks)  # type: ignore[union-attr]  # see `fast_ticks`
+        return self.items.put_all(added) or self._survives()
+
+    def interrupt(self) -> None:
+        """Note that messages may be lost from here to the next.
+
+        Prices that wait cannot be bought any more, and are dropped.
+        """
+        if self.translator is not None:
+            self.translator.interrupt()
+            if self.name == "proposal":
+                self.items.clear()
+
+    def conclude(self, error: Exception) -> None:
+        """End with what may be missing, and then with *error*."""
+        self.items.close(error, () if self.translator is None else self.translator.missing())
+
+    def close(self, error: Exception | None = None) -> None:
+        """End, normally or with *error*."""
+        self.items.close(error)
+
+    def _survives(self) -> bool:
+        """Return whether it does, now that its buffer has lost something.
+
+        The first loss is announced, and then each time that the losses have doubled.
+        """
+        dropped = self.items.dropped
+        if dropped >= self._next_report:
+            self._next_report = 2 * dropped
+            self._registry.session.bus.announce(Overflow(self.items.name, dropped))
+        return not self.items.closed

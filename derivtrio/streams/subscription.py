@@ -1,32 +1,22 @@
-"""Subscriptions: what user code iterates over."""
+"""Subscriptions: what user code enters and iterates over.
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+A subscription puts three parts together:
+
+- a *source*, which fills a buffer as long as the subscription is entered;
+- the *buffer* of items, from which the user's task reads;
+- if the source leaves holes, a *reader* that fills them on the way from the buffer to the user.
+"""
+
+from collections.abc import Awaitable, Sequence
 from types import TracebackType
-from typing import Generic, Never, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
-import trio
 
-from derivtrio.api.catalog import name_of
-from derivtrio.api.parsing import UNREADABLE
-from derivtrio.calls.call import api_call
-from derivtrio.calls.request import make_call
-from derivtrio.calls.session import Session
 from derivtrio.calls.status import EventBus
-from derivtrio.concurrency.buffer import CHECKPOINT_EVERY, Buffer
-from derivtrio.errors import (
-    ApiError,
-    ClientClosed,
-    ConnectionLost,
-    DerivError,
-    NotContinuous,
-    ResponseTimeout,
-    unreadable,
-)
+from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
+from derivtrio.errors import SlowConsumer
 from derivtrio.events import Event, Gap
-from derivtrio.policy.retry import RETRY_PAUSE, is_passing
-from derivtrio.streams.continuity import Filler, Hole
 
 T = TypeVar("T")
 
@@ -41,26 +31,21 @@ class Source(Protocol):
         """The server's id of the stream on the present connection."""
         ...
 
-    async def open(self) -> None:
-        """Let items flow into the mailbox; raise what stands against it."""
+    async def attach(self) -> None:
+        """Let items flow into the buffer; raise what the server has against it."""
         ...
 
-    def close(self) -> None:
-        """Let them flow no more. It need not have been opened."""
+    def detach(self) -> None:
+        """Let no more items flow. The source need not have been attached."""
         ...
 
 
 class Reader(Protocol[T_co]):
-    """What a subscription's items are read from."""
-
-    @property
-    def dropped(self) -> int:
-        """How many items the overflow policy has taken."""
-        ...
+    """Reads a buffer that has holes in it, and fills them."""
 
     @property
     def gaps(self) -> Sequence[Gap]:
-        """The holes that could not be closed."""
+        """The holes that could not be filled."""
         ...
 
     def get(self) -> Awaitable[T_co]:
@@ -68,9 +53,14 @@ class Reader(Protocol[T_co]):
         ...
 
 
-def _not_entered() -> Never:
-    text = "enter the subscription first: async with client.subscribe(…) as stream"
-    raise RuntimeError(text)
+def new_buffer(name: str, buffer: int, overflow: OverflowPolicy) -> Buffer[Any]:
+    """Return a buffer for a consumer; `SlowConsumer` ends it if that is its policy.
+
+    Raises:
+        ValueError: *buffer* is not a number of items, or *overflow* is not a policy.
+
+    """
+    return Buffer(name, buffer, overflow, SlowConsumer)
 
 
 @attrs.define(eq=False)
@@ -78,17 +68,17 @@ class Subscription(Generic[T]):
     """A stream, to be entered with `async with` and read with `async for`.
 
     Entering asks the server and waits for its first reply, so a refusal is raised there. Leaving
-    forgets the stream. The `async for` ends when the stream is over: the contract is sold, the
-    client was closed. It raises what ended the stream otherwise: an `ApiError`, `SlowConsumer`,
-    `ConnectionFailed`. Across reconnects it goes on.
+    unsubscribes, if nobody else follows the same stream. The `async for` ends when the stream is
+    over: the contract is sold, the client was closed. It raises what ended the stream otherwise:
+    an `ApiError`, `SlowConsumer`, `ConnectionFailed`. Across reconnects it goes on.
 
     *Cancellation*: nothing is lost by cancelling the wait for the next item.
     """
 
-    _reader: Reader[T]
+    _items: Buffer[Any]
     _source: Source = attrs.field(repr=False)
+    _reader: Reader[T] | None = attrs.field(default=None, repr=False)
     _entered: bool = attrs.field(default=False, init=False)
-    _get: Callable[[], Awaitable[T]] = attrs.field(default=_not_entered, init=False, repr=False)
 
     @property
     def id(self) -> str | None:
@@ -98,22 +88,22 @@ class Subscription(Generic[T]):
     @property
     def dropped(self) -> int:
         """How many items the overflow policy has taken from this consumer."""
-        return self._reader.dropped
+        return self._items.dropped
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """The holes that the server's history could not close."""
-        return tuple(self._reader.gaps)
+        """The holes that the server's history could not fill."""
+        return () if self._reader is None else tuple(self._reader.gaps)
 
     async def __aenter__(self) -> "Subscription[T]":
         if self._entered:
             text = "a subscription is entered once; make a new one"
             raise RuntimeError(text)
-        self._entered, self._get = True, self._reader.get
+        self._entered = True
         try:
-            await self._source.open()
+            await self._source.attach()
         except BaseException:
-            self._source.close()  # the reply may have come at the very moment of a cancellation
+            self._source.detach()  # the reply may have come at the very moment of a cancellation
             raise
         return self
 
@@ -123,141 +113,46 @@ class Subscription(Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._source.close()
+        self._source.detach()
 
     def __aiter__(self) -> "Subscription[T]":
-        if not self._entered:
-            _not_entered()
+        self._require_entered()
         return self
 
     def __anext__(self) -> Awaitable[T]:
-        return self._get()
+        if not self._entered:
+            self._require_entered()
+        reader = self._reader
+        return self._items.get() if reader is None else reader.get()
+
+    def _require_entered(self) -> None:
+        if not self._entered:
+            text = "enter the subscription first: async with client.subscribe(…) as stream"
+            raise RuntimeError(text)
+
+
+def event_stream(
+    bus: EventBus, *, traffic: bool, buffer: int, overflow: OverflowPolicy
+) -> Subscription[Event]:
+    """Return the subscription that `client.events` describes."""
+    items: Buffer[Event] = new_buffer("events", buffer, overflow)
+    return Subscription(items, EventSource(bus, items, traffic))
 
 
 @attrs.define(eq=False)
-class Repair(Generic[T]):
-    """A hole that is being closed: who says what to ask for, and what has come of it so far.
-
-    Several tasks may read a stream; they fetch `one_at_a_time`.
-    """
-
-    filler: Filler
-    page: deque[T] = attrs.field(factory=deque, init=False)
-    one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)
-
-
-@attrs.define(eq=False)
-class Continuous(Generic[T]):
-    """Reads a mailbox of ticks or candles, and closes the holes in it from the server's history.
-
-    It is the consumer that fetches what is missing, when it gets there: nothing piles up, nobody
-    else waits, and a fetch that is cut off by the next outage is simply made again. One that is cut
-    off by the end of the client is the end of the stream, for nothing can come after the hole.
-    """
-
-    _desk: Session
-    _mailbox: Buffer[T | Hole]
-    _strict: bool
-    gaps: list[Gap] = attrs.field(factory=list, init=False)
-    _repair: Repair[T] | None = attrs.field(default=None, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._mailbox.on_drop = self._lose
-
-    @property
-    def dropped(self) -> int:
-        """How many items the overflow policy has taken from this consumer."""
-        return self._mailbox.dropped
-
-    async def get(self) -> T:
-        """Return the next item. *Cancellation*: loses nothing."""
-        while True:
-            if self._repair is not None:
-                item = await self._repaired(self._repair)
-                if item is not None:
-                    return item
-                continue
-            try:
-                arrived = self._mailbox.take() or await self._mailbox.get()
-            except (DerivError, StopAsyncIteration):
-                if self._repair is not None:
-                    continue  # another task is at the hole before this end
-                raise
-            if not isinstance(arrived, Hole):
-                return arrived
-            self._repair = Repair(Filler(arrived))
-
-    async def _repaired(self, repair: Repair[T]) -> T | None:
-        """Return the next item of the hole; None where it has to be asked for again."""
-        page = repair.page
-        if page:
-            if len(page) % CHECKPOINT_EVERY == 0:
-                await trio.lowlevel.checkpoint()
-            return page.popleft() if page else None
-        if repair.filler.done:
-            self._repair = None
-            return None
-        async with repair.one_at_a_time:
-            if not (page or repair.filler.done):
-                await self._fetch(repair)
-        return None
-
-    async def _fetch(self, repair: Repair[T]) -> None:
-        """Fetch one window of the hole."""
-        filler = repair.filler
-        try:
-            reply = await make_call(api_call(filler.request), self._desk)
-        except (ConnectionLost, ResponseTimeout):
-            filler.interrupted()  # and ask again
-            return
-        except ClientClosed:
-            raise StopAsyncIteration from None
-        except ApiError as error:
-            if is_passing(error):
-                await trio.sleep(RETRY_PAUSE)
-                return
-            self._note(filler.refused(error.code))
-            return
-        try:
-            items, gap = filler.digest(reply)
-        except UNREADABLE as error:
-            what = f"{name_of(filler.request)} message"
-            raise unreadable(what, error) from error
-        repair.page.extend(cast("list[T]", items))  # of the kind that the hole is in
-        self._note(gap)
-
-    def _lose(self, item: T | Hole) -> None:
-        """Tell of a hole that the overflow policy has taken: it will not be filled."""
-        if isinstance(item, Hole) and item.before is not None:  # the last of all stays
-            reason = "dropped by the overflow policy"
-            self._record(Gap(item.symbol, item.after, item.before, filled=False, reason=reason))
-
-    def _note(self, gap: Gap | None) -> None:
-        if gap is None:
-            return
-        self._record(gap)
-        if self._strict:
-            raise NotContinuous(gap)
-
-    def _record(self, gap: Gap) -> None:
-        self.gaps.append(gap)
-        self._desk.bus.announce(gap)
-
-
-@attrs.define(eq=False)
-class EventStream:
+class EventSource:
     """The source of a subscription to the client's own events."""
 
-    _journal: EventBus
-    _mailbox: Buffer[Event]
+    _bus: EventBus
+    _items: Buffer[Event]
     _traffic: bool
     id: None = None
 
-    async def open(self) -> None:
+    async def attach(self) -> None:
         """Listen from now on."""
-        self._journal.listen(self._mailbox, traffic=self._traffic)
+        self._bus.listen(self._items, traffic=self._traffic)
 
-    def close(self) -> None:
+    def detach(self) -> None:
         """Stop listening."""
-        self._mailbox.close()
-        self._journal.ignore(self._mailbox)
+        self._items.close()
+        self._bus.ignore(self._items)

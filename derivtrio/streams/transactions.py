@@ -1,11 +1,15 @@
-"""The `transaction` stream, which says nothing of what happened while nobody listened. No I/O.
+"""The account's transactions: each once, in order, completed from the statement after an outage.
 
-After an interruption something may be missing, and the stream itself never says what. So the line
-puts an `Interruption` where that is, and whoever reads the line looks into the account's statement
-for what it has not seen: that is what `Seen` tells.
+The `transaction` stream never says what happened while nobody listened. So the translator puts an
+`Interruption` where something may be missing. When the consumer gets there, the reader looks into
+the account's statement for what the consumer has not seen; `Seen` tells which rows that are.
+
+The overflow policy may drop an interruption together with the transactions around it. Then the
+reader looks into the statement before the next item.
 """
 
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,13 +17,37 @@ import attrs
 import msgspec
 
 from derivtrio.api.parsing import transaction_in
+from derivtrio.calls import pages
+from derivtrio.calls.pages import Listing, rows_of
+from derivtrio.calls.request import request_until_answered
+from derivtrio.calls.session import Session
+from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
+from derivtrio.errors import ApiError, ClientClosed, DerivError
+from derivtrio.events import Gap
 from derivtrio.models import Transaction
+from derivtrio.streams.registry import Registry
+from derivtrio.streams.source import ServerStream
+from derivtrio.streams.subscription import Subscription, new_buffer
 
-#: The order of a list and that of a stream may differ by so many seconds.
+#: How many rows of the statement to ask for at a time.
+_PAGE: Final = 100
+
+#: By how many seconds the order of the statement and that of the stream may differ.
 _SLACK: Final = 10
 
-#: After so many, those that are too old to matter are forgotten.
+#: After so many seen transactions, those that are too old to matter are removed.
 _MOST: Final = 1000
+
+
+def transaction_stream(
+    registry: Registry, account: Mapping[str, str], *, buffer: int, overflow: OverflowPolicy
+) -> Subscription[Transaction]:
+    """Return the subscription that `client.transactions` describes; *account* names the account."""
+    items: Buffer[Transaction | Interruption] = new_buffer("transactions", buffer, overflow)
+    request = {"transaction": 1, "subscribe": 1, **account}
+    stream = ServerStream(registry, "transaction", request, TransactionTranslator(), items)
+    reader = TransactionReader(registry.session, items, account)
+    return Subscription(items, TransactionSource(stream, reader), reader)
 
 
 class Interruption(msgspec.Struct, frozen=True):
@@ -28,9 +56,9 @@ class Interruption(msgspec.Struct, frozen=True):
 
 @attrs.define(eq=False)
 class TransactionTranslator:
-    """The transactions of the account, from the second message on.
+    """Translates messages into transactions, from the second message on.
 
-    The first one is none; or, for who joins a shared stream, it is one from before.
+    The first message has no transaction; or, for a consumer that joins a shared stream, an old one.
     """
 
     over: bool = attrs.field(default=False, init=False)
@@ -38,7 +66,7 @@ class TransactionTranslator:
     _interrupted: bool = attrs.field(default=False, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Transaction | Interruption]:
-        """Return the transaction in *message*, if there is one; before it what is missing."""
+        """Return the transaction in *message*, if there is one; before it what may be missing."""
         payload = message.get("transaction")
         items: list[Transaction | Interruption] = []
         if self._interrupted:
@@ -86,3 +114,93 @@ class Seen:
         since = self.since
         if since is not None:
             self._times = {n: time for n, time in self._times.items() if time >= since}
+
+
+@attrs.define(eq=False)
+class TransactionReader:
+    """Reads a buffer of transactions; takes from the statement what is missing in it."""
+
+    _session: Session
+    _items: Buffer[Transaction | Interruption]
+    _account: Mapping[str, str]
+    gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
+    _seen: Seen = attrs.field(factory=Seen, init=False)
+    _incomplete: bool = attrs.field(default=False, init=False)
+    _missed: deque[Transaction] = attrs.field(factory=deque, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._items.on_drop = self._note_dropped
+
+    async def begin(self) -> None:
+        """Note what has happened before: the newest page of the statement."""
+        reply = await self._ask({"statement": 1, "limit": _PAGE})
+        rows = rows_of("statement", reply.get("statement"), "transactions", transaction_in)
+        self._seen.unseen(rows)
+
+    async def get(self) -> Transaction:
+        """Return the next transaction. *Cancellation*: loses nothing."""
+        while True:
+            if self._missed:
+                return self._missed.popleft()
+            if self._incomplete:
+                await self._complete()
+                continue
+            try:
+                item = await self._items.get()
+            except (DerivError, StopAsyncIteration):
+                if self._incomplete or self._missed:
+                    continue  # another task fetches what comes before this end
+                raise
+            if isinstance(item, Interruption):
+                self._incomplete = True
+            elif self._seen.note(item):
+                return item
+
+    async def _complete(self) -> None:
+        """Fetch what is missing."""
+        try:
+            rows = [row async for row in self._statement()]
+        except ClientClosed:
+            raise StopAsyncIteration from None
+        except ApiError:
+            if not self._items.closed or len(self._items):
+                raise
+            rows = []  # what ended the stream comes next
+        self._missed.extend(self._seen.unseen(rows))
+        self._incomplete = False
+
+    def _statement(self) -> Listing[Transaction]:
+        """Return what the statement has since the last transaction seen."""
+        request: dict[str, Any] = {"statement": 1, "description": 1}
+        if self._seen.since is not None:
+            request["date_from"] = max(0, self._seen.since)
+        return pages.statement(self._ask, request, _PAGE)
+
+    async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await request_until_answered({**request, **self._account}, self._session)
+
+    def _note_dropped(self, item: Transaction | Interruption) -> None:
+        if isinstance(item, Interruption):
+            self._incomplete = True
+
+
+@attrs.define(eq=False)
+class TransactionSource:
+    """Attaches a stream of transactions, and then tells its reader which are old."""
+
+    _stream: ServerStream
+    _reader: TransactionReader
+
+    @property
+    def id(self) -> str | None:
+        """The server's id of the stream on the present connection."""
+        return self._stream.id
+
+    async def attach(self) -> None:
+        """Let transactions flow, and learn which are old."""
+        await self._stream.attach()
+        await self._reader.begin()
+
+    def detach(self) -> None:
+        """Let no more transactions flow."""
+        self._stream.detach()

@@ -13,12 +13,12 @@ import attrs
 import trio
 
 from derivtrio.calls.call import api_call
-from derivtrio.calls.request import write_calls
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Endpoint, account_of, ask, generation_of
 from derivtrio.errors import HandshakeRejected, InvalidToken
 from derivtrio.events import Authorized
+from derivtrio.policy.rate_limits import Urgency
 
 #: A token, several tokens, or an async function that returns a token.
 TokenSource = str | Sequence[str] | Callable[[], Awaitable[str]]
@@ -71,12 +71,8 @@ class Authorization:
         if isinstance(error, HandshakeRejected):
             error.one_time = account_of(self.endpoint) is not None
 
-    async def prove(
-        self, connection: Connection, session: Session, admitted: Callable[[str], Awaitable[None]]
-    ) -> None:
+    async def prove(self, connection: Connection, session: Session) -> None:
         """Authorize *connection* if there is an account, and announce `Authorized`.
-
-        *admitted* waits until the rate limits have room for a call, and counts it.
 
         Raises:
             ApiError: the server refuses.
@@ -85,9 +81,9 @@ class Authorization:
         """
 
         async def ask_now(request: Mapping[str, Any]) -> dict[str, Any]:
-            call = api_call(request, only_on=connection.number)
-            await admitted(call.name)
-            await write_calls(connection, session, call)
+            urgency = Urgency.TRADE  # nothing can be sold before it
+            call = api_call(request, only_on=connection.number, restores=True, urgency=urgency)
+            session.queue.put_last([call])
             return await call.wait()
 
         account_id = account_of(self.endpoint)

@@ -15,8 +15,8 @@ from typing import Final
 import attrs
 import trio
 
-from derivtrio.calls.status import State
-from derivtrio.connection.connection import NORMAL, Disconnect
+from derivtrio.calls.status import Command
+from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.policy.retry import is_fatal
 from derivtrio.supervision.supervisor import Supervisor
@@ -67,8 +67,8 @@ class Lifetime:
         _check_close(code, reason)
         session = self.supervisor.session
         connection = session.connection
-        if not session.bus.ending:
-            session.bus.enter(State.CLOSING)
+        if not session.state.ending:
+            session.state.obey(Command.CLOSE)
             session.queue.close(self.refusal)
             try:
                 if connection is not None:
@@ -109,7 +109,7 @@ class Lifetime:
 
     def _decide_the_rest(self) -> None:
         session = self.supervisor.session
-        session.bus.enter(State.CLOSED if self._failure is None else State.FAILED)
+        session.state.obey(Command.END if self._failure is None else Command.GIVE_UP)
         session.queue.close(self.refusal)
         for upstream in self.supervisor.registry:
             upstream.close(None if self._failure is None else self.refusal())

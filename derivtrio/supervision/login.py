@@ -129,4 +129,4 @@ def _end_personal_streams(supervisor: Supervisor, why: str) -> None:
     for upstream in supervisor.registry:
         if upstream.name in PERSONAL_STREAMS:
             upstream.close(AuthorizationRequired("AuthorizationRequired", why))
-            supervisor.registry.unsubscribe(upstream)
+            supervisor.registry.remove(upstream)

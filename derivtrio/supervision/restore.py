@@ -7,11 +7,12 @@ ready, each is asked for, and each is answered.
 import trio
 
 from derivtrio.calls.session import Session
-from derivtrio.connection.connection import NORMAL, Connection, Disconnect
-from derivtrio.errors import DerivError, RestoreTimeout
+from derivtrio.connection.connection import Connection
+from derivtrio.connection.disconnect import NORMAL, Disconnect
+from derivtrio.errors import ClientClosed, DerivError, RestoreTimeout
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.streams.registry import Registry
-from derivtrio.streams.resubscribe import resubscribe, unhurried
+from derivtrio.streams.resubscribe import promote, resubscribe
 from derivtrio.supervision.authorization import Authorization
 
 
@@ -22,20 +23,26 @@ async def restore(
 
     *Cancellation*: comes when the connection is lost; this does not return then.
     """
-    limit = session.settings.restore_timeout
-    with trio.move_on_after(limit) as patience:
-
-        async def admitted(name: str) -> None:
-            with unhurried(patience):  # authorization is urgent: nothing can be sold before it
-                await session.queue.admitted(name, Urgency.TRADE)
-
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_lose_if_late, connection, session, name="derivtrio.restore-timeout")
         try:
-            await authorization.prove(connection, session, admitted)
+            await authorization.prove(connection, session)
             session.queue.open_to(Urgency.TRADE)
-            await resubscribe(registry, connection, session, patience)
+            nursery.start_soon(promote, session, name="derivtrio.promotion")
+            await resubscribe(registry, connection, session)
+        except ClientClosed:
+            await trio.sleep_forever()  # the client says goodbye, and then cancels this
         except (DerivError, OSError) as error:
             connection.lose(Disconnect("us", NORMAL, error=error))
-    if patience.cancelled_caught:
-        text = f"authorization and resubscription took longer than {limit:g} s"
-        connection.lose(Disconnect("us", NORMAL, error=RestoreTimeout(text)))
+        nursery.cancel_scope.cancel()
     await trio.lowlevel.checkpoint_if_cancelled()
+
+
+async def _lose_if_late(connection: Connection, session: Session) -> None:
+    """Lose *connection* after `restore_timeout`, in which waiting for budgets does not count."""
+    limit, held_back = session.settings.restore_timeout, session.queue.held_back
+    end = trio.current_time() + limit
+    while (now := trio.current_time()) < (deadline := end + held_back.read(now)):  # noqa: ASYNC110
+        await trio.sleep(deadline - now)  # meanwhile the deadline may move
+    text = f"authorization and resubscription took longer than {limit:g} s"
+    connection.lose(Disconnect("us", NORMAL, error=RestoreTimeout(text)))

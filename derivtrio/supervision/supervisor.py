@@ -110,6 +110,7 @@ class Supervisor:
     def decide_pending(self, connection: Connection) -> None:
         """Decide every call that was written to *connection* and not answered."""
         session, end = self.session, connection.end
+        session.queue.end()
         if end.error is not None and end.by != "server":
             session.bus.announce(Failed(end.error))
         why = end.described(connection.number)

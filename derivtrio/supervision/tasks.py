@@ -6,21 +6,24 @@ what it names.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
+from typing import Any
 
 import attrs
 import trio
 
 from derivtrio.api import codec
 from derivtrio.calls.call import Call, api_call
-from derivtrio.calls.request import note_limits, slow_down, write_calls
+from derivtrio.calls.request import make_call, note_limits, write_calls
 from derivtrio.calls.session import Session
-from derivtrio.calls.status import EventBus
-from derivtrio.connection.connection import Binary, Connection, Disconnect, Message
-from derivtrio.errors import DerivError, HeartbeatMissed, ProtocolViolation, RateLimited
+from derivtrio.calls.status import ConnectionState
+from derivtrio.connection.connection import Connection
+from derivtrio.connection.disconnect import Disconnect
+from derivtrio.connection.websocket import Binary, Message
+from derivtrio.errors import DerivError, HeartbeatMissed, ProtocolViolation
 from derivtrio.events import MessageReceived
-from derivtrio.policy.rate_limits import PATIENCE, Urgency
+from derivtrio.policy.rate_limits import Urgency
 from derivtrio.redaction import masked_text
 from derivtrio.streams.registry import Registry
 
@@ -32,26 +35,40 @@ _AT_ONCE = 256
 
 async def read(connection: Connection, session: Session, registry: Registry) -> None:
     """Route what comes, until nothing more will. Never waits for a consumer."""
-    router, express, bus = session.router, session.router.express, session.bus
+    bus = session.bus
+    route = _route_fast if session.settings.fast else _route_plainly
     with connection.reading:
         while (batch := await connection.receive()) is not None:
             if bus.traffic:
                 for data in batch:
                     bus.announce(MessageReceived(_shown(data)))
-            if express.open and not bus.traffic:
-                if left := express.left(batch):
-                    for message in _decoding(left, connection):  # nothing overtakes
-                        router.route(message)
-            else:
-                router.route_all(_decoded(batch, connection))
-            registry.unsubscribe_unwanted()
+            route(batch, connection, session)
+            if session.router.unwanted:
+                registry.unsubscribe_unwanted()
             if connection.disconnect is not None:
                 return
     connection.lose_to_peer()
 
 
+def _route_plainly(batch: list[Message], connection: Connection, session: Session) -> None:
+    """Decode and route one message after another."""
+    for message in _decoding(batch, connection):
+        session.router.route(message)
+
+
+def _route_fast(batch: list[Message], connection: Connection, session: Session) -> None:
+    """Do the same, but give ticks and runs of messages to their streams in one go."""
+    router, fast_ticks = session.router, session.router.fast_ticks
+    if fast_ticks.usable and not session.bus.traffic:
+        if others := fast_ticks.deliver(batch):
+            for message in _decoding(others, connection):  # as they come: no tick overtakes them
+                router.route(message)
+    else:
+        router.route_all(_decoded(batch, connection))
+
+
 def _decoded(batch: list[Message], connection: Connection) -> list[dict[str, Any]]:
-    """Return the messages in *batch*; at the first that is none, lose *connection*."""
+    """Return the messages in *batch*; at the first that is not one, lose *connection*."""
     try:
         messages = [codec.decode(data) for data in batch]  # type: ignore[arg-type]
     except (*codec.UNDECODABLE, TypeError):
@@ -90,29 +107,11 @@ async def ask_for_limits(session: Session) -> None:
     If it refuses even that for its rate, it is asked again before it is asked for anything else.
     """
     await session.queue.limits_matter.wait()
-    urgency, since = Urgency.TRADE, trio.current_time()
-    while trio.current_time() <= since + PATIENCE:
-        call = api_call({"website_status": 1}, urgency=urgency)
-        said: Mapping[str, Any] = {}  # then it is what is documented that counts
-        try:
-            said = await _made_first(call, session)
-        except RateLimited as refusal:
-            slow_down(call, refusal, session)
-            if refusal.retry_after is not None:
-                urgency = Urgency.USER
-                continue
-        except DerivError:
-            pass
-        note_limits(said, session)
-        return
-
-
-async def _made_first(call: Call, session: Session) -> dict[str, Any]:
-    session.queue.put_first([call])
+    question = api_call({"website_status": 1}, urgency=Urgency.TRADE)
     try:
-        return await call.wait()
-    finally:
-        session.queue.withdraw(call)
+        await make_call(question, session, first=True)  # which takes note of what it says
+    except DerivError:
+        note_limits({}, session)  # then the documented limits count
 
 
 async def beat(connection: Connection, session: Session) -> None:
@@ -127,7 +126,7 @@ async def beat(connection: Connection, session: Session) -> None:
         if trio.current_time() < connection.heard + settings.heartbeat_interval:
             continue
         session.router.remove(ping_id)  # of a server that answers everything but pings
-        ping_id = session.router.register(Pong(session.bus))
+        ping_id = session.router.register(Pong(session.state))
         session.queue.budgets.count("ping", trio.current_time())
         arrival = connection.arrival()
         with trio.move_on_after(settings.heartbeat_timeout) as patience:
@@ -147,32 +146,43 @@ async def expire(session: Session) -> None:
     """Decide the calls whose reply does not come within `response_timeout` of their writing.
 
     One task for all of them costs less than a deadline for each. All have the same patience, so
-    none that is written while this sleeps can be due before it wakes.
+    their deadlines come in the order of writing: no more is looked at than the oldest.
     """
     while True:
         now = trio.current_time()
-        pending = session.router.of_kind(Call)
-        for call in pending:
-            if call.deadline <= now:
-                if not call.is_trade:
-                    session.router.remove(call.req_id)
-                call.expire()
-        later = (call.deadline for call in pending if now < call.deadline < math.inf)
-        await trio.sleep_until(min(later, default=now + session.settings.response_timeout))
+        for call in _overdue(session, now):
+            if not call.is_trade:
+                session.router.remove(call.req_id)
+            call.expire()
+        deadlines = (call.deadline for call in _with_deadline(session))
+        # Whatever is written while this sleeps is due after it wakes.
+        await trio.sleep_until(next(deadlines, now + session.settings.response_timeout))
+
+
+def _overdue(session: Session, now: float) -> list[Call]:
+    return list(takewhile(lambda call: call.deadline <= now, _with_deadline(session)))
+
+
+def _with_deadline(session: Session) -> Iterator[Call]:
+    """Iterate over the calls that wait for a reply, the first to be due first.
+
+    A trade that has expired waits for ever, and for nothing but late news.
+    """
+    for receiver in session.router.waiting():
+        if isinstance(receiver, Call) and receiver.deadline < math.inf:
+            yield receiver
 
 
 @attrs.define(eq=False)
 class Pong:
     """Receives the answer to a heartbeat, and measures the way there and back."""
 
-    lane: ClassVar[None] = None
-    stream: ClassVar[None] = None
-    _journal: EventBus
+    _state: ConnectionState
     _asked: float = attrs.field(factory=trio.current_time, init=False)
 
     def deliver(self, message: dict[str, Any]) -> None:  # noqa: ARG002
         """Take the time."""
-        self._journal.round_trip = trio.current_time() - self._asked
+        self._state.round_trip = trio.current_time() - self._asked
 
     def lost(self, why: str) -> None:
         """Nobody waits for it."""

@@ -1,4 +1,4 @@
-"""Requests that cannot be meant are refused before anything is sent, and the error says why."""
+"""Requests that make no sense are refused before anything is sent, and the error says why."""
 
 import math
 from decimal import Decimal

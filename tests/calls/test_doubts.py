@@ -1,4 +1,4 @@
-"""The book of trades: what it keeps, and what it forgets."""
+"""The trade log: what it keeps, and what it forgets."""
 
 import time
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 import trio
 
 import derivtrio
-from derivtrio.calls import doubts as book
+from derivtrio.calls import doubts
 from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.doubts import TradeLog, is_answered
 from derivtrio.calls.queue import SendQueue
@@ -68,19 +68,19 @@ async def test_an_order_under_way_is_a_rival_once_it_is_written(autojump_clock: 
 async def test_what_an_older_doubt_may_be_mistaken_for_is_kept(
     autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(book, "_MOST_KNOWN", 100)
+    monkeypatch.setattr(doubts, "_MOST_KNOWN", 100)
     entries = TradeLog()
     doubt = trade(entries)
     for contract_id in range(100):
         await trio.sleep(1)
         entries.know(contract_id)
-    assert doubt.written_on is not None
-    assert not entries.is_evicted(doubt.written_on)
+    assert doubt.written_mono is not None
+    assert not entries.is_evicted(doubt.written_mono)
     assert all(entries.is_known(contract_id) for contract_id in range(100))
     for contract_id in range(100, 201):
         await trio.sleep(10)
         entries.know(contract_id)
-    assert entries.is_evicted(doubt.written_on), "too much of that time is forgotten"
+    assert entries.is_evicted(doubt.written_mono), "too much of that time is forgotten"
     assert not entries.is_evicted(trio.current_time())
     assert len(entries._known) <= 100  # noqa: SLF001
 
@@ -88,7 +88,7 @@ async def test_what_an_older_doubt_may_be_mistaken_for_is_kept(
 async def test_without_doubts_old_purchases_are_forgotten_in_silence(
     autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(book, "_MOST_KNOWN", 100)
+    monkeypatch.setattr(doubts, "_MOST_KNOWN", 100)
     entries = TradeLog()
     for contract_id in range(1000):
         await trio.sleep(10)
@@ -100,15 +100,15 @@ async def test_without_doubts_old_purchases_are_forgotten_in_silence(
 async def test_doubts_that_nobody_clears_up_do_not_pile_up_for_ever(
     autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(book, "_MOST_DOUBTS", 10)
+    monkeypatch.setattr(doubts, "_MOST_DOUBTS", 10)
     entries = TradeLog()
     first = trade(entries)
     for _ in range(12):
         await trio.sleep(100)
         trade(entries)
     assert len(entries.doubts) == 10
-    assert first.written_on is not None
-    assert entries.is_evicted(first.written_on + 100)
+    assert first.written_mono is not None
+    assert entries.is_evicted(first.written_mono + 100)
     assert not entries.is_evicted(trio.current_time())
 
 
@@ -123,7 +123,7 @@ async def test_a_verdict_lives_as_long_as_its_question(autojump_clock: Any) -> N
 
 
 class Wire:
-    """A link as the writer knows it."""
+    """A connection as the writer knows it."""
 
     number = 2
 
@@ -145,4 +145,4 @@ async def test_g03_a_call_meant_for_a_connection_that_is_gone_ends_with_that(
     with trio.fail_after(1), pytest.raises(derivtrio.ConnectionChanged, match="not sent"):
         await old.wait()
     assert len(wire.sent) == 1
-    assert new.written_at == pytest.approx(time.time(), abs=60)
+    assert new.written_wall == pytest.approx(time.time(), abs=60)

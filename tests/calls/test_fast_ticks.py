@@ -1,4 +1,4 @@
-"""The express lane: ticks that skip the dicts arrive as all others do."""
+"""Fast ticks: ticks that skip the dicts arrive as all others do."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -14,14 +14,14 @@ from scripted import Peer, Request, open_server
 import derivtrio
 from derivtrio import Settings, Tick
 from derivtrio.api.codec import encode
-from derivtrio.calls import fast_ticks as express_module
+from derivtrio.calls import fast_ticks as module
 from derivtrio.calls.fast_ticks import FastTicks
 from derivtrio.client import Client
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.simulator import open_simulator
-from derivtrio.streams.continuity import TickTranslator
+from derivtrio.streams.ticks import TickTranslator
 
-PATIENT = Settings(heartbeat_interval=3600)
+PATIENT = Settings(heartbeat_interval=3600, fast=True)
 
 
 @attrs.define
@@ -45,13 +45,13 @@ def as_bytes(message: dict[str, Any]) -> bytes:
     return encode(message).encode()
 
 
-def test_a_tick_of_a_lane_is_decoded_into_a_tick() -> None:
-    express, lane, data = FastTicks(), Route(), as_bytes(MESSAGE)
-    assert not express.open
-    express.routes[3] = lane
-    assert express.open
-    assert list(express.left([data])) == []
-    assert lane.taken == [(Tick("R_100", 7, 1.5, 1.6, 1.4, 2), data)]
+def test_a_tick_of_a_route_is_decoded_into_a_tick() -> None:
+    fast_ticks, route, data = FastTicks(), Route(), as_bytes(MESSAGE)
+    assert not fast_ticks.usable
+    fast_ticks.routes[3] = route
+    assert fast_ticks.usable
+    assert list(fast_ticks.deliver([data])) == []
+    assert route.taken == [(Tick("R_100", 7, 1.5, 1.6, 1.4, 2), data)]
 
 
 @pytest.mark.parametrize(
@@ -72,16 +72,16 @@ def test_a_tick_of_a_lane_is_decoded_into_a_tick() -> None:
     ],
 )
 def test_everything_else_is_left_as_it_is(data: object) -> None:
-    express, lane = FastTicks(), Route()
-    express.routes[3] = lane
-    assert list(express.left([data, as_bytes(MESSAGE), data])) == [data, data]
-    assert len(lane.taken) == 1
+    fast_ticks, route = FastTicks(), Route()
+    fast_ticks.routes[3] = route
+    assert list(fast_ticks.deliver([data, as_bytes(MESSAGE), data])) == [data, data]
+    assert len(route.taken) == 1
 
 
-def test_a_lane_that_is_over_leaves_its_ticks_to_the_ordinary_way() -> None:
-    express = FastTicks()
-    express.routes[3] = Route(over=True)
-    assert list(express.left([as_bytes(MESSAGE)])) == [as_bytes(MESSAGE)]
+def test_a_route_that_is_over_leaves_its_ticks_to_the_plain_way() -> None:
+    fast_ticks = FastTicks()
+    fast_ticks.routes[3] = Route(over=True)
+    assert list(fast_ticks.deliver([as_bytes(MESSAGE)])) == [as_bytes(MESSAGE)]
 
 
 class Market:
@@ -120,21 +120,21 @@ async def market_and_client(
         yield market, client
 
 
-def lanes_of(client: Client) -> FastTicks:
-    return client._session.router.express  # noqa: SLF001 - no user needs to see them
+def routes_of(client: Client) -> FastTicks:
+    return client._session.router.fast_ticks  # noqa: SLF001 - no user needs to see them
 
 
 async def epochs_of(stream: derivtrio.Subscription[Tick], count: int) -> list[int]:
     return [(await anext(stream)).epoch for _ in range(count)]
 
 
-async def test_typed_ticks_take_it_and_leave_no_lane_behind(autojump_clock: Any) -> None:
+async def test_typed_ticks_take_it_and_leave_no_route_behind(autojump_clock: Any) -> None:
     async with market_and_client() as (market, client):
         async with client.ticks("R_100") as stream:
             await market.tick(2, 3, 3, 2, 4)
             assert await epochs_of(stream, 4) == [1, 2, 3, 4]
-            assert len(lanes_of(client).routes) == 1
-        assert not lanes_of(client).routes
+            assert len(routes_of(client).routes) == 1
+        assert not routes_of(client).routes
         await trio.sleep(1)
         assert market.forgotten == ["stream-1"]
 
@@ -145,18 +145,18 @@ async def test_whoever_joins_later_is_given_the_newest_tick(autojump_clock: Any)
         await trio.sleep(1)
         async with client.ticks("R_100") as second:
             assert await epochs_of(second, 1) == [3]
-        async with client.subscribe({"ticks": "R_100"}) as plain:
-            assert (await anext(plain))["tick"]["epoch"] == 3
-            assert not lanes_of(client).open
+        async with client.subscribe({"ticks": "R_100"}) as untyped:
+            assert (await anext(untyped))["tick"]["epoch"] == 3
+            assert not routes_of(client).usable
             await market.tick(4)
-            assert (await anext(plain))["echo_req"]["ticks"] == "R_100"
-        assert lanes_of(client).open
+            assert (await anext(untyped))["echo_req"]["ticks"] == "R_100"
+        assert routes_of(client).usable
         await market.tick(5)
         assert await epochs_of(first, 5) == [1, 2, 3, 4, 5]
         assert len(market.asked) == 1
 
 
-async def test_an_error_on_the_lane_ends_the_stream(autojump_clock: Any) -> None:
+async def test_an_error_on_the_route_ends_the_stream(autojump_clock: Any) -> None:
     async with market_and_client() as (market, client), client.ticks("R_100") as stream:
         await market.tick(2)
         peer, request = market.asked[0]
@@ -164,7 +164,7 @@ async def test_an_error_on_the_lane_ends_the_stream(autojump_clock: Any) -> None
         assert await epochs_of(stream, 2) == [1, 2]
         with pytest.raises(derivtrio.ApiError, match="StreamingNotAllowed"):
             await anext(stream)
-        assert not lanes_of(client).routes
+        assert not routes_of(client).routes
 
 
 async def test_a_slow_consumer_is_ended_and_its_stream_forgotten(autojump_clock: Any) -> None:
@@ -184,7 +184,7 @@ async def test_another_spelling_of_the_symbol_keeps_the_consumers_own(autojump_c
     async with market_and_client("R_100") as (market, client), client.ticks("r_100") as stream:
         await market.tick(2)
         assert [(await anext(stream)).symbol for _ in range(2)] == ["r_100", "r_100"]
-        assert not lanes_of(client).routes
+        assert not routes_of(client).routes
 
 
 async def test_a_tick_that_cannot_be_read_ends_its_stream(autojump_clock: Any) -> None:
@@ -196,33 +196,33 @@ async def test_a_tick_that_cannot_be_read_ends_its_stream(autojump_clock: Any) -
             await anext(stream)
 
 
-async def test_g14_lanes_end_with_their_connection(autojump_clock: Any) -> None:
+async def test_g14_routes_end_with_their_connection(autojump_clock: Any) -> None:
     async with (
         open_simulator(port=None) as sim,
         derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
         client.ticks("1HZ100V") as stream,
     ):
         seen = await epochs_of(stream, 3)
-        old = set(lanes_of(client).routes)
+        old = set(routes_of(client).routes)
         sim.faults.drop()
         seen += await epochs_of(stream, 40)
-        assert old.isdisjoint(lanes_of(client).routes)
-        assert len(lanes_of(client).routes) == 1
+        assert old.isdisjoint(routes_of(client).routes)
+        assert len(routes_of(client).routes) == 1
         assert seen == list(range(seen[0], seen[0] + 43))
 
 
-def test_ticks_of_one_lane_go_together_and_nothing_overtakes() -> None:
-    express, first, second = FastTicks(), Route(), Route()
-    express.routes |= {3: first, 4: second}
+def test_ticks_of_one_route_go_together_and_nothing_overtakes() -> None:
+    fast_ticks, first, second = FastTicks(), Route(), Route()
+    fast_ticks.routes |= {3: first, 4: second}
     ticks = [as_bytes(MESSAGE | {"tick": TICK | {"epoch": epoch}}) for epoch in range(6)]
     other = as_bytes(MESSAGE | {"req_id": 4})
     batch = [ticks[0], ticks[1], b"{}", ticks[2], other, ticks[3]]
-    left = [(data, [tick.epoch for tick, _ in first.taken]) for data in express.left(batch)]
+    left = [(data, [tick.epoch for tick, _ in first.taken]) for data in fast_ticks.deliver(batch)]
     assert left == [(b"{}", [0, 1])]
     assert [tick.epoch for tick, _ in first.taken] == [0, 1, 2, 3]
     assert [tick.epoch for tick, _ in second.taken] == [7]
     first.over = True
-    assert list(express.left([*ticks[4:], other])) == [ticks[5]]
+    assert list(fast_ticks.deliver([*ticks[4:], other])) == [ticks[5]]
 
 
 TICKS = [as_bytes(MESSAGE | {"tick": TICK | {"epoch": epoch}}) for epoch in range(3)]
@@ -245,29 +245,29 @@ OTHERS = [
 )
 def test_batches_decoded_together_are_as_if_decoded_one_by_one(batches: list[list[Any]]) -> None:
     together, apart = FastTicks(), FastTicks()
-    for express in (together, apart):
-        express.routes |= {3: Route(), 4: Route()}
+    for fast_ticks in (together, apart):
+        fast_ticks.routes |= {3: Route(), 4: Route()}
     for batch in batches:
-        single = [data for each in batch for data in apart.left([each])]
-        assert list(together.left(batch)) == single
-        for number, lane in together.routes.items():
+        single = [data for each in batch for data in apart.deliver([each])]
+        assert list(together.deliver(batch)) == single
+        for number, route in together.routes.items():
             other = apart.routes[number]
-            assert isinstance(lane, Route)
+            assert isinstance(route, Route)
             assert isinstance(other, Route)
-            assert [tick for tick, _ in lane.taken] == [tick for tick, _ in other.taken]
+            assert [tick for tick, _ in route.taken] == [tick for tick, _ in other.taken]
 
 
-def test_in_a_flood_a_batch_is_decoded_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_under_load_a_batch_is_decoded_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[bytes] = []
-    decode = express_module._decode  # noqa: SLF001 - only whether it is called matters here
+    decode = module._decode  # noqa: SLF001 - only whether it is called matters here
 
     def decoding(data: bytes) -> Any:
         looks.append(data)
         return decode(data)
 
-    monkeypatch.setattr(express_module, "_decode", decoding)
-    express, lane = FastTicks(), Route()
-    express.routes[3] = lane
+    monkeypatch.setattr(module, "_decode", decoding)
+    fast_ticks, route = FastTicks(), Route()
+    fast_ticks.routes[3] = route
     for batch, expected in [
         (TICKS, 3),
         (TICKS, 0),
@@ -277,9 +277,9 @@ def test_in_a_flood_a_batch_is_decoded_in_one_go(monkeypatch: pytest.MonkeyPatch
         (TICKS, 0),
     ]:
         looks.clear()
-        assert list(express.left(batch)) == [b"{}"] * (b"{}" in batch)
+        assert list(fast_ticks.deliver(batch)) == [b"{}"] * (b"{}" in batch)
         assert len(looks) == expected
-    assert len(lane.taken) == 16
+    assert len(route.taken) == 16
 
 
 @given(
@@ -299,7 +299,7 @@ def test_g05_ticks_taken_together_are_as_if_taken_one_by_one(
             continue
         ticks = [Tick("R_100", epoch, 1.5) for epoch in batch]
         one_by_one = [item for tick in ticks for item in apart.advance(tick)]
-        assert list(together.advanced(ticks)) == one_by_one
+        assert list(together.advance_all(ticks)) == one_by_one
     assert together == apart
 
 

@@ -1,4 +1,4 @@
-"""The splitter, against wsproto: whatever the cuts, the same messages in the same order."""
+"""The frame filter, against wsproto: whatever the cuts, the same messages in the same order."""
 
 import itertools
 import struct
@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
-from derivtrio.connection.fast.frames import PASSED, Close, FrameFilter, text_frames
+from derivtrio.connection.fast.frames import PLACEHOLDER, FrameFilter, text_frames
+from derivtrio.connection.stream import Close
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 FIN = 0x80
@@ -109,19 +110,19 @@ class Plain:
                 if finished:
                     self.messages.append(b"".join(self._parts))  # type: ignore[arg-type]
                     self._parts = []
-            case CloseConnection():  # the peer's, or wsproto's verdict on a invalid_request frame
+            case CloseConnection():  # the peer's, or wsproto's verdict on an illegal frame
                 self.controls.append(event)
                 self.over = True
             case Ping() | Pong():
                 self.controls.append(event)
 
 
-def through_the_splitter(pieces: Iterator[bytes], limit: int) -> tuple[Plain, list[str | bytes]]:
-    splitter, plain, order = FrameFilter(limit), Plain(), list[bytes | None]()
+def through_the_filter(pieces: Iterator[bytes], limit: int) -> tuple[Plain, list[str | bytes]]:
+    frames, plain, order = FrameFilter(limit), Plain(), list[bytes | None]()
     for piece in pieces:
-        items, passed = splitter.feed(piece)
-        order += [None if item is PASSED else item for item in items]  # type: ignore[misc]
-        plain.feed(passed)
+        items, forwarded = frames.feed(piece)
+        order += [None if item is PLACEHOLDER else item for item in items]  # type: ignore[misc]
+        plain.feed(forwarded)
     went_through = iter(plain.messages)
     received: list[str | bytes] = []
     for item in order:
@@ -139,21 +140,13 @@ def through_the_splitter(pieces: Iterator[bytes], limit: int) -> tuple[Plain, li
 @given(conversations, st.lists(st.integers(0, 10**6), max_size=12), st.sampled_from([100, 2**20]))
 @example(frame(TEXT, b"a") + frame(CLOSE) + frame(TEXT, b"after the close"), [], 100)
 @example(frame(TEXT, b"a" * 101) + frame(TEXT, b"b"), [1, 2, 3], 100)
-def test_tapped_and_plain_reception_agree(data: bytes, cuts: list[int], limit: int) -> None:
+def test_the_fast_and_the_plain_way_agree(data: bytes, cuts: list[int], limit: int) -> None:
     plain = Plain()
     for piece in cut_up(data, cuts):
         plain.feed(piece)
-    tapped, received = through_the_splitter(cut_up(data, cuts), limit)
+    forwarded, received = through_the_filter(cut_up(data, cuts), limit)
     assert received == plain.messages
-    assert tapped.controls == plain.controls
-
-
-@given(conversations, st.lists(st.integers(0, 10**6), max_size=12))
-def test_switched_off_it_passes_every_byte(data: bytes, cuts: list[int]) -> None:
-    splitter = FrameFilter(2**20, take=False)
-    passed = b"".join(splitter.feed(piece)[1] for piece in cut_up(data, cuts))
-    assert passed == data[: len(passed)]
-    assert len(data) - len(passed) < 140  # at most a header, or a whole Close, is held back
+    assert forwarded.controls == plain.controls
 
 
 @given(st.text(max_size=300) | sizes.map(lambda size: "ü" * size))
@@ -172,42 +165,33 @@ def test_no_two_frames_have_the_same_mask() -> None:
 
 
 def test_messages_are_taken_as_they_stand() -> None:
-    splitter = FrameFilter(1000)
-    assert splitter.feed(frame(TEXT, b"{}") + frame(TEXT, b"x" * 300)) == ([b"{}", b"x" * 300], b"")
+    frames = FrameFilter(1000)
+    assert frames.feed(frame(TEXT, b"{}") + frame(TEXT, b"x" * 300)) == ([b"{}", b"x" * 300], b"")
 
 
 def test_a_close_is_remembered() -> None:
-    splitter = FrameFilter(1000)
+    frames = FrameFilter(1000)
     data = frame(CLOSE, struct.pack("!H", 1001) + b"going away")
-    assert splitter.feed(data[:5]) == ([], b"")
-    assert splitter.feed(data[5:]) == ([], data)
-    assert splitter.close == Close(1001, "going away")
+    assert frames.feed(data[:5]) == ([], b"")
+    assert frames.feed(data[5:]) == ([], data)
+    assert frames.close == Close(1001, "going away")
 
 
 def test_a_close_without_a_code_counts_as_1005() -> None:
-    splitter = FrameFilter(1000)
-    splitter.feed(frame(CLOSE))
-    assert splitter.close == Close(1005, "")
+    frames = FrameFilter(1000)
+    frames.feed(frame(CLOSE))
+    assert frames.close == Close(1005, "")
 
 
-def test_a_frame_beyond_the_limit_is_passed_as_it_comes() -> None:
-    splitter = FrameFilter(10)
+def test_a_frame_beyond_the_limit_is_forwarded_as_it_comes() -> None:
+    frames = FrameFilter(10)
     data = frame(TEXT, b"x" * 11)
-    assert splitter.feed(data[:4]) == ([], data[:4])
-    assert splitter.feed(data[4:]) == ([PASSED], data[4:])
+    assert frames.feed(data[:4]) == ([], data[:4])
+    assert frames.feed(data[4:]) == ([PLACEHOLDER], data[4:])
 
 
 def test_a_close_too_long_to_be_one_is_not_waited_for() -> None:
-    splitter = FrameFilter(10)
+    frames = FrameFilter(10)
     start = frame(CLOSE, b"x" * 5000)[:50]
-    assert splitter.feed(start) == ([], start)
-    assert splitter.close is None
-
-
-def test_after_our_goodbye_only_the_close_comes_through() -> None:
-    splitter = FrameFilter(1000)
-    splitter.feed(frame(TEXT, b"begun", fin=False)[:4])
-    splitter.only_close = True
-    close = frame(CLOSE, struct.pack("!H", 1000))
-    rest = b"gun" + frame(PING, b"!") + frame(TEXT, b"{}") + frame(BINARY, b"1") + close
-    assert splitter.feed(rest) == ([], b"gun" + close)
+    assert frames.feed(start) == ([], start)
+    assert frames.close is None

@@ -67,7 +67,7 @@ SETTINGS = Settings(
     heartbeat_interval=GUARD,
 )
 
-both_ways = pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "one by one"])
+both_ways = pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
 
 
 @attrs.define(eq=False)
@@ -315,14 +315,14 @@ BREAKS: list[Any] = [
 @pytest.mark.parametrize(("breaks", "closed"), BREAKS)
 async def test_a_lost_connection_is_replaced_and_its_streams_go_on(
     tls: Tls,
-    bulk: bool,
+    fast: bool,
     breaks: Callable[[ForeignServer], Awaitable[None]],
     closed: tuple[int, str, bool, str],
 ) -> None:
     async with open_foreign_server(tls.server) as server:
         async with (
             open_diary() as diary,
-            connected(server, tls, fast=bulk) as client,
+            connected(server, tls, fast=fast) as client,
             client.subscribe({"ticks": "R_100"}) as ticks,
         ):
             await diary.follow(client)
@@ -340,7 +340,7 @@ async def test_a_lost_connection_is_replaced_and_its_streams_go_on(
         assert codes == [closed[0], closed[0], 1000]
 
 
-async def test_a_server_that_is_away_is_knocked_at_until_it_is_back() -> None:
+async def test_a_server_that_is_away_is_tried_again_until_it_is_back() -> None:
     async with (
         open_foreign_server() as server,
         open_diary() as diary,
@@ -358,11 +358,11 @@ async def test_a_server_that_is_away_is_knocked_at_until_it_is_back() -> None:
 
 
 @both_ways
-async def test_messages_far_over_32767_bytes_go_both_ways(tls: Tls, bulk: bool) -> None:
+async def test_messages_far_over_32767_bytes_go_both_ways(tls: Tls, fast: bool) -> None:
     text = "é" * LARGE
     async with (
         open_foreign_server(tls.server) as server,
-        connected(server, tls, fast=bulk) as client,
+        connected(server, tls, fast=fast) as client,
     ):
         reply = await client.call({"ping": 1, "passthrough": {"text": text}})
         assert reply["echo_req"]["passthrough"]["text"] == text
@@ -371,14 +371,14 @@ async def test_messages_far_over_32767_bytes_go_both_ways(tls: Tls, bulk: bool) 
 
 
 @both_ways
-async def test_a_message_in_fragments_is_one_message(bulk: bool) -> None:
+async def test_a_message_in_fragments_is_one_message(fast: bool) -> None:
     def fragments(size: int) -> list[str]:
         text = json.dumps({"msg_type": "odd", "odd": "é" * LARGE})
         return [text[at : at + size] for at in range(0, len(text), size)]
 
     async with (
         open_foreign_server() as server,
-        connected(server, fast=bulk) as client,
+        connected(server, fast=fast) as client,
         client.events(traffic=True) as events,
     ):
         await server.do(server.send(fragments(100_000)))
@@ -390,11 +390,11 @@ async def test_a_message_in_fragments_is_one_message(bulk: bool) -> None:
 
 
 @both_ways
-async def test_binary_messages_go_both_ways_and_in_their_order(tls: Tls, bulk: bool) -> None:
+async def test_binary_messages_go_both_ways_and_in_their_order(tls: Tls, fast: bool) -> None:
     data = bytes(range(256)) * 1000
     async with (
         open_foreign_server(tls.server) as server,
-        connected(server, tls, fast=bulk) as client,
+        connected(server, tls, fast=fast) as client,
         client.events(traffic=True) as events,
     ):
         for message in ('{"msg_type":"a"}', data, '{"msg_type":"b"}', [data[:7], data[7:]], b""):

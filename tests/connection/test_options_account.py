@@ -102,7 +102,7 @@ async def test_a_token_for_the_socket_is_refused_where_there_is_no_use_for_it() 
 
 async def test_without_httpx2_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx2", None)
-    with pytest.raises(derivtrio.EndpointFailed, match=r"pip install 'derivtrio\[options\]'"):
+    with pytest.raises(derivtrio.EndpointFailed, match=r"pip install '\.\[options\]'"):
         async with derivtrio.open_client(endpoint=OptionsAccount("DOT1", 1, "t")):
             pytest.fail("it must not open")
 
@@ -389,12 +389,12 @@ async def test_without_a_retry_after_the_waits_double_and_success_resets_them() 
         waits = []
         for _ in range(7):
             await refused(sim, endpoint, 503)
-            waits.append(round(endpoint._restraint._until - trio.current_time()))  # noqa: SLF001
-            endpoint._restraint._until = trio.current_time()  # noqa: SLF001
+            waits.append(round(endpoint._turns._until - trio.current_time()))  # noqa: SLF001
+            endpoint._turns._until = trio.current_time()  # noqa: SLF001
         assert waits == [1, 2, 4, 8, 16, 30, 30]
         await endpoint.url()
         await refused(sim, endpoint, 503)
-        assert round(endpoint._restraint._until - trio.current_time()) == 1  # noqa: SLF001
+        assert round(endpoint._turns._until - trio.current_time()) == 1  # noqa: SLF001
 
 
 def in_a_minute() -> str:

@@ -21,7 +21,7 @@ import attrs
 import trio
 
 from derivtrio import Client, Closed, Gap, Ready, Settings, open_client
-from derivtrio.connection.endpoints import Generation, Limits
+from derivtrio.connection.endpoints import Generation, LimitsSource
 from derivtrio.simulator import Faults, Simulator, open_simulator
 from tests.drills.console import perform
 from tests.drills.witness import Witness, candle_row, candle_witness, tick_row, tick_witness
@@ -139,7 +139,7 @@ class Site:
     """An endpoint with one server after another, and sometimes none."""
 
     generation: Generation = "v3"
-    limits: Limits = "website_status"
+    limits: LimitsSource = "website_status"
     sim: Simulator | None = None
 
     async def url(self) -> str:

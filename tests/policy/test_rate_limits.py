@@ -267,10 +267,12 @@ def test_a_pacer_has_one_set_of_budgets_for_each_generation() -> None:
     assert derivtrio.Pacer is Pacer
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Request:
     name: str
     urgency: Urgency = USER
+    restores: bool = False
+    wanted: bool = True
 
 
 def leaving(room: WaitingRoom[Request], now: float) -> list[Request]:
@@ -352,7 +354,7 @@ def test_g08_while_somebody_waits_there_is_a_time_to_look_again(
         assert bool(until) == bool(room)
 
 
-def test_g08_the_gate_lets_nobody_out_who_is_not_urgent_enough() -> None:
+def test_g08_nothing_leaves_that_is_less_urgent_than_max_urgency() -> None:
     room: WaitingRoom[Request] = WaitingRoom(documented(), None)
     user, urgent = Request("time"), Request("sell", TRADE)
     room.add(user)
@@ -362,6 +364,6 @@ def test_g08_the_gate_lets_nobody_out_who_is_not_urgent_enough() -> None:
     assert leaving(room, 0) == [urgent]
     assert room.stopped(0) == {}
     room.max_urgency = USER
-    room.discard(user)
-    room.discard(user)
+    room.remove(user)
+    room.remove(user)
     assert (len(room), leaving(room, 0), room.clear()) == (0, [], [])

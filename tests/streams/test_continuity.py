@@ -14,7 +14,9 @@ import derivtrio
 from derivtrio import Backoff, Candle, Settings, Subscription, Tick
 from derivtrio.api.parsing import UNREADABLE
 from derivtrio.simulator import Simulator, open_simulator
-from derivtrio.streams.continuity import CandleTranslator, Filler, Hole, TickTranslator
+from derivtrio.streams.candles import CandleTranslator
+from derivtrio.streams.holes import Filler, Hole
+from derivtrio.streams.ticks import TickTranslator
 
 SETTINGS = Settings(backoff=Backoff(first=1, cap=60))
 START = 1_749_800_000  # a Friday morning
@@ -479,34 +481,34 @@ def epochs(items: Sequence[Any]) -> list[Any]:
     return [(i.after, i.before) if isinstance(i, Hole) else i.epoch for i in items]
 
 
-def test_a_line_passes_every_tick_once_in_order() -> None:
-    line = TickTranslator("R_100")
-    fed = [line.feed(tick(epoch)) for epoch in (10, 12, 12, 11, 14)]
+def test_a_translator_passes_every_tick_once_in_order() -> None:
+    translator = TickTranslator("R_100")
+    fed = [translator.feed(tick(epoch)) for epoch in (10, 12, 12, 11, 14)]
     assert [epochs(items) for items in fed] == [[10], [12], [], [], [14]]
-    assert line.feed({"tick": {"id": "no quote"}}) == ()
-    assert line.feed({"msg_type": "history"}) == ()
+    assert translator.feed({"tick": {"id": "no quote"}}) == ()
+    assert translator.feed({"msg_type": "history"}) == ()
 
 
 def test_a_price_that_comes_as_a_string_is_a_number_and_one_that_is_none_is_refused() -> None:
-    line = TickTranslator("R_100")
+    translator = TickTranslator("R_100")
     prices = {"quote": "1.25", "ask": "1.5", "bid": None}
-    (item,) = line.feed({"tick": {**tick(10)["tick"], **prices}})
+    (item,) = translator.feed({"tick": {**tick(10)["tick"], **prices}})
     assert item == Tick("R_100", 10, 1.25, 1.5, None, 2)
     with pytest.raises(UNREADABLE):
-        line.feed({"tick": {**tick(11)["tick"], "quote": "soon"}})
+        translator.feed({"tick": {**tick(11)["tick"], "quote": "soon"}})
 
 
-def test_a_line_puts_a_hole_where_it_was_interrupted() -> None:
-    line = TickTranslator("R_100")
-    line.interrupt()
-    assert epochs(line.feed(tick(10))) == [10]
-    line.interrupt()
-    line.interrupt()
-    assert epochs(line.feed(tick(10))) == []
-    assert epochs(line.feed(tick(20))) == [(10, 20), 20]
-    line.interrupt()
-    assert epochs(line.feed(tick(21))) == [21]
-    assert epochs(line.feed(tick(30))) == [30]
+def test_a_translator_puts_a_hole_where_it_was_interrupted() -> None:
+    translator = TickTranslator("R_100")
+    translator.interrupt()
+    assert epochs(translator.feed(tick(10))) == [10]
+    translator.interrupt()
+    translator.interrupt()
+    assert epochs(translator.feed(tick(10))) == []
+    assert epochs(translator.feed(tick(20))) == [(10, 20), 20]
+    translator.interrupt()
+    assert epochs(translator.feed(tick(21))) == [21]
+    assert epochs(translator.feed(tick(30))) == [30]
 
 
 def ohlc(open_time: int, close: str) -> dict[str, Any]:
@@ -514,24 +516,24 @@ def ohlc(open_time: int, close: str) -> dict[str, Any]:
     return {"ohlc": {**prices, "open_time": open_time, "epoch": open_time + 7}}
 
 
-def test_a_candle_line_closes_a_candle_when_the_next_one_opens() -> None:
-    line = CandleTranslator("R_100", 60)
+def test_a_candle_translator_closes_a_candle_when_the_next_one_opens() -> None:
+    translator = CandleTranslator("R_100", 60)
     first = {"open": 1, "high": 1, "low": 1, "close": 1, "epoch": 60}
-    assert [c.closed for c in line.feed({"candles": [first]})] == [False]
-    assert [c.close for c in line.feed(ohlc(60, "1.5"))] == [1.5]  # type: ignore[union-attr]
-    after = line.feed(ohlc(120, "1.7"))
+    assert [c.closed for c in translator.feed({"candles": [first]})] == [False]
+    assert [c.close for c in translator.feed(ohlc(60, "1.5"))] == [1.5]  # type: ignore[union-attr]
+    after = translator.feed(ohlc(120, "1.7"))
     assert [(c.open_time, c.close, c.closed) for c in after] == [  # type: ignore[union-attr]
         (60, 1.5, True),
         (120, 1.7, False),
     ]
-    line.interrupt()
-    assert [c.open_time for c in line.feed(ohlc(120, "1.8"))] == [120]  # type: ignore[union-attr]
-    line.interrupt()
-    hole, newest = line.feed(ohlc(300, "1.9"))
+    translator.interrupt()
+    assert [c.open_time for c in translator.feed(ohlc(120, "1.8"))] == [120]  # type: ignore[union-attr]
+    translator.interrupt()
+    hole, newest = translator.feed(ohlc(300, "1.9"))
     assert isinstance(hole, Hole)
     assert (hole.after, hole.before, hole.granularity) == (60, 300, 60)
     assert isinstance(newest, Candle)
-    assert line.feed(ohlc(240, "1.9")) == ()
+    assert translator.feed(ohlc(240, "1.9")) == ()
 
 
 def history(times: Sequence[int]) -> dict[str, Any]:
@@ -544,7 +546,7 @@ def test_a_filler_asks_forwards_for_windows_that_must_fit() -> None:
     while not filler.done:
         request = filler.request
         windows.append((request["start"], request["end"]))
-        items, gap = filler.digest(history(range(request["start"], int(request["end"]) + 1)))
+        items, gap = filler.take(history(range(request["start"], int(request["end"]) + 1)))
         assert gap is None
         assert len(items) == int(request["end"]) - request["start"] + 1
     assert windows == [(100, "5099"), (5100, "10099"), (10100, "11999")]
@@ -556,7 +558,7 @@ def test_a_filler_widens_its_windows_where_nothing_happened_and_narrows_them_aga
     for reply in ([], [], range(30_000, 35_000), range(15_001, 20_001)):
         start, end = filler.request["start"], int(filler.request["end"])
         sizes.append(end - start + 1)
-        assert filler.digest(history(reply))[1] is None
+        assert filler.take(history(reply))[1] is None
     assert sizes == [5000, 10000, 20000, 5000]
 
 
@@ -569,7 +571,7 @@ def test_a_filler_that_is_interrupted_asks_for_less_and_then_for_more_again() ->
         if step < 3:
             filler.interrupted()
         else:
-            filler.digest(history(range(start, end + 1)))
+            filler.take(history(range(start, end + 1)))
     assert sizes == [5000, 2500, 1250, 625, 1250, 2500, 5000, 5000]
     for _ in range(20):
         filler.interrupted()
@@ -579,7 +581,7 @@ def test_a_filler_that_is_interrupted_asks_for_less_and_then_for_more_again() ->
 def test_g05_a_filler_has_each_time_once_and_in_order() -> None:
     filler = Filler(Hole("R_100", 0, 10))
     reply = {"history": {"times": [7, 3, 5, 5], "prices": [7.0, 3.0, 4.0, 5.0]}, "pip_size": 2}
-    items, gap = filler.digest(reply)
+    items, gap = filler.take(reply)
     assert [(i.epoch, i.quote) for i in items if isinstance(i, Tick)] == [(3, 3), (5, 5), (7, 7)]
     assert gap is None
 
@@ -587,21 +589,21 @@ def test_g05_a_filler_has_each_time_once_and_in_order() -> None:
 @pytest.mark.parametrize("nonsense", [None, 5, "soon", [1]])
 def test_a_history_that_is_none_cannot_be_read(nonsense: Any) -> None:
     with pytest.raises(UNREADABLE):
-        Filler(Hole("R_100", 0, 10)).digest({"history": nonsense})
+        Filler(Hole("R_100", 0, 10)).take({"history": nonsense})
     with pytest.raises(UNREADABLE):
-        Filler(Hole("R_100", 0, 120, 60)).digest({"candles": [nonsense]})
+        Filler(Hole("R_100", 0, 120, 60)).take({"candles": [nonsense]})
 
 
-def test_a_filler_has_its_witness_however_often_it_was_interrupted() -> None:
+def test_a_filler_has_its_anchor_however_often_it_was_interrupted() -> None:
     for interruptions in range(20):
-        filler = Filler(Hole("frxEURUSD", 1000, 1200, witness=1000))
+        filler = Filler(Hole("frxEURUSD", 1000, 1200, anchor=1000))
         for _ in range(interruptions):
             filler.interrupted()
         filled: list[int] = []
         while not filler.done:
             start, end = filler.request["start"], int(filler.request["end"])
             kept = [epoch for epoch in (1000, 1040, 1190) if start <= epoch <= end]
-            items, gap = filler.digest(history(kept))
+            items, gap = filler.take(history(kept))
             assert gap is None
             filled += epochs(items)
         assert filled == [1040, 1190]
@@ -610,8 +612,8 @@ def test_a_filler_has_its_witness_however_often_it_was_interrupted() -> None:
 def test_a_filler_sees_through_newest_rows_in_place_of_old_ones() -> None:
     filler = Filler(Hole("R_100", 0, 30_000))
     newest = history(range(50_000, 55_000))
-    assert filler.digest(newest) == ([], None)
-    items, gap = filler.digest(history(range(7_000, 9_000)))
+    assert filler.take(newest) == ([], None)
+    items, gap = filler.take(history(range(7_000, 9_000)))
     assert [items[0].epoch, items[-1].epoch] == [7_000, 8_999]
     assert gap is not None
     assert (gap.after, gap.before, gap.filled) == (0, 7_000, False)
@@ -619,7 +621,7 @@ def test_a_filler_sees_through_newest_rows_in_place_of_old_ones() -> None:
 
 def test_a_filler_reports_what_is_refused_or_gone_to_the_end() -> None:
     filler = Filler(Hole("R_100", 0, 6_000))
-    gaps = [filler.digest(history(range(9_000, 9_005)))[1] for _ in range(2)]
+    gaps = [filler.take(history(range(9_000, 9_005)))[1] for _ in range(2)]
     assert filler.done
     assert gaps[0] is None
     assert gaps[1] is not None
@@ -648,7 +650,7 @@ def test_g05_what_is_missing_of_a_hole_is_told_wherever_the_servers_memory_begin
 ) -> None:
     after = 100_000 - 100_000 % every
     before, kept = after + length - length % every, after + kept
-    filler = Filler(Hole("R_100", after, before, witness=after))
+    filler = Filler(Hole("R_100", after, before, anchor=after))
     filled: set[int] = set()
     gaps: list[derivtrio.Gap] = []
     for step in range(1000):
@@ -656,7 +658,7 @@ def test_g05_what_is_missing_of_a_hole_is_told_wherever_the_servers_memory_begin
             break
         if step in interruptions:
             filler.interrupted()
-        items, gap = filler.digest(answered(filler.request, every, kept, before + 6000))
+        items, gap = filler.take(answered(filler.request, every, kept, before + 6000))
         assert [i.epoch for i in items if isinstance(i, Tick)] == sorted({i.epoch for i in items})
         filled |= {item.epoch for item in items}
         gaps += [gap] if gap is not None else []

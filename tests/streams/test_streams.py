@@ -9,7 +9,6 @@ from scripted import Peer, Request, open_server
 
 import derivtrio
 from derivtrio import Settings
-from derivtrio.concurrency.buffer import Buffer
 from derivtrio.simulator import open_simulator
 
 PATIENT = Settings(heartbeat_interval=3600, backoff=derivtrio.Backoff(first=1, cap=1))
@@ -323,57 +322,6 @@ async def test_g07_lossy_policies_keep_the_newest(autojump_clock: Any) -> None:
     assert newest[0] > now - 5
     assert oldest.dropped >= 95
     assert latest.dropped >= 90
-
-
-async def test_a_mailbox_wakes_its_consumer_once_per_batch(autojump_clock: Any) -> None:
-    mailbox: Buffer[int] = Buffer("test", 1000, "error")
-    steps, got = 0, list[int]()
-
-    class Count(trio.abc.Instrument):
-        def before_task_step(self, task: trio.lowlevel.Task) -> None:
-            nonlocal steps
-            steps += task.name == "consumer"
-
-    async def consume() -> None:
-        while True:
-            got.append(await mailbox.get())
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(consume, name="consumer")
-        await trio.testing.wait_all_tasks_blocked()
-        trio.lowlevel.add_instrument(count := Count())
-        for n in range(200):
-            mailbox.put(n)
-        await trio.testing.wait_all_tasks_blocked()
-        trio.lowlevel.remove_instrument(count)
-        nursery.cancel_scope.cancel()
-    assert got == list(range(200))
-    assert steps == 1
-
-
-async def test_a_mailbox_delivers_what_is_in_it_before_it_ends(autojump_clock: Any) -> None:
-    mailbox: Buffer[int] = Buffer("test", 10, "error")
-    mailbox.put(1)
-    mailbox.close(KeyError("the end"))
-    assert mailbox.put(2)
-    assert await mailbox.get() == 1
-    for _ in range(2):
-        with pytest.raises(KeyError):
-            await mailbox.get()
-
-
-async def test_a_consumer_of_a_full_mailbox_lets_others_run(autojump_clock: Any) -> None:
-    mailbox: Buffer[int] = Buffer("test", 1000, "error")
-    for n in range(1000):
-        mailbox.put(n)
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        taken = 0
-        while True:
-            await mailbox.get()
-            taken += 1
-    assert taken <= 256
-    assert len(mailbox) == 1000 - taken
 
 
 async def test_the_events_of_a_client_that_has_ended_are_over(autojump_clock: Any) -> None:

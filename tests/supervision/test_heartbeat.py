@@ -14,7 +14,7 @@ from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
 from derivtrio.calls.session import Session
 from derivtrio.calls.status import EventBus
-from derivtrio.connection.connection import Disconnect
+from derivtrio.connection.disconnect import Disconnect
 from derivtrio.simulator import open_simulator
 from derivtrio.simulator.network.memory_stream import open_pair
 from derivtrio.supervision.tasks import beat
@@ -202,4 +202,4 @@ def test_a_year_of_heartbeats() -> None:
     link, router = trio.run(main, clock=LeapingClock())
     assert link.disconnect is None
     assert abs(link.pings - year // interval) <= 1
-    assert len(router.of_kind(object)) == 1
+    assert len(list(router.waiting())) == 1

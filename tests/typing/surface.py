@@ -16,7 +16,7 @@ class OneTime:
     """An endpoint of the user's own needs no base class."""
 
     generation: derivtrio.connection.endpoints.Generation = "options"
-    limits: derivtrio.connection.endpoints.Limits = "documented"
+    limits: derivtrio.connection.endpoints.LimitsSource = "documented"
 
     async def url(self) -> str:
         return "wss://example.org/ws?otp=once"

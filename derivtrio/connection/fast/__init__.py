@@ -1,10 +1,24 @@
-"""Speed, and nothing else: text frames that go around trio-websocket.
+"""Speed, and nothing else: text that goes around trio-websocket.
 
-A WebSocket implementation in Python spends some 10 µs on each frame. Nearly all that Deriv sends
-are short text frames that need none of that care. `filtering` is a stream between the socket and
-trio-websocket that takes such frames out, and `frames` tells them apart from the others. `sockets`
-receives with fewer turns of the event loop.
+*Why it is here.* Nearly all that Deriv sends are short text frames: whole, unmasked, without
+extensions. wsproto spends 8 microseconds on each, trio-websocket hands each over to another task
+(5 more), and its reader wakes ours for every one. Cutting a frame out of the bytes costs 0.2.
+Measured in a burst of ticks, delivered to a user's `async for`, against handing every frame to
+trio-websocket: 6 times the rate with `json`, 14 times with a fast decoder. A single tick that comes
+alone costs a third less. Written in bulk, a hundred concurrent calls cost a quarter.
 
-`Settings(fast=False)` turns all of it off: every frame then goes through trio-websocket. The tests
-of the client run both ways.
+*How it works.*
+
+- `frames` tells text frames from all others in a byte stream, and makes the text frames that we
+  send. It has no I/O.
+- `filtering` is the stream that trio-websocket reads. It sees only the frames that are not taken:
+  the handshake, pings, fragments, binary messages, Close, and whatever is illegal.
+- `messages` reads and writes with both, in place of `connection.messages`.
+
+*What it must not change.* The order of messages, the limit on their size, the verdicts about
+illegal frames, and what is known of the end. `tests/connection` runs the hazards both ways, and
+`pytest --plain` the whole suite without this folder. `tests/connection/test_frames.py` compares the
+two for random streams of frames.
+
+`Settings(fast=False)` turns it off.
 """

@@ -8,14 +8,12 @@ The rules:
 
 1. A frame is *taken* if it is text, final, unmasked, without reserved bits, no longer than the
    limit, complete, and not inside a fragmented message. Its payload is handed out as it stands.
-2. Every other frame is *passed*: all its bytes, header included, in order, untouched. wsproto
-   judges it: fragments, binary messages, pings, Close, and whatever is illegal.
-3. Where a passed frame ends a data message, the marker `PASSED` stands among the taken payloads,
-   so that the order of messages survives their two ways.
-4. A Close frame is passed, and remembered: it alone tells a clean end from a torn one. After it
-   everything is passed, for nothing may follow it.
-5. Once we have said goodbye ourselves (`only_close`), frames that begin later are dropped, but for
-   the Close that answers ours.
+2. Every other frame is *forwarded* to trio-websocket: all its bytes, header included, in order,
+   untouched. wsproto judges it: fragments, binary messages, pings, Close, and whatever is illegal.
+3. Where a forwarded frame ends a data message, a `PLACEHOLDER` stands among the taken payloads, so
+   that messages keep their order although they go two ways.
+4. A Close frame is forwarded, and remembered: it alone tells a clean end from a torn one. After it
+   everything is forwarded, for nothing may follow it.
 
 In the other direction `text_frames` makes the one kind of frame that a client sends by the
 thousand.
@@ -30,7 +28,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import attrs
-import msgspec
+
+from derivtrio.connection.stream import Close
 
 _FINAL_TEXT: Final = 0x81
 _SHORT_TEXT: Final = _FINAL_TEXT << 8
@@ -50,44 +49,33 @@ _two_words: Final = struct.Struct(">HH").unpack_from
 _HEADERS: Final = tuple(bytes((_FINAL_TEXT, _MASKED | size)) for size in range(_TWO_BYTES))
 
 
-class Passed(msgspec.Struct, frozen=True):
-    """Stands for one data message that went through wsproto."""
+class Placeholder:
+    """Stands for one data message that goes through trio-websocket."""
 
 
-PASSED: Final = Passed()
+PLACEHOLDER: Final = Placeholder()
 
-
-class Close(msgspec.Struct, frozen=True):
-    """What the peer's Close frame said; 1005 is RFC 6455's code for a frame without one."""
-
-    code: int = 1005
-    reason: str = ""
-
-
-Item = bytes | Passed
+Item = bytes | Placeholder
 
 
 @attrs.define(eq=False)
 class FrameFilter:
-    """Splits what arrives into payloads to take and bytes to pass on.
+    """Splits what arrives into payloads to take and bytes to forward.
 
-    `max_size` is the longest payload to take, in bytes; `take=False` passes every frame.
-    `close` is the peer's Close, once it has come. Setting `only_close` drops everything else.
+    `max_size` is the longest payload to take, in bytes. `close` is the peer's Close, once it has
+    come.
     """
 
     max_size: int
-    take: bool = True
-    only_close: bool = attrs.field(default=False, init=False)
     close: Close | None = attrs.field(default=None, init=False)
     _held: bytearray = attrs.field(factory=bytearray, init=False)
     _need: int = attrs.field(default=0, init=False)
-    _passing: int = attrs.field(default=0, init=False)
+    _forwarding: int = attrs.field(default=0, init=False)
     _ends_message: bool = attrs.field(default=False, init=False)
-    _dropping: bool = attrs.field(default=False, init=False)
     _in_fragments: bool = attrs.field(default=False, init=False)
 
     def feed(self, data: bytes) -> tuple[list[Item], bytes]:
-        """Return the items that *data* completes, and the bytes to pass on."""
+        """Return the items that *data* completes, and the bytes to forward."""
         if self._held:
             self._held += data
             if len(self._held) < self._need:
@@ -95,14 +83,14 @@ class FrameFilter:
             data = bytes(self._held)
             self._held.clear()
         items: list[Item] = []
-        passed: list[bytes] = []
+        forwarded: list[bytes] = []
         start, size = 0, len(data)
         while start < size:
             start = self._take_plain(data, start, items)
             if start == size:
                 break
-            if self._passing:
-                start = self._pass(data, start, items, passed)
+            if self._forwarding:
+                start = self._forward(data, start, items, forwarded)
                 continue
             frame = _measure(data, start)
             if frame is None:
@@ -117,10 +105,10 @@ class FrameFilter:
                 items.append(data[body:end])
                 start = end
             else:
-                self._begin_passing(data, start, body, end)
+                self._begin_forwarding(data, start, body, end)
         if start < size:
             self._held += data[start:]
-        return items, b"".join(passed)
+        return items, b"".join(forwarded)
 
     def _take_plain(self, data: bytes, start: int, items: list[Item]) -> int:
         """Take the complete frames of up to 64 KiB at *start*; return where the first other begins.
@@ -128,7 +116,7 @@ class FrameFilter:
         This loop is all that most messages ever see, and does nothing that the rules above do not
         say; it halves the cost of a frame.
         """
-        if self._passing or self._in_fragments or self.only_close or not self.take:
+        if self._forwarding or self._in_fragments:
             return start
         last, limit, take = len(data) - 4, self.max_size, items.append
         while start <= last:
@@ -150,33 +138,27 @@ class FrameFilter:
         return (
             data[start] == _FINAL_TEXT
             and data[start + 1] < _MASKED
-            and self.take
             and not self._in_fragments
-            and not self.only_close
             and length <= self.max_size
         )
 
-    def _begin_passing(self, data: bytes, start: int, body: int, end: int) -> None:
+    def _begin_forwarding(self, data: bytes, start: int, body: int, end: int) -> None:
         first = data[start]
-        self._passing = end - start
+        self._forwarding = end - start
         self._ends_message = False
-        self._dropping = False
         if _is_close(first, end - body):
             self.close = _read_close(data[body:end])
-            self._passing = _FOR_EVER
-        elif self.only_close:
-            self._dropping = True
+            self._forwarding = _FOR_EVER
         elif first & _OPCODE < _CONTROL:
             self._ends_message = bool(first & _FIN)
             self._in_fragments = not self._ends_message
 
-    def _pass(self, data: bytes, start: int, items: list[Item], passed: list[bytes]) -> int:
-        stop = min(len(data), start + self._passing)
-        if not self._dropping:
-            passed.append(data[start:stop])
-        self._passing -= stop - start
-        if not self._passing and self._ends_message:
-            items.append(PASSED)
+    def _forward(self, data: bytes, start: int, items: list[Item], forwarded: list[bytes]) -> int:
+        stop = min(len(data), start + self._forwarding)
+        forwarded.append(data[start:stop])
+        self._forwarding -= stop - start
+        if not self._forwarding and self._ends_message:
+            items.append(PLACEHOLDER)
         return stop
 
 

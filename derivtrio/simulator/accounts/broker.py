@@ -110,7 +110,7 @@ class Broker:
     def sell(self, contract: Contract, epoch: int, limit: Decimal) -> LedgerEntry:
         """Buy *contract* back at the price of *epoch*, if that is at least *limit*.
 
-        A multiplier is closed at the price of *epoch*, whatever the *limit*, as Deriv closes it.
+        A multiplier is bought back at any price: Deriv's server does not look at the limit there.
 
         Raises:
             Refusal: it cannot be sold now, or the price is below *limit*.

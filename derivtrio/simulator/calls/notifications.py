@@ -62,15 +62,13 @@ def follow_contract(
     return stream
 
 
-def _messages_about(session: ServerSession, entry: LedgerEntry, epoch: int) -> list[Message]:
+def _messages_about(session: ServerSession, entry: LedgerEntry, epoch: int) -> Iterator[Message]:
     stream = session.streams.find(transaction_key(entry.loginid))
-    messages = (
-        [] if stream is None else [stream.message("transaction", trade_payloads.transaction(entry))]
-    )
-    messages += balance_messages(session, session.backend.accounts[entry.loginid])
+    if stream is not None:
+        yield stream.message("transaction", trade_payloads.transaction(entry))
+    yield from balance_messages(session, session.backend.accounts[entry.loginid])
     if entry.contract is not None:
-        messages += _contract_messages(session, entry.contract, epoch)
-    return messages
+        yield from _contract_messages(session, entry.contract, epoch)
 
 
 def _contract_messages(session: ServerSession, contract: Contract, epoch: int) -> Iterator[Message]:
@@ -79,9 +77,11 @@ def _contract_messages(session: ServerSession, contract: Contract, epoch: int) -
     parent = streams.find(all_contracts_key(loginid))
     if stream is None and parent is not None and contract.is_open:
         stream = follow_contract(session, contract, parent.request, epoch)
+        streams.mute_as(parent, stream)
     if stream is not None:
         yield stream.message(
             POSITION, contract_payloads.open_contract(contract, session.backend.broker, epoch)
         )
+        # Not before the last message is taken: until then it matters whether the stream is mute.
         if not contract.is_open:
             streams.remove(stream.id)

@@ -107,8 +107,12 @@ def _common(symbol: Symbol) -> Message:
 def _offers(symbol: Symbol) -> Iterator[Message]:
     also = (_ACCUMULATOR,) if accumulators.is_offered(symbol) else ()
     for category in _CATEGORIES + also:
+        # Where ticks share epochs, no contract counts them.
+        expiries = [
+            each for each in category.expiries if each != _TICKS or not symbol.shares_epochs
+        ]
         for (name, display, sentiment), (expiry, shortest, longest) in product(
-            category.types, category.expiries
+            category.types, expiries
         ):
             yield category.extra | {
                 "barrier_category": category.barrier_category,

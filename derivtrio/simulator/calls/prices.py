@@ -45,7 +45,7 @@ def ticks_history(session: ServerSession, request: Message, epoch: int) -> Itera
     else:
         payload = _history(market, name, window)
     if stream is not None:
-        render = _ohlc_renderer(market, request, epoch) if candles else _tick_payload
+        render = _ohlc_renderer(market, request, epoch) if candles else tick_payload
         session.streams.follow(stream, name, render, epoch)
     msg_type = "candles" if candles else "history"
     envelope = reply(request, msg_type, subscription=stream.id if stream else None)
@@ -60,8 +60,8 @@ def _first_tick(session: ServerSession, request: Message, symbol: str, epoch: in
         stream = session.streams.add(("ticks", symbol), request)
     except Refusal as refused:
         return error_reply(request, "tick", refused)
-    session.streams.follow(stream, symbol, _tick_payload, epoch)
-    return stream.message(*_tick_payload(market.tick(symbol, epoch)))
+    session.streams.follow(stream, symbol, tick_payload, epoch)
+    return stream.message(*tick_payload(market.tick(symbol, epoch)))
 
 
 def _reserve(session: ServerSession, request: Message, epoch: int) -> ActiveStream:
@@ -75,7 +75,7 @@ def _reserve(session: ServerSession, request: Message, epoch: int) -> ActiveStre
 def _ohlc_renderer(market: Market, request: Message, epoch: int) -> Render:
     granularity = _granularity(request)
     present = market.candles(request["ticks_history"], granularity, epoch, epoch)
-    return _FormingCandle(granularity, present[-1] if present else None).update
+    return _FormingCandle(granularity, present[-1] if present else None, market, epoch).update
 
 
 def _granularity(request: Message) -> int:
@@ -111,7 +111,8 @@ def _candle_payload(candle: MarketCandle) -> Message:
     }
 
 
-def _tick_payload(tick: MarketTick) -> tuple[str, Message]:
+def tick_payload(tick: MarketTick) -> tuple[str, Message]:
+    """Return the `msg_type` of a live *tick*, and its payload without an id."""
     return "tick", {
         "ask": tick.ask,
         "bid": tick.bid,
@@ -124,14 +125,21 @@ def _tick_payload(tick: MarketTick) -> tuple[str, Message]:
 
 @attrs.define
 class _FormingCandle:
-    """The candle that the next ticks of a stream belong to."""
+    """The candle that the ticks after the epoch *last* belong to.
+
+    It also has the ticks that a late reply passes over: the market's candle is the same for all.
+    """
 
     granularity: int
     candle: MarketCandle | None
+    market: Market
+    last: int
 
     def update(self, tick: MarketTick) -> tuple[str, Message]:
         """Add *tick* and return the `ohlc` message, whose prices are strings with all decimals."""
-        candle = self.candle = self._with(tick)
+        skipped = tick.epoch not in (self.last, self.market.next_tick_epoch(tick.symbol, self.last))
+        candle = self.candle = self._whole(tick) if skipped else self._with(tick)
+        self.last = tick.epoch
         prices = {
             "open": candle.open,
             "high": candle.high,
@@ -145,6 +153,9 @@ class _FormingCandle:
             "symbol": candle.symbol,
             **{name: f"{price:.{tick.pip_size}f}" for name, price in prices.items()},
         }
+
+    def _whole(self, tick: MarketTick) -> MarketCandle:
+        return self.market.candles(tick.symbol, self.granularity, tick.epoch, tick.epoch)[-1]
 
     def _with(self, tick: MarketTick) -> MarketCandle:
         quote, before = tick.quote, self.candle

@@ -1,4 +1,7 @@
-"""The reports of an account: `statement`, `portfolio`, `profit_table`, and updates of limits."""
+"""The reports of an account: `statement`, `portfolio`, `profit_table`, and updates of limits.
+
+A period begins with `date_from` and ends before `date_to`, as recorded from the live API.
+"""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -18,13 +21,13 @@ _PROFIT_LIMIT = 50
 
 
 def statement(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
-    """Answer `statement`: the ledger entries before `date_to`, from `date_from`, newest first."""
+    """Answer `statement`: the ledger entries of a period, newest first."""
     action, described = request.get("action_type"), request.get("description") == 1
-    first, last = request.get("date_from", 0), request.get("date_to", _FAR)
+    first, end = request.get("date_from", 0), request.get("date_to", _FAR)
     found = [
         entry
         for entry in _ledger(session, request).newest_first()
-        if first <= entry.epoch < last and action in (None, entry.action)
+        if first <= entry.epoch < end and action in (None, entry.action)
     ]
     rows = [
         trade_payloads.statement_entry(entry, described=described)
@@ -43,11 +46,11 @@ def portfolio(session: ServerSession, request: Message, _epoch: int) -> list[Mes
 
 def profit_table(session: ServerSession, request: Message, _epoch: int) -> list[Message]:
     """Answer `profit_table`: the closed contracts by purchase time, by default newest first."""
-    first, last = _epoch_of(request, "date_from", 0), _epoch_of(request, "date_to", _FAR)
+    first, end = _epoch_of(request, "date_from", 0), _epoch_of(request, "date_to", _FAR)
     closed = [
         contract
         for contract in _of_types(_ledger(session, request).contracts.values(), request)
-        if not contract.is_open and first <= contract.start < last
+        if not contract.is_open and first <= contract.start < end
     ]
     if request.get("sort") != "ASC":
         closed.reverse()
@@ -90,7 +93,7 @@ def _page(rows: list[_T], request: Message, default: int) -> list[_T]:
 
 
 def _epoch_of(request: Message, name: str, default: int) -> int:
-    """Return a bound, given as an epoch or a date; `date_to` includes its whole day."""
+    """Return a bound, given as an epoch or a date; the day of `date_to` is included."""
     text: str | None = request.get(name)
     if text is None:
         return default

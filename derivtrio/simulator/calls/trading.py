@@ -45,7 +45,10 @@ def buy(session: ServerSession, request: Message, epoch: int) -> list[Message]:
 
 
 def sell(session: ServerSession, request: Message, epoch: int) -> list[Message]:
-    """Answer `sell` at the present price, if that is at least `price`; 0 means any price."""
+    """Answer `sell` at the present price, if that is at least `price`; 0 means any price.
+
+    A multiplier is sold at the present price, whatever `price` says.
+    """
     contract = _contract(session, request, request["sell"])
     entry = session.backend.broker.sell(contract, epoch, exact(request["price"]))
     return [_sold(session, request, "sell", entry, contract)]

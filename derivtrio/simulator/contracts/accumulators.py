@@ -6,7 +6,7 @@
 4. The contract is closed at its take profit, at the largest payout, or after a number of ticks.
 
 The margin: the width of the band makes the expected growth of each tick -0.1 %. Accumulators are
-offered on symbols without jumps, steps and drift.
+offered on symbols without jumps, steps and drift, and with at most one tick a second.
 """
 
 from collections.abc import Iterator
@@ -137,7 +137,7 @@ def check_limit_order(limit_order: LimitOrder) -> None:
 
 def is_offered(symbol: Symbol) -> bool:
     """Whether accumulators are offered on *symbol*."""
-    uneven = symbol.step or symbol.jumps or symbol.daily_drift
+    uneven = symbol.step or symbol.jumps or symbol.daily_drift or symbol.shares_epochs
     return symbol.hours == ALWAYS and not uneven
 
 
@@ -211,5 +211,5 @@ def _longcode(order: ContractOrder, width: float) -> str:
 
 
 def _shortcode(order: ContractOrder, width: float, start: int) -> str:
-    head = f"{order.contract_type}_{order.symbol.name}_{order.amount:.2f}"
-    return f"{head}_0_{_rate(order)}_1_{width:.8f}_{start}"
+    head = f"{order.contract_type}_{order.symbol.name.upper()}_{order.amount:.2f}"
+    return f"{head}_0_{_rate(order)}_1_{width:.12f}_{start}"

@@ -129,6 +129,8 @@ def _expiry(order: ContractOrder, market: Market, start: int) -> int:
 
     """
     if order.ticks is not None:
+        if order.symbol.shares_epochs:
+            raise not_offered(what="duration")
         if not 1 <= order.ticks <= MAX_TICKS:
             raise not_accepted(text=f"Number of ticks must be between 1 and {MAX_TICKS}.")
         end = start

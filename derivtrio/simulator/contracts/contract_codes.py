@@ -62,12 +62,15 @@ def _duration_text(seconds: int) -> str:
 
 
 def shortcode(order: ContractOrder, payout: Decimal, start: int, expiry: int) -> str:
-    """Return the code of *order*: its type, symbol, payout, start, end and barriers."""
+    """Return the code of *order*: its type, symbol, payout, start, end and barriers.
+
+    Deriv marks an end that was given as `date_expiry` with an `F`; that is not done here.
+    """
     end = f"{order.ticks}T" if order.ticks is not None else str(expiry)
     return "_".join(
         [
             order.contract_type,
-            order.symbol.name,
+            order.symbol.name.upper(),
             f"{payout:.2f}",
             str(start),
             end,

@@ -27,7 +27,7 @@ from derivtrio.simulator.contracts.orders import (
 )
 from derivtrio.simulator.contracts.pricing import expected_fall
 from derivtrio.simulator.contracts.spots import entry_members
-from derivtrio.simulator.market.hours import HOUR, MINUTE
+from derivtrio.simulator.market.hours import DAY, HOUR, MINUTE
 from derivtrio.simulator.market.market import Market, MarketTick
 from derivtrio.simulator.market.symbol_checks import require_open
 from derivtrio.simulator.protocol.envelope import Message
@@ -38,6 +38,8 @@ _COMMISSION = Decimal("0.0005")
 _INSURANCE = Decimal("1.1")
 #: How far `find_closing` looks ahead in one call, in seconds.
 _LOOK_AHEAD = HOUR
+#: The days in the shortcode, the first one included.
+_LIFE = 36501
 
 
 class MultiplierFamily:
@@ -231,7 +233,8 @@ def _longcode(order: ContractOrder) -> str:
 
 
 def _shortcode(order: ContractOrder, start: int) -> str:
+    """Return the code of *order*; in Deriv's codes a multiplier ends after a hundred years."""
     insured = 0 if order.cancellation is None else f"{order.cancellation // MINUTE}m"
-    head = f"{order.contract_type}_{order.symbol.name}_{order.amount:.2f}"
-    limit_order = order.limit_order
-    return f"{head}_{order.multiplier}_{start}_{insured}_{limit_order.take_profit or '0.00'}"
+    head = f"{order.contract_type}_{order.symbol.name.upper()}_{order.amount:.2f}"
+    end, take_profit = (start // DAY + _LIFE) * DAY - 1, order.limit_order.take_profit
+    return f"{head}_{order.multiplier}_{start}_{end}_{insured}_{take_profit or '0.00'}_N1"

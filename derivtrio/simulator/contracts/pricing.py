@@ -37,7 +37,7 @@ def chance_above(symbol: Symbol, spot: float, barrier: float, seconds: float) ->
 
 def band(symbol: Symbol, chance: float) -> float:
     """Return the move that one tick stays within with this *chance*, as a share of the price."""
-    return deviation(symbol, symbol.period) * _NORMAL.inv_cdf((1 + chance) / 2)
+    return deviation(symbol, float(symbol.period)) * _NORMAL.inv_cdf((1 + chance) / 2)
 
 
 def expected_fall(symbol: Symbol, seconds: float) -> float:

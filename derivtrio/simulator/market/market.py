@@ -3,16 +3,22 @@
 Ticks and candles are computed on request, for any epoch, past or future; nothing is stored. So
 history and live streams agree, and a test can compute what a client should have seen.
 
+With `ticks_per_second` a symbol has several ticks with one epoch. The market stays pure: it is a
+function of (seed, symbol, tick number), and a tick's epoch is its time rounded down to a second.
+
 Epochs are whole seconds since 1970. Windows include both bounds. Lists are oldest first.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from itertools import chain, islice
 
 import attrs
 
 from derivtrio.simulator.market.price_path import PricePath
 from derivtrio.simulator.market.symbols import SYMBOLS, Symbol
+
+_MOST_PER_SECOND = 10
 
 
 @attrs.frozen
@@ -43,25 +49,33 @@ class MarketCandle:
 
 @attrs.define(eq=False)
 class Market:
-    """The prices of all symbols. Every method raises `KeyError` for an unknown symbol."""
+    """The prices of all symbols. Every method raises `KeyError` for an unknown symbol.
+
+    *ticks_per_second* gives symbols more than one tick a second, up to ten: with 2, every epoch
+    has two; with `Fraction(3, 2)`, every other one. Those symbols have other prices than without.
+
+    Raises:
+        ValueError: there is no such symbol, or it cannot have so many ticks.
+
+    """
 
     seed: int
+    ticks_per_second: Mapping[str, int | Fraction] = attrs.field(factory=dict)
+    #: The traded symbols by name.
+    symbols: Mapping[str, Symbol] = attrs.field(init=False, repr=False)
     _paths: dict[str, PricePath] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._paths = {name: PricePath(symbol, self.seed) for name, symbol in SYMBOLS.items()}
-
-    @property
-    def symbols(self) -> dict[str, Symbol]:
-        """The traded symbols by name."""
-        return SYMBOLS
+        quicker = {name: _quicker(name, rate) for name, rate in self.ticks_per_second.items()}
+        self.symbols = SYMBOLS | quicker
+        self._paths = {name: PricePath(symbol, self.seed) for name, symbol in self.symbols.items()}
 
     def is_open(self, symbol: str, epoch: int) -> bool:
         """Whether *symbol* is traded at *epoch*."""
         return self._paths[symbol].symbol.hours.is_open(epoch)
 
     def tick(self, symbol: str, epoch: int) -> MarketTick:
-        """Return the last tick at or before *epoch*."""
+        """Return the last tick at or before *epoch*; of several with one epoch, the last."""
         path = self._paths[symbol]
         hours = path.symbol.hours
         slot = path.last_slot(hours.last_open(epoch))
@@ -69,6 +83,12 @@ class Market:
             slot = path.last_slot(hours.last_open(path.epoch(slot)))
         (level,) = path.levels(range(slot, slot + 1))
         return _tick(path, slot, level)
+
+    def ticks_at(self, symbol: str, epoch: int) -> list[MarketTick]:
+        """Return the ticks with this *epoch*, which has at least one; mostly it is the only one."""
+        if self.symbols[symbol].shares_epochs:
+            return self.ticks(symbol, epoch, epoch)
+        return [self.tick(symbol, epoch)]
 
     def next_tick_epoch(self, symbol: str, after: int) -> int:
         """Return the epoch of the first tick later than *after*."""
@@ -111,6 +131,23 @@ class Market:
         for open_time in range(end - end % granularity, start - granularity, -granularity):
             last = min(end, open_time + granularity - 1)
             yield from _candle(path, granularity, open_time, last)
+
+
+def _quicker(name: str, rate: int | Fraction) -> Symbol:
+    """Return the symbol *name* with *rate* ticks per second."""
+    symbol = SYMBOLS.get(name)
+    if symbol is None:
+        message = f"there is no symbol {name!r}"
+        raise ValueError(message)
+    if symbol.irregular or symbol.daily_drift:
+        message = f"{name} cannot have several ticks per second: its ticks are not evenly spaced"
+        raise ValueError(message)
+    if not 1 < rate <= _MOST_PER_SECOND:
+        message = (
+            f"{name} can have above 1 and up to {_MOST_PER_SECOND} ticks per second, not {rate}"
+        )
+        raise ValueError(message)
+    return attrs.evolve(symbol, period=1 / Fraction(rate))
 
 
 def _tick(path: PricePath, slot: int, level: float) -> MarketTick:

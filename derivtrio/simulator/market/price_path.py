@@ -1,9 +1,10 @@
 """The price path of one symbol.
 
-Time is divided into slots of the symbol's period, numbered from the epoch; each has one tick. The
-path gives each slot a *level*: for most symbols the logarithm of price / base price, for a step
-index the number of steps from the base price. The price grows with the level, so the highest level
-of a candle is its high, and only the levels that are shown are converted to prices.
+Time is divided into slots of the symbol's period, numbered from the epoch; each has one tick, whose
+epoch is rounded down to a whole second. The path gives each slot a *level*: for most symbols the
+logarithm of price / base price, for a step index the number of steps from the base price. The price
+grows with the level, so the highest level of a candle is its high, and only the levels that are
+shown are converted to prices.
 """
 
 import hashlib
@@ -40,7 +41,7 @@ class PricePath:
 
     def epoch(self, slot: int) -> int:
         """Return the epoch of the tick in *slot*."""
-        start = slot * self.symbol.period
+        start = slot * self.symbol.period // 1
         return start + self._lateness(slot) if self.symbol.irregular else start
 
     def first_slot(self, epoch: int) -> int:
@@ -50,8 +51,7 @@ class PricePath:
 
     def last_slot(self, epoch: int) -> int:
         """Return the slot of the last tick at or before *epoch*."""
-        slot = epoch // self.symbol.period
-        return slot if self.epoch(slot) <= epoch else slot - 1
+        return self.first_slot(epoch + 1) - 1
 
     def levels(self, slots: range) -> list[float]:
         """Return the level in each of *slots*, which are consecutive."""
@@ -77,7 +77,7 @@ class PricePath:
         return round(symbol.price * math.exp(level), symbol.decimals)
 
     def _levels_since_midnight(self, slots: range) -> list[float]:
-        per_day = DAY // self.symbol.period
+        per_day = int(DAY // self.symbol.period)
         drift = self.symbol.daily_drift / per_day
         collected: list[float] = []
         for day in range(slots.start // per_day, -(-slots.stop // per_day)):
@@ -92,4 +92,4 @@ class PricePath:
 
     def _lateness(self, slot: int) -> int:
         name = f"{self.seed}/{self.symbol.name}/late/{slot}".encode()
-        return hashlib.blake2b(name, digest_size=1).digest()[0] % self.symbol.period
+        return hashlib.blake2b(name, digest_size=1).digest()[0] % int(self.symbol.period)

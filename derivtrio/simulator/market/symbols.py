@@ -4,6 +4,8 @@ Decimals, periods and groups are as third parties recorded them from the live AP
 invented, of the usual size. A client should read decimals from the messages: Deriv changes them.
 """
 
+from fractions import Fraction
+
 import attrs
 
 from derivtrio.simulator.market.hours import ALWAYS, FOREX, Hours
@@ -35,10 +37,10 @@ class Symbol:
     """A symbol and the parameters of its price path.
 
     *price* is the base price. *volatility* is the annual standard deviation of its logarithm
-    (1.0 is 100 %). *period* is in seconds between ticks, an average if *irregular*. *spread* is in
-    pips between bid and ask. With a *step* each tick is exactly that much higher or lower than the
-    one before. *daily_drift* is the logarithm gained per day; the price returns to the base price
-    at midnight.
+    (1.0 is 100 %). *period* is in seconds between ticks, an average if *irregular*; with a fraction
+    below 1, several ticks have the same epoch. *spread* is in pips between bid and ask. With a
+    *step* each tick is exactly that much higher or lower than the one before. *daily_drift* is the
+    logarithm gained per day; the price returns to the base price at midnight.
     """
 
     name: str
@@ -47,13 +49,18 @@ class Symbol:
     decimals: int
     price: float
     volatility: float = 0.0
-    period: int = 1
+    period: int | Fraction = 1
     spread: int = 20
     hours: Hours = ALWAYS
     irregular: bool = False
     step: float = 0.0
     daily_drift: float = 0.0
     jumps: tuple[Jumps, ...] = ()
+
+    @property
+    def shares_epochs(self) -> bool:
+        """Whether two ticks can have the same epoch."""
+        return self.period < 1
 
 
 _DERIVED = ("synthetic_index", "Derived")

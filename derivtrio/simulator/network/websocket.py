@@ -33,7 +33,7 @@ class EndOfInput:
 
 
 @attrs.define(eq=False)
-class WebSocket:
+class ServerWebSocket:
     """An open WebSocket on *stream*, which accepts messages of up to *max_message_size* characters.
 
     With *fragment* every message is sent in frames of that many characters.
@@ -85,6 +85,10 @@ class WebSocket:
             )
             for at in starts
         )
+
+    def ping(self) -> bytes:
+        """Return the bytes of a WebSocket ping."""
+        return self._protocol.send(Ping())
 
     async def close(self, code: int, reason: str) -> None:
         """Send a Close frame, or the answer to the peer's; send nothing if that is not possible.

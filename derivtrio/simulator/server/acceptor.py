@@ -24,7 +24,7 @@ from derivtrio.simulator.network.handshake import (
     upgrade,
 )
 from derivtrio.simulator.network.memory_stream import MemoryStream
-from derivtrio.simulator.network.websocket import WebSocket
+from derivtrio.simulator.network.websocket import ServerWebSocket
 from derivtrio.simulator.server.admission import Admission, admit
 from derivtrio.simulator.server.clock import Clock
 from derivtrio.simulator.server.close_plan import StreamEnd
@@ -69,7 +69,10 @@ class Acceptor:
 
     def __attrs_post_init__(self) -> None:
         self.history = deque(maxlen=_REMEMBERED_CONNECTIONS)
-        self.faults = Faults(self.live, self.backend.request_faults)
+        backend = self.backend
+        self.faults = Faults(
+            self.live, backend.request_faults, backend.stream_mutes, backend.malformations
+        )
         secure = self.settings.ssl_context is not None
         self.rest_api = RestApi(self.backend, self.clock, self.faults, secure)
 
@@ -145,7 +148,7 @@ class Acceptor:
         # finds it in `sim.connections`.
         self.accepted += 1
         limit = self.settings.max_message_size
-        websocket = WebSocket(stream, granted.protocol, limit, self.faults.fragment_size)
+        websocket = ServerWebSocket(stream, granted.protocol, limit, self.faults.fragment_size)
         session = ServerSession(self.backend, self.accepted, admission.dialect)
         if admission.login is not None:
             session.logins = {admission.login.account.loginid: admission.login}
@@ -153,6 +156,7 @@ class Acceptor:
         connection = ServerConnection(
             session, websocket, self.clock, self.settings.idle_timeout, delay
         )
+        self.faults.lasting_faults.befall(connection)
         self.live[connection.number] = connection
         return connection
 

@@ -1,34 +1,44 @@
-"""One connection: the four tasks that serve it, and the faults that can happen to it.
+"""One connection: the tasks that serve it, and the faults that can happen to it.
 
 1. The reader answers requests.
 2. The ticker sends the messages of the streams when they are due.
 3. The writer sends what both of them queue.
 4. The idle timer ends a connection without messages.
 
-The first task or fault that ends the connection sets its `ClosePlan` and cancels all four. Then the
-Close frame is sent, if there is one.
+A fault that goes on for a while adds a task of its own. The first task or fault that ends the
+connection sets its `ClosePlan` and cancels all of them. Then the Close frame is sent, if there is
+one.
 """
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 
 import attrs
 import trio
 
-from derivtrio.api.codec import encode
 from derivtrio.simulator.calls.dispatch import answer, call_of, error_type, parse
 from derivtrio.simulator.calls.notifications import settle_and_notify
-from derivtrio.simulator.faults.request_faults import RequestFault
-from derivtrio.simulator.network.websocket import EndOfInput, Outgoing, WebSocket
-from derivtrio.simulator.protocol.envelope import Message, error_reply, masked
+from derivtrio.simulator.faults.request_faults import (
+    CloseReply,
+    ErrorReply,
+    HugeReply,
+    LateReply,
+    LostReply,
+    NoReply,
+    RequestFault,
+)
+from derivtrio.simulator.network.websocket import EndOfInput, Outgoing, ServerWebSocket
+from derivtrio.simulator.protocol.envelope import Message, error_reply, masked, reply
 from derivtrio.simulator.server.clock import Clock
 from derivtrio.simulator.server.close_plan import SIMULATOR_ENDED, ClosePlan, plan_after
 from derivtrio.simulator.server.connection_record import ConnectionRecord, Ending
+from derivtrio.simulator.server.fault_tasks import send_pings, send_storm
 from derivtrio.simulator.sessions.session import ServerSession
-from derivtrio.simulator.sessions.streams import ActiveStream
+from derivtrio.simulator.sessions.streams import ActiveStream, StreamKey
 
 _REMEMBERED_REQUESTS = 1000
 _CLOSE_TIMEOUT = 2.0
@@ -53,7 +63,7 @@ class ServerConnection:
     """
 
     session: ServerSession
-    websocket: WebSocket
+    websocket: ServerWebSocket
     clock: Clock
     idle_timeout: float
     delay: float
@@ -61,6 +71,13 @@ class ServerConnection:
     requests: deque[Message] = attrs.field(init=False)
     close_plan: ClosePlan = attrs.field(default=SIMULATOR_ENDED, init=False)
     _cut_at: int | None = attrs.field(default=None, init=False)
+    _backend_dead: bool = attrs.field(default=False, init=False)
+    #: Whether requests are ignored; `ping` may be excepted.
+    _ignoring: bool = attrs.field(default=False, init=False)
+    _answers_ping: bool = attrs.field(default=True, init=False)
+    #: The tasks of faults that wait for the connection to be served, then its nursery.
+    _fault_tasks: list[Callable[[], Awaitable[None]]] = attrs.field(factory=list, init=False)
+    _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
     _idle_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _tasks: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _schedule_changed: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -110,6 +127,9 @@ class ServerConnection:
                 nursery.start_soon(self._send_due_messages)
                 nursery.start_soon(self._write_batches)
                 nursery.start_soon(self._end_when_idle)
+                self._nursery = nursery
+                for task in self._fault_tasks:
+                    nursery.start_soon(task)
         with trio.move_on_after(_CLOSE_TIMEOUT), suppress(trio.BrokenResourceError):
             await self._close_websocket()
 
@@ -150,13 +170,45 @@ class ServerConnection:
         with suppress(trio.WouldBlock):
             self._queue.send_nowait(self._batch([item]))
 
+    def mute_streams(self, word: str, *, lasting: bool) -> list[StreamKey]:
+        """Stop the streams that *word* names, and return their keys.
+
+        If it is *lasting*, later streams of this connection are mute as well.
+        """
+        return self.session.streams.mute(word, lasting=lasting)
+
+    def ignore_requests(self, *, except_ping: bool) -> None:
+        """Answer no request any more, or only `ping`."""
+        self._ignoring, self._answers_ping = True, except_ping
+
+    def kill_backend(self, ping_every: float) -> None:
+        """Send no API message any more; send a WebSocket ping every so many seconds."""
+        self._backend_dead = True
+        self._start(partial(send_pings, self, ping_every))
+
+    def storm(self, count: int, per_second: float) -> None:
+        """Send *count* ticks, each with a new subscription id.
+
+        They answer the oldest remembered request for ticks; without one, nothing is sent.
+        """
+        self._start(partial(send_storm, self, count, per_second))
+
     async def send(self, messages: Iterable[Message]) -> None:
-        """Queue *messages*, waiting while the queue is full."""
-        if items := [self._encoded(message) for message in messages]:
+        """Queue *messages*, waiting while the queue is full; drop them if the backend is dead."""
+        if self._backend_dead:
+            # Take them all the same, so that they do not pile up.
+            deque(messages, maxlen=0)
+        elif items := [self._encoded(message) for message in messages]:
             await self._queue.send(self._batch(items))
 
     def _encoded(self, message: Message) -> str:
-        return encode(self.session.dialect.message(message))
+        return self.session.backend.malformations.encoded(self.session.dialect.message(message))
+
+    def _start(self, task: Callable[[], Awaitable[None]]) -> None:
+        if self._nursery is None:
+            self._fault_tasks.append(task)
+        else:
+            self._nursery.start_soon(task)
 
     def _restart_idle_timer(self) -> None:
         self._idle_scope.deadline = trio.current_time() + self.idle_timeout
@@ -175,7 +227,10 @@ class ServerConnection:
             self._restart_idle_timer()
             request = parse(received)
             self.requests.append(masked(request))
-            fault = self.session.backend.request_faults.take(call_of(self.session, request))
+            if self._ignores(request):
+                continue
+            call = call_of(self.session, request)
+            fault = self.session.backend.request_faults.take(call, request)
             if fault is None:
                 await self.send(await self._replies(request))
             else:
@@ -184,29 +239,45 @@ class ServerConnection:
 
     async def _replies(self, request: Message) -> list[Message]:
         replies = []
-        for reply in answer(self.session, request, self.clock.epoch()):
-            if reply is None:
+        for each in answer(self.session, request, self.clock.epoch()):
+            if each is None:
                 await trio.lowlevel.checkpoint()
             else:
-                replies.append(reply)
+                replies.append(each)
         self._schedule_changed.set()
         return replies
+
+    def _ignores(self, request: Message) -> bool:
+        if self._backend_dead:
+            return True
+        return self._ignoring and not (self._answers_ping and "ping" in request)
 
     async def _apply_fault(self, request: Message, fault: RequestFault) -> None:
         """Do with *request* what *fault* says."""
         replies = await self._replies(request) if fault.executed else []
-        streams = self.session.streams
-        if fault.drops:
-            self._end(ClosePlan(Ending("server", "fault: reply lost")))
-        elif fault.error is not None:
-            # The client does not learn of the streams that the request has opened: end them.
-            for reply in replies:
-                streams.remove(reply.get("subscription", {}).get("id", ""))
-            call = call_of(self.session, request) or "error"
-            await self.send([error_reply(request, error_type(call), fault.error)])
-        else:
-            for reply in replies:
-                streams.send_late(reply, math.ceil(self.clock.now() + fault.late))
+        match fault.outcome:
+            case LostReply(cause):
+                self._end(ClosePlan(Ending("server", cause)))
+            case CloseReply(code):
+                ending = Ending("server", "fault: poison", code)
+                self._end(ClosePlan(ending, say_close=True))
+            case ErrorReply(error):
+                # The client does not learn of the streams that the request has opened: end them.
+                for each in replies:
+                    self.session.streams.remove(each.get("subscription", {}).get("id", ""))
+                await self.send([error_reply(request, self._error_type(request), error)])
+            case HugeReply(size):
+                call = self._error_type(request)
+                await self.send([reply(request, call) | {call: {"padding": "x" * size}}])
+            case LateReply(seconds, between):
+                for each in replies:
+                    epoch = math.ceil(self.clock.now() + seconds)
+                    self.session.streams.send_late(each, epoch, between)
+            case NoReply():
+                pass
+
+    def _error_type(self, request: Message) -> str:
+        return error_type(call_of(self.session, request) or "error")
 
     def _wake_ticker(self) -> None:
         self._schedule_changed.set()

@@ -2,10 +2,11 @@
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from decimal import Decimal
+from fractions import Fraction
 
 import attrs
 import trio
@@ -166,6 +167,7 @@ async def open_simulator(
     accounts: Iterable[Account] | None = None,
     faults: Iterable[ScheduledFault | str] = (),
     limits: RateLimits | None = None,
+    ticks_per_second: Mapping[str, int | Fraction] | None = None,
     idle_timeout: float = 120,
     max_message_size: int = 256 * 1024,
 ) -> AsyncIterator[Simulator]:
@@ -174,9 +176,11 @@ async def open_simulator(
     It listens on *host*, a numeric address, and *port*: 0 means any free port, `None` means
     in-memory connections only. With a server-side *ssl_context* TCP connections use TLS. The epoch
     begins at *start*, by default now, and advances with trio's clock. *accounts* replace the demo
-    account. *faults* happen at their times. With *limits* it refuses requests that exceed them. A
-    connection without messages for *idle_timeout* seconds is closed, as Deriv does after two
-    minutes. A request of more than *max_message_size* characters ends its connection.
+    account. *faults* happen at their times. With *limits* it refuses requests that exceed them.
+    *ticks_per_second* gives symbols several ticks with one epoch (see `Market`); they are sent
+    together, in order, and `ticks_history` has a row for each. A connection without messages for
+    *idle_timeout* seconds is closed, as Deriv does after two minutes. A request of more than
+    *max_message_size* characters ends its connection.
 
     At the end of the block all connections end at once, without a Close frame. The block's own
     exception is raised as it is, not in a group.
@@ -185,13 +189,14 @@ async def open_simulator(
 
     Raises:
         OSError: the port is not available.
-        ValueError: the text of a fault is not valid.
+        ValueError: the text of a fault is not valid, or *ticks_per_second* are not.
 
     """
     schedule = [parse_fault(fault) if isinstance(fault, str) else fault for fault in faults]
     given = [demo_account()] if accounts is None else accounts
     by_loginid = {account.loginid: copy(account) for account in given}
-    backend = Backend(seed, Market(seed), by_loginid, RateLimiter(limits, trio.current_time))
+    market = Market(seed, ticks_per_second or {})
+    backend = Backend(seed, market, by_loginid, RateLimiter(limits, trio.current_time))
     clock = Clock(time.time() if start is None else start, trio.current_time())
     acceptor = Acceptor(backend, clock, ServerSettings(idle_timeout, max_message_size, ssl_context))
     async with acceptor.closing_held(), _open_tasks() as tasks:

@@ -16,7 +16,9 @@ from derivtrio.simulator.accounts.ledger import AccountLedger
 from derivtrio.simulator.accounts.one_time_passwords import OneTimePasswords
 from derivtrio.simulator.contracts.orders import ContractOrder
 from derivtrio.simulator.dialects.dialect import V3, Dialect
+from derivtrio.simulator.faults.malformations import Malformations
 from derivtrio.simulator.faults.request_faults import RequestFaults
+from derivtrio.simulator.faults.stream_mutes import StreamMutes
 from derivtrio.simulator.market.market import Market
 from derivtrio.simulator.protocol.envelope import Refusal
 from derivtrio.simulator.sessions.rate_limits import RateLimiter
@@ -41,6 +43,8 @@ class Backend:
     broker: Broker = attrs.field(init=False)
     sessions: "dict[int, ServerSession]" = attrs.field(factory=dict, init=False, repr=False)
     request_faults: RequestFaults = attrs.field(factory=RequestFaults, init=False)
+    stream_mutes: StreamMutes = attrs.field(factory=StreamMutes, init=False)
+    malformations: Malformations = attrs.field(factory=Malformations, init=False)
 
     @broker.default
     def _broker(self) -> Broker:
@@ -78,7 +82,8 @@ class ServerSession:
 
     def __attrs_post_init__(self) -> None:
         # The seed and the number make subscription ids unique, and the same in every run.
-        self.streams = SessionStreams(f"{self.backend.seed}/{self.number}", self.backend.market)
+        identity = f"{self.backend.seed}/{self.number}"
+        self.streams = SessionStreams(identity, self.backend.market, self.backend.stream_mutes)
 
     @contextmanager
     def registered(self) -> Iterator[None]:

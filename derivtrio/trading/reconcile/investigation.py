@@ -150,7 +150,7 @@ class Investigation:
         """Return why a match may belong to a trade that is not known here; None if it may not."""
         if self.call is None:
             return "this client has no record of the order, nor of others that may have led to that"
-        written_mono = [each.written_on for each in (self.call, *rivals)]
+        written_mono = [each.written_mono for each in (self.call, *rivals)]
         if any(when is not None and self.trades.is_evicted(when) for when in written_mono):
             return "too many trades of that time are in doubt"
         return None
@@ -161,17 +161,18 @@ class Investigation:
         An order that was written long before the one in question is not one of these: whatever it
         led to is too old to be taken for this one's.
         """
-        trade = self.call or self.unknown
+        if self.call is None:
+            return []
         return [
             Order(each.parameters, each.price, -math.inf, math.inf)
-            for each in self.trades.others.doubts(trade)
-            if self.timing.is_near(each)
+            for each in self.trades.others.doubts(self.call)
+            if self.timing.is_near(each, self.call)
         ]
 
     def _order(self, parameters: Any, price: Any, call: Call | None) -> Order:
-        window = self.timing.window_epoch(call)
+        bounds = self.timing.bounds_epoch(call)
         terms = parameters if isinstance(parameters, Mapping) else None
-        return Order(terms, price, window.earliest, window.latest, window.written)
+        return Order(terms, price, bounds.earliest, bounds.latest, bounds.written)
 
     def resolve(self, call: Call | None, unknown: OutcomeUnknown, outcome: Outcome) -> None:
         """Note the outcome of a trade. A reply that comes later adds nothing, and is dropped."""

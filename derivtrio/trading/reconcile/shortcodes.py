@@ -46,7 +46,7 @@ _ACCUMULATOR: Final = re.compile(r"(?P<stake>[\d.]+)_[\d.]+_(?P<growth_rate>[\d.
 def rest_of(shortcode: str, wanted: Mapping[str, Any]) -> str | None:
     """Return the part of *shortcode* after type and symbol; "" for an empty shortcode.
 
-    Return None if its type or symbol is not that of *wanted*, the parameters of a contract.
+    Return None if *wanted*, the parameters of a contract, has another type or symbol.
     """
     if not shortcode:
         return ""

@@ -50,7 +50,7 @@ _IDLE_TIMEOUT: Final = 120
 
 
 @attrs.frozen
-class Window:
+class Bounds:
     """When a trade may have been executed, in the server's time.
 
     Attributes:
@@ -103,12 +103,12 @@ class Timing:
         So it has read what was written earlier on the same connection, or that connection has
         ended.
         """
-        if call.written_on is not None and call.written_on < asked_mono:
+        if call.written_mono is not None and call.written_mono < asked_mono:
             self._read_mono.setdefault(call, trio.current_time())
 
     def end_mono(self, call: Call | None) -> float:
         """Return from when on *call* cannot be executed any more."""
-        closed_mono = math.inf if call is None else call.closed_on
+        closed_mono = math.inf if call is None else call.closed_mono
         return min(closed_mono, self._read_mono.get(call, math.inf)) + CERTAIN_AFTER
 
     def quiet_mono(self, call: Call | None) -> float:
@@ -120,33 +120,33 @@ class Timing:
             return math.inf
         return self.end_mono(call)
 
-    def window_epoch(self, call: Call | None) -> Window:
+    def bounds_epoch(self, call: Call | None) -> Bounds:
         """Return when *call* may have been executed."""
         latest = self._clock.latest(self.end_mono(call))
-        written_mono = self._written_mono if call is None else call.written_on
+        written_mono, written_wall = self._written_mono, self.unknown.written_at
+        if call is not None:
+            written_mono, written_wall = call.written_mono, call.written_wall
         if written_mono is not None:
-            written_wall = (self.unknown if call is None else call).written_at
             least, _ = self._clock.bounds(written_mono, written_wall)
         elif (known := self.unknown.server_epoch) is not None:
             least, _ = known
         else:
             # The start is a guess, by this machine's clock; nothing before it is certain.
             guess = self._clock.earliest(None, self.unknown.written_at)
-            return Window(-math.inf, guess, latest)
+            return Bounds(-math.inf, guess, latest)
         # A row has whole seconds: what is bought at 7.8 has the time 7.
-        return Window(least - SKEW, math.floor(least), latest)
+        return Bounds(least - SKEW, math.floor(least), latest)
 
-    def is_near(self, doubt: ForeignDoubt) -> bool:
-        """Return whether another client's order may have been executed after the trade's writing.
+    def is_near(self, doubt: ForeignDoubt, call: Call) -> bool:
+        """Return whether another client's order may have been executed after *call* was written.
 
         Two minutes for a connection that nobody hears of any more, and then the backend: rule 3.
         """
-        trade = self.unknown if self.call is None else self.call
         same_run = doubt.run is trio.lowlevel.current_trio_token()
-        if same_run and trade.written_on is not None and doubt.written_on is not None:
-            earlier = trade.written_on - doubt.written_on
+        if same_run and call.written_mono is not None and doubt.written_mono is not None:
+            earlier = call.written_mono - doubt.written_mono
         else:
-            earlier = trade.written_at - doubt.author.written_at
+            earlier = call.written_wall - doubt.author.written_wall
         return earlier < _IDLE_TIMEOUT + CERTAIN_AFTER
 
     async def wait(self, pause: float) -> None:
@@ -156,7 +156,7 @@ class Timing:
         if now_mono < end_mono < until_mono:
             until_mono = end_mono
         with trio.move_on_at(until_mono):
-            if self.call is not None and math.isinf(self.call.closed_on):
+            if self.call is not None and math.isinf(self.call.closed_mono):
                 await self.call.wait_closed()
             else:
                 await trio.sleep_forever()

@@ -48,8 +48,10 @@ def test_a_statement_is_newest_first_and_can_be_narrowed(session: ServerSession)
         row for row in rows if row["action_type"] == "buy"
     ]
     assert statement_of(session, later, limit=3, offset=2) == rows[2:5]
+    # The recorded statements of the live API leave out the second of `date_to`.
     assert statement_of(session, later, date_from=times[4], date_to=times[1]) == rows[2:5]
     assert statement_of(session, later, date_from=times[4], date_to=times[1] + 1) == rows[1:5]
+    assert statement_of(session, later, date_from=times[1], date_to=times[1]) == []
     assert statement_of(session, later, limit=0) == []
     assert "longcode" not in rows[0]
     assert statement_of(session, later, description=1)[0]["shortcode"].startswith("CALL_R_100_")
@@ -98,6 +100,8 @@ def test_the_profit_table_has_what_is_closed(session: ServerSession) -> None:
     assert [row["contract_id"] for row in closed_of(session, sort="ASC")] == ids[::-1]
     assert closed_of(session, limit=1, offset=1) == rows[1:]
     assert closed_of(session, date_from=str(START + 1)) == rows[:1]
+    assert closed_of(session, date_to=str(START + 100)) == rows[1:]
+    assert closed_of(session, date_to=str(START + 101)) == rows
     assert closed_of(session, date_to="2023-11-13") == []
     assert closed_of(session, date_from="2023-11-14", date_to="2023-11-14") == rows
     assert closed_of(session, contract_type=["PUT"], description=1)[0]["contract_type"] == "PUT"

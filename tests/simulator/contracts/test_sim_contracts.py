@@ -25,6 +25,7 @@ from derivtrio.simulator.sessions.session import ServerSession
 
 MARKET = Market(1)
 NO_DURATION = {"duration", "duration_unit"}
+LASTING_UNTIL = {name: value for name, value in RISE.items() if name not in NO_DURATION}
 
 
 def ticks_after(symbol: str, epoch: int, count: int) -> list[MarketTick]:
@@ -317,11 +318,51 @@ def test_a_multiplier_is_worth_its_stake_and_the_move(
     assert receipt["sold_for"] == position["bid_price"]
 
 
-def test_a_multiplier_is_sold_at_its_bid_whatever_the_sale_asks_for(session: ServerSession) -> None:
+def test_a_multiplier_is_sold_at_the_bid_whatever_price_is_asked_for(
+    session: ServerSession,
+) -> None:
     contract_id = buy(session, MULTIPLIER)["contract_id"]
     bid = position_of(session, contract_id, START + 60)["bid_price"]
     receipt = ask(session, {"sell": contract_id, "price": bid + 50}, START + 60)["sell"]
     assert receipt["sold_for"] == bid
+
+
+@pytest.mark.parametrize(
+    ("parameters", "shortcode"),
+    [
+        (RISE | {"symbol": "1HZ100V"}, "CALL_1HZ100V_19.53_{start}_5T_S0P_0"),
+        (LASTING | {"barrier": "+0.40"}, "CALL_R_100_{payout}_{start}_{minute}_S40P_0"),
+        (LASTING_UNTIL | {"date_expiry": START + 60}, "CALL_R_100_19.53_{start}_{minute}_S0P_0"),
+        (LASTING | {"symbol": "stpRNG"}, "CALL_STPRNG_{payout}_{start}_{minute}_S0P_0"),
+        (RISE | {"contract_type": "DIGITEVEN"}, "DIGITEVEN_R_100_{payout}_{start}_5T_0_0"),
+        (
+            RISE | {"contract_type": "DIGITDIFF", "barrier": "4"},
+            "DIGITDIFF_R_100_{payout}_{start}_5T_4_0",
+        ),
+        (MULTIPLIER, "MULTUP_R_100_10.00_100_{start}_{far}_0_0.00_N1"),
+        (
+            MULTIPLIER | {"limit_order": {"take_profit": 6}},
+            "MULTUP_R_100_10.00_100_{start}_{far}_0_6.00_N1",
+        ),
+        (MULTIPLIER | {"cancellation": "60m"}, "MULTUP_R_100_10.00_100_{start}_{far}_60m_0.00_N1"),
+    ],
+)
+def test_shortcodes_are_written_as_deriv_writes_them(
+    session: ServerSession, parameters: dict[str, Any], shortcode: str
+) -> None:
+    receipt = buy(session, parameters)
+    # Deriv's 4870713599 for a multiplier bought at 1717078783: the end of a day, 36,500 days later.
+    far = (START // DAY + 36501) * DAY - 1
+    payout = f"{receipt['payout']:.2f}"
+    assert receipt["shortcode"] == shortcode.format(
+        payout=payout, start=START, minute=START + 60, far=far
+    )
+
+
+def test_the_shortcode_of_an_accumulator_has_twelve_decimals(session: ServerSession) -> None:
+    words = buy(session, ACCUMULATOR)["shortcode"].split("_")
+    assert words[:7] == ["ACCU", "R", "100", "10.00", "0", "0.03", "1"]
+    assert (len(words[7]), words[8:]) == (len("0.000379665263"), [str(START)])
 
 
 def test_a_multiplier_is_stopped_out_when_its_stake_is_used_up(session: ServerSession) -> None:

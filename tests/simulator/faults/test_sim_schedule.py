@@ -33,6 +33,37 @@ WRITTEN = [
     ("lose_before:buy:3@1", ScheduledFault(1, "lose_before", ("buy", 3))),
     ("fail_after:Timeout:sell@1", ScheduledFault(1, "fail_after", ("Timeout", "sell"))),
     ("answer_late:0.5:buy:2@1", ScheduledFault(1, "answer_late", (0.5, "buy", 2))),
+    ("mute@600", ScheduledFault(600, "mute")),
+    ("mute:R_100@600", ScheduledFault(600, "mute", ("R_100",))),
+    ("mute:ticks:2@600", ScheduledFault(600, "mute", ("ticks", 2))),
+    ("mute:streams:connection@6", ScheduledFault(6, "mute", ("streams", "connection"))),
+    ("mute:calls:for_ever@6", ScheduledFault(6, "mute", ("calls", "for_ever"))),
+    ("mute:calls_except_ping@6", ScheduledFault(6, "mute", ("calls_except_ping",))),
+    ("backend_dead@6", ScheduledFault(6, "backend_dead")),
+    ("backend_dead:0.5:2@6", ScheduledFault(6, "backend_dead", (0.5, 2))),
+    ("id_storm:5000:1000@6", ScheduledFault(6, "id_storm", (5000, 1000))),
+    ("poison:R_100@6", ScheduledFault(6, "poison", ("R_100",))),
+    ("poison:ticks:silent@6", ScheduledFault(6, "poison", ("ticks", "silent"))),
+    ("poison:R_100:close:3:1012@6", ScheduledFault(6, "poison", ("R_100", "close", 3, 1012))),
+    (
+        "poison:R_100:huge:for_ever:99@6",
+        ScheduledFault(6, "poison", ("R_100", "huge", "for_ever", 99)),
+    ),
+    ("late_subscription:5@6", ScheduledFault(6, "late_subscription", (5.0,))),
+    (
+        "late_subscription:5::1:before@6",
+        ScheduledFault(6, "late_subscription", (5.0, "", 1, "before")),
+    ),
+    (
+        "malform:ticks:tick.quote:NaN@6",
+        ScheduledFault(6, "malform", ("ticks", "tick.quote", "NaN")),
+    ),
+    ("malform:time:time:@6", ScheduledFault(6, "malform", ("time", "time", ""))),
+    ("malform:time:a:[{a:1@2}]@6", ScheduledFault(6, "malform", ("time", "a", "[{a:1@2}]"))),
+    (
+        "reject:503:1000000:1:Retry-After: 30@15",
+        ScheduledFault(15, "reject", (503, 1000000, 1, "Retry-After: 30")),
+    ),
 ]
 
 
@@ -48,7 +79,7 @@ def test_a_fault_can_be_written_down(text: str, fault: ScheduledFault) -> None:
         ("drop", "it has no time"),
         ("explode@5", "there is no 'explode', but refuse, silence"),
         ("drop:1@5", "drop takes 0 to 0 arguments"),
-        ("reject@5", "reject takes 1 to 1 arguments"),
+        ("reject@5", "reject takes 1 to 4 arguments"),
         ("accept_then_close:1000:2:3@5", "invalid literal"),
         ("close:abc@5", "invalid literal for int"),
         ("drop@soon", "could not convert string to float: 'soon'"),
@@ -62,6 +93,20 @@ def test_a_fault_can_be_written_down(text: str, fault: ScheduledFault) -> None:
         ("fragmented:0@5", "0 is too few"),
         ("lose_after:explode@5", "there is no call 'explode'"),
         ("_arm@5", "there is no '_arm'"),
+        ("mute:R_101@5", "'R_101' cannot be mute, but a symbol, a contract id"),
+        ("mute:ticks:0@5", "0 is too few"),
+        ("mute:ticks:often@5", "'often' is neither a number of times, nor 'connection'"),
+        ("backend_dead:0@5", "0 is not a number of seconds above 0"),
+        ("poison@5", "poison takes 1 to 4 arguments"),
+        ("poison:XYZ@5", "there is no call or symbol 'XYZ'"),
+        ("poison:R_100:explode@5", "not 'explode'"),
+        ("poison:R_100:silent:1:5@5", "silent takes no number"),
+        ("late_subscription:5:XYZ@5", "there is no call or symbol 'XYZ'"),
+        ("late_subscription:5::1:soon@5", "the ticks in between are lost, after, before"),
+        ("malform:time:time@5", "malform takes 3 to 3 arguments"),
+        ("malform:time:a..b:1@5", "the path of a member is like"),
+        ("malform:explode:a:1@5", "there is no call 'explode'"),
+        ("reject:503:1:1:Retry-After@5", "an HTTP header is like 'Retry-After: 30'"),
     ],
 )
 def test_what_cannot_be_understood_says_why(text: str, why: str) -> None:
@@ -84,7 +129,8 @@ def test_every_fault_can_be_written_down() -> None:
         "huge": ":1",
         "cut": ":1",
     }
-    least["answer_late"] = ":1"
+    least |= {"answer_late": ":1", "late_subscription": ":1", "poison": ":R_100"}
+    least["malform"] = ":time:time:NaN"
     assert {parse_fault(f"{name}{least.get(name, '')}@1").name for name in public} == public
 
 
@@ -121,6 +167,45 @@ def test_random_faults_have_the_frequency_asked_for_and_many_kinds() -> None:
     assert 1200 < len(faults) < 2600
     assert len({fault.name for fault in faults}) >= 10
     assert all(parse_fault(str(fault)).name == fault.name for fault in faults)
+
+
+def test_hostile_faults_are_drawn_only_if_they_are_asked_for() -> None:
+    hostile = random_faults(1, every=60, until=86400, hostile=True)
+    names = {fault.name for fault in hostile}
+    new = {"mute", "backend_dead", "id_storm", "poison", "late_subscription", "malform"}
+    assert new < names
+    assert hostile == random_faults(1, every=60, until=86400, hostile=True)
+    assert all(parse_fault(str(fault)) == fault for fault in hostile)
+    assert not new & {fault.name for fault in random_faults(1, every=60, until=86400)}
+
+
+async def test_the_same_seed_and_faults_give_the_same_messages(autojump_clock: object) -> None:
+    faults = [
+        "late_subscription:2.5:R_100@0.5",
+        "malform:ticks:tick.quote:NaN@5.5",
+        "mute:1HZ100V@9.5",
+        "id_storm:300:100@12.5",
+        "poison:time:huge:1:500@20.5",
+    ]
+    runs = []
+    for _ in range(2):
+        async with (
+            open_simulator(3, port=None, start=START, faults=faults) as sim,
+            open_peer(sim) as peer,
+        ):
+            began = trio.current_time()
+            await peer.ask({"ticks": "1HZ100V"})
+            await trio.sleep(1)
+            await peer.send({"ticks": "R_100"})
+            texts = []
+            with trio.move_on_at(began + 30):
+                while True:
+                    texts.append((await peer.text(), round(trio.current_time() - began, 3)))
+            await peer.send({"time": 1})
+            texts.append((await peer.text(), 0.0))
+            runs.append(texts)
+    assert runs[0] == runs[1]
+    assert len(runs[0]) > 300
 
 
 async def test_a_client_that_comes_back_survives_random_faults(autojump_clock: object) -> None:

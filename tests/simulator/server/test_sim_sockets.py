@@ -12,6 +12,7 @@ import trustme
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from wire_peer import Peer
+from wsproto.events import Ping, Pong
 
 from derivtrio.simulator import Faults, Simulator, open_simulator
 
@@ -238,3 +239,20 @@ async def _until_listening(sim: Simulator) -> None:
             else:
                 await stream.aclose()
                 return
+
+
+async def test_a_front_end_pings_over_tcp_while_its_backend_is_dead() -> None:
+    async with open_simulator(1) as sim:
+        peer = Peer(await open_tcp(sim))
+        async with peer.stream:
+            await peer.shake_hands()
+            await peer.ask({"ticks": "1HZ100V"})
+            sim.faults.backend_dead(0.01)
+            await peer.send({"ping": 1})
+            with trio.fail_after(20):
+                for _ in range(5):
+                    assert isinstance(await peer.event(), Ping)
+                await peer.put(Ping(b"anybody?"))
+                while isinstance(event := await peer.event(), Ping):
+                    pass
+            assert event == Pong(b"anybody?")

@@ -1,0 +1,86 @@
+"""How a connection ended, as data. Whoever notices the end makes a `Disconnect`; the first stands.
+
+`by_peer` judges an end that our own program has not decided, from what was seen of it:
+
+| seen                                                | by        | code         |
+|-----------------------------------------------------|-----------|--------------|
+| trio-websocket's reader crashed at what came        | `us`      | 1002         |
+| a Close frame, which trio-websocket has answered    | `server`  | the server's |
+| the stream ended, a write failed, a pong could not be written | `network` | 1006 |
+| a message beyond `Settings.max_message_size`        | `us`      | 1009         |
+| anything else: wsproto judged a frame to be illegal | `us`      | 1002         |
+"""
+
+from typing import Final
+
+import attrs
+
+from derivtrio.connection.stream import WatchedStream
+from derivtrio.errors import PeerClosed, ProtocolViolation
+from derivtrio.events import By
+
+NORMAL: Final = 1000
+PROTOCOL_ERROR: Final = 1002
+ABNORMAL: Final = 1006
+TOO_BIG: Final = 1009
+
+
+@attrs.frozen
+class Disconnect:
+    """How a connection ended, or is to be ended.
+
+    `error` is None where our own program ended it. `code` and `reason` are the peer's; where `by`
+    is `"us"` they are what our Close says, until the peer has answered it.
+    """
+
+    by: By
+    code: int = ABNORMAL
+    reason: str = ""
+    was_clean: bool = False
+    error: Exception | None = None
+
+    def described(self, number: int) -> str:
+        """Say in a clause what happened to connection *number*."""
+        how = "closed by this program" if self.error is None else f"lost ({self.error})"
+        return f"connection {number} was {how}"
+
+    def answered(self, stream: WatchedStream) -> "Disconnect":
+        """Return how our goodbye went: with the peer's Close, or without."""
+        answer = stream.close
+        if answer is None:
+            return attrs.evolve(self, code=ABNORMAL, reason="", was_clean=False)
+        return attrs.evolve(self, code=answer.code, reason=answer.reason, was_clean=True)
+
+
+def by_peer(
+    stream: WatchedStream,
+    close_code: int | None,
+    crash: Exception | None,
+    max_message_size: int,
+    *,
+    writing: bool = False,
+) -> Disconnect:
+    """Return how the peer or the network ended a connection; `writing`: a write has failed.
+
+    *close_code* is trio-websocket's close code, and *crash* what its reader raised.
+    """
+    close = stream.close
+    if crash is not None:
+        return _violation(PROTOCOL_ERROR, str(crash), crash)
+    if close is not None and close_code == close.code:
+        text = f"closed by the server: {close.code} {close.reason}".rstrip()
+        error = PeerClosed(text, close.code, close.reason)
+        return Disconnect("server", close.code, close.reason, was_clean=True, error=error)
+    if stream.ended or writing or close_code == ABNORMAL:
+        broken = PeerClosed("the connection ended without a Close", ABNORMAL)
+        broken.__cause__ = stream.error
+        return Disconnect("network", error=broken)
+    if close_code == TOO_BIG:
+        return _violation(TOO_BIG, f"a message larger than {max_message_size} bytes")
+    return _violation(PROTOCOL_ERROR, "an illegal WebSocket frame")
+
+
+def _violation(code: int, text: str, cause: Exception | None = None) -> Disconnect:
+    error = ProtocolViolation(f"the server sent {text}")
+    error.__cause__ = cause
+    return Disconnect("us", code, error=error)

@@ -1,0 +1,224 @@
+"""The stream between the socket and trio-websocket, which remembers what nobody else can tell.
+
+`trio_websocket.wrap_client_stream` accepts any `trio.abc.Stream`. `WatchedStream` gives it the
+bytes as they come, and notes on the way:
+
+- the server's answer to the handshake. A refusal is raised here, with its true cause, because
+  trio-websocket itself would wait for ever or lose the cause (H5, H7);
+- when the peer last sent anything;
+- how the stream ended: by a FIN, or by an error, and which;
+- the peer's Close. trio-websocket has one close reason for the peer's Close, for wsproto's verdict
+  about an illegal frame, and for the end of the stream.
+
+What breaks a stream has many names: TLS, sockets, trio and wsproto have their own errors. Above
+this page there is one, `trio.BrokenResourceError`, which `breaking` makes of all of them.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Final
+
+import attrs
+import h11
+import trio
+from wsproto.connection import Connection as Frames
+from wsproto.connection import ConnectionState, ConnectionType
+from wsproto.events import CloseConnection
+from wsproto.utilities import ProtocolError
+
+from derivtrio.connection.handshake import Answer
+from derivtrio.errors import HandshakeFailed
+
+#: Larger reads cost fewer wake-ups; beyond 64 KiB nothing more is gained.
+READ_SIZE: Final = 2**16
+
+#: For how many seconds the body of a refusal is waited for.
+_BODY_PATIENCE: Final = 1.0
+
+#: What means that a connection is broken, whichever layer says it. `ssl.SSLError` is an OSError.
+#: BusyResourceError: a read or a write was still under way in a stream that is broken.
+_BREAKS: Final = (
+    trio.ClosedResourceError,
+    trio.BusyResourceError,
+    OSError,
+    h11.ProtocolError,
+    ProtocolError,
+)
+
+
+class Breaking:
+    """A context manager: what breaks a connection leaves it as a `BrokenResourceError`.
+
+    It is the one place where the errors of the layers below are mapped; *also* are further errors
+    that mean the same. (A class, because `contextlib.contextmanager` would cost a microsecond for
+    every tick.)
+    """
+
+    def __init__(self, *also: type[Exception]) -> None:
+        self._kinds = (*_BREAKS, *also)
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Raise a BrokenResourceError in place of *error*, if it means the same."""
+        if isinstance(error, self._kinds):
+            raise trio.BrokenResourceError(str(error)) from error
+
+
+breaking: Final = Breaking()
+
+
+@attrs.frozen
+class Close:
+    """What the peer's Close frame said; 1005 is RFC 6455's code for a frame without one."""
+
+    code: int = 1005
+    reason: str = ""
+
+
+@attrs.define(eq=False)
+class WatchedStream(trio.abc.Stream):
+    """A stream for trio-websocket, on top of *below*.
+
+    Attributes:
+        answer: the server's answer to the handshake, as far as it has come.
+        heard: when the peer last sent anything, on trio's clock.
+        ended: whether the peer's side of the stream is over.
+        error: what broke the stream, if that was not a plain end.
+        close: the peer's Close, once it has come.
+        closing: whether we have begun to say goodbye. From then on trio-websocket gets nothing
+            but the end: after our Close, wsproto may not answer a ping any more (H11).
+        is_done: whether trio-websocket has closed its connection, by itself or because the peer
+            has. It would read on without a word, so its stream has to end for it.
+
+    """
+
+    below: trio.abc.Stream
+    answer: Answer = attrs.field(factory=Answer, init=False)
+    heard: float = attrs.field(factory=trio.current_time, init=False)
+    ended: bool = attrs.field(default=False, init=False)
+    error: Exception | None = attrs.field(default=None, init=False)
+    close: Close | None = attrs.field(default=None, init=False)
+    closing: bool = attrs.field(default=False, init=False)
+    is_done: Callable[[], bool] = attrs.field(default=lambda: False, init=False)
+    _arrival: trio.Event | None = attrs.field(default=None, init=False)
+    _behind_head: bytes = attrs.field(default=b"", init=False)
+    _frames: Frames = attrs.field(factory=lambda: Frames(ConnectionType.CLIENT), init=False)
+    _judged: bool = attrs.field(default=False, init=False)
+
+    def arrival(self) -> trio.Event:
+        """Return an event that is set when the peer next sends anything."""
+        if self._arrival is None:
+            self._arrival = trio.Event()
+        return self._arrival
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002
+        """Return what has come; b"" at the end of the stream.
+
+        Raises:
+            BrokenResourceError: the stream broke.
+            HandshakeRejected: the server's HTTP status is not 101.
+            HandshakeFailed: its answer is not HTTP, or it ended too early.
+
+        """
+        if self.answer.status is None:
+            return await self.read_head()
+        if self.is_done() and not self.closing:
+            return b""
+        while True:
+            data = await self.read()
+            if self.error is not None:
+                raise self.error
+            self._look_for_close(data)
+            if not self.closing:
+                return data
+            if self.close is not None or self.ended:
+                return b""
+
+    async def read(self) -> bytes:
+        """Return what has come; b"" once the stream has `ended`, be it with an `error`.
+
+        *Cancellation*: loses nothing.
+        """
+        if self._behind_head:
+            data, self._behind_head = self._behind_head, b""
+            return data
+        try:
+            with breaking:
+                data = bytes(await self.below.receive_some(READ_SIZE))
+        except trio.BrokenResourceError as error:
+            self.ended, self.error = True, error
+            return b""
+        self.ended = not data
+        self.heard = trio.current_time()
+        if self._arrival is not None:
+            self._arrival.set()
+            self._arrival = None
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send *data* as it is.
+
+        Raises:
+            BrokenResourceError: the stream broke.
+            HandshakeFailed: it broke during the handshake.
+
+        """
+        try:
+            with breaking:
+                await self.below.send_all(data)
+        except trio.BrokenResourceError as error:
+            if self.answer.status is None:
+                raise self._failed_handshake(error) from error
+            self.error = self.error or error
+            raise
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait as the stream below does."""
+        with breaking:
+            await self.below.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """Close the stream below."""
+        with breaking:
+            await self.below.aclose()
+
+    async def read_head(self) -> bytes:
+        """Return the head of the server's answer, a 101. What came behind it is `read` next."""
+        while self.answer.status is None:
+            self.answer.feed(await self._read_answer())
+        if self.answer.refusal is not None:
+            # The body may say why; that is worth a second, no more.
+            with trio.move_on_after(_BODY_PATIENCE), suppress(HandshakeFailed):
+                while not self.answer.finished:
+                    self.answer.feed(await self._read_answer())
+            raise self.answer.refusal
+        self._behind_head = self.answer.rest
+        return self.answer.head
+
+    async def _read_answer(self) -> bytes:
+        data = await self.read()
+        if self.ended:
+            raise self._failed_handshake(self.error) from self.error
+        return data
+
+    def _failed_handshake(self, error: Exception | None) -> HandshakeFailed:
+        how = "the server closed the connection" if error is None else "the connection broke"
+        return HandshakeFailed(f"{how} during the handshake")
+
+    def _look_for_close(self, data: bytes) -> None:
+        """Have a second wsproto read *data*, only to see a Close that is really the peer's."""
+        if self._judged:
+            return
+        self._frames.receive_data(data)
+        for event in self._frames.events():
+            if isinstance(event, CloseConnection):
+                self._judged = True  # nothing behind it means anything
+                # Otherwise it is wsproto's verdict about an illegal frame.
+                if self._frames.state is ConnectionState.REMOTE_CLOSING:
+                    self.close = Close(int(event.code), event.reason or "")
+                return

@@ -1,0 +1,145 @@
+"""trio-websocket, and what it takes to live with it.
+
+This is the only module of the client that knows trio-websocket. It contains what that library does
+at its edges (the numbers are those of the tests in `tests/connection/test_hazards.py`):
+
+- Every wait has a deadline of our own around it, because trio-websocket's own timeouts are not kept
+  when the peer is mute (H1, H2, H3). trio-websocket's `ping` is not used (H4).
+- TCP and TLS are opened in `dial`, and `stream` reads the HTTP response first, so that a refusal
+  has its true cause (H5, H6, H7).
+- trio-websocket's reader runs in a task of its own, shielded until the goodbye is done (H12).
+  Whatever it raises is the end of this connection and of nothing else (H11).
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import attrs
+import trio
+import trio_websocket
+from wsproto.utilities import RemoteProtocolError
+
+from derivtrio.connection.stream import Breaking
+from derivtrio.connection.url import Address
+
+
+@attrs.frozen
+class Binary:
+    """A binary message, told apart from text, which may arrive as bytes too."""
+
+    data: bytes
+
+
+#: A text message, as UTF-8 or as `str`, whichever way it came; or a binary one.
+Message = bytes | str | Binary
+
+_breaking: Final = Breaking(trio_websocket.ConnectionClosed)
+
+
+@attrs.define(eq=False)
+class WebSocket:
+    """A WebSocket over *stream*.
+
+    Attributes:
+        on_end: called when trio-websocket has stopped reading, for whatever reason.
+        ended: whether it has.
+        crash: what its reader raised, if it did.
+
+    """
+
+    _stream: trio.abc.Stream
+    _address: Address
+    _max_message_size: int
+    on_end: Callable[[], None] = lambda: None
+    ended: bool = attrs.field(default=False, init=False)
+    crash: Exception | None = attrs.field(default=None, init=False)
+    _socket: trio_websocket.WebSocketConnection | None = attrs.field(default=None, init=False)
+    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _goodbye: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _dialled: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    async def run(self) -> None:
+        """Run trio-websocket until told to stop; what it raises is kept as `crash`."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    self._socket = await trio_websocket.wrap_client_stream(
+                        nursery,
+                        self._stream,  # type: ignore[arg-type]  # any trio.abc.Stream will do
+                        self._address.host_header,
+                        self._address.resource,
+                        max_message_size=self._max_message_size,
+                    )
+                    self._dialled.set()
+        except* Exception as group:  # noqa: BLE001 - a foreign task; its end is this connection's end
+            self.crash = _first_cause(group.exceptions[0])  # there is one task in there
+        finally:
+            self.ended = True
+            self._dialled.set()
+            self._goodbye.cancel()
+            self.on_end()
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._scope.cancel()
+
+    async def opened(self) -> bool:
+        """Wait for the end of the WebSocket handshake; return whether it succeeded."""
+        await self._dialled.wait()
+        return self._socket is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the handshake succeeded; also true when the connection has ended since."""
+        return self._socket is not None
+
+    def is_closed(self) -> bool:
+        """Return whether trio-websocket has closed the connection."""
+        return self.close_code is not None
+
+    @property
+    def close_code(self) -> int | None:
+        """The code that trio-websocket closed with; None while it is open.
+
+        It may come from the peer's Close, or stand for the end of the stream or for a violation.
+        """
+        closed = None if self._socket is None else self._socket.closed
+        return None if closed is None else closed.code
+
+    async def get_message(self) -> Message | None:
+        """Return the next message; None when there will be no more."""
+        try:
+            message = await self._opened.get_message()
+        except trio_websocket.ConnectionClosed:
+            return None
+        return Binary(message) if isinstance(message, bytes) else message
+
+    async def send_message(self, message: str | bytes) -> None:
+        """Write *message*.
+
+        Raises:
+            BrokenResourceError: the connection is closed or broken.
+
+        """
+        with _breaking:
+            await self._opened.send_message(message)
+
+    async def close(self, code: int, reason: str, deadline: float) -> None:
+        """Say goodbye, and wait until *deadline*, on trio's clock, for the peer's answer."""
+        broken = suppress(trio.BrokenResourceError)
+        with trio.move_on_at(deadline), self._goodbye, broken, _breaking:
+            await self._opened.aclose(code, reason)
+
+    @property
+    def _opened(self) -> trio_websocket.WebSocketConnection:
+        assert self._socket is not None, "it is used after `opened`"  # noqa: S101
+        return self._socket
+
+
+def _first_cause(error: Exception) -> Exception:
+    """Return the peer's mistake where *error* is about trio-websocket's answer to it."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, RemoteProtocolError):
+        cause = cause.__context__
+    return error if cause is None else cause

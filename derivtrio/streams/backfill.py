@@ -1,0 +1,139 @@
+"""Reads ticks or candles for a consumer, and fills the holes in them from the server's history.
+
+The consumer itself fetches what is missing, when it gets there. So nothing piles up, nobody else
+waits, and a fetch that the next outage interrupts is simply made again. If the client ends during a
+fetch, the stream ends there, because nothing may come after an unfilled hole.
+"""
+
+from collections import deque
+from typing import Any, Generic, TypeVar, cast
+
+import attrs
+import trio
+
+from derivtrio.api.catalog import name_of
+from derivtrio.api.parsing import UNREADABLE
+from derivtrio.calls.call import api_call
+from derivtrio.calls.request import make_call
+from derivtrio.calls.session import Session
+from derivtrio.concurrency.buffer import CHECKPOINT_EVERY, Buffer
+from derivtrio.errors import (
+    ApiError,
+    ClientClosed,
+    ConnectionLost,
+    DerivError,
+    NotContinuous,
+    ResponseTimeout,
+    unreadable,
+)
+from derivtrio.events import Gap
+from derivtrio.policy.retry import RETRY_PAUSE, is_passing
+from derivtrio.streams.holes import Filler, Hole
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class BackfillReader(Generic[T]):
+    """Reads a buffer of ticks or candles; fills the holes in it.
+
+    With `strict`, a gap is raised as `NotContinuous`.
+    """
+
+    _session: Session
+    _items: Buffer[T | Hole]
+    _strict: bool
+    gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
+    _filling: "Filling[T] | None" = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._items.on_drop = self._note_dropped
+
+    async def get(self) -> T:
+        """Return the next item. *Cancellation*: loses nothing."""
+        while True:
+            if self._filling is not None:
+                item = await self._next_of(self._filling)
+                if item is not None:
+                    return item
+                continue
+            try:
+                arrived = self._items.take() or await self._items.get()
+            except (DerivError, StopAsyncIteration):
+                if self._filling is not None:
+                    continue  # another task fills a hole that comes before this end
+                raise
+            if not isinstance(arrived, Hole):
+                return arrived
+            self._filling = Filling(Filler(arrived))
+
+    async def _next_of(self, filling: "Filling[T]") -> T | None:
+        """Return the next item of a hole; None if the caller has to look again."""
+        page = filling.page
+        if page:
+            if len(page) % CHECKPOINT_EVERY == 0:
+                await trio.lowlevel.checkpoint()
+            return page.popleft() if page else None
+        if filling.filler.done:
+            self._filling = None
+            return None
+        async with filling.one_at_a_time:
+            if not (page or filling.filler.done):
+                await self._fetch(filling)
+        return None
+
+    async def _fetch(self, filling: "Filling[T]") -> None:
+        """Fetch one window of a hole; if that fails in passing, leave it to the next time."""
+        filler = filling.filler
+        try:
+            reply = await make_call(api_call(filler.request), self._session)
+        except (ConnectionLost, ResponseTimeout):
+            filler.interrupted()
+            return
+        except ClientClosed:
+            raise StopAsyncIteration from None
+        except ApiError as error:
+            if is_passing(error):
+                await trio.sleep(RETRY_PAUSE)
+            else:
+                self._note(filler.refused(error.code))
+            return
+        try:
+            items, gap = filler.take(reply)
+        except UNREADABLE as error:
+            what = f"{name_of(filler.request)} message"
+            raise unreadable(what, error) from error
+        filling.page.extend(cast("list[T]", items))  # a hole in ticks brings ticks
+        self._note(gap)
+
+    def _note_dropped(self, item: Any) -> None:
+        """Note a hole that the overflow policy has dropped: it will not be filled.
+
+        A hole without an end is the last item of all, and is never dropped.
+        """
+        if isinstance(item, Hole) and item.before is not None:
+            reason = "dropped by the overflow policy"
+            self._record(Gap(item.symbol, item.after, item.before, filled=False, reason=reason))
+
+    def _note(self, gap: Gap | None) -> None:
+        if gap is None:
+            return
+        self._record(gap)
+        if self._strict:
+            raise NotContinuous(gap)
+
+    def _record(self, gap: Gap) -> None:
+        self.gaps += (gap,)
+        self._session.bus.announce(gap)
+
+
+@attrs.define(eq=False)
+class Filling(Generic[T]):
+    """A hole that is being filled: what to ask for, and what has come and was not read yet.
+
+    Several tasks may read a stream; they fetch `one_at_a_time`.
+    """
+
+    filler: Filler
+    page: deque[T] = attrs.field(factory=deque, init=False)
+    one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)

@@ -1,0 +1,122 @@
+"""Candles of one symbol, as they form and when they close, with a hole where some may be missing.
+
+Deriv does not say when a candle closes: the next one opens. So the translator delivers the forming
+candle at each change, and once more, `closed`, when it sees the next.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import msgspec
+
+from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
+from derivtrio.models import Candle
+from derivtrio.streams.backfill import BackfillReader
+from derivtrio.streams.holes import Hole, candle_in
+from derivtrio.streams.registry import Registry
+from derivtrio.streams.requests import (
+    check_granularity,
+    check_start,
+    check_strict,
+    check_symbol,
+)
+from derivtrio.streams.source import ServerStream
+from derivtrio.streams.subscription import Subscription, new_buffer
+
+
+def candle_stream(
+    registry: Registry,
+    symbol: str,
+    granularity: int,
+    start: int | None,
+    *,
+    closed_only: bool,
+    strict: bool,
+    buffer: int,
+    overflow: OverflowPolicy,
+) -> Subscription[Candle]:
+    """Return the subscription that `client.candles` describes."""
+    check_symbol(symbol)
+    check_granularity(granularity)
+    check_start(start)
+    check_strict(overflow, strict=strict)
+    items: Buffer[Candle | Hole] = new_buffer(symbol, buffer, overflow)
+    newest = {"end": "latest", "count": 1, "subscribe": 1}
+    request = {"ticks_history": symbol, "style": "candles", "granularity": granularity, **newest}
+    translator = CandleTranslator(symbol, granularity, start, closed_only)
+    source = ServerStream(registry, "ticks_history", request, translator, items)
+    return Subscription(items, source, BackfillReader(registry.session, items, strict))
+
+
+@attrs.define(eq=False)
+class CandleTranslator:
+    """Translates messages into the candles of one symbol, for one consumer.
+
+    With `start` the candles begin with the first that opens at or after that epoch. With
+    `closed_only` each is delivered once: what a consumer does not want takes no room in its buffer.
+    """
+
+    symbol: str
+    granularity: int
+    start: int | None = None
+    closed_only: bool = False
+    over: bool = attrs.field(default=False, init=False)
+    _forming: Candle | None = attrs.field(default=None, init=False)
+    _interrupted: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._interrupted = self.start is not None
+
+    def feed(self, message: Mapping[str, Any]) -> Sequence[Candle | Hole]:
+        """Return what *message* adds: the forming candle, and what came to an end before it."""
+        items = self._added_by(message)
+        if self.closed_only:
+            return [item for item in items if isinstance(item, Hole) or item.closed]
+        return items
+
+    def interrupt(self) -> None:
+        """Note that messages may be lost from here to the next."""
+        if self._forming is not None:
+            self._interrupted = True
+
+    def missing(self) -> Sequence[Hole]:
+        """Return what may be missing if nothing more comes, the forming candle's end included."""
+        if not self._interrupted:
+            return ()
+        if self._forming is not None:
+            return (self._hole_since(self._forming, None),)
+        return () if self.start is None else (self._hole(self.start - 1, None),)
+
+    def _added_by(self, message: Mapping[str, Any]) -> Sequence[Candle | Hole]:
+        row = _newest_row(message)
+        if row is None:
+            return ()
+        candle = candle_in(row, self.symbol, self.granularity, closed=False)
+        before, earliest = self._forming, self.start if self.start is not None else 0
+        if candle.open_time < (earliest if before is None else before.open_time):
+            return ()
+        interrupted, self._interrupted, self._forming = self._interrupted, False, candle
+        if before is None:
+            hole = self._hole(earliest - 1, candle.open_time)
+            return (hole, candle) if interrupted else (candle,)
+        if candle.open_time == before.open_time:
+            return (candle,)
+        if not interrupted:
+            return (msgspec.structs.replace(before, closed=True), candle)
+        return (self._hole_since(before, candle.open_time), candle)
+
+    def _hole_since(self, forming: Candle, before: int | None) -> Hole:
+        """Return the hole that begins with the candle that was *forming*: its end is missing."""
+        last = forming.open_time
+        return self._hole(last - self.granularity, before, last)
+
+    def _hole(self, after: int, before: int | None, anchor: int | None = None) -> Hole:
+        return Hole(self.symbol, after, before, self.granularity, anchor)
+
+
+def _newest_row(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the candle in *message*: the last of a first reply, or a live one."""
+    candles = message.get("candles")
+    row = candles[-1] if candles else message.get("ohlc")
+    return row if isinstance(row, dict) and "close" in row else None

@@ -1,0 +1,133 @@
+"""Which message belongs to which request."""
+
+from typing import Any
+
+from derivtrio.calls.routing import Router, Stream
+
+
+class Taker:
+    tick_route = None
+    ids: tuple[str, ...] = ()
+    over = False
+
+    def __init__(self, following: Any = None) -> None:
+        self.taken: list[dict[str, Any]] = []
+        self.following = following
+
+    def deliver(self, message: dict[str, Any]) -> Stream | None:
+        self.taken.append(message)
+        return self if self.following == "self" else self.following  # type: ignore[no-any-return]
+
+    def deliver_all(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return messages
+
+    def lost(self, why: str) -> None:
+        raise NotImplementedError
+
+
+def streaming(req_id: int, stream_id: str) -> dict[str, Any]:
+    return {"req_id": req_id, "msg_type": "tick", "subscription": {"id": stream_id}}
+
+
+def test_a_reply_goes_to_its_request_and_to_it_once() -> None:
+    router, first, second = Router(), Taker(), Taker()
+    ids = [router.register(first), router.register(second)]
+    router.route({"req_id": ids[1], "n": 1})
+    router.route({"req_id": ids[1], "n": 2})
+    router.route({"echo_req": {"req_id": ids[0]}, "n": 3})
+    assert [m["n"] for m in first.taken] == [3]
+    assert [m["n"] for m in second.taken] == [1]
+    assert router.clear() == []
+
+
+def test_a_call_hands_over_to_the_stream_it_has_opened() -> None:
+    router = Router()
+    stream = Taker("self")
+    req_id = router.register(Taker(stream))
+    for _ in range(3):
+        router.route(streaming(req_id, "a"))
+    assert len(stream.taken) == 2
+    assert router.unwanted == []
+    router.remove_receiver(stream)
+    router.route(streaming(req_id, "a"))
+    router.route(streaming(req_id, "a"))
+    assert router.unwanted == ["a"]
+
+
+def test_a_stream_nobody_wants_is_noted_once() -> None:
+    router = Router()
+    req_id = router.register(Taker())
+    router.route(streaming(req_id, "a"))
+    router.route(streaming(req_id, "a"))
+    router.note_unwanted("a")
+    assert router.unwanted == ["a"]
+
+
+def test_foreign_and_odd_messages_are_left_alone() -> None:
+    router = Router()
+    taker = Taker("self")
+    req_id = router.register(taker)
+    for message in (
+        {},
+        streaming(2**31, "theirs"),
+        {"req_id": "1"},
+        {"req_id": None, "echo_req": 5},
+        {"req_id": [1]},
+        {"req_id": True},
+        {"req_id": float(req_id)},
+        {"echo_req": {"req_id": {}}},
+        {"req_id": req_id, "subscription": 7},
+        {"req_id": req_id, "error": {"code": "X"}, "subscription": {"id": 7}},
+    ):
+        router.route(message)
+    assert router.unwanted == []
+    assert len(taker.taken) == 2
+
+
+def test_g14_given_up_streams_are_remembered_within_bounds() -> None:
+    router = Router()
+    for n in range(5000):
+        router.note_unwanted(str(n))
+        router.unwanted.clear()
+    router.note_unwanted("4999")
+    assert router.unwanted == []
+    router.note_unwanted("0")
+    assert router.unwanted == ["0"]
+
+
+def test_g03_no_req_id_is_used_twice_across_connections() -> None:
+    router = Router()
+    first = [router.register(Taker()) for _ in range(3)]
+    assert len(router.clear()) == 3
+    assert not {*first} & {router.register(Taker()) for _ in range(3)}
+
+
+class Streaming(Taker):
+    """A stream: takes what is usual in one go, and everything else singly."""
+
+    def __init__(self) -> None:
+        super().__init__("self")
+        self.runs: list[int] = []
+
+    def deliver_all(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if any("error" in message for message in messages):
+            return messages
+        self.taken += messages
+        self.runs.append(len(messages))
+        return []
+
+
+def test_messages_that_follow_each_other_in_a_stream_go_together_and_nothing_overtakes() -> None:
+    router, streams = Router(), [Streaming(), Streaming()]
+    ids = [router.register(Taker(stream)) for stream in streams]
+    call = Taker()
+    asked = router.register(call)
+    one, other = ids
+    order = [one, other, one, one, asked, one, other, other, other, one]
+    sent: list[dict[str, Any]] = [{"req_id": req_id, "n": n} for n, req_id in enumerate(order)]
+    sent[7]["error"] = {}
+    router.route_all(sent)
+    numbers = [[message["n"] for message in stream.taken] for stream in streams]
+    assert numbers == [[2, 3, 5, 9], [6, 7, 8]]  # the first of each was the reply
+    assert streams[0].runs == [2, 1, 1]
+    assert call.taken == [sent[4]]

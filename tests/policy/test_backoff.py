@@ -1,0 +1,40 @@
+"""How long until the next attempt, and which one is the last."""
+
+import itertools
+
+from derivtrio import Backoff, ConnectionFailed
+from derivtrio.policy.backoff import Attempts, delays
+
+
+def test_the_ceiling_doubles_up_to_the_cap() -> None:
+    highest = delays(Backoff(first=0.5, factor=2, cap=60), draw=lambda _, high: high)
+    assert list(itertools.islice(highest, 9)) == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+    lowest = delays(Backoff(first=100, cap=60), draw=lambda low, high: low + high)
+    assert next(lowest) == 60
+
+
+def test_g11_the_jitter_is_full() -> None:
+    waits = list(itertools.islice(delays(Backoff(first=60, cap=60)), 2000))
+    assert 0 <= min(waits) < 1
+    assert 59 < max(waits) <= 60
+    assert 28 < sum(waits) / len(waits) < 32
+
+
+def test_a_series_gives_up_after_its_attempts_and_remembers_the_newest_hundred() -> None:
+    series = Attempts(Backoff(), 150)
+    for number in range(1, 150):
+        delay = series.ended(OSError(str(number)), float(number))
+        assert isinstance(delay, float)
+    verdict = series.ended(OSError("last"), 150.0)
+    assert isinstance(verdict, ConnectionFailed)
+    assert [attempt.number for attempt in verdict.attempts] == list(range(51, 151))
+    assert verdict.attempts[-1].started == 150
+
+
+def test_the_end_of_a_stable_connection_is_no_failed_attempt() -> None:
+    series = Attempts(Backoff(), max_attempts=1)
+    assert isinstance(series.ended(OSError(), 0.0, stable=True), float)
+    assert series.number == 1
+    verdict = series.ended(OSError(), 0.0)
+    assert isinstance(verdict, ConnectionFailed)
+    assert [attempt.number for attempt in verdict.attempts] == [1]
