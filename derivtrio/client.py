@@ -11,6 +11,7 @@ from derivtrio.api import Api
 from derivtrio.api.catalog import name_of
 from derivtrio.calls.call import raw_call
 from derivtrio.calls.doubts import TradeLog
+from derivtrio.calls.other_clients import other_clients
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.request import make_call
 from derivtrio.calls.routing import Router
@@ -113,7 +114,7 @@ def _assembled(
     bus, router = EventBus(), Router()
     queue = SendQueue(settings.outbox, _budgets(settings, pacer, endpoint), bus.announce)
     authorization = Authorization(endpoint, Identity(checked_for(endpoint, token)))
-    trades = TradeLog(lambda: authorization.loginid)
+    trades = TradeLog(lambda: authorization.loginid, others=other_clients(endpoint))
     session = Session(settings, generation_of(endpoint), queue, router, bus, trades)
     registry = Registry(session)
     trades.used = registry.replace_proposal

@@ -206,6 +206,10 @@ class OutcomeUnknown(ConnectionLost):
         written_at: when it was written, in seconds since the epoch.
         written_on: the same on trio's clock; None where that is not known. A copy has none, for
             it may be read in another run, where that clock begins anew.
+        server_epoch: the same on the server's clock: not before, and not after; None where nothing
+            was known of that clock. It is what a client of another run can rely on, because the
+            machine's clock may have been set meanwhile.
+        run: the run of trio that `written_on` belongs to. A copy has none.
         loginid: the account that it was for; None where that is not known.
         parameters: of a purchase, the contract that was asked for, also where the request has
             but the id of a proposal; None where that is not known.
@@ -215,6 +219,8 @@ class OutcomeUnknown(ConnectionLost):
     """
 
     outcome: Ambiguous | None = None
+    server_epoch: tuple[float, float] | None = None
+    run: object | None = None
 
     def __init__(
         self,
@@ -235,7 +241,8 @@ class OutcomeUnknown(ConnectionLost):
 
     def __reduce__(self) -> tuple[Any, ...]:
         make, arguments, state = super().__reduce__()
-        return make, arguments, {**state, "written_on": None}
+        kept = {name: value for name, value in state.items() if name != "run"}
+        return make, arguments, {**kept, "written_on": None}
 
 
 class NotExecuted(ConnectionLost):

@@ -71,8 +71,12 @@ class OpenContract(msgspec.Struct, frozen=True):
     """A contract at one moment of its life.
 
     Prices that are not known yet, or not any more, are None. `status` is Deriv's word: `"open"`,
-    `"sold"`, `"won"`, `"lost"`, `"cancelled"`. Times are epochs in seconds. `raw` is the payload as
-    it came, with everything that has no name here.
+    `"sold"`, `"won"`, `"lost"`, `"cancelled"`. Times are epochs in seconds.
+
+    `entry_spot` and `exit_spot` are the prices that the contract was judged by (`entry_tick` and
+    `exit_tick` on v3). `barrier` is Deriv's text, for it may be relative, such as `"+0.30"`.
+    `limit_order` has the limits of a multiplier or accumulator as they came: `take_profit`,
+    `stop_loss`, `stop_out`. `raw` is the payload as it came, with everything that has no name here.
     """
 
     contract_id: int
@@ -88,8 +92,14 @@ class OpenContract(msgspec.Struct, frozen=True):
     payout: Money | None
     profit: Money | None
     current_spot: Money | None
+    entry_spot: Money | None
+    exit_spot: Money | None
+    barrier: str | None
     purchase_time: int | None
     date_expiry: int | None
+    sell_time: int | None
+    is_valid_to_sell: bool
+    limit_order: Mapping[str, Any] | None
     shortcode: str
     longcode: str
     raw: Mapping[str, Any]
@@ -194,7 +204,9 @@ class Transaction(msgspec.Struct, frozen=True):
 
     `action` is Deriv's word: `"buy"`, `"sell"` (also for a contract that was settled), `"deposit"`,
     … `amount` is negative where the balance went down. `reference_id` is, for a sale, the
-    transaction that bought the contract. `transaction_time` is an epoch in seconds.
+    transaction that bought the contract. `symbol` is "" where no contract is concerned, or where
+    Deriv names it neither in a member nor in the shortcode. `transaction_time` is an epoch in
+    seconds.
     """
 
     transaction_id: int
@@ -204,6 +216,7 @@ class Transaction(msgspec.Struct, frozen=True):
     transaction_time: int
     contract_id: int | None
     reference_id: int | None
+    symbol: str
     payout: Money | None
     shortcode: str
     longcode: str
@@ -217,6 +230,7 @@ class ClosedContract(msgspec.Struct, frozen=True):
 
     contract_id: int
     transaction_id: int
+    symbol: str
     buy_price: Money
     sell_price: Money
     payout: Money | None
@@ -229,11 +243,12 @@ class ClosedContract(msgspec.Struct, frozen=True):
     __repr__ = _shown
 
     @property
-    def profit(self) -> Money:
-        """What it brought; negative for a loss. Exact where both prices are `Decimal`s."""
-        if isinstance(self.sell_price, Decimal) and isinstance(self.buy_price, Decimal):
-            return self.sell_price - self.buy_price
-        return float(self.sell_price) - float(self.buy_price)
+    def profit(self) -> Decimal:
+        """What it brought; negative for a loss. Always an exact `Decimal`, and so is a sum of them.
+
+        (As floats, 19.53 - 10 is 9.530000000000001.)
+        """
+        return Decimal(str(self.sell_price)) - Decimal(str(self.buy_price))
 
 
 class Bought(msgspec.Struct, frozen=True):

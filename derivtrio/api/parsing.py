@@ -2,13 +2,15 @@
 
 Both generations are read alike: where one has a number the other may have a string, and a symbol is
 called `symbol` or `underlying_symbol`. Each function raises one of `UNREADABLE` for a payload
-without what it is about.
+without what it is about, and for a value of a wrong type: no such value gets into a model.
 """
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from derivtrio.api.underlying import symbol_of
 from derivtrio.models import (
     ClosedContract,
     Limits,
@@ -23,33 +25,65 @@ from derivtrio.models import (
 #: a bad string is an `ArithmeticError`.)
 UNREADABLE: Final = (LookupError, TypeError, ValueError, ArithmeticError)
 
+#: Floats below this are exact as whole numbers.
+_EXACT: Final = 2.0**53
+
 
 def money(value: Any) -> Money | None:
-    """Return an amount as exact as the wire has it."""
-    return Decimal(value) if isinstance(value, str) else value
+    """Return an amount as exact as the wire has it; None if there is none."""
+    return None if value is None else exact(value)
 
 
 def exact(value: Any) -> Money:
-    """Return an amount that must be there."""
-    amount = money(value)
+    """Return an amount that must be there: a finite number, or a string that is one."""
+    amount = Decimal(value) if isinstance(value, str) else value
     if isinstance(amount, bool) or not isinstance(amount, int | float | Decimal):
         text = f"an amount is a number, not {value!r}"
         raise TypeError(text)
+    if not math.isfinite(amount):
+        text = f"an amount is finite, and {value!r} is not"
+        raise ValueError(text)
     return amount
+
+
+def whole(value: Any) -> int:
+    """Return an id, or an epoch in seconds, that must be there."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        text = f"an id or an epoch is a whole number, not {value!r}"
+        raise TypeError(text)
+    if isinstance(value, float) and not (value.is_integer() and abs(value) < _EXACT):
+        text = f"an id or an epoch is a whole number, not {value!r}"
+        raise ValueError(text)
+    return int(value)
+
+
+def whole_or_none(value: Any) -> int | None:
+    """Return an id, or an epoch in seconds; None if there is none."""
+    return None if value is None else whole(value)
+
+
+def text_of(value: Any) -> str:
+    """Return *value*, which is a text; "" if there is none."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        text = f"this is a text, not {value!r}"
+        raise TypeError(text)
+    return value
 
 
 def purchase_in(reply: Mapping[str, Any]) -> Purchase:
     """Return the purchase that the reply to `buy` confirms."""
     payload = reply["buy"]
     return Purchase(
-        contract_id=int(payload["contract_id"]),
-        transaction_id=int(payload["transaction_id"]),
+        contract_id=whole(payload["contract_id"]),
+        transaction_id=whole(payload["transaction_id"]),
         buy_price=exact(payload["buy_price"]),
         payout=money(payload.get("payout")),
         balance_after=money(payload.get("balance_after")),
-        purchase_time=int(payload["purchase_time"]),
-        shortcode=payload.get("shortcode") or "",
-        longcode=payload.get("longcode") or "",
+        purchase_time=whole(payload["purchase_time"]),
+        shortcode=text_of(payload.get("shortcode")),
+        longcode=text_of(payload.get("longcode")),
     )
 
 
@@ -58,7 +92,7 @@ def contract_of(reply: Mapping[str, Any] | None) -> int | None:
     payload = None if reply is None else reply.get("buy")
     contract_id = payload.get("contract_id") if isinstance(payload, Mapping) else None
     try:
-        return None if contract_id is None else int(contract_id)
+        return whole_or_none(contract_id)
     except UNREADABLE:
         return None
 
@@ -67,9 +101,9 @@ def sale_in(reply: Mapping[str, Any]) -> Sale:
     """Return the sale that the reply to `sell` or `cancel` confirms."""
     payload = reply["sell"] if "sell" in reply else reply["cancel"]
     return Sale(
-        contract_id=int(payload["contract_id"]),
-        transaction_id=payload.get("transaction_id"),
-        reference_id=payload.get("reference_id"),
+        contract_id=whole(payload["contract_id"]),
+        transaction_id=whole_or_none(payload.get("transaction_id")),
+        reference_id=whole_or_none(payload.get("reference_id")),
         sold_for=exact(payload["sold_for"]),
         balance_after=money(payload.get("balance_after")),
     )
@@ -80,6 +114,9 @@ def limits_in(contract_id: int, payload: Mapping[str, Any]) -> Limits:
 
     A stop loss is asked for as 3 and shown as -3; it is the same loss.
     """
+    if not isinstance(payload, Mapping):
+        text = f"limits are an object, not {payload!r}"
+        raise TypeError(text)
     loss = _limit(payload.get("stop_loss"))
     return Limits(
         contract_id=contract_id,
@@ -92,16 +129,17 @@ def limits_in(contract_id: int, payload: Mapping[str, Any]) -> Limits:
 def transaction_in(row: Mapping[str, Any]) -> Transaction:
     """Return a row of the statement, or a message of the `transaction` stream."""
     return Transaction(
-        transaction_id=int(row["transaction_id"]),
+        transaction_id=whole(row["transaction_id"]),
         action=str(row["action_type"] if "action_type" in row else row["action"]),
         amount=exact(row["amount"]),
         balance_after=money(row["balance_after"] if "balance_after" in row else row.get("balance")),
-        transaction_time=int(row["transaction_time"]),
-        contract_id=row.get("contract_id"),
-        reference_id=row.get("reference_id"),
+        transaction_time=whole(row["transaction_time"]),
+        contract_id=whole_or_none(row.get("contract_id")),
+        reference_id=whole_or_none(row.get("reference_id")),
+        symbol=symbol_of(row),
         payout=money(row.get("payout")),
-        shortcode=row.get("shortcode") or "",
-        longcode=row.get("longcode") or "",
+        shortcode=text_of(row.get("shortcode")),
+        longcode=text_of(row.get("longcode")),
         raw=row,
     )
 
@@ -109,17 +147,17 @@ def transaction_in(row: Mapping[str, Any]) -> Transaction:
 def position_in(row: Mapping[str, Any]) -> Position:
     """Return an entry of the portfolio."""
     return Position(
-        contract_id=int(row["contract_id"]),
-        transaction_id=int(row["transaction_id"]),
-        contract_type=row.get("contract_type") or "",
-        symbol=row.get("underlying_symbol") or row.get("symbol") or "",
-        currency=row.get("currency") or "",
+        contract_id=whole(row["contract_id"]),
+        transaction_id=whole(row["transaction_id"]),
+        contract_type=text_of(row.get("contract_type")),
+        symbol=symbol_of(row),
+        currency=text_of(row.get("currency")),
         buy_price=exact(row["buy_price"]),
         payout=money(row.get("payout")),
-        purchase_time=int(row["purchase_time"]),
-        expiry_time=row.get("expiry_time"),
-        shortcode=row.get("shortcode") or "",
-        longcode=row.get("longcode") or "",
+        purchase_time=whole(row["purchase_time"]),
+        expiry_time=whole_or_none(row.get("expiry_time")),
+        shortcode=text_of(row.get("shortcode")),
+        longcode=text_of(row.get("longcode")),
         raw=row,
     )
 
@@ -127,15 +165,16 @@ def position_in(row: Mapping[str, Any]) -> Position:
 def closed_contract_in(row: Mapping[str, Any]) -> ClosedContract:
     """Return a row of the profit table."""
     return ClosedContract(
-        contract_id=int(row["contract_id"]),
-        transaction_id=int(row["transaction_id"]),
+        contract_id=whole(row["contract_id"]),
+        transaction_id=whole(row["transaction_id"]),
+        symbol=symbol_of(row),
         buy_price=exact(row["buy_price"]),
         sell_price=exact(row["sell_price"]),
         payout=money(row.get("payout")),
-        purchase_time=int(row["purchase_time"]),
-        sell_time=row.get("sell_time"),
-        shortcode=row.get("shortcode") or "",
-        longcode=row.get("longcode") or "",
+        purchase_time=whole(row["purchase_time"]),
+        sell_time=whole_or_none(row.get("sell_time")),
+        shortcode=text_of(row.get("shortcode")),
+        longcode=text_of(row.get("longcode")),
         raw=row,
     )
 

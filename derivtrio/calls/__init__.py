@@ -5,7 +5,8 @@
 - `queue`: calls on their way to the writer.
 - `session`: what all parts of a client share.
 - `request`: make a call and wait for its reply.
-- `doubts`: the trades whose outcome is not known.
+- `doubts`: the trades whose outcome is not known; `other_clients`: what other clients of this
+  process know of them; `server_time`: when they were written, by the server's clock.
 - `status`: events, and the state that follows from them.
 - `pages`: lists that the server gives page by page.
 - `fast_ticks`: ticks that go around the routing of dicts.

@@ -10,8 +10,8 @@ went: about trades of that time no purchase can be claimed with certainty any mo
 """
 
 import math
-from collections.abc import Callable, Collection
-from typing import Final, Literal, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import attrs
@@ -19,10 +19,11 @@ import trio
 
 from derivtrio.api.parsing import contract_of
 from derivtrio.calls.call import Call
+from derivtrio.calls.other_clients import OtherClients
+from derivtrio.calls.server_time import ServerTime
 from derivtrio.errors import ApiError, OutcomeUnknown, api_error
 from derivtrio.models import Outcome
 from derivtrio.policy.retry import is_doubtful
-from derivtrio.policy.server_clock import ServerClock
 
 #: A purchase cannot belong to a trade that was written more than so many seconds after it.
 _SLACK: Final = 120
@@ -64,12 +65,16 @@ class TradeLog:
     Attributes:
         whose: returns the account of a trade that names none; None if that is not known.
         used: told of each proposal, by its id, that a purchase has used up, or may have used up.
+        others: the other clients of this process, and what they know of the same accounts.
+        server_time: what is known of the server's clock.
         verdicts: what has been found out about trades that were in doubt.
 
     """
 
     whose: Callable[[], str | None] = attrs.field(default=lambda: None)
     used: Callable[[str], None] = attrs.field(default=lambda _: None)
+    others: OtherClients = attrs.field(factory=OtherClients)
+    server_time: ServerTime = attrs.field(factory=ServerTime, init=False)
     verdicts: WeakKeyDictionary[OutcomeUnknown, Outcome] = attrs.field(
         factory=WeakKeyDictionary, init=False
     )
@@ -77,17 +82,18 @@ class TradeLog:
     _in_doubt: dict[OutcomeUnknown, Call] = attrs.field(factory=dict, init=False)
     _known: dict[tuple[Action, int], Origin] = attrs.field(factory=dict, init=False)
     _evicted_until_mono: float = attrs.field(default=-math.inf, init=False)
-    _clock: ServerClock | None = attrs.field(default=None, init=False)
+    _seen: WeakKeyDictionary[OutcomeUnknown, float] = attrs.field(
+        factory=WeakKeyDictionary, init=False
+    )
 
     @property
     def doubts(self) -> tuple[OutcomeUnknown, ...]:
         """The trades that are in doubt, oldest first."""
         return tuple(self._in_doubt)
 
-    def set_clock(self, reading: ServerClock) -> ServerClock:
-        """Take note of what the server's clock shows; return what is known of it."""
-        self._clock = reading if self._clock is None else self._clock.updated(reading)
-        return self._clock
+    def seen_since(self, unknown: OutcomeUnknown) -> float:
+        """Return since when this client knows of *unknown*, on trio's clock."""
+        return self._seen.setdefault(unknown, trio.current_time())
 
     def begin(self, call: Call) -> None:
         """Note a trade that is about to be made."""
@@ -100,6 +106,7 @@ class TradeLog:
             self._enter(call.error, call)
         elif call.decided:
             self._learn_from(call)
+            self.server_time.note_answer(call, _purchase_time(call.answer))
         elif call.written_mono is not None:
             self.doubt(call, f"the caller of {call.name} went away before its reply came")
 
@@ -111,14 +118,14 @@ class TradeLog:
 
     def note_used(self, call: Call) -> None:
         """Note that *call*, one of `BUYS`, has ended, and may have used up its proposal."""
-        if not call.raw and _may_have_used_up(call):
-            self.used(call.request[call.name])
+        proposal = call.request.get(call.name)
+        if isinstance(proposal, str) and _may_have_used_up(call):
+            self.used(proposal)
 
     def is_buying(self, proposals: Collection[str]) -> bool:
         """Return whether one of these is being bought just now, by its id."""
-        return any(
-            call.name == "buy" and call.request["buy"] in proposals for call in self._under_way
-        )
+        buying = [call.request["buy"] for call in self._under_way if call.name == "buy"]
+        return any(isinstance(each, str) and each in proposals for each in buying)
 
     def is_under_way(self, call: Call) -> bool:
         """Return whether the caller of a trade still waits for its answer."""
@@ -135,6 +142,7 @@ class TradeLog:
     def resolve(self, unknown: OutcomeUnknown, outcome: Outcome) -> None:
         """Note what has been found out."""
         self.verdicts[unknown] = outcome
+        self.others.resolve(unknown)
         self._in_doubt.pop(unknown, None)
 
     def rivals_of(self, call: Call | None, names: Collection[str] = ("buy",)) -> list[Call]:
@@ -157,8 +165,14 @@ class TradeLog:
         action: Action = "bought",
         other_than: Call | OutcomeUnknown | None = None,
     ) -> bool:
-        """Return whether a call of ours, *other_than* this one, has bought or sold the contract."""
+        """Return whether a call of ours, *other_than* this one, has bought or sold the contract.
+
+        Ours are the calls of this client. For one of them, ours are the calls of the other clients
+        in this process, too. (A doubt that came from elsewhere may be of one of these.)
+        """
         origin = self._known.get((action, contract_id))
+        if origin is None and isinstance(other_than, Call):
+            return self.others.have_done(action, contract_id, other_than)
         if origin is None or other_than is None:
             return origin is not None
         if isinstance(other_than, Call):
@@ -174,11 +188,16 @@ class TradeLog:
         now = trio.current_time()
         origin = Origin(now) if call is None else Origin(now, call.req_id, call.written_wall)
         self._known.setdefault((action, contract_id), origin)
+        if call is not None:
+            self.others.know(action, contract_id, call)
         if len(self._known) > _MOST_KNOWN:
             self._evict()
 
     def _enter(self, unknown: OutcomeUnknown, call: Call) -> None:
         self._in_doubt[unknown] = call
+        unknown.run = trio.lowlevel.current_trio_token()
+        unknown.server_epoch = self.server_time.of_writing(call)
+        self.others.doubt(call)
         if len(self._in_doubt) > _MOST_DOUBTS:
             oldest = self._in_doubt.pop(next(iter(self._in_doubt)))
             until = min(oldest.closed_mono, trio.current_time()) + _SLACK
@@ -188,7 +207,9 @@ class TradeLog:
         if call.name == "buy" and (contract_id := contract_of(call.answer)) is not None:
             self.know(contract_id, "bought", call)
         elif call.name in SALES and call.name in (call.answer or {}):
-            self.know(call.request[call.name], "sold", call)
+            contract_id = call.request[call.name]
+            if isinstance(contract_id, int):  # a request that was not checked may have anything
+                self.know(contract_id, "sold", call)
 
     def _evict(self) -> None:
         """Forget what no trade in doubt can be mistaken for; and more, if that is not enough."""
@@ -201,6 +222,11 @@ class TradeLog:
             if origin.learnt_mono >= horizon:
                 self._evicted_until_mono = max(self._evicted_until_mono, origin.learnt_mono)
             del self._known[what]
+
+
+def _purchase_time(answer: Mapping[str, Any] | None) -> object:
+    payload = None if answer is None else answer.get("buy")
+    return payload.get("purchase_time") if isinstance(payload, Mapping) else None
 
 
 def _may_have_used_up(call: Call) -> bool:

@@ -118,9 +118,11 @@ def _after(
 
 
 def _noted(reply: dict[str, Any], call: Call, session: Session) -> dict[str, Any]:
-    """Return *reply*; take the limits from it, if it has them."""
+    """Return *reply*; take the limits, or the server's time, from it, if it has them."""
     if call.name == "website_status":
         note_limits(reply, session)
+    elif call.name == "time":
+        session.trades.server_time.note_answer(call, reply.get("time"))
     return reply
 
 

@@ -5,7 +5,8 @@ An estimate is kept for as long as newer ones agree with it: what is decided abo
 fit what was decided about another, to the second.
 
 The time of a writing is known by trio's clock and by the machine's. The first stands still while
-the machine is suspended, and the second may be set; the earlier of the two counts.
+the machine is suspended, and the second may be set. So the true time lies between the two, or is
+what one of them says.
 """
 
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import msgspec
 
 #: How far the server's own clocks may be apart, in seconds.
-_SKEW: Final = 5
+SKEW: Final = 5
 
 
 class Lead(msgspec.Struct, frozen=True):
@@ -37,16 +38,31 @@ class ServerClock(msgspec.Struct, frozen=True):
         """Return a server's epoch that is not later than the writing of something.
 
         It was written at *written_mono* on trio's clock, if that is known, and at *written_wall* on
-        the machine's.
+        the machine's. The earlier of the two counts, less what the server's clocks may be apart.
         """
         by_wall = written_wall + self.over_wall.least
         if written_mono is None:
-            return by_wall - _SKEW
-        return min(by_wall, written_mono + self.over_trio.least) - _SKEW
+            return by_wall - SKEW
+        return min(by_wall, written_mono + self.over_trio.least) - SKEW
+
+    def bounds(self, written_mono: float, written_wall: float) -> tuple[float, float]:
+        """Return two of the server's epochs, between which something was written.
+
+        The arguments are those of `earliest`.
+        """
+        trio, wall = self.over_trio, self.over_wall
+        return (
+            min(written_mono + trio.least, written_wall + wall.least),
+            max(written_mono + trio.most, written_wall + wall.most),
+        )
+
+    def now(self, mono: float) -> float:
+        """Return a server's epoch that is not later than *mono* on trio's clock."""
+        return mono + self.over_trio.least
 
     def latest(self, mono: float) -> float:
         """Return a server's epoch that is not earlier than *mono* on trio's clock."""
-        return mono + self.over_trio.most + _SKEW
+        return mono + self.over_trio.most + SKEW
 
     def updated(self, newer: "ServerClock") -> "ServerClock":
         """Return what is known after a *newer* reading: the same, unless that disagrees."""

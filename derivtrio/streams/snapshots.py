@@ -12,11 +12,12 @@ from typing import Any, Final, Never
 import attrs
 
 from derivtrio.api.catalog import name_of
-from derivtrio.api.parsing import exact, money
+from derivtrio.api.parsing import exact, money, text_of, whole, whole_or_none
+from derivtrio.api.underlying import symbol_of
 from derivtrio.calls.request import note_limits
 from derivtrio.concurrency.buffer import OverflowPolicy
 from derivtrio.errors import invalid_request
-from derivtrio.models import Balance, OpenContract, Proposal
+from derivtrio.models import Balance, Money, OpenContract, Proposal
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.source import ServerStream, Translator
 from derivtrio.streams.subscription import Subscription, new_buffer
@@ -195,18 +196,39 @@ class ProposalTranslator(Snapshots):
 
 def contract_in(payload: Mapping[str, Any]) -> OpenContract:
     """Return the contract in *payload*, as either generation names its members."""
+    contract_id = whole(payload["contract_id"])
+    limits = payload.get("limit_order")
     return OpenContract(
-        contract_id=payload["contract_id"],
-        contract_type=payload.get("contract_type", ""),
-        symbol=payload.get("underlying_symbol") or payload.get("underlying", ""),
-        status=payload.get("status"),
+        contract_id=contract_id,
+        contract_type=text_of(payload.get("contract_type")),
+        symbol=symbol_of(payload),
+        status=text_of(payload.get("status")) or None,
         is_expired=bool(payload.get("is_expired")),
         is_sold=bool(payload.get("is_sold")),
-        currency=payload.get("currency", ""),
+        currency=text_of(payload.get("currency")),
         **{price: money(payload.get(price)) for price in _PRICES},
-        purchase_time=payload.get("purchase_time"),
-        date_expiry=payload.get("date_expiry"),
-        shortcode=payload.get("shortcode", ""),
-        longcode=payload.get("longcode", ""),
+        entry_spot=_spot(payload, "entry"),
+        exit_spot=_spot(payload, "exit"),
+        barrier=_barrier(payload.get("barrier")),
+        purchase_time=whole_or_none(payload.get("purchase_time")),
+        date_expiry=whole_or_none(payload.get("date_expiry")),
+        sell_time=whole_or_none(payload.get("sell_time")),
+        is_valid_to_sell=bool(payload.get("is_valid_to_sell")),
+        limit_order=limits if isinstance(limits, Mapping) else None,
+        shortcode=text_of(payload.get("shortcode")),
+        longcode=text_of(payload.get("longcode")),
         raw=payload,
     )
+
+
+def _barrier(value: Any) -> str | None:
+    """Return a barrier as text, also where a server writes it as a number."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(exact(value))
+    return text_of(value) or None
+
+
+def _spot(payload: Mapping[str, Any], which: str) -> Money | None:
+    """Return the price at the entry or the exit: a `spot` in new payloads, a `tick` in old ones."""
+    spot = payload.get(f"{which}_spot")
+    return money(payload.get(f"{which}_tick") if spot is None else spot)

@@ -147,6 +147,8 @@ def limit_order(
 def period_words(date_from: int | None, date_to: int | None) -> dict[str, int]:
     """Return the members that limit a list to a period; the bounds are epochs in seconds.
 
+    The server takes `date_to` as the first second that is not in the period any more.
+
     Raises:
         InvalidRequest: a bound is not a whole number of seconds.
 

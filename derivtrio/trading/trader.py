@@ -167,8 +167,14 @@ class Trader:
 
         Less can be known of a trade that is not in `doubts`, because another client made it (before
         a restart, for example) or because it is older than the newest thousand: a purchase that
-        fits may belong to another order, so it is `Ambiguous`; "not" is said after two minutes, and
-        relies on this machine's clock if the trade was made in another run.
+        fits may belong to another order, so it is `Ambiguous`; "not" is said after two minutes. The
+        machine's clock may have been set meanwhile, so it proves nothing. If the trade was made in
+        another run and its `server_epoch` is None, two minutes are counted from this call, and any
+        purchase of this kind in the account, however old, makes it `Ambiguous`.
+
+        A price that differs proves nothing: Deriv closes a multiplier at the bid of the moment,
+        whatever price the sale names. Clients of one process know of each other's trades, so that a
+        new one does not take its predecessor's contract for its own.
 
         It can be called again, also while it runs; and what is `Ambiguous` now may be decided when
         the other orders in doubt are.
@@ -213,9 +219,11 @@ class Trader:
     ) -> AsyncIterator[Transaction]:
         """Return the account's transactions, newest first; pages are fetched as they are read.
 
-        `action_type` is Deriv's word for one kind (`"buy"`, `"sell"`, `"deposit"`, …); `date_from`
-        and `date_to` are epochs in seconds; `loginid` names the account if there are several. Each
-        transaction comes once; those that are made during the reading are not in the list.
+        `action_type` is Deriv's word for one kind (`"buy"`, `"sell"`, `"deposit"`, …). The period
+        goes from `date_from`, which is part of it, to `date_to`, which is not; both are epochs in
+        seconds. (Recorded from live accounts: what happened in the very second of `date_to` is left
+        out.) `loginid` names the account if there are several. Each transaction comes once; those
+        that are made during the reading are not in the list.
 
         Raises:
             InvalidRequest: an argument makes no sense; nothing was sent.
@@ -234,7 +242,8 @@ class Trader:
     ) -> AsyncIterator[ClosedContract]:
         """Return the contracts that have ended, newest first; pages are fetched as they are read.
 
-        Arguments and errors are those of `statement`.
+        Arguments and errors are those of `statement`: `date_from` belongs to the period, `date_to`
+        does not.
         """
         return lists.profit_table(self._session, date_from, date_to, loginid)
 

@@ -30,6 +30,15 @@ def test_the_earlier_of_two_clocks_counts() -> None:
     assert clock.earliest(None, 1990) == 4985
 
 
+def test_the_truth_lies_between_what_two_clocks_say() -> None:
+    """One stood still, or the other was set."""
+    clock = reading(5000, (100, 100), (2000, 2000))
+    assert clock.bounds(90, 1990) == (4990, 4991)
+    assert clock.bounds(90, 1000) == (4000, 4991)
+    assert clock.bounds(50, 1990) == (4950, 4991)
+    assert clock.now(110) == 5010
+
+
 def test_an_estimate_stays_until_a_newer_one_disagrees() -> None:
     first = reading(5000, (100, 100), (2000, 2000))
     assert first.updated(reading(5010, (110.7, 110.8), (2010.7, 2010.8))) == first

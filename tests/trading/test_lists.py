@@ -4,9 +4,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import trio
 from bank import PARAMETERS
 
 import derivtrio
+from derivtrio.simulator import DEMO_TOKEN, open_simulator
 from tests.trading.world import open_world
 
 
@@ -36,6 +38,26 @@ async def test_what_is_open_and_what_is_over(autojump_clock: Any) -> None:
     assert (position.contract_id, position.buy_price) == (other.contract_id, Decimal(10))
     assert (closed.contract_id, closed.profit) == (one.contract_id, -2.5)
     assert world.server.asked("profit_table")[0][1]["date_from"] == "5"
+    assert position.symbol == closed.symbol == "R_100"
+
+
+async def test_the_second_of_date_to_is_not_in_the_period(autojump_clock: Any) -> None:
+    """Recorded from a live account: three rows before 1789347054, four before 1789347055."""
+    epochs = [1789347036, 1789347038, 1789347052, 1789347054]
+    async with (
+        open_simulator(seed=3, port=None, start=1789347030) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, token=DEMO_TOKEN) as client,
+    ):
+        for epoch in epochs:
+            await trio.sleep(epoch - sim.now())
+            await client.buy({**PARAMETERS, "duration": 10}, 10)
+        for date_to, count in ((1789347054, 3), (1789347055, 4)):
+            rows = client.statement(action_type="buy", date_from=1789347035, date_to=date_to)
+            assert [row.transaction_time async for row in rows] == epochs[:count][::-1]
+        await trio.sleep(100)
+        for date_to, count in ((1789347054, 3), (1789347055, 4)):
+            closed = client.profit_table(date_from=1789347035, date_to=date_to)
+            assert len([contract async for contract in closed]) == count
 
 
 async def test_a_list_that_cannot_be_read_is_the_servers_fault(autojump_clock: Any) -> None:

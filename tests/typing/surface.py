@@ -78,6 +78,10 @@ async def streaming(client: derivtrio.Client) -> None:
     async with client.open_contract(5, overflow="latest") as contracts:
         assert_type(contracts, derivtrio.Subscription[derivtrio.OpenContract])
         assert_type((await anext(contracts)).profit, float | Decimal | None)
+        assert_type((await anext(contracts)).entry_spot, float | Decimal | None)
+        assert_type((await anext(contracts)).barrier, str | None)
+        assert_type((await anext(contracts)).sell_time, int | None)
+        assert_type((await anext(contracts)).is_valid_to_sell, bool)
     client.ticks("R_100", 5)  # type: ignore[call-arg]
     client.ticks(["R_100"])  # type: ignore[arg-type]
     client.candles("R_100", start=1.5)  # type: ignore[arg-type]
@@ -102,8 +106,10 @@ async def trading(client: derivtrio.Client, unknown: derivtrio.OutcomeUnknown) -
     assert_type(await client.portfolio(), tuple[derivtrio.Position, ...])
     async for row in client.statement(action_type="buy", date_from=1):
         assert_type(row, derivtrio.Transaction)
+        assert_type(row.symbol, str)
     async for contract in client.profit_table(date_to=5):
-        assert_type(contract.profit, float | Decimal)
+        assert_type(contract.profit, Decimal)
+        assert_type(contract.symbol, str)
     assert_type(client.doubts, tuple[derivtrio.OutcomeUnknown, ...])
     await client.buy("id", 5)  # type: ignore[arg-type]
     await client.sell("5")  # type: ignore[arg-type]
@@ -173,6 +179,7 @@ def failing(error: derivtrio.DerivError) -> None:
     match error:
         case derivtrio.OutcomeUnknown():
             assert_type(error.written_at, float)
+            assert_type(error.server_epoch, tuple[float, float] | None)
         case derivtrio.NotContinuous():
             assert_type(error.gap, derivtrio.Gap)
         case derivtrio.ApiError():

@@ -18,7 +18,7 @@ from derivtrio.calls.pages import Listing
 from derivtrio.calls.request import request_until_answered
 from derivtrio.calls.session import Session
 from derivtrio.errors import AuthorizationRequired, OutcomeUnknown, unreadable
-from derivtrio.models import OpenContract, Outcome, Transaction
+from derivtrio.models import ClosedContract, OpenContract, Outcome, Transaction
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.streams.snapshots import contract_in
 from derivtrio.trading.reconcile.matching import Order
@@ -63,7 +63,8 @@ class Investigation:
         """The contract to sell, cancel or update. A purchase in doubt has none."""
         request = self.unknown.request
         name = next(n for n in ("contract_id", "sell", "cancel") if n in request)
-        return int(request[name])
+        contract_id: int = request[name]
+        return contract_id
 
     async def ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the reply of the trade's account to a request that only reads.
@@ -113,14 +114,20 @@ class Investigation:
             raise unreadable(_CONTRACT, error) from error
 
     def statement(self, action: str, since_epoch: float) -> Listing[Transaction]:
-        """Return the rows of one kind in the statement, from *since_epoch* on."""
+        """Return the rows of one kind in the statement, from *since_epoch* on, newest first."""
         request = {
             "statement": 1,
             "action_type": action,
             "description": 1,
-            "date_from": max(0, math.floor(since_epoch)),
+            "date_from": _date_from(since_epoch),
         }
         return pages.statement(self.ask, request, PAGE)
+
+    def profit_table(self, since_epoch: float) -> Listing[ClosedContract]:
+        """Return the contracts that were bought from *since_epoch* on and are over."""
+        since = str(_date_from(since_epoch))
+        request = {"profit_table": 1, "description": 1, "date_from": since}
+        return pages.profit_table(self.ask, request, PAGE)
 
     def order(self) -> Order:
         """Return what the trade asked for, and when it may have been executed."""
@@ -128,11 +135,11 @@ class Investigation:
             return self.order_of(self.call)
         unknown = self.unknown
         parameters = unknown.parameters or unknown.request.get("parameters")
-        return Order(parameters, unknown.request.get("price"), *self.timing.bounds_epoch(None))
+        return self._order(parameters, unknown.request.get("price"), None)
 
     def order_of(self, call: Call) -> Order:
         """Return the same of another call, which was written."""
-        return Order(call.terms, call.request.get("price"), *self.timing.bounds_epoch(call))
+        return self._order(call.terms, call.request.get("price"), call)
 
     def rivals(self, *names: str) -> list[Call]:
         """Return the other calls with these names, for this account, whose outcome is not known."""
@@ -148,11 +155,34 @@ class Investigation:
             return "too many trades of that time are in doubt"
         return None
 
+    def orders_of_others(self) -> list[Order]:
+        """Return what other clients of this process have in doubt, and may have led to a match.
+
+        An order that was written long before the one in question is not one of these: whatever it
+        led to is too old to be taken for this one's.
+        """
+        if self.call is None:
+            return []
+        return [
+            Order(each.parameters, each.price, -math.inf, math.inf)
+            for each in self.trades.others.doubts(self.call)
+            if self.timing.is_near(each, self.call)
+        ]
+
+    def _order(self, parameters: Any, price: Any, call: Call | None) -> Order:
+        bounds = self.timing.bounds_epoch(call)
+        terms = parameters if isinstance(parameters, Mapping) else None
+        return Order(terms, price, bounds.earliest, bounds.latest, bounds.written)
+
     def resolve(self, call: Call | None, unknown: OutcomeUnknown, outcome: Outcome) -> None:
         """Note the outcome of a trade. A reply that comes later adds nothing, and is dropped."""
         self.trades.resolve(unknown, outcome)
         if call is not None:
             self._session.router.remove(call.req_id)
+
+
+def _date_from(since_epoch: float) -> int:
+    return max(0, math.floor(since_epoch)) if math.isfinite(since_epoch) else 0
 
 
 def _out_of_reach(loginid: str) -> AuthorizationRequired:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 import trio
 
-from derivtrio.api.parsing import limits_in
-from derivtrio.models import Ambiguous, Limits, Money, NotUpdated, Outcome, Updated
+from derivtrio.api.parsing import UNREADABLE, limits_in
+from derivtrio.errors import unreadable
+from derivtrio.models import Ambiguous, Limits, Money, NotUpdated, OpenContract, Outcome, Updated
 from derivtrio.trading.reconcile.investigation import Investigation
 from derivtrio.trading.reconcile.matching import same_amount
 
@@ -20,14 +21,21 @@ async def look_for_limits(investigation: Investigation) -> Outcome | None:
     is_certain = trio.current_time() >= investigation.timing.end_mono(investigation.call)
     contract = await investigation.contract()
     if contract is not None and not contract.is_sold:
-        shown = contract.raw.get("limit_order")
-        limits = limits_in(investigation.contract_id, shown if isinstance(shown, Mapping) else {})
+        limits = _limits_of(contract)
         if _are_met(investigation.unknown.request["limit_order"], limits):
             return Updated(limits, "the contract has these limits")
         return NotUpdated("the contract has other limits") if is_certain else None
     if not is_certain:
         return None
     return Ambiguous((), "the contract is over, and does not show its limits any more")
+
+
+def _limits_of(contract: OpenContract) -> Limits:
+    try:
+        return limits_in(contract.contract_id, contract.limit_order or {})
+    except UNREADABLE as error:
+        what = "contract's limit_order"
+        raise unreadable(what, error) from error
 
 
 def _are_met(asked: Mapping[str, Money | None], limits: Limits) -> bool:

@@ -3,10 +3,10 @@
 Deriv takes no order number from the client. So a purchase whose reply was lost must be recognized
 by its properties. The rules:
 
-1. A purchase *fits* an order if it was made in the order's window of time, costs no more than the
-   order allows, and has the order's type and symbol in its shortcode. It fits *fully* if no other
-   detail (stake, payout, whatever else the shortcode says) contradicts the order; otherwise it fits
-   *partly*. A detail that a row does not have contradicts nothing.
+1. A purchase *fits* an order if it was made in the order's window of time, and has the order's type
+   and symbol in its shortcode. It fits *fully* if no other detail (price, stake, payout, whatever
+   else the shortcode says) contradicts the order; otherwise it fits *partly*, or in everything *but
+   for the price*. A detail that a row does not have contradicts nothing.
 2. A purchase that this client knows to belong to a certain order is not a candidate for another.
    The caller leaves these out.
 3. Orders in doubt that fit the same purchases are decided together. Distribute the purchases among
@@ -18,11 +18,17 @@ by its properties. The rules:
    there are fewer purchases than equal orders, or more purchases than this client's orders explain.
 5. A purchase that fits only partly proves nothing. But unless it fits another order fully, it is
    wrong to say "not bought".
+6. A price that differs proves nothing, either: the server books an order of a certain stake at its
+   own price. If nothing but the price is higher than the order allows, it is wrong to say "not
+   bought"; and another order that the purchase fits fully has not certainly led to it.
+7. Neither does a time shortly before the order was written, because the server's clocks may differ
+   by some seconds. But it is wrong to say "bought": somebody else may have been faster.
 
 The window is in the server's time. It begins when the request was written (a little earlier,
 because clocks differ), and ends when the server can no longer execute it.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
@@ -45,6 +51,7 @@ class Order:
         parameters: the contract, as `proposal` and `buy` take it; None if that is not known.
         price: the most that it may cost.
         earliest_epoch, latest_epoch: the window in which it may have been executed.
+        written_epoch: when it was written, as well as that is known; inside the window.
 
     """
 
@@ -52,6 +59,7 @@ class Order:
     price: Money | None
     earliest_epoch: float
     latest_epoch: float
+    written_epoch: float = -math.inf
 
     def equals(self, other: "Order") -> bool:
         """Return whether both ask for the same contract, so that they could swap purchases."""
@@ -83,7 +91,8 @@ class Fit(Enum):
 
     NOT = 0
     PARTLY = 1
-    FULLY = 2
+    BUT_FOR_PRICE = 2
+    FULLY = 3
 
 
 def decide(order: Order, others: Iterable[Order], purchases: Iterable[Purchase]) -> Finding:
@@ -93,11 +102,10 @@ def decide(order: Order, others: Iterable[Order], purchases: Iterable[Purchase])
     """
     others, purchases = list(others), list(purchases)
     if not any(fit_of(order, purchase) is Fit.FULLY for purchase in purchases):
-        partly = [p for p in purchases if fit_of(order, p) is Fit.PARTLY]
-        unexplained = [p for p in partly if not any(fit_of(o, p) is Fit.FULLY for o in others)]
-        return Finding(None, tuple(unexplained), ())  # rule 5
+        return _doubtful(order, others, purchases)
     orders, rows = _connected(order, others, purchases)
     rivals = tuple(each for each in orders if each is not order)
+    cheaper = tuple(o for o in others if any(fit_of(o, p) is Fit.BUT_FOR_PRICE for p in rows))
     distribution = _distribute(orders, rows)
     most = len(distribution)
     # *order* gets *row* in some distribution if, without both, one pair fewer can be made.
@@ -110,26 +118,40 @@ def decide(order: Order, others: Iterable[Order], purchases: Iterable[Purchase])
     # An order is served in every distribution if, without it, fewer pairs can be made.
     served = [o for o in orders if len(_distribute([p for p in orders if p is not o], rows)) < most]
     equal = all(each.equals(order) for each in rivals)
+    if cheaper:
+        return Finding(None, tuple(possible), (*rivals, *cheaper))  # rule 6
     if most == len(rows) and order in served and (len(possible) == 1 or equal):
         others = [each for each in served if each is not order and len(possible) > 1]
-        shares = {each: distribution[each] for each in others}
-        return Finding(distribution[order], tuple(possible), rivals, shares)
+        found = {each: distribution[each] for each in (order, *others)}
+        certain = {o: p for o, p in found.items() if p.purchase_time >= o.written_epoch}  # rule 7
+        if (purchase := certain.pop(order, None)) is not None:
+            return Finding(purchase, tuple(possible), rivals, certain)
     return Finding(None, tuple(possible), rivals)
+
+
+def _doubtful(order: Order, others: Sequence[Order], purchases: Iterable[Purchase]) -> Finding:
+    """Return what purchases say of which none fits *order* fully: rules 5 and 6."""
+    candidates, rivals = list[Purchase](), dict[Order, None]()
+    for purchase in purchases:
+        fit = fit_of(order, purchase)
+        fully = [each for each in others if fit_of(each, purchase) is Fit.FULLY]
+        if fit is Fit.BUT_FOR_PRICE or (fit is Fit.PARTLY and not fully):
+            candidates.append(purchase)
+            rivals |= dict.fromkeys(fully)
+    return Finding(None, tuple(candidates), tuple(rivals))
 
 
 def fit_of(order: Order, purchase: Purchase) -> Fit:
     """Return how well *purchase* fits *order*."""
     if not order.earliest_epoch <= purchase.purchase_time <= order.latest_epoch:
         return Fit.NOT
-    if order.price is not None and _exactly(purchase.buy_price) > _exactly(order.price):
-        return Fit.NOT
     wanted = order.parameters
-    if wanted is None:
-        return Fit.FULLY
-    rest = rest_of(purchase.shortcode, wanted)
+    rest = "" if wanted is None else rest_of(purchase.shortcode, wanted)
     if rest is None:
         return Fit.NOT
-    return Fit.FULLY if _amount_agrees(wanted, purchase) and agrees(wanted, rest) else Fit.PARTLY
+    if wanted is not None and not (_amount_agrees(wanted, purchase) and agrees(wanted, rest)):
+        return Fit.PARTLY
+    return Fit.BUT_FOR_PRICE if is_less(order.price, purchase.buy_price) else Fit.FULLY
 
 
 def _amount_agrees(wanted: Mapping[str, Any], purchase: Purchase) -> bool:
@@ -139,7 +161,7 @@ def _amount_agrees(wanted: Mapping[str, Any], purchase: Purchase) -> bool:
     if basis == "payout":
         return purchase.payout is None or number(purchase.payout) == number(amount)
     if wanted.get("cancellation") is not None:  # its fee is part of the price
-        return _exactly(purchase.buy_price) >= _exactly(amount)
+        return not is_less(purchase.buy_price, amount)
     return number(purchase.buy_price) == number(amount)
 
 
@@ -152,7 +174,7 @@ def essence(parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
     if "underlying_symbol" in terms:
         terms["symbol"] = terms.pop("underlying_symbol")
-    unit, duration = terms.get("duration_unit"), terms.get("duration")
+    unit, duration = str(terms.get("duration_unit")), terms.get("duration")
     if unit in SECONDS and isinstance(duration, Decimal):
         terms |= {"duration": duration * SECONDS[unit], "duration_unit": "s"}
     return terms
@@ -176,8 +198,10 @@ def same_amount(one: Money | None, other: Money | None) -> bool:
     return number(one) == number(other)
 
 
-def _exactly(amount: Any) -> Decimal:
-    return amount if isinstance(amount, Decimal) else Decimal(str(amount))
+def is_less(one: object, other: object) -> bool:
+    """Return whether both are numbers, and *one* is the smaller."""
+    less, more = number(one), number(other)
+    return not isinstance(less, str) and not isinstance(more, str) and less < more
 
 
 def _connected(
@@ -205,7 +229,7 @@ def _connected(
         if not more and not more_rows:
             break
     return (
-        sorted(orders, key=lambda each: each.earliest_epoch),
+        sorted(orders, key=lambda each: (each.earliest_epoch, each.written_epoch)),
         sorted(rows, key=lambda row: (row.purchase_time, row.transaction_id)),
     )
 

@@ -11,7 +11,7 @@ Deriv has no order numbers, and no way to ask for a reply again. So there are tw
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -80,7 +80,19 @@ def _trade_of(unknown: OutcomeUnknown) -> str:
     if len(names) != 1:
         text = f"reconcile knows {', '.join(sorted(TRADES))}; look this one up in its own way"
         raise invalid_request(text, unknown.request)
+    if not _is_complete(names[0], unknown.request):
+        text = f"the doubt about a {names[0]} does not say what was asked for"
+        raise invalid_request(text, unknown.request)
     return names[0]
+
+
+def _is_complete(trade: str, request: Mapping[str, Any]) -> bool:
+    """Return whether *request* has what the search needs; one that was not checked may lack it."""
+    if trade == "buy":
+        return True
+    contract_id = request.get("contract_id" if trade == "contract_update" else trade)
+    limits = {} if trade != "contract_update" else request.get("limit_order")
+    return type(contract_id) is int and isinstance(limits, Mapping)
 
 
 async def _investigate(investigation: Investigation, look: Look) -> Outcome:

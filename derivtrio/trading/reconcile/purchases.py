@@ -6,9 +6,11 @@
 3. Say "bought" at once if only this order can have led to the purchase. If other orders in doubt
    can have led to it as well, wait until none of them can be executed, or answered, any more.
 4. Say "not bought" only when the order cannot be executed any more, and when neither the statement
-   nor the portfolio nor the profit table has anything that fits.
-5. A purchase that fits may still not be this order's: see `Investigation.caveat`. Then it is
-   ambiguous.
+   nor the portfolio nor the profit table has anything that fits. If nothing is known of the
+   server's time when the order was written, that is the whole statement: a look from some time on
+   would rely on this machine's clock.
+5. A purchase that fits may still not be this order's: see `Investigation.caveat`, and
+   `orders_of_others`. Then it is ambiguous.
 """
 
 import math
@@ -29,8 +31,8 @@ from derivtrio.models import (
     Position,
     Purchase,
 )
-from derivtrio.trading.reconcile.investigation import PAGE, Investigation
-from derivtrio.trading.reconcile.matching import Finding, Order, decide
+from derivtrio.trading.reconcile.investigation import Investigation
+from derivtrio.trading.reconcile.matching import Finding, Fit, Order, decide, fit_of
 from derivtrio.trading.reconcile.timing import CERTAIN_AFTER
 
 #: Purchases by contract id.
@@ -61,9 +63,13 @@ class Assessment:
 async def look_for_purchase(investigation: Investigation) -> Outcome | None:
     """Return what the account's lists say about the order; None if it is too early to say."""
     asked_mono, order = trio.current_time(), investigation.order()
-    purchases = await _in_statement(investigation, order)
+    start_is_known = math.isfinite(order.earliest_epoch)
+    since = order.earliest_epoch if start_is_known else order.written_epoch
+    purchases = await _in_statement(investigation, order, since)
     seen = _assess(investigation, order, purchases, asked_mono)
     if asked_mono >= seen.final_mono and seen.has_nothing:
+        if not start_is_known:
+            purchases = await _in_statement(investigation, order, -math.inf)
         purchases = await _in_other_lists(investigation, order) | purchases
         seen = _assess(investigation, order, purchases, asked_mono)
     # Another task may have decided this order meanwhile: it must not get a second purchase.
@@ -75,19 +81,37 @@ async def look_for_purchase(investigation: Investigation) -> Outcome | None:
     return _judge(investigation, seen.finding, seen.rivals)
 
 
-async def _in_statement(investigation: Investigation, order: Order) -> dict[int, Purchase]:
-    rows = investigation.statement("buy", order.earliest_epoch)
-    found = [row async for row in rows if row.action == "buy"]
-    return {row.contract_id: purchase_from(row) for row in found if row.contract_id is not None}
+async def _in_statement(
+    investigation: Investigation, order: Order, since_epoch: float
+) -> dict[int, Purchase]:
+    """Return the purchases since *since_epoch*; of all times, only until one fits the order."""
+    found: dict[int, Purchase] = {}
+    async for row in investigation.statement("buy", since_epoch):
+        if row.action != "buy" or row.contract_id is None:
+            continue
+        found[row.contract_id] = purchase_from(row)
+        if not math.isfinite(since_epoch) and _is_candidate(
+            investigation, order, found[row.contract_id]
+        ):
+            break  # the statement may have years; this one is enough to forbid a "no"
+    return found
 
 
 async def _in_other_lists(investigation: Investigation, order: Order) -> dict[int, Purchase]:
     open_now = await pages.portfolio(investigation.ask)
-    since = str(max(0, math.floor(order.earliest_epoch)))
-    request = {"profit_table": 1, "description": 1, "date_from": since}
-    closed = pages.profit_table(investigation.ask, request, PAGE)
+    closed = investigation.profit_table(order.earliest_epoch)
     rows: list[Position | ClosedContract] = [*open_now, *[row async for row in closed]]
     return {row.contract_id: purchase_from(row) for row in rows}
+
+
+def _is_candidate(investigation: Investigation, order: Order, purchase: Purchase) -> bool:
+    return fit_of(order, purchase) is not Fit.NOT and not _is_claimed(investigation, purchase)
+
+
+def _is_claimed(investigation: Investigation, purchase: Purchase) -> bool:
+    """Return whether another order is known to have led to *purchase*."""
+    mine = investigation.call or investigation.unknown
+    return investigation.trades.is_known(purchase.contract_id, other_than=mine)
 
 
 def _assess(
@@ -98,8 +122,7 @@ def _assess(
     for call in rivals:
         timing.note_read(call, asked_mono)
     calls = {investigation.order_of(call): call for call in rivals}
-    mine, is_known = investigation.call or investigation.unknown, investigation.trades.is_known
-    unclaimed = [p for p in purchases.values() if not is_known(p.contract_id, other_than=mine)]
+    unclaimed = [p for p in purchases.values() if not _is_claimed(investigation, p)]
     finding = decide(order, calls, unclaimed)
     concerned = {rival: calls[rival] for rival in finding.rivals}
     final_mono = max(timing.quiet_mono(call) for call in (investigation.call, *concerned.values()))
@@ -108,7 +131,7 @@ def _assess(
 
 def _judge(investigation: Investigation, finding: Finding, rivals: Mapping[Order, Call]) -> Outcome:
     """Return the outcome of the order; note the outcomes of equal orders, decided with it."""
-    caveat = investigation.caveat(rivals.values())
+    caveat = investigation.caveat(rivals.values()) or _caveat_of_others(investigation, finding)
     if finding.candidates and caveat is not None:
         return Ambiguous(finding.candidates, f"{_count_text(finding)}; {caveat}")
     if finding.purchase is not None:
@@ -121,6 +144,14 @@ def _judge(investigation: Investigation, finding: Finding, rivals: Mapping[Order
         return Ambiguous(finding.candidates, _ambiguous_text(finding))
     lists = "neither statement nor portfolio nor profit table has it"
     return NotBought(f"{lists}, {CERTAIN_AFTER} s after the server can have read it at the latest")
+
+
+def _caveat_of_others(investigation: Investigation, finding: Finding) -> str | None:
+    """Return why a match may belong to another client of this process; None if it may not."""
+    for other in investigation.orders_of_others():
+        if any(fit_of(other, each) is Fit.FULLY for each in finding.candidates):
+            return "another client of this program has such an order in doubt"
+    return None
 
 
 def _bought(
@@ -144,7 +175,10 @@ def _ambiguous_text(finding: Finding) -> str:
     if finding.rivals:
         return f"{_count_text(finding)}, and {len(finding.rivals)} others in doubt"
     if len(finding.candidates) == 1:
-        return "a purchase of that time resembles this order, but not in every detail"
+        return (
+            f"a purchase resembles this order, but not in every detail: {finding.candidates[0]};"
+            " its price or its terms differ, or it may be older than the order"
+        )
     return f"{_count_text(finding)}; another program may trade with the account"
 
 

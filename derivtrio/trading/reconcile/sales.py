@@ -5,9 +5,14 @@ have led to that:
 
 1. The contract must have ended in the way that was asked for. `sold` is not `cancelled`, and a
    contract that `won` or `lost` came to its own end.
-2. It must have ended while the request may have been executed, and for a price that was allowed.
-3. If another request of this client is known to have ended it, this one has not.
-4. If another request in doubt can have ended it as well, it is ambiguous.
+2. It must have ended while the request may have been executed.
+3. A lower price than was asked for does not deny a sale. Deriv closes a multiplier at the bid of
+   the moment, whatever `price` the sale names, and settles an accumulator that breaches its barrier
+   meanwhile at another amount; for these the price proves nothing. Of other contracts it raises a
+   doubt, and shows which request it was if another one in doubt asked for less.
+4. If another request of this client is known to have ended it, this one has not.
+5. If another request in doubt can have ended it as well, it is ambiguous. It is ambiguous, too,
+   if it is not known when it ended, or if that was hardly after the request was written.
 """
 
 from collections.abc import Mapping
@@ -18,10 +23,13 @@ import trio
 
 from derivtrio.calls.doubts import SALES
 from derivtrio.models import Ambiguous, NotSold, OpenContract, Outcome, Sale, Sold, Transaction
+from derivtrio.policy.server_clock import SKEW
 from derivtrio.trading.reconcile.investigation import Investigation
-from derivtrio.trading.reconcile.matching import Order
-from derivtrio.trading.reconcile.shortcodes import number
+from derivtrio.trading.reconcile.matching import Order, is_less
 from derivtrio.trading.reconcile.timing import CERTAIN_AFTER
+
+#: Types that Deriv closes at its own price, whatever was asked for.
+_PRICELESS: Final = ("MULTUP", "MULTDOWN", "ACCU")
 
 #: The status that each call gives to a contract.
 _STATUS: Final = {"sell": "sold", "cancel": "cancelled"}
@@ -29,11 +37,15 @@ _STATUS: Final = {"sell": "sold", "cancel": "cancelled"}
 
 @attrs.frozen
 class End:
-    """How a contract ended: its status in Deriv's word, its price, and when."""
+    """How a contract ended: its status in Deriv's word, its price, and when.
+
+    `limits_hold` says whether a contract of its type is sold for what was asked for, or more.
+    """
 
     status: str | None
     sale: Sale
     sold_epoch: float | None
+    limits_hold: bool = False
 
 
 async def look_for_sale(investigation: Investigation) -> Outcome | None:
@@ -48,10 +60,11 @@ async def look_for_sale(investigation: Investigation) -> Outcome | None:
     if contract.status in ("won", "lost"):
         return NotSold(f"the contract came to its own end: it is {contract.status}")
     order = investigation.order()
-    end = _end_of(contract, await _row_of_sale(investigation, order.earliest_epoch))
+    since = max(order.earliest_epoch, (contract.purchase_time or 0) - SKEW)
+    end = _end_of(contract, await _row_of_sale(investigation, since))
     if (why := contradiction(investigation.trade, order, end)) is not None:
         return NotSold(why)
-    return _judge(investigation, end, asked_mono)
+    return _judge(investigation, order, end, asked_mono)
 
 
 def contradiction(name: str, order: Order, end: End) -> str | None:
@@ -61,15 +74,19 @@ def contradiction(name: str, order: Order, end: End) -> str | None:
     """
     if end.status in _STATUS.values() and end.status != _STATUS[name]:
         return f"the contract is {end.status}, and that was not asked for"
-    if end.sold_epoch is None or not order.earliest_epoch <= end.sold_epoch <= order.latest_epoch:
-        return f"the contract was sold at another time: {end.sold_epoch}"
-    price, sold_for = order.price, end.sale.sold_for
-    if price is not None and sold_for is not None and _is_less(sold_for, price):
-        return f"the contract was sold for {sold_for}, and the order asked for at least {price}"
+    sold_epoch = end.sold_epoch
+    if sold_epoch is not None and not order.earliest_epoch <= sold_epoch <= order.latest_epoch:
+        return f"the contract was sold at another time: {sold_epoch}"
     return None
 
 
-def _judge(investigation: Investigation, end: End, asked_mono: float) -> Outcome | None:
+def _is_too_cheap(order: Order, end: End) -> bool:
+    return end.limits_hold and is_less(end.sale.sold_for, order.price)
+
+
+def _judge(
+    investigation: Investigation, order: Order, end: End, asked_mono: float
+) -> Outcome | None:
     """Return the outcome of a request that nothing contradicts; None if it is too early to say."""
     contract_id, mine = investigation.contract_id, investigation.call or investigation.unknown
     rivals = [
@@ -79,16 +96,37 @@ def _judge(investigation: Investigation, end: End, asked_mono: float) -> Outcome
         return NotSold(f"another request of this client has ended it: it is {end.status}")
     for call in rivals:
         investigation.timing.note_read(call, asked_mono)
-    fit = [c for c in rivals if contradiction(c.name, investigation.order_of(c), end) is None]
+    orders = {call: investigation.order_of(call) for call in rivals}
+    fit = [call for call in rivals if contradiction(call.name, orders[call], end) is None]
     if any(asked_mono < investigation.timing.quiet_mono(call) for call in fit):
         return None  # a rival may still be answered, and then it is known which of them it was
-    how = f"the contract is {end.status}, since {end.sold_epoch}"
-    if fit:
-        return Ambiguous((), f"{how}; {len(fit) + 1} requests in doubt asked for that")
-    if (caveat := investigation.caveat()) is not None:
-        return Ambiguous((), f"{how}; {caveat}")
+    how, rivals = _how(order, end), [c for c in fit if not _is_too_cheap(orders[c], end)]
+    if rivals and _is_too_cheap(order, end):
+        return NotSold(f"{how}; another request in doubt asked for less")
+    if (why := _doubt(investigation, order, end, len(rivals))) is not None:
+        return Ambiguous((), f"{how}; {why}")
     investigation.trades.know(contract_id, "sold", investigation.call)
     return Sold(end.sale, how)
+
+
+def _doubt(investigation: Investigation, order: Order, end: End, rivals: int) -> str | None:
+    """Return why it is not certain that the request led to this *end*; None if it is."""
+    if rivals:
+        return f"{rivals + 1} requests in doubt asked for that"
+    if (caveat := investigation.caveat()) is not None:
+        return caveat
+    if _is_too_cheap(order, end):
+        return "no request in doubt asked for so little"
+    if end.sold_epoch is None or end.sold_epoch < order.written_epoch:
+        return "that may have been before the request was written"
+    return None
+
+
+def _how(order: Order, end: End) -> str:
+    how = f"the contract is {end.status}, since {end.sold_epoch}"
+    if is_less(end.sale.sold_for, order.price):
+        how += f", for {end.sale.sold_for}, and the order asked for at least {order.price}"
+    return how
 
 
 async def _row_of_sale(investigation: Investigation, since_epoch: float) -> Transaction | None:
@@ -104,15 +142,17 @@ def _end_of(contract: OpenContract, row: Transaction | None) -> End:
     ids = ids if isinstance(ids, Mapping) else {}
     sale = Sale(
         contract_id=contract.contract_id,
-        transaction_id=ids.get("sell") if row is None else row.transaction_id,
-        reference_id=ids.get("buy") if row is None else row.reference_id,
+        transaction_id=_id_in(ids, "sell") if row is None else row.transaction_id,
+        reference_id=_id_in(ids, "buy") if row is None else row.reference_id,
         sold_for=contract.sell_price if row is None else row.amount,
         balance_after=None if row is None else row.balance_after,
     )
-    sold_epoch = contract.raw.get("sell_time") if row is None else row.transaction_time
-    return End(contract.status, sale, sold_epoch)
+    sold_epoch = contract.sell_time if row is None else row.transaction_time
+    kind = contract.contract_type or contract.shortcode.partition("_")[0]
+    limits_hold = kind != "" and kind not in _PRICELESS
+    return End(contract.status, sale, sold_epoch, limits_hold)
 
 
-def _is_less(one: object, other: object) -> bool:
-    less, more = number(one), number(other)
-    return not isinstance(less, str) and not isinstance(more, str) and less < more
+def _id_in(ids: Mapping[str, object], name: str) -> int | None:
+    number = ids.get(name)
+    return number if isinstance(number, int) else None

@@ -4,6 +4,8 @@ Deriv writes the terms of a contract into one word, differently for each family:
 
     CALL_R_100_19.53_1718717545_1718718145_S0P_0            payout, start, end, barrier
     CALL_R_100_19.53_1718717545_5T_S30P_0                   the same, for 5 ticks
+    EXPIRYMISS_R_100_10_1718717545_1718718145_S94P_S-94P    the same, with two barriers
+    TICKHIGH_R_50_100_1718717545_5t_1                       payout, start, ticks, selected tick
     MULTUP_R_100_10.00_30_1718717545_4872355199_60m_6.00    stake, multiplier, start, end,
                                                             deal cancellation, take profit
     ACCU_R_100_10.00_0_0.01_1_0.000612552024_1718716983     stake, …, growth rate, …, start
@@ -30,11 +32,13 @@ _RISE_FALL: Final = frozenset({"CALL", "CALLE", "PUT", "PUTE"})
 
 # The part of a shortcode after type and symbol, by family.
 _OPTION: Final = re.compile(
-    r"[\d.]+_(?P<start>\d+)F?_(?P<end>\d+)(?P<unit>[TF]?)(_S?(?P<barrier>-?\d+)P?(_|$))?"
+    r"[\d.]+_(?P<start>\d{1,12})F?_(?P<end>\d{1,12})(?P<unit>[TtF]?)"
+    r"(_S?(?P<barrier>-?\d+)P?(?=_|$)(_(?P<barrier2>S-?\d+P|-?\d+)(?=_|$))?)?"
 )
+_TICK: Final = re.compile(r"[\d.]+_\d+_(?P<ticks>\d+)[Tt](_(?P<selected_tick>\d+))?(_|$)")
 _MULTIPLIER: Final = re.compile(
     r"(?P<stake>[\d.]+)_(?P<multiplier>[\d.]+)_\d{9,}(_\d{9,})?"
-    r"_(?P<cancellation>\d+[mh]?)_(?P<take_profit>[\d.]+)(_|$)"
+    r"(_(?P<cancellation>\d{1,6}[mh]?))?_(?P<take_profit>\d{1,8}(\.\d+)?)(_|$)"
 )
 _ACCUMULATOR: Final = re.compile(r"(?P<stake>[\d.]+)_[\d.]+_(?P<growth_rate>[\d.]+)_")
 
@@ -63,9 +67,10 @@ def agrees(wanted: Mapping[str, Any], rest: str) -> bool:
 def number(value: Any) -> Decimal | str:
     """Return *value* as a number that compares exactly; as text, if it is not a number."""
     try:
-        return value if isinstance(value, Decimal) else Decimal(str(value))
-    except ArithmeticError:
-        return str(value)
+        amount = value if isinstance(value, Decimal) else Decimal(str(value))
+    except (ArithmeticError, ValueError):  # ValueError: an int of thousands of digits
+        return repr(type(value)) if isinstance(value, int) else str(value)
+    return amount if amount.is_finite() else str(amount)
 
 
 def minutes(cancellation: Any) -> Any:
@@ -93,9 +98,13 @@ def _multiplier_agrees(wanted: Mapping[str, Any], rest: str) -> bool:
     return (
         _says(wanted, "amount", terms["stake"])
         and _says(wanted, "multiplier", terms["multiplier"])
-        and minutes(wanted.get("cancellation")) == minutes(terms["cancellation"])
+        and _insured(wanted.get("cancellation"), terms["cancellation"])
         and number(take_profit or 0) == number(terms["take_profit"])
     )
+
+
+def _insured(cancellation: Any, shown: str | None) -> bool:
+    return shown is None or minutes(cancellation) == minutes(shown)
 
 
 def _accumulator_agrees(wanted: Mapping[str, Any], rest: str) -> bool:
@@ -112,7 +121,19 @@ def _option_agrees(wanted: Mapping[str, Any], rest: str) -> bool:
         _lasts(wanted, terms)
         and _says(wanted, "date_start", terms["start"])
         and _ends(wanted.get("date_expiry"), terms)
-        and _has_barrier(wanted, terms["barrier"])
+        and _has_barriers(wanted, terms["barrier"], terms["barrier2"])
+    )
+
+
+def _tick_agrees(wanted: Mapping[str, Any], rest: str) -> bool:
+    """Return the same for a contract on one tick of several, the highest or the lowest."""
+    terms = _TICK.match(rest)
+    return terms is None or (
+        _says(wanted, "duration", terms["ticks"])
+        and wanted.get("duration_unit") in (None, "t")
+        and (
+            terms["selected_tick"] is None or _says(wanted, "selected_tick", terms["selected_tick"])
+        )
     )
 
 
@@ -121,12 +142,13 @@ def _lasts(wanted: Mapping[str, Any], terms: re.Match[str]) -> bool:
     duration, unit = wanted.get("duration"), wanted.get("duration_unit")
     if duration is None or unit is None:
         return True
-    if (terms["unit"] == "T") != (unit == "t"):
+    if (terms["unit"] in ("T", "t")) != (unit == "t"):
         return False
     if unit == "t":
         return number(duration) == int(terms["end"])
     seconds = int(terms["end"]) - int(terms["start"])
-    return unit not in SECONDS or number(duration) == Decimal(seconds) / SECONDS[unit]
+    length = SECONDS.get(str(unit))
+    return length is None or number(duration) == Decimal(seconds) / length
 
 
 def _ends(date_expiry: Any, terms: re.Match[str]) -> bool:
@@ -139,24 +161,33 @@ def _ends(date_expiry: Any, terms: re.Match[str]) -> bool:
     end = int(terms["end"])
     if terms["unit"] == "F" and isinstance(date_expiry, int):
         return date_expiry // _DAY == end // _DAY
-    return terms["unit"] != "T" and number(date_expiry) == end
+    return terms["unit"] not in ("T", "t") and number(date_expiry) == end
 
 
-def _has_barrier(wanted: Mapping[str, Any], shown: str | None) -> bool:
-    barrier = wanted.get("barrier")
-    if barrier is None and _kind_of(wanted) in _RISE_FALL:
-        barrier = "+0"
-    return barrier is None or not shown or _digits(barrier) == _digits(shown)
+def _has_barriers(wanted: Mapping[str, Any], shown: str | None, second: str | None) -> bool:
+    """Return whether the barriers of *wanted* are those in a shortcode.
+
+    Of two, either may be named first: the pair is the contract.
+    """
+    asked = [wanted.get(name) for name in ("barrier", "barrier2")]
+    if asked[0] is None and _kind_of(wanted) in _RISE_FALL:
+        asked[0] = "+0"
+    if None in asked or not shown or not second:
+        return asked[0] is None or not shown or _digits(asked[0]) == _digits(shown)
+    return sorted(map(_digits, asked)) == sorted(map(_digits, (shown, second)))
 
 
 def _digits(barrier: Any) -> tuple[bool, str]:
     """Return sign and digits: "+0.30" is 30 pips in a shortcode, and 1185.12 is 1185120000."""
-    text = str(barrier)
-    return text.startswith("-"), text.lstrip("+-").replace(".", "").strip("0")
+    text = str(barrier).removeprefix("S").removesuffix("P")
+    digits = text.lstrip("+-").replace(".", "").strip("0")
+    return text.startswith("-") and digits != "", digits
 
 
 _FAMILIES: Final[Mapping[str, Callable[[Mapping[str, Any], str], bool]]] = {
     "MULTUP": _multiplier_agrees,
     "MULTDOWN": _multiplier_agrees,
     "ACCU": _accumulator_agrees,
+    "TICKHIGH": _tick_agrees,
+    "TICKLOW": _tick_agrees,
 }

@@ -13,7 +13,12 @@ executed is harder to know, because its request may still be under way:
    minutes; so after two minutes, too, the request is no longer under way.
 
 There are three clocks. Waiting is measured by trio's (`…_mono`). The account's lists have the
-server's (`…_epoch`). A trade of another run is known by this machine's clock alone (`…_wall`).
+server's (`…_epoch`). The machine's (`…_wall`) may be set by anybody, also between two runs, so it
+is never a reason to say "no":
+
+4. When a trade of another run was written is known by the server's clock, if the doubt brings that
+   along (`OutcomeUnknown.server_epoch`). Otherwise the two minutes begin when this client hears of
+   it, and any purchase in the account may be the one, however old it looks.
 """
 
 import math
@@ -24,11 +29,12 @@ import attrs
 import trio
 
 from derivtrio.calls.call import Call
+from derivtrio.calls.other_clients import ForeignDoubt
 from derivtrio.calls.request import request_until_answered
 from derivtrio.calls.session import Session
 from derivtrio.errors import OutcomeUnknown, ProtocolViolation
 from derivtrio.policy.rate_limits import Urgency
-from derivtrio.policy.server_clock import ServerClock, reading
+from derivtrio.policy.server_clock import SKEW, ServerClock, reading
 
 #: How long the server waits for its backend, in seconds.
 _BACKEND_TIMEOUT: Final = 15
@@ -41,6 +47,22 @@ CERTAIN_AFTER: Final = _BACKEND_TIMEOUT + _LAG
 
 #: How long the server keeps a connection on which it receives nothing, in seconds.
 _IDLE_TIMEOUT: Final = 120
+
+
+@attrs.frozen
+class Bounds:
+    """When a trade may have been executed, in the server's time.
+
+    Attributes:
+        earliest: not before that.
+        written: hardly before that: when the request was written, as well as it is known.
+        latest: not after that.
+
+    """
+
+    earliest: float
+    written: float
+    latest: float
 
 
 @attrs.define(eq=False)
@@ -66,14 +88,14 @@ class Timing:
         asked_mono, asked_wall = trio.current_time(), time.time()
         reply = await request_until_answered({"time": 1}, self._session, Urgency.TRADE)
         answered_mono, answered_wall = trio.current_time(), time.time()
-        if not isinstance(epoch := reply.get("time"), int):
+        if type(epoch := reply.get("time")) is not int:
             text = f"the server's time is a number, not {epoch!r}"
             raise ProtocolViolation(text)
         seen = reading(epoch, (asked_mono, answered_mono), (asked_wall, answered_wall))
-        self._clock = self._session.trades.set_clock(seen)
+        self._clock = self._session.trades.server_time.update(seen)
         self._read_mono[self.call] = answered_mono
         if self.call is None:  # another connection may have carried it: rule 3
-            self._read_mono[None] = max(answered_mono, answered_mono + _IDLE_TIMEOUT - self._age())
+            self._read_mono[None] = answered_mono + _IDLE_TIMEOUT - self._age(answered_mono)
 
     def note_read(self, call: Call, asked_mono: float) -> None:
         """Note that the server has answered a question that was asked at *asked_mono*.
@@ -98,15 +120,34 @@ class Timing:
             return math.inf
         return self.end_mono(call)
 
-    def bounds_epoch(self, call: Call | None) -> tuple[float, float]:
-        """Return the earliest and the latest time at which *call* may have been executed."""
-        written = (
-            (self.unknown.written_on, self.unknown.written_at)
-            if call is None
-            else (call.written_mono, call.written_wall)
-        )
-        earliest = self._clock.earliest(*written)
-        return earliest, self._clock.latest(self.end_mono(call))
+    def bounds_epoch(self, call: Call | None) -> Bounds:
+        """Return when *call* may have been executed."""
+        latest = self._clock.latest(self.end_mono(call))
+        written_mono, written_wall = self._written_mono, self.unknown.written_at
+        if call is not None:
+            written_mono, written_wall = call.written_mono, call.written_wall
+        if written_mono is not None:
+            least, _ = self._clock.bounds(written_mono, written_wall)
+        elif (known := self.unknown.server_epoch) is not None:
+            least, _ = known
+        else:
+            # The start is a guess, by this machine's clock; nothing before it is certain.
+            guess = self._clock.earliest(None, self.unknown.written_at)
+            return Bounds(-math.inf, guess, latest)
+        # A row has whole seconds: what is bought at 7.8 has the time 7.
+        return Bounds(least - SKEW, math.floor(least), latest)
+
+    def is_near(self, doubt: ForeignDoubt, call: Call) -> bool:
+        """Return whether another client's order may have been executed after *call* was written.
+
+        Two minutes for a connection that nobody hears of any more, and then the backend: rule 3.
+        """
+        same_run = doubt.run is trio.lowlevel.current_trio_token()
+        if same_run and call.written_mono is not None and doubt.written_mono is not None:
+            earlier = call.written_mono - doubt.written_mono
+        else:
+            earlier = call.written_wall - doubt.author.written_wall
+        return earlier < _IDLE_TIMEOUT + CERTAIN_AFTER
 
     async def wait(self, pause: float) -> None:
         """Wait for *pause* seconds; less, if the connection ends or "no" can be said earlier."""
@@ -120,9 +161,19 @@ class Timing:
             else:
                 await trio.sleep_forever()
 
-    def _age(self) -> float:
+    @property
+    def _written_mono(self) -> float | None:
+        """When the trade was written, on trio's clock; None if it was written in another run."""
+        same_run = self.unknown.run is trio.lowlevel.current_trio_token()
+        return self.unknown.written_on if same_run else None
+
+    def _age(self, now_mono: float) -> float:
         """Return how many seconds ago the trade was written, at least."""
-        unknown = self.unknown
-        if unknown.written_on is not None:
-            return trio.current_time() - unknown.written_on
-        return max(0.0, time.time() - unknown.written_at)  # the wall clock may have been set back
+        since_mono = self._session.trades.seen_since(self.unknown)
+        if (written_mono := self._written_mono) is not None:
+            since_mono = min(since_mono, written_mono)
+        age = now_mono - since_mono
+        if (known := self.unknown.server_epoch) is not None:
+            _, latest = known
+            age = max(age, self._clock.now(now_mono) - latest - SKEW)
+        return age

@@ -93,6 +93,7 @@ def test_what_fits_fully(asked: dict[str, Any], made: dict[str, Any]) -> None:
         ({"amount": 9}, {}),
         ({"basis": "payout", "amount": 19}, {}),
         ({"cancellation": "60m", "price": 12, "amount": 11}, {}),
+        ({"price": Decimal("9.99"), "amount": 9}, {}),
         ({"duration": 6}, {}),
         ({"duration_unit": "m"}, {}),
         ({}, {"shortcode": "CALL_R_100_90_1000_1120_S0P_0"}),
@@ -132,7 +133,6 @@ def test_what_fits_only_partly(asked: dict[str, Any], made: dict[str, Any]) -> N
     [
         ({"earliest": 1001}, {}),
         ({"latest": 999}, {}),
-        ({"price": Decimal("9.99")}, {}),
         ({"symbol": "R_10"}, {}),
         ({"contract_type": "CALLE"}, {}),
         ({"contract_type": "PUT"}, {}),
@@ -144,8 +144,45 @@ def test_what_does_not_fit(asked: dict[str, Any], made: dict[str, Any]) -> None:
 
 def test_an_order_of_unknown_parameters_fits_whatever_it_could_pay() -> None:
     assert fit_of(Order(None, 10, 990, 1020), PURCHASE) is Fit.FULLY
-    assert fit_of(Order(None, 9, 990, 1020), PURCHASE) is Fit.NOT
+    assert fit_of(Order(None, 9, 990, 1020), PURCHASE) is Fit.BUT_FOR_PRICE
     assert fit_of(Order(None, None, 990, 1020), PURCHASE) is Fit.FULLY
+
+
+def test_a_purchase_that_was_dearer_than_allowed_is_neither_claimed_nor_denied() -> None:
+    cheap, dear, other = order(price=Decimal("9.99")), order(price=12), order(duration=6)
+    assert fit_of(cheap, PURCHASE) is Fit.BUT_FOR_PRICE
+    assert decide(cheap, [other], [PURCHASE]).candidates == (PURCHASE,)
+    for one, rival in ((cheap, dear), (dear, cheap)):
+        finding = decide(one, [other, rival], [PURCHASE])
+        assert (finding.purchase, finding.candidates) == (None, (PURCHASE,))
+        assert finding.rivals == (rival,)
+    assert decide(other, [cheap, dear], [PURCHASE]).candidates == ()
+
+
+def test_what_was_bought_before_the_order_was_written_is_not_claimed() -> None:
+    for written, purchase_found in ((1000, PURCHASE), (1001, None)):
+        asked = Order(PARAMETERS, 10, 990, 1020, written)
+        finding = decide(asked, [], [PURCHASE])
+        assert (finding.purchase, finding.candidates) == (purchase_found, (PURCHASE,))
+
+
+def test_of_two_equal_orders_each_may_have_what_is_later_than_itself() -> None:
+    early, late = order(), Order(PARAMETERS, 10, 990, 1020, 1002)
+    rows = [purchase(1), purchase(2, purchase_time=1002)]
+    finding = decide(late, [early], rows)
+    assert (finding.purchase, finding.shares) == (rows[1], {early: rows[0]})
+    assert decide(late, [early], rows[:1]).purchase is None
+    assert decide(early, [late], rows[:1]).purchase is None
+
+
+@pytest.mark.parametrize("odd", ["a lot", [10], float("nan"), Decimal("sNaN"), None, True])
+def test_no_value_in_an_order_is_too_odd_to_be_compared(odd: Any) -> None:
+    """A request that was not checked may have anything in it."""
+    assert fit_of(order(price=odd), PURCHASE) is Fit.FULLY
+    names = "amount basis duration duration_unit barrier barrier2 date_expiry cancellation"
+    for name in (*names.split(), "contract_type", "symbol", "limit_order"):
+        fit_of(order(**{name: odd}), PURCHASE)
+        assert order(**{name: odd}).equals(order(**{name: odd})) or odd != odd  # noqa: PLR0124
 
 
 def test_one_order_one_purchase() -> None:

@@ -202,6 +202,18 @@ async def test_a_purchase_that_only_resembles_the_order_forbids_a_no(autojump_cl
     assert "resembles" in outcome.how
 
 
+async def test_a_purchase_that_was_dearer_than_allowed_forbids_a_no(autojump_clock: Any) -> None:
+    """An order of a certain stake is booked at the server's own price."""
+    async with open_world(lost_before) as world:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await world.client.buy(PARAMETERS, 9.5)
+        world.bank.buy({"parameters": PARAMETERS})
+        outcome = await world.client.reconcile(caught.value)
+    assert isinstance(outcome, Ambiguous)
+    assert [p.buy_price for p in outcome.candidates] == [10]
+    assert "its price" in outcome.how
+
+
 async def test_what_came_before_the_order_is_not_taken_for_it(autojump_clock: Any) -> None:
     async with open_world(lost_before) as world:
         world.bank.buy({"parameters": PARAMETERS})

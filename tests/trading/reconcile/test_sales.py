@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import trio
-from bank import PARAMETERS, Fault, lost_before
+from bank import PARAMETERS, Fault, lost_after, lost_before
 
 import derivtrio
-from derivtrio import NotSold, OutcomeUnknown, Sold
+from derivtrio import Ambiguous, NotSold, OutcomeUnknown, Sold
 from tests.trading.world import EXECUTED, NOT_EXECUTED, doubtful_sale, open_world
 
 
@@ -35,6 +35,59 @@ async def test_a_contract_that_came_to_its_own_end_was_not_sold(autojump_clock: 
         world.bank.sell({"sell": purchase.contract_id}, "won")
         outcome = await world.client.reconcile(unknown)
     assert outcome == NotSold("the contract came to its own end: it is won")
+
+
+async def outcomes_of_sales(kind: str, *prices: float) -> list[Any]:
+    """Return what became of sales at these prices, the last of which was executed, at 7.5."""
+    async with open_world() as world:
+        purchase = await world.client.buy({**PARAMETERS, "contract_type": kind}, 10)
+        world.bank.contracts[purchase.contract_id]["contract_type"] = kind
+        world.bank.faults += [lost_before] * (len(prices) - 1) + [lost_after]
+        unknowns = list[OutcomeUnknown]()
+        for price in prices:
+            with pytest.raises(OutcomeUnknown) as caught:
+                await world.client.sell(purchase, price)
+            unknowns.append(caught.value)
+        return [await world.client.reconcile(unknown) for unknown in unknowns]
+
+
+@pytest.mark.parametrize("kind", ["MULTUP", "MULTDOWN", "ACCU"])
+@pytest.mark.parametrize("price", [0, 7.5, 7.51, 50])
+async def test_g04_a_lower_price_than_was_asked_for_does_not_deny_a_sale(
+    autojump_clock: Any, kind: str, price: float
+) -> None:
+    """Deriv closes a multiplier at the bid of the moment, whatever price the sale names."""
+    [outcome] = await outcomes_of_sales(kind, price)
+    assert isinstance(outcome, Sold)
+    assert outcome.sale.sold_for == 7.5
+    assert ("asked for at least" in outcome.how) == (price > 7.5)
+
+
+async def test_g04_multipliers_sales_are_not_told_apart_by_their_prices(
+    autojump_clock: Any,
+) -> None:
+    for prices in ((0, 50), (50, 0)):
+        outcomes = await outcomes_of_sales("MULTUP", *prices)
+        assert [type(outcome) for outcome in outcomes] == [Ambiguous, Ambiguous]
+
+
+async def test_of_other_contracts_a_lower_price_raises_a_doubt_but_denies_nothing(
+    autojump_clock: Any,
+) -> None:
+    [outcome] = await outcomes_of_sales("CALL", 50)
+    assert isinstance(outcome, Ambiguous)
+    outcomes = await outcomes_of_sales("CALL", 50, 0)
+    assert [type(outcome) for outcome in outcomes] == [NotSold, Sold]
+
+
+async def test_a_sale_at_a_time_that_is_not_known_is_neither_claimed_nor_denied(
+    autojump_clock: Any,
+) -> None:
+    async with open_world(lost_after) as world:
+        purchase, unknown = await doubtful_sale(world, "sell")
+        world.bank.statement.clear()
+        del world.bank.contracts[purchase.contract_id]["sell_time"]
+        assert isinstance(await world.client.reconcile(unknown), Ambiguous)
 
 
 async def test_a_contract_sold_long_before_was_not_sold_by_this_request(

@@ -34,6 +34,7 @@ async def test_a_doubt_from_before_a_restart_can_be_cleared_up(
         assert [p.contract_id for p in outcome.candidates] == [1001]
         assert "no record of the order" in outcome.how
         started, later = trio.current_time(), OutcomeUnknown("?", request, None, world.bank.now)
+        later.server_epoch = (world.bank.now, world.bank.now + 1)
         assert isinstance(await world.client.reconcile(later), NotBought)
         assert 140 <= trio.current_time() - started < 150
 
