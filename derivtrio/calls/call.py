@@ -113,6 +113,8 @@ class Call:
             nothing of it can be on its way to the server.
         answer: the server's answer to a trade, even if it came too late for the caller.
         error: what it ended with, if not with a reply.
+        handed_over: whether the caller has its reply or error. A caller that is cancelled in the
+            very moment in which the reply comes does not have it.
         on_error: called with that error; for a call that nobody waits for.
 
     """
@@ -137,6 +139,7 @@ class Call:
     closed_mono: float = attrs.field(default=math.inf, init=False)
     answer: dict[str, Any] | None = attrs.field(default=None, init=False, repr=False)
     error: Exception | None = attrs.field(default=None, init=False, repr=False)
+    handed_over: bool = attrs.field(default=False, init=False)
     on_error: Callable[[Exception], None] | None = attrs.field(default=None, init=False, repr=False)
     _connection: int | None = attrs.field(default=None, init=False)
     _writes: int = attrs.field(default=0, init=False)
@@ -262,6 +265,7 @@ class Call:
                 await trio.lowlevel.wait_task_rescheduled(self._leave)
         finally:
             self._take(LEAVE)
+        self.handed_over = True
         if self.error is not None:
             raise self.error
         reply, self._reply = self._reply, {}  # the trade log keeps calls, but need not keep replies

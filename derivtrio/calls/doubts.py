@@ -104,7 +104,7 @@ class TradeLog:
         del self._under_way[call]
         if isinstance(call.error, OutcomeUnknown):
             self._enter(call.error, call)
-        elif call.decided:
+        elif call.handed_over:
             self._learn_from(call)
             self.server_time.note_answer(call, _purchase_time(call.answer))
         elif call.written_mono is not None:

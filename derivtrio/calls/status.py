@@ -164,6 +164,11 @@ class ConnectionState:
         """Wait until the state changes."""
         await self._changed.wait()
 
+    async def wait_ending(self) -> None:
+        """Wait until the client is closing, or has come to its end."""
+        while not self.ending:
+            await self.change()
+
     def _step(self, cause: type | Command) -> None:
         state = TRANSITIONS.get((self.name, cause))
         if state is not None:

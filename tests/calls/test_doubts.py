@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 import derivtrio
 from derivtrio.calls import doubts
@@ -28,6 +29,7 @@ def trade(entries: TradeLog, answer: dict[str, Any] | None = None, **request: An
         call.lost("connection 1 was lost")
     else:
         call.deliver(answer)
+        call.handed_over = True
     entries.end(call)
     return call
 
@@ -146,3 +148,21 @@ async def test_g03_a_call_meant_for_a_connection_that_is_gone_ends_with_that(
         await old.wait()
     assert len(wire.sent) == 1
     assert new.written_wall == pytest.approx(time.time(), abs=60)
+
+
+async def test_g04_a_purchase_that_is_answered_when_its_caller_is_cancelled_is_in_doubt() -> None:
+    """The server has said what became of it, and the caller has not heard it."""
+    entries, call = TradeLog(), api_call(BUY)
+    entries.begin(call)
+    call.written(1, 1, 60, trio.current_time())
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call.wait)
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+            call.deliver({"buy": {"contract_id": 7}})  # before the caller has run
+    entries.end(call)
+    assert scope.cancelled_caught
+    assert [unknown.request["buy"] for unknown in entries.doubts] == ["1"]
+    assert entries.call_of(entries.doubts[0]) is call
+    assert is_answered(call)

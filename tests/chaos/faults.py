@@ -23,13 +23,18 @@ CALLS: Final = tuple(
 #: Errors of a backend that fails: they say nothing about the account.
 CODES: Final = ("WrongResponse", "Timeout", "RateLimit")
 
+#: Members of a reply, and what stands there instead.
+_VALUES: Final = ("tick.quote:NaN", "tick.epoch:[]", "time:{}", "req_id:null", "msg_type:7")
+
 #: Statuses that never mean a refusal for good.
 _STATUSES: Final = (429, 500, 502, 503, 504, 520)
 
 _ARGUMENTS: Final[Mapping[str, Callable[[Random], str]]] = {
     "seconds": lambda chance: f"{min(600.0, chance.lognormvariate(1, 1.3)):.3f}",
     "count": lambda chance: str(chance.randint(1, 3)),
-    "call": lambda chance: chance.choice(CALLS),
+    "positive_seconds": lambda chance: f"{0.1 + min(60.0, chance.lognormvariate(1, 1)):.3f}",
+    "times": lambda chance: str(chance.randint(1, 2)),
+    "known_call": lambda chance: chance.choice(CALLS),
     "code": lambda chance: str(chance.choice((1000, 1001, 1011, 1012, 1013, 4000))),
     "status": lambda chance: str(chance.choice(_STATUSES)),
     "str": lambda chance: chance.choice(("", "x", "going away")),
@@ -49,7 +54,17 @@ _TEXTS: Final[Mapping[str, Callable[[Random], str]]] = {
     # A server that limits a request has not executed it.
     "fail_after": lambda chance: f"fail_after:{chance.choice(CODES[:2])}:{chance.choice(CALLS)}",
     "mute": lambda chance: f"mute:{chance.choice(('R_100', 'ticks', 'candles', 'calls'))}",
-    "poison": lambda chance: f"poison:{chance.choice(('1HZ75V', '1HZ25V'))}",
+    "poison": lambda chance: (
+        f"poison:{chance.choice(('1HZ75V', '1HZ25V'))}:{chance.choice(('close', 'drop', 'silent'))}"
+    ),
+    "id_storm": lambda chance: f"id_storm:{chance.randint(10, 2000)}:{chance.randint(10, 500)}",
+    "late_subscription": lambda chance: (
+        f"late_subscription:{chance.uniform(0.5, 15):.3f}:{chance.choice(('R_100', 'R_50'))}"
+        f":1:{chance.choice(('lost', 'before', 'after'))}"
+    ),
+    "malform": lambda chance: (
+        f"malform:{chance.choice(('ticks', 'time'))}:{chance.choice(_VALUES)}"
+    ),
 }
 
 #: Faults that only befall the next attempt: something has to make one necessary.

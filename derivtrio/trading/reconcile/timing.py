@@ -150,7 +150,10 @@ class Timing:
         return earlier < _IDLE_TIMEOUT + CERTAIN_AFTER
 
     async def wait(self, pause: float) -> None:
-        """Wait for *pause* seconds; less, if the connection ends or "no" can be said earlier."""
+        """Wait for *pause* seconds.
+
+        Less, if the connection ends, the client is closed, or "no" can be said earlier.
+        """
         now_mono, end_mono = trio.current_time(), self.end_mono(self.call)
         until_mono = now_mono + pause
         if now_mono < end_mono < until_mono:
@@ -159,7 +162,7 @@ class Timing:
             if self.call is not None and math.isinf(self.call.closed_mono):
                 await self.call.wait_closed()
             else:
-                await trio.sleep_forever()
+                await self._session.state.wait_ending()
 
     @property
     def _written_mono(self) -> float | None:
