@@ -6,7 +6,7 @@ import pytest
 import trio
 from bank import PARAMETERS, lost_after, lost_before
 
-from derivtrio import Ambiguous, Bought, NotBought, OutcomeUnknown
+from derivtrio import Ambiguous, Bought, ClientClosed, NotBought, OutcomeUnknown
 from tests.trading.world import in_doubt, open_world
 
 
@@ -50,3 +50,21 @@ async def test_time_that_the_machine_slept_through_counts(
         world.bank.contracts.clear()
         monkeypatch.setattr("time.time", lambda: unknown.written_at + 3600)
         assert isinstance(await world.client.reconcile(unknown), Bought)
+
+
+async def test_g02_reconcile_ends_when_the_client_is_closed_between_two_looks(
+    autojump_clock: Any,
+) -> None:
+    async with open_world(lost_before) as world:
+        unknown = await in_doubt(world)
+
+        async def look() -> None:
+            with pytest.raises(ClientClosed):
+                await world.client.reconcile(unknown)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look)
+            await trio.sleep(5)  # it has looked, and waits for 4 s before it looks again
+            await world.client.aclose()
+            closed = trio.current_time()
+        assert trio.current_time() == closed
