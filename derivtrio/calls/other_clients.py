@@ -63,25 +63,15 @@ class AccountTrades:
     doubts: dict[Author, ForeignDoubt] = attrs.field(factory=dict)
 
 
-@attrs.define(eq=False)
-class ServerTrades:
-    """The trades of all accounts at one server."""
-
-    _accounts: dict[str, AccountTrades] = attrs.field(factory=dict, init=False)
-
-    def of(self, loginid: str) -> AccountTrades:
-        """Return the trades of one account."""
-        account = self._accounts.pop(loginid, None) or AccountTrades()
-        self._accounts[loginid] = account  # now the newest
-        _shorten(self._accounts, _MOST_ACCOUNTS)
-        return account
+#: The trades of the accounts at one server, by login id.
+ServerTrades = dict[str, AccountTrades]
 
 
 @attrs.define(eq=False)
 class OtherClients:
     """The other clients at the same server, as one client sees them; and what it tells them."""
 
-    _server: ServerTrades = attrs.field(factory=ServerTrades)
+    _server: ServerTrades = attrs.field(factory=dict)
     _self: object = attrs.field(factory=object, init=False)
 
     def know(self, action: str, contract_id: int, call: Call) -> None:
@@ -122,7 +112,12 @@ class OtherClients:
 
     def _account_of(self, trade: Call | OutcomeUnknown) -> AccountTrades | None:
         loginid = trade.loginid
-        return self._server.of(loginid) if isinstance(loginid, str) else None
+        if not isinstance(loginid, str):
+            return None
+        account = self._server.pop(loginid, None) or AccountTrades()
+        self._server[loginid] = account  # now the newest
+        _shorten(self._server, _MOST_ACCOUNTS)
+        return account
 
 
 _BY_URL: Final[dict[str, ServerTrades]] = {}
@@ -136,11 +131,11 @@ def other_clients(endpoint: object) -> OtherClients:
     """
     base = getattr(endpoint, "base", None)
     if isinstance(base, str):
-        server = _BY_URL.setdefault(base.partition("?")[0], ServerTrades())
+        server = _BY_URL.setdefault(base.partition("?")[0], {})
         _shorten(_BY_URL, _MOST_SERVERS)
         return OtherClients(server)
     try:
-        return OtherClients(_BY_ENDPOINT.setdefault(endpoint, ServerTrades()))
+        return OtherClients(_BY_ENDPOINT.setdefault(endpoint, {}))
     except TypeError:  # it cannot be a key: then its clients know nothing of each other
         return OtherClients()
 
