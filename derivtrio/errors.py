@@ -349,7 +349,17 @@ class ConnectRefused(LinkError):
 
 
 class CertificateRejected(LinkError):
-    """The server could not prove that it is the host of the URL; the cause is TLS's own error."""
+    """The server could not prove that it is the host of the URL; the cause is TLS's own error.
+
+    Attributes:
+        not_yet_valid: whether the only fault of the certificate is that it is not valid *yet*: this
+            machine's clock may be behind.
+
+    """
+
+    def __init__(self, text: str, *, not_yet_valid: bool = False) -> None:
+        super().__init__(text)
+        self.not_yet_valid = not_yet_valid
 
 
 class EndpointFailed(LinkError):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 import trio
 
@@ -24,6 +25,9 @@ from derivtrio.errors import (
     InvalidURL,
     LinkError,
 )
+
+#: OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID.
+_NOT_YET_VALID: Final = 9
 
 
 @contextmanager
@@ -111,7 +115,8 @@ def _context_of(*files: tuple[Path, int]) -> ssl.SSLContext:  # noqa: ARG001 - w
 def _tls_failure(error: trio.BrokenResourceError, host: str) -> LinkError:
     cause = error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return CertificateRejected(f"{host}: {cause.verify_message}")
+        early = cause.verify_code == _NOT_YET_VALID
+        return CertificateRejected(f"{host}: {cause.verify_message}", not_yet_valid=early)
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
         return ConnectRefused(f"no TLS with {host}: {cause.reason or cause}")
     return ConnectRefused(f"{host} ended the connection during the TLS handshake")

@@ -8,8 +8,6 @@ not used.
 """
 
 import ssl
-import time
-from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -28,12 +26,10 @@ from derivtrio.errors import (
     ProtocolViolation,
     RestRejected,
 )
+from derivtrio.policy.retry import retry_after_seconds
 from derivtrio.redaction import HIDDEN
 
 _OK: Final = 200
-
-#: A longer `Retry-After` counts as this one, in seconds.
-_LONGEST_PAUSE: Final = 3600.0
 
 #: How long the call may take, in seconds, where no `connect_timeout` is shorter.
 _PATIENCE: Final = 30.0
@@ -121,7 +117,7 @@ def _refusal(status: int, body: bytes, retry_after: str | None, secret: str) -> 
     if not error:
         message = " ".join(body.decode("utf-8", "replace").split())
     code, message = (text.replace(secret, HIDDEN)[:_MAX_SHOWN] for text in (code, message))
-    return RestRejected(status, code, message, _seconds(retry_after))
+    return RestRejected(status, code, message, retry_after_seconds(retry_after))
 
 
 def _first_error(body: bytes) -> dict[str, Any]:
@@ -132,19 +128,6 @@ def _first_error(body: bytes) -> dict[str, Any]:
     errors = answer.get("errors") if isinstance(answer, dict) else None
     first = errors[0] if isinstance(errors, list) and errors else None
     return first if isinstance(first, dict) else {}
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Return what a `Retry-After` means, in seconds; it may be a date. None for anything else."""
-    if retry_after is None:
-        return None
-    if retry_after.isascii() and retry_after.isdecimal():
-        return min(float(retry_after), _LONGEST_PAUSE)
-    try:
-        until = parsedate_to_datetime(retry_after).timestamp()
-    except ValueError:
-        return None
-    return min(max(0.0, until - time.time()), _LONGEST_PAUSE)
 
 
 def _url_in(body: bytes, *, secure: bool) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 
 from derivtrio.errors import Attempt, ConnectionFailed
-from derivtrio.policy.retry import is_fatal
+from derivtrio.policy.retry import is_fatal, least_delay
 from derivtrio.settings import Backoff
 
 #: How many failed attempts a series remembers.
@@ -46,22 +46,28 @@ class Attempts:
         self._delays = delays(self.backoff)
 
     def ended(
-        self, error: Exception, started: float, *, stable: bool = False
+        self,
+        error: Exception,
+        started: float,
+        *,
+        stable: bool = False,
+        been_ready: bool = False,
     ) -> float | ConnectionFailed:
         """Record that the present attempt, or the connection it led to, ended with *error*.
 
         Return how long to wait before the next one, in seconds, or the error with which to give
         up. `started` is when the attempt began, in seconds since the epoch. The end of a `stable`
-        connection is not a failed attempt; it begins a new series.
+        connection is not a failed attempt; it begins a new series. `been_ready` is what `is_fatal`
+        takes. The server's `Retry-After` is the least delay.
         """
         if stable:
             self._attempts.clear()
             self._delays = delays(self.backoff)
-        fatal = is_fatal(error)
+        fatal = is_fatal(error, been_ready=been_ready)
         if fatal or (self.number == self.max_attempts and not stable):
             self._attempts.append(Attempt(self.number, started, error))
             return self._verdict(error, fatal=fatal)
-        delay = next(self._delays)
+        delay = max(next(self._delays), least_delay(error))
         if not stable:
             self._attempts.append(Attempt(self.number, started, error, delay))
         self.number = 1 if stable else self.number + 1

@@ -2,7 +2,8 @@
 
 **A connection.** Transient is the default. An error ends the client if waiting cannot change its
 cause: the server knows us and refuses, it cannot prove its identity, or the address cannot exist.
-The tables are the whole policy; `is_fatal` only looks things up. Three choices need a reason:
+The tables are the whole policy; `is_fatal` only looks things up. After a connection that was ready,
+much less is fatal (see there). Three choices need a reason:
 
 - An unknown host name is transient: a machine that has lost its network cannot tell "no such name"
   from "no name server".
@@ -28,6 +29,7 @@ client itself has `UNTIL_ANSWERED`. What is not safe to repeat is never asked ag
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -89,6 +91,9 @@ RENEWABLE_CODES: Final = PASSING_CODES | frozenset(
     " ProposalsNotReady".split()
 )
 
+#: The longest `Retry-After` that is respected, in seconds.
+_LONGEST_RETRY_AFTER: Final = 3600.0
+
 #: How long to wait before asking again, in seconds.
 RETRY_PAUSE: Final = 0.5
 
@@ -100,14 +105,21 @@ DOUBTFUL_CODES: Final = frozenset(
 )
 
 
-def is_fatal(error: Exception) -> bool:
+def is_fatal(error: Exception, *, been_ready: bool = False) -> bool:
     """Return whether *error*, having ended an attempt, makes further attempts pointless.
+
+    *been_ready* says whether this client has had a connection that was `READY`. Then the URL, the
+    certificate and the app id were right, and only Deriv's own word about them is believed: its
+    codes, its JSON, its Close. HTTP statuses, redirects and certificates that do not fit are then a
+    redeployment, a captive portal or a wrong clock, and pass.
 
     Errors that are neither derivtrio's nor the operating system's are bugs, in an endpoint's
     `url()` or a token function, and trying again does not remove a bug.
     """
     match error:
-        case HandshakeRejected(status=401, one_time=True):
+        case CertificateRejected(not_yet_valid=True) | HandshakeRejected(status=401, one_time=True):
+            return False  # this machine may have booted with a wrong clock; another URL may do
+        case HandshakeRejected() | CertificateRejected() | RestRejected(code="") if been_ready:
             return False
         case HandshakeRejected(status=status) | RestRejected(status=status):
             return status < _SERVER_ERRORS and status not in TRANSIENT_STATUSES
@@ -117,6 +129,42 @@ def is_fatal(error: Exception) -> bool:
             return isinstance(error, FATAL_ERRORS)
         case _:
             return not isinstance(error, OSError)
+
+
+def least_delay(error: Exception) -> float:
+    """Return how many seconds the server wants to be left alone after *error*; 0 by default."""
+    if isinstance(error, HandshakeRejected):
+        return retry_after_seconds(error.headers.get("Retry-After")) or 0.0
+    return 0.0
+
+
+def retry_after_seconds(retry_after: str | None) -> float | None:
+    """Return what a `Retry-After` means, in seconds; it may be a date. None for anything else.
+
+    No server is believed that asks for more than an hour.
+    """
+    if retry_after is None:
+        return None
+    if retry_after.isascii() and retry_after.isdecimal():
+        return min(float(retry_after), _LONGEST_RETRY_AFTER)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - is rarely needed
+
+    try:
+        until = parsedate_to_datetime(retry_after).timestamp()
+    except ValueError:
+        return None
+    return min(max(0.0, until - time.time()), _LONGEST_RETRY_AFTER)
+
+
+def passing_text(error: Exception) -> str:
+    """Return what *error* is taken for, if it would have been fatal on first contact."""
+    if isinstance(error, CertificateRejected):
+        if error.not_yet_valid:
+            return "this machine's clock may be wrong"
+        return "the certificate was right before, so this may be a captive portal"
+    if isinstance(error, HandshakeRejected | RestRejected) and is_fatal(error):
+        return "the URL was right before, so this may be a redeployment or a captive portal"
+    return ""
 
 
 def is_passing(error: ApiError) -> bool:

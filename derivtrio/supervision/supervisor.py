@@ -33,6 +33,7 @@ from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
 from derivtrio.policy.backoff import Attempts
 from derivtrio.policy.rate_limits import Urgency
+from derivtrio.policy.retry import passing_text
 from derivtrio.streams.registry import Registry
 from derivtrio.supervision.authorization import Authorization
 from derivtrio.supervision.restore import restore
@@ -50,6 +51,7 @@ class Supervisor:
     registry: Registry
     _opened: int = attrs.field(default=0, init=False)
     _ready_since: float | None = attrs.field(default=None, init=False)
+    _been_ready: bool = attrs.field(default=False, init=False)
 
     async def reconnect(self) -> ConnectionFailed:
         """Keep a connection up; return only when there is no hope, with the reason."""
@@ -59,11 +61,14 @@ class Supervisor:
             started = time.time()
             bus.announce(Connecting(attempts.number))
             error = await self.run_connection()
-            decision = attempts.ended(error, started, stable=self.was_stable())
+            decision = attempts.ended(
+                error, started, stable=self.was_stable(), been_ready=self._been_ready
+            )
             if isinstance(decision, ConnectionFailed):
                 logger.warning("%s", decision)
                 return decision
-            logger.warning("%s; trying again in %.1f s", error, decision)
+            taken_for = f" ({passing_text(error)})" if passing_text(error) else ""
+            logger.warning("%s%s; trying again in %.1f s", error, taken_for, decision)
             bus.announce(Waiting(decision, attempts.number))
             await trio.sleep(decision)
 
@@ -104,7 +109,7 @@ class Supervisor:
                     start(ask_for_limits, session, name="derivtrio.limits")
                 await restore(connection, session, self.registry, self.authorization)
                 session.queue.open_to(Urgency.RESTORATION)
-                self._ready_since = trio.current_time()
+                self._ready_since, self._been_ready = trio.current_time(), True
                 session.bus.announce(Ready(connection.number))
 
     def decide_pending(self, connection: Connection) -> None:

@@ -7,7 +7,15 @@ import socket
 import pytest
 
 import derivtrio
-from derivtrio.errors import api_error
+from derivtrio import Backoff
+from derivtrio.errors import (
+    CertificateRejected,
+    HandshakeRejected,
+    PeerClosed,
+    RestRejected,
+    api_error,
+)
+from derivtrio.policy.backoff import Attempts
 from derivtrio.policy.rate_limits import PATIENCE
 from derivtrio.policy.retry import (
     ONCE,
@@ -17,6 +25,7 @@ from derivtrio.policy.retry import (
     is_fatal,
     is_passing,
     pause_before_retry,
+    retry_after_seconds,
 )
 
 
@@ -115,3 +124,29 @@ def test_the_patience_with_the_rate_limit_ends() -> None:
     assert pause_before_retry(throttled(), ONCE, safe=True, elapsed=late) is None
     # A question of the client's own is then asked like after any other passing error.
     assert pause_before_retry(throttled(), UNTIL_ANSWERED, safe=True, elapsed=late) == RETRY_PAUSE
+
+
+@pytest.mark.parametrize("status", [200, 301, 302, 307, 400, 403, 404, 407, 410, 426])
+def test_g10_after_a_connection_that_was_ready_no_http_status_is_fatal(status: int) -> None:
+    assert is_fatal(HandshakeRejected(status))
+    assert not is_fatal(HandshakeRejected(status), been_ready=True)
+
+
+def test_g10_after_a_connection_that_was_ready_only_derivs_own_word_is_fatal() -> None:
+    assert not is_fatal(CertificateRejected("portal.hotel"), been_ready=True)
+    assert not is_fatal(RestRejected(403, message="<html>"), been_ready=True)
+    assert is_fatal(RestRejected(403, "PermissionDenied", "no"), been_ready=True)
+    assert is_fatal(PeerClosed("closed", 3000), been_ready=True)
+
+
+def test_g10_a_certificate_that_is_not_valid_yet_is_never_fatal() -> None:
+    assert is_fatal(CertificateRejected("expired"))
+    assert not is_fatal(CertificateRejected("not yet valid", not_yet_valid=True))
+
+
+def test_g10_retry_after_is_the_least_delay() -> None:
+    attempts = Attempts(Backoff(first=0.5, cap=0.5), None)
+    refused = HandshakeRejected(429, headers={"Retry-After": "4"})
+    assert attempts.ended(refused, 0.0) == 4
+    assert retry_after_seconds("Fri, 01 Jan 2100 00:00:00 GMT") == 3600
+    assert retry_after_seconds("soon") is None

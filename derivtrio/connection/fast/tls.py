@@ -94,9 +94,11 @@ class RecordStream(trio.abc.Stream):
                 try:
                     rest = rest[self._tls.write(rest) :]
                 except ssl.SSLWantReadError:  # rule 2
+                    received = self._received  # which may come while we send
                     await self.below.send_all(self._outgoing.read())
-                    await self._received.wait()
-            await self.below.send_all(self._outgoing.read())
+                    await received.wait()
+            while self._outgoing.pending:  # while we send, the reader may add its part
+                await self.below.send_all(self._outgoing.read())
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait as the stream below does."""
@@ -135,7 +137,8 @@ class RecordStream(trio.abc.Stream):
             self._received = trio.Event()
 
     async def _flush(self) -> None:
-        if self._outgoing.pending:
+        """Send what `ssl` has to say; a write that is under way does it for us."""
+        if self._outgoing.pending and not self._sending.locked():
             async with self._sending:
                 await self.below.send_all(self._outgoing.read())
 
