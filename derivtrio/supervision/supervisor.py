@@ -67,7 +67,7 @@ class Supervisor:
             if isinstance(decision, ConnectionFailed):
                 logger.warning("%s", decision)
                 return decision
-            taken_for = f" ({passing_text(error)})" if passing_text(error) else ""
+            taken_for = f" ({text})" if (text := passing_text(error)) else ""
             logger.warning("%s%s; trying again in %.1f s", error, taken_for, decision)
             bus.announce(Waiting(decision, attempts.number))
             await trio.sleep(decision)

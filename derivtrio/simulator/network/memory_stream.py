@@ -51,14 +51,6 @@ class _Pipe:
                 return
             await self._changed.park()
 
-    def write_now(self, data: bytes) -> int:
-        if self._writing or self._writer_closed or self._reader_closed or self._torn:
-            return 0
-        taken = data[: _CAPACITY - len(self._data)]
-        self._data += taken
-        self._changed.unpark_all()
-        return len(taken)
-
     async def read(self, max_bytes: int | None) -> bytes:
         if self._reading:
             raise trio.BusyResourceError
@@ -102,25 +94,13 @@ class MemoryStream(trio.abc.Stream):
 
     _incoming: _Pipe
     _outgoing: _Pipe
-    _left: bytes = attrs.field(default=b"", init=False, repr=False)
-
-    @property
-    def busy(self) -> bool:
-        """Whether `send_now` could not send everything."""
-        return bool(self._left)
-
-    def send_now(self, data: bytes) -> bool:
-        """Send what fits, and return whether that was all; the next `send_all` sends the rest."""
-        self._left = data[self._outgoing.write_now(data) :]
-        return not self._left
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send *data*, waiting while the buffer is full.
 
         Cancellation: a part of *data* may have been sent.
         """
-        left, self._left = self._left, b""
-        await self._outgoing.write(left + data if left else data)
+        await self._outgoing.write(data)
 
     async def wait_send_all_might_not_block(self) -> None:
         """Return at once, which trio allows."""
