@@ -154,7 +154,7 @@ class SendQueue:
 
         *Cancellation*: loses nothing.
         """
-        if calls := self._let_out(most):
+        if (self._arrived or self._room) and (calls := self._let_out(most)):
             return calls
         if self._due == math.inf:
             await self._arrival()

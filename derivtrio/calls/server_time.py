@@ -19,6 +19,7 @@ class ServerTime:
     """The server's clock, as one client knows it."""
 
     _clock: ServerClock | None = attrs.field(default=None, init=False)
+    _last_epoch: int | None = attrs.field(default=None, init=False)
     _at_least: tuple[float, float] = attrs.field(default=(-math.inf, math.inf), init=False)
 
     def update(self, seen: ServerClock) -> ServerClock:
@@ -28,8 +29,9 @@ class ServerTime:
 
     def note_answer(self, call: Call, epoch: object) -> None:
         """Take note of *epoch*, the server's time when it answered *call*, just now."""
-        if call.written_mono is None or type(epoch) is not int:
-            return
+        if call.written_mono is None or type(epoch) is not int or epoch == self._last_epoch:
+            return  # a second answer within a second says nothing new
+        self._last_epoch = epoch
         now_mono, now_wall = trio.current_time(), time.time()
         # If the machine's clock was set in between, `written_wall` is by the old one.
         asked_wall = min(call.written_wall, now_wall - (now_mono - call.written_mono))

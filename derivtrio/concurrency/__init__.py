@@ -2,6 +2,7 @@
 
 - `background`: a task beside a block of user code, whose exceptions stay apart.
 - `buffer`: a bounded buffer with an overflow policy, for a producer that must never wait.
+- `lock`: a lock that costs no turn of the event loop while nobody else wants it.
 - `runs`: which run of trio this is.
 
 Imports: the data modules only. Begin with `background`.

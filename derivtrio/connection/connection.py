@@ -10,6 +10,7 @@ The layers, from the socket up: `dial` (TCP and TLS), `stream` (what was seen of
 - There is one closer, `close`, and it runs once (H10). The stream is closed by force in the end.
 """
 
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
@@ -29,7 +30,6 @@ from derivtrio.errors import (
     ConnectTimeout,
     HandshakeFailed,
     HandshakeRejected,
-    HeartbeatMissed,
     LinkError,
 )
 from derivtrio.settings import Settings
@@ -88,6 +88,8 @@ class Connection:
     close_by: float = attrs.field(default=float("inf"), init=False)
     _messages: Messages = attrs.field(init=False)
     _writes: int = attrs.field(default=0, init=False)
+    #: When the oldest write that is under way began, or the one before it ended.
+    _progress: float = attrs.field(default=0.0, init=False)
     _idle: trio.Event | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -132,22 +134,32 @@ class Connection:
         """Write *messages*; returns when the socket has them, and not at all when that fails.
 
         *Cancellation*: a write that is cut off breaks the connection, for half a frame cannot be
-        taken back. A write that fails, or that stalls for the heartbeat's interval and timeout,
-        loses the connection and with it the caller's scope.
+        taken back. A write that fails, or that stalls (see `stalls_at`), loses the connection and
+        with it the caller's scope.
         """
+        if not self._writes:
+            self._progress = trio.current_time()
         self._writes += 1
-        stall = self._settings.heartbeat_interval + self._settings.heartbeat_timeout
-        with trio.move_on_after(stall) as patience:
-            try:
-                await self._messages.send(messages)
-            except trio.BrokenResourceError:
-                self.lose(self._end_by_peer(writing=True))
-                await trio.sleep_forever()
-        if patience.cancelled_caught:
-            text = f"the server took no bytes for {stall:g} s"
-            self.lose(Disconnect("heartbeat", error=HeartbeatMissed(text)))
+        try:
+            await self._messages.send(messages)
+        except trio.BrokenResourceError:
+            self.lose(self._end_by_peer(writing=True))
             await trio.sleep_forever()
-        self._note_written()
+        self._writes -= 1
+        if self._writes:
+            self._progress = trio.current_time()
+        elif self._idle is not None:
+            self._idle.set()
+
+    @property
+    def write_patience(self) -> float:
+        """For how many seconds a write may stall: the heartbeat's interval and timeout."""
+        return self._settings.heartbeat_interval + self._settings.heartbeat_timeout
+
+    @property
+    def stalls_at(self) -> float:
+        """When the write that is under way will have stalled, on trio's clock; inf without one."""
+        return self._progress + self.write_patience if self._writes else math.inf
 
     @property
     def writing(self) -> bool:
@@ -198,11 +210,6 @@ class Connection:
             with suppress(trio.BrokenResourceError):
                 await trio.aclose_forcefully(self._stream)
         self.disconnect = end.answered(self._stream) if end.by == "us" else end
-
-    def _note_written(self) -> None:
-        self._writes -= 1
-        if not self._writes and self._idle is not None:
-            self._idle.set()
 
     def _end_by_peer(self, *, writing: bool = False) -> Disconnect:
         websocket, limit = self._messages.websocket, self._settings.max_message_size

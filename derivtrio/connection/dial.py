@@ -15,6 +15,7 @@ from typing import Final
 import trio
 
 from derivtrio.connection.endpoints import Endpoint, StreamOpener
+from derivtrio.connection.fast.sockets import fast_socket
 from derivtrio.connection.fast.tls import RecordStream, open_records
 from derivtrio.connection.stream import breaking
 from derivtrio.connection.url import Address
@@ -65,6 +66,8 @@ async def open_stream(
     except OSError as error:
         text = f"no connection to {address.host} port {address.port}: {os_error_text(error)}"
         raise ConnectRefused(text) from error
+    if fast and isinstance(stream, trio.SocketStream):
+        stream = fast_socket(stream)
     if not address.secure:
         return stream
     try:

@@ -60,7 +60,8 @@ class Answer:
     finished: bool = attrs.field(default=False, init=False)
     _headers: dict[str, str] = attrs.field(factory=dict, init=False)
     _unread: bytes = attrs.field(default=b"", init=False)
-    _http: h11.Connection = attrs.field(factory=_reader, init=False)
+    #: None before the first byte, and again after a 101: it would take 4 kB for nothing.
+    _http: h11.Connection | None = attrs.field(default=None, init=False)
 
     def feed(self, data: bytes) -> None:
         """Take in *data*, which is not empty, until `finished`.
@@ -87,13 +88,14 @@ class Answer:
         if not self._unread.startswith(b"HTTP/"[: len(self._unread)]):
             text = f"the server does not speak HTTP; its answer begins {self._unread[:_SHOWN]!r}"
             raise HandshakeFailed(text)
+        http = self._http = self._http or _reader()
         try:
-            self._http.receive_data(data)
+            http.receive_data(data)
             while self.status is None:
-                event = self._http.next_event()
+                event = http.next_event()
                 if event is h11.NEED_DATA:
                     break
-                self._take_head(event)
+                self._take_head(event, http)
         except h11.RemoteProtocolError as error:
             self._check_size(self._unread)  # h11 has the same limit, and calls it something else
             text = (
@@ -104,10 +106,12 @@ class Answer:
         self._check_size(self._unread if self.status is None else self.head)
         if self.refusal is not None:
             self._feed_body(b"")
+        elif self.finished:
+            self._http = None
 
-    def _take_head(self, event: object) -> None:
+    def _take_head(self, event: object, http: h11.Connection) -> None:
         """Take the head of the answer out of the bytes, or drop an interim one."""
-        behind, _ = self._http.trailing_data
+        behind, _ = http.trailing_data
         head, self._unread = self._unread[: len(self._unread) - len(behind)], behind
         match event:
             case h11.InformationalResponse(status_code=101):
@@ -119,11 +123,12 @@ class Answer:
         self.status, self.head = event.status_code, head
 
     def _feed_body(self, data: bytes) -> None:
+        http = self._http
         try:
-            if data:
-                self._http.receive_data(data)
-            while not self.finished:
-                event = self._http.next_event()
+            if data and http is not None:
+                http.receive_data(data)
+            while http is not None and not self.finished:
+                event = http.next_event()
                 if event is h11.NEED_DATA:
                     return
                 if isinstance(event, h11.Data):

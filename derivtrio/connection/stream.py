@@ -107,7 +107,7 @@ class WatchedStream(trio.abc.Stream):
     is_done: Callable[[], bool] = attrs.field(default=lambda: False, init=False)
     _arrival: trio.Event | None = attrs.field(default=None, init=False)
     _behind_head: bytes = attrs.field(default=b"", init=False)
-    _frames: Frames = attrs.field(factory=lambda: Frames(ConnectionType.CLIENT), init=False)
+    _frames: Frames | None = attrs.field(default=None, init=False)
     _judged: bool = attrs.field(default=False, init=False)
 
     def arrival(self) -> trio.Event:
@@ -214,11 +214,12 @@ class WatchedStream(trio.abc.Stream):
         """Have a second wsproto read *data*, only to see a Close that is really the peer's."""
         if self._judged:
             return
-        self._frames.receive_data(data)
-        for event in self._frames.events():
+        frames = self._frames = self._frames or Frames(ConnectionType.CLIENT)
+        frames.receive_data(data)
+        for event in frames.events():
             if isinstance(event, CloseConnection):
                 self._judged = True  # nothing behind it means anything
                 # Otherwise it is wsproto's verdict about an illegal frame.
-                if self._frames.state is ConnectionState.REMOTE_CLOSING:
+                if frames.state is ConnectionState.REMOTE_CLOSING:
                     self.close = Close(int(event.code), event.reason or "")
                 return

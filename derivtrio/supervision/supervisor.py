@@ -103,7 +103,7 @@ class Supervisor:
                 start(read, connection, session, self.registry, name="derivtrio.reader")
                 start(write, connection, session, name="derivtrio.writer")
                 start(beat, connection, session, name="derivtrio.heartbeat")
-                start(expire, session, name="derivtrio.deadlines")
+                start(expire, connection, session, name="derivtrio.deadlines")
                 start(self.registry.run, connection, name="derivtrio.streams")
                 if session.queue.budgets.advertised:
                     start(ask_for_limits, session, name="derivtrio.limits")

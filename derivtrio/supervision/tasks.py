@@ -142,21 +142,24 @@ async def beat(connection: Connection, session: Session) -> None:
             return
 
 
-async def expire(session: Session) -> None:
+async def expire(connection: Connection, session: Session) -> None:
     """Decide the calls whose reply does not come within `response_timeout` of their writing.
 
     One task for all of them costs less than a deadline for each. All have the same patience, so
-    their deadlines come in the order of writing: no more is looked at than the oldest.
+    their deadlines come in the order of writing: no more is looked at than the oldest. For the same
+    reason this also watches the writes, and loses the connection to a server that takes no bytes.
     """
-    while True:
-        now = trio.current_time()
+    while (now := trio.current_time()) < connection.stalls_at:
         for call in _overdue(session, now):
             if not call.is_trade:
                 session.router.remove(call.req_id)
             call.expire()
         deadlines = (call.deadline for call in _with_deadline(session))
         # Whatever is written while this sleeps is due after it wakes.
-        await trio.sleep_until(next(deadlines, now + session.settings.response_timeout))
+        due = next(deadlines, now + session.settings.response_timeout)
+        await trio.sleep_until(min(due, connection.stalls_at, now + connection.write_patience))
+    text = f"the server took no bytes for {connection.write_patience:g} s"
+    connection.lose(Disconnect("heartbeat", error=HeartbeatMissed(text)))
 
 
 def _overdue(session: Session, now: float) -> list[Call]:

@@ -1,5 +1,6 @@
 """Ten thousand pending calls cost no more each than a thousand do: work is counted, not time."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,9 +73,11 @@ async def test_callers_take_as_many_steps_however_many_there_are(autojump_clock:
 
 
 class Wire:
-    """A connection as the writer knows it."""
+    """A connection as the writer and the deadlines know it."""
 
     number = 1
+    stalls_at = math.inf
+    write_patience = 35.0
 
     async def send(self, *_: str) -> None:
         await trio.lowlevel.checkpoint()
@@ -97,7 +100,7 @@ async def test_the_deadlines_task_looks_at_the_oldest_call_and_those_overdue(
     session = Session(Settings(response_timeout=60), "v3", SendQueue(1), router, EventBus())
     calls = [api_call({"time": 1}) for _ in range(10_000)]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(tasks.expire, session)
+        nursery.start_soon(tasks.expire, wire, session)  # type: ignore[arg-type]
         for number in range(100):  # a hundred calls in each of a hundred seconds
             some = calls[100 * number : 100 * number + 100]
             await write_calls(wire, session, *some)  # type: ignore[arg-type]

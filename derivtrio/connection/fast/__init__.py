@@ -15,6 +15,8 @@ alone costs a third less. Written in bulk, a hundred concurrent calls cost a qua
   the handshake, pings, fragments, binary messages, Close, and whatever is illegal.
 - `messages` reads and writes with both, in place of `connection.messages`.
 - `tls` hands over all records of a read at once, in place of `trio.SSLStream`.
+- `sockets` waits first and then receives, and sends without a pause, in place of
+  `trio.SocketStream`.
 
 *What it must not change.* The order of messages, the limit on their size, the verdicts about
 illegal frames, and what is known of the end. `tests/connection` runs the hazards both ways, and

@@ -20,6 +20,7 @@ from contextlib import suppress
 import attrs
 import trio
 
+from derivtrio.concurrency.lock import PromptLock
 from derivtrio.connection.fast.frames import FrameFilter
 from derivtrio.connection.stream import WatchedStream
 
@@ -37,7 +38,7 @@ class FilteringStream(trio.abc.Stream):
     watched: WatchedStream
     frames: FrameFilter
     processed: trio.Event | None = attrs.field(factory=trio.Event, init=False)
-    _sending: trio.StrictFIFOLock = attrs.field(factory=trio.StrictFIFOLock, init=False)
+    _sending: PromptLock = attrs.field(factory=PromptLock, init=False)
     _send_forwarded: trio.MemorySendChannel[bytes] = attrs.field(init=False)
     _forwarded: trio.MemoryReceiveChannel[bytes] = attrs.field(init=False)
 

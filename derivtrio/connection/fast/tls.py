@@ -21,6 +21,8 @@ from typing import Final
 import attrs
 import trio
 
+from derivtrio.concurrency.lock import PromptLock
+
 #: How much is read from the socket at a time, and the most that one TLS record holds.
 _READ_SIZE: Final = 2**16
 _RECORD_SIZE: Final = 2**14
@@ -38,7 +40,7 @@ class RecordStream(trio.abc.Stream):
     _tls: ssl.SSLObject
     _incoming: ssl.MemoryBIO
     _outgoing: ssl.MemoryBIO
-    _sending: trio.StrictFIFOLock = attrs.field(factory=trio.StrictFIFOLock, init=False)
+    _sending: PromptLock = attrs.field(factory=PromptLock, init=False)
     _ended: bool = attrs.field(default=False, init=False)
     _error: ssl.SSLError | None = attrs.field(default=None, init=False)
     _received: trio.Event = attrs.field(factory=trio.Event, init=False)
