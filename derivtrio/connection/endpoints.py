@@ -55,7 +55,9 @@ class Endpoint(Protocol):
 
         Raises:
             OSError: there is no URL now; the attempt fails, and the next one asks again.
-            Exception: anything else ends the client with this cause.
+            Exception: anything else ends the client with this cause, if no connection of it has
+                been `READY` so far. Afterwards the next attempt asks again. That also holds if what
+                is returned is not a WebSocket URL.
 
         """
         ...
@@ -79,13 +81,17 @@ class V3:
 
     app_id: int | str = attrs.field(default=1089)
     language: str | None = None
-    base: str = V3_URL
+    base: str = attrs.field(default=V3_URL, repr=shown_url)
     generation: Generation = "v3"
     limits: LimitsSource = "website_status"
 
     @app_id.validator
     def _check_app_id(self, _attribute: object, value: int | str) -> None:
         check_app_id(value)
+
+    @base.validator
+    def _check_base(self, _attribute: object, value: str) -> None:
+        parse_url(value)
 
     async def url(self) -> str:
         """Return `base` with `app_id` (and `l`, the language) in its query, where absent."""
@@ -107,6 +113,10 @@ class OptionsPublic:
     base: str = attrs.field(default=OPTIONS_URL, repr=shown_url)
     generation: Generation = "options"
     limits: LimitsSource = "documented"
+
+    @base.validator
+    def _check_base(self, _attribute: object, value: str) -> None:
+        parse_url(value)
 
     async def url(self) -> str:
         """Return `base`."""

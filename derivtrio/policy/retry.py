@@ -77,6 +77,15 @@ FATAL_ERRORS: Final = (
     PermissionDenied,
 )
 
+#: Errors that say nothing of the account or the app, unless they are Deriv's own word.
+_OUTSIDE: Final = (
+    CertificateRejected,
+    EndpointFailed,
+    HandshakeRejected,
+    InvalidURL,
+    RestRejected,
+)
+
 #: Codes with which the server may refuse a request now and grant it a moment later.
 PASSING_CODES: Final = frozenset(
     "CallError ConnectionError InternalError InternalServerError RateLimit RateLimitExceeded"
@@ -111,15 +120,16 @@ def is_fatal(error: Exception, *, been_ready: bool = False) -> bool:
     *been_ready* says whether this client has had a connection that was `READY`. Then the URL, the
     certificate and the app id were right, and only Deriv's own word about them is believed: its
     codes, its JSON, its Close. HTTP statuses, redirects and certificates that do not fit are then a
-    redeployment, a captive portal or a wrong clock, and pass.
+    redeployment, a captive portal or a wrong clock, and pass. An endpoint's `url()` or a token
+    function that worked, and then raises or returns nonsense, has asked a service that is away.
 
-    Errors that are neither derivtrio's nor the operating system's are bugs, in an endpoint's
-    `url()` or a token function, and trying again does not remove a bug.
+    Errors that are neither derivtrio's nor the operating system's are bugs, and trying again does
+    not remove a bug.
     """
     match error:
         case CertificateRejected(not_yet_valid=True) | HandshakeRejected(status=401, one_time=True):
             return False  # this machine may have booted with a wrong clock; another URL may do
-        case HandshakeRejected() | CertificateRejected() | RestRejected(code="") if been_ready:
+        case _ if been_ready and isinstance(error, _OUTSIDE) and not _is_derivs_word(error):
             return False
         case HandshakeRejected(status=status) | RestRejected(status=status):
             return status < _SERVER_ERRORS and status not in TRANSIENT_STATUSES
@@ -129,6 +139,11 @@ def is_fatal(error: Exception, *, been_ready: bool = False) -> bool:
             return isinstance(error, FATAL_ERRORS)
         case _:
             return not isinstance(error, OSError)
+
+
+def _is_derivs_word(error: Exception) -> bool:
+    """Return whether *error* is what the REST API itself said, in JSON."""
+    return isinstance(error, RestRejected) and bool(error.code)
 
 
 def least_delay(error: Exception) -> float:
@@ -162,6 +177,8 @@ def passing_text(error: Exception) -> str:
         if error.not_yet_valid:
             return "this machine's clock may be wrong"
         return "the certificate was right before, so this may be a captive portal"
+    if isinstance(error, EndpointFailed | InvalidURL):
+        return "the endpoint worked before, so what it asks may be away"
     if isinstance(error, HandshakeRejected | RestRejected) and is_fatal(error):
         return "the URL was right before, so this may be a redeployment or a captive portal"
     return ""
