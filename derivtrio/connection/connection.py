@@ -17,7 +17,7 @@ import attrs
 import trio
 
 from derivtrio.concurrency.background import running
-from derivtrio.connection.dial import open_stream, time_limit
+from derivtrio.connection.dial import Dialer, time_limit
 from derivtrio.connection.disconnect import NORMAL, Disconnect, by_peer
 from derivtrio.connection.endpoints import Endpoint, ask
 from derivtrio.connection.fast.messages import FastMessages
@@ -31,15 +31,18 @@ from derivtrio.errors import (
     HandshakeRejected,
     HeartbeatMissed,
     LinkError,
+    RestoreTimeout,
 )
 from derivtrio.settings import Settings
 
 
 @asynccontextmanager
 async def open_connection(
-    endpoint: Endpoint, number: int, settings: Settings
+    endpoint: Endpoint, number: int, settings: Settings, dialer: Dialer | None = None
 ) -> AsyncGenerator["Connection"]:
     """Dial; yield the open connection; say goodbye and close the socket.
+
+    The *dialer* is the client's, and remembers the addresses that have failed.
 
     *Cancellation*: may be cancelled at any point; the goodbye is shielded, and bounded by
     `Settings.close_timeout`.
@@ -50,17 +53,21 @@ async def open_connection(
 
     """
     deadline = trio.current_time() + settings.connect_timeout
-    with time_limit(deadline, "connection"):
+    dialer = dialer or Dialer(settings)
+    with time_limit(deadline, "connection"), dialer.attempt():
         address = parse_url(await ask(endpoint.url, "the endpoint's url()"))
-        stream = await open_stream(endpoint, address, settings.ssl_context, fast=settings.fast)
+        stream = await dialer.open_stream(endpoint, address)
     connection = Connection(number, settings, address, WatchedStream(stream))
     async with running(
         connection.run_websocket, stop=connection.stop_websocket, name="derivtrio.websocket"
     ):
         try:
             await connection.opened(deadline)
+            dialer.note_success()
             yield connection
         finally:
+            if isinstance(connection.end.error, HeartbeatMissed | RestoreTimeout):
+                dialer.note_silence()
             await connection.close()
 
 
