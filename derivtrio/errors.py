@@ -400,6 +400,7 @@ class RestRejected(LinkError):
         code: Deriv's identifier, such as `"Unauthorized"`; empty if it was not Deriv that answered.
         message: the server's sentence for people, or the beginning of what it sent instead.
         retry_after: how long the server wants to be left alone, in seconds, if it said so.
+        headers: `Location`, without its query, and `Retry-After`, where the server sent them.
 
     """
 
@@ -412,6 +413,7 @@ class RestRejected(LinkError):
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.headers: dict[str, str] = {}
 
 
 class PeerClosed(LinkError):

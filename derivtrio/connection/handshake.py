@@ -11,13 +11,14 @@ Only the head is limited in size. Whatever comes behind a 101 is the first frame
 untouched; of a refusal's body the first 4 KiB are kept.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import attrs
 import h11
 
 from derivtrio.errors import HandshakeFailed, HandshakeRejected
-from derivtrio.redaction import shown_url
+from derivtrio.redaction import HIDDEN, shown_url
 
 SWITCHING_PROTOCOLS: Final = 101
 
@@ -113,7 +114,7 @@ class Answer:
             case h11.InformationalResponse(status_code=101):
                 self.rest, self.finished = behind, True
             case h11.Response():
-                self._headers = _worth_keeping(event)
+                self._headers = worth_keeping(event.headers)
             case _:
                 return
         self.status, self.head = event.status_code, head
@@ -142,13 +143,20 @@ class Answer:
             raise HandshakeFailed(text)
 
 
-def _worth_keeping(response: h11.Response) -> dict[str, str]:
-    """Return what a refusal's headers say about where else, or when, to ask."""
+def worth_keeping(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return what a refusal's *headers* say about where else, or when, to ask."""
     kept = {}
-    for raw_name, raw_value in response.headers:
-        name, value = raw_name.decode().title(), raw_value.decode("latin-1")[:_MAX_HEADER]
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").title(), raw_value.decode("latin-1")
         if name == "Location":
-            kept[name] = shown_url(value)
+            kept[name] = _shown_location(value)
         elif name == "Retry-After":
-            kept[name] = value
+            kept[name] = value[:_MAX_HEADER]
     return kept
+
+
+def _shown_location(location: str) -> str:
+    try:
+        return shown_url(location)[:_MAX_HEADER]
+    except ValueError:
+        return HIDDEN

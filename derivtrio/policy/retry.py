@@ -31,6 +31,7 @@ client itself has `UNTIL_ANSWERED`. What is not safe to repeat is never asked ag
 import math
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC
 from typing import Final, NamedTuple
 
 from derivtrio.errors import (
@@ -150,7 +151,7 @@ def least_delay(error: Exception) -> float:
     """Return how many seconds the server wants to be left alone after *error*; 0 by default."""
     if isinstance(error, HandshakeRejected):
         return retry_after_seconds(error.headers.get("Retry-After")) or 0.0
-    return 0.0
+    return (error.retry_after or 0.0) if isinstance(error, RestRejected) else 0.0
 
 
 def retry_after_seconds(retry_after: str | None) -> float | None:
@@ -165,10 +166,12 @@ def retry_after_seconds(retry_after: str | None) -> float | None:
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - is rarely needed
 
     try:
-        until = parsedate_to_datetime(retry_after).timestamp()
-    except ValueError:
+        until = parsedate_to_datetime(retry_after)
+        if until.tzinfo is None:  # it says -0000; every date of HTTP is GMT
+            until = until.replace(tzinfo=UTC)
+        return min(max(0.0, until.timestamp() - time.time()), _LONGEST_RETRY_AFTER)
+    except (ValueError, OverflowError):
         return None
-    return min(max(0.0, until - time.time()), _LONGEST_RETRY_AFTER)
 
 
 def passing_text(error: Exception) -> str:

@@ -15,8 +15,9 @@ import trio
 import trustme
 from peers import Peer, Script, crew, half_open, silent, well
 
-from derivtrio import Backoff, Ready, Settings, open_client
+from derivtrio import Backoff, OptionsAccount, Ready, Settings, open_client
 from derivtrio.connection.addresses import Addresses
+from derivtrio.simulator import demo_account, open_simulator
 
 NAME = "several.example"
 FIRST, SECOND, THIRD = "127.0.0.1", "127.0.0.2", "127.0.0.3"
@@ -186,6 +187,21 @@ async def test_g10_an_address_without_tls_is_followed_by_another(*, fast: bool) 
         async with open_client(endpoint=url, settings=settings) as client:
             await client.call({"ping": 1})
         several.assert_never_twice_in_a_row(FIRST)
+
+
+async def test_g10_the_rest_call_leaves_a_mute_address_too() -> None:
+    async with open_simulator() as sim:
+        several = Several(port=int(sim.rest_url.rpartition(":")[2]))
+        trio.socket.set_custom_hostname_resolver(Names([SECOND, FIRST]))
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                await several.listen(nursery, SECOND, silent, None)
+                base = f"http://{NAME}:{several.port}"
+                account = OptionsAccount(demo_account().loginid, 1089, "demo-token", base=base)
+                async with open_client(endpoint=account, settings=QUICK) as client:
+                    assert (await client.call({"ping": 1}))["ping"] == "pong"
+                nursery.cancel_scope.cancel()
+        several.assert_never_twice_in_a_row(SECOND)
 
 
 # The order, without sockets.
