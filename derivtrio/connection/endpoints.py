@@ -14,7 +14,7 @@ import attrs
 import trio
 
 from derivtrio.connection.url import parse_url
-from derivtrio.errors import DerivError, EndpointFailed
+from derivtrio.errors import DerivError, EndpointFailed, HandshakeRejected
 from derivtrio.redaction import shown_url
 
 #: The generation of Deriv's API: the one of the public guides, or the newer Options API.
@@ -25,6 +25,14 @@ LimitsSource = Literal["website_status", "documented"]
 
 V3_URL = "wss://ws.derivws.com/websockets/v3"
 OPTIONS_URL = "wss://api.derivws.com/trading/v1/options/ws/public"
+
+#: What a server that is gone, or Cloudflare in its place, answers.
+_GONE = frozenset({404, 410, *range(520, 528), 530})
+_CLOSED = (
+    "Deriv's v3 API, the default, is reported closed; use the Options API:"
+    " endpoint=derivtrio.OptionsPublic() for market data, or"
+    " endpoint=derivtrio.OptionsAccount(account_id, app_id, token) for an account"
+)
 
 #: What the paths of the Options API's sockets begin with.
 _OPTIONS_PATH = "/trading/v1/options/"
@@ -121,6 +129,16 @@ class OptionsPublic:
     async def url(self) -> str:
         """Return `base`."""
         return self.base
+
+
+def closed_text(endpoint: Endpoint, error: Exception) -> str:
+    """Return what to do where Deriv's v3 server is the *endpoint* and is gone, by its *error*.
+
+    Third parties have reported since August 2026 that every handshake there ends with 520.
+    """
+    ours = isinstance(endpoint, V3) and endpoint.base.partition("?")[0] == V3_URL
+    gone = isinstance(error, HandshakeRejected) and error.status in _GONE
+    return _CLOSED if ours and gone else ""
 
 
 def generation_of(endpoint: Endpoint) -> Generation:

@@ -30,6 +30,7 @@ from derivtrio.calls.call import Call
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection, open_connection
 from derivtrio.connection.dial import Dialer
+from derivtrio.connection.endpoints import closed_text
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
 from derivtrio.policy.backoff import Attempts
@@ -69,10 +70,11 @@ class Supervisor:
             decision = attempts.ended(
                 error, started, stable=self.was_stable(), been_ready=self._been_ready
             )
+            advice = closed_text(self.authorization.endpoint, error)
             if isinstance(decision, ConnectionFailed):
-                logger.warning("%s", decision)
+                logger.warning("%s%s", decision, f" ({advice})" if advice else "")
                 return decision
-            taken_for = f" ({text})" if (text := passing_text(error)) else ""
+            taken_for = f" ({text})" if (text := advice or passing_text(error)) else ""
             logger.warning("%s%s; trying again in %.1f s", error, taken_for, decision)
             bus.announce(Waiting(decision, attempts.number))
             await trio.sleep(decision)

@@ -1,12 +1,22 @@
 """Where to connect: endpoints, and the URLs that they give."""
 
+import ssl
 from typing import Any
 
 import pytest
 import trio
+import trustme
+from peers import Peer, open_endpoint
 
 import derivtrio
-from derivtrio.connection.endpoints import V3, OptionsPublic, as_endpoint, ask
+from derivtrio.connection.endpoints import (
+    V3,
+    V3_URL,
+    OptionsPublic,
+    as_endpoint,
+    ask,
+    closed_text,
+)
 from derivtrio.connection.url import Address, parse_url
 from derivtrio.simulator import open_simulator
 
@@ -217,6 +227,50 @@ async def test_a_function_that_is_not_async_is_told_so() -> None:
     with pytest.raises(derivtrio.EndpointFailed, match="the token function is not async") as caught:
         await ask(lambda: "s3cr3t", "the token function")  # type: ignore[arg-type,return-value]
     assert "s3cr3t" not in str(caught.value)
+
+
+def answering(status: int) -> Any:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.write(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
+
+    return script
+
+
+@pytest.mark.parametrize("status", [410, 520, 530])
+async def test_g10_where_v3_is_gone_the_warning_says_what_to_use(
+    status: int, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("ws.derivws.com").configure_cert(server)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    settings = derivtrio.Settings(max_attempts=2, ssl_context=trusting)
+    async with open_endpoint(answering(status), ssl_context=server) as there:
+
+        class Default(V3):
+            async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
+                return await there.open_stream(host, port)
+
+        with pytest.raises(derivtrio.DerivError):
+            async with derivtrio.open_client(endpoint=Default(), settings=settings):
+                pytest.fail("it cannot open")
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == len(there.peers) == (2 if status >= 500 else 1)
+    for text in warnings:
+        assert "v3 API, the default, is reported closed" in text
+        assert "OptionsPublic() for market data" in text
+        assert "OptionsAccount(account_id, app_id, token)" in text
+
+
+def test_where_something_else_was_chosen_no_such_thing_is_said() -> None:
+    gone, busy = derivtrio.HandshakeRejected(520), derivtrio.HandshakeRejected(503)
+    assert closed_text(as_endpoint(None, 1089), gone)
+    assert closed_text(as_endpoint(f"{V3_URL}?l=ES", 1089), gone)
+    assert closed_text(as_endpoint(None, 1089), busy) == ""
+    assert closed_text(as_endpoint("ws://localhost:9/websockets/v3", 1089), gone) == ""
+    assert closed_text(OptionsPublic(), gone) == ""
 
 
 def test_what_is_not_an_endpoint_is_refused() -> None:
