@@ -98,11 +98,11 @@ class Connection:
     _idle: trio.Event | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        limit = self._settings.max_message_size
-        if self._settings.fast:
-            self._messages = FastMessages(self._stream, self._address, limit, self.reading)
+        settings = self._settings
+        if settings.fast:
+            self._messages = FastMessages(self._stream, self._address, settings, self.reading)
         else:
-            self._messages = PlainMessages(self._stream, self._address, limit)
+            self._messages = PlainMessages(self._stream, self._address, settings)
 
     async def run_websocket(self) -> None:
         """Run trio-websocket until told to stop; what it raises ends only this connection."""
@@ -218,17 +218,19 @@ class Connection:
     def _why_not_opened(self, late: ConnectTimeout | None) -> LinkError:
         error = self._messages.websocket.crash or self._stream.answer.refusal or late
         if isinstance(error, HandshakeRejected):
-            return _without_secrets(error, self._address)
+            return self._without_secrets(error)
         if isinstance(error, LinkError):
             return error
         failure = HandshakeFailed(f"the server's handshake is not a WebSocket's: {error}")
         failure.__cause__ = error
         return failure
 
-
-def _without_secrets(error: HandshakeRejected, address: Address) -> HandshakeRejected:
-    """Return *error* without what its server repeats of the URL's query."""
-    headers = {
-        name: address.hidden_in(value.encode()).decode() for name, value in error.headers.items()
-    }
-    return HandshakeRejected(error.status, address.hidden_in(error.body), headers)
+    def _without_secrets(self, error: HandshakeRejected) -> HandshakeRejected:
+        """Return *error* without what its server repeats of the URL's query and of our headers."""
+        ours = list(self._settings.headers.values())
+        body = self._address.hidden_in(error.body, ours)
+        headers = {
+            name: self._address.hidden_in(value.encode(), ours).decode()
+            for name, value in error.headers.items()
+        }
+        return HandshakeRejected(error.status, body, headers)

@@ -6,6 +6,7 @@ and what would be right. None repeats the query, userinfo or port: a password ma
 """
 
 import re
+from collections.abc import Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
@@ -50,10 +51,14 @@ class Address:
         usual = 443 if self.secure else 80
         return host if self.port == usual else f"{host}:{self.port}"
 
-    def hidden_in(self, data: bytes) -> bytes:
-        """Return *data*, which the server sent, with what it repeats of the URL's query hidden."""
+    def hidden_in(self, data: bytes, secrets: Sequence[str] = ()) -> bytes:
+        """Return *data*, which the server sent, with what it repeats of the URL's query hidden.
+
+        The same goes for *secrets*, unless they are short.
+        """
         query = urlsplit(self.resource).query
-        values = [value for _, value in parse_qsl(query) if len(value) >= _SECRET_SIZE]
+        values = [*(value for _, value in parse_qsl(query)), *secrets]
+        values = [value for value in values if len(value) >= _SECRET_SIZE]
         for secret in sorted([query, *values, *map(quote, values)], key=len, reverse=True):
             data = data.replace(secret.encode(), HIDDEN.encode()) if secret else data
         return data
