@@ -9,11 +9,14 @@ from typing import Any, Final
 import attrs
 from attrs.validators import optional
 
-from derivtrio.redaction import HIDDEN
+from derivtrio.errors import InvalidURL
+from derivtrio.redaction import HIDDEN, shown_url
 
 #: What a header's name and a subprotocol are (a token, RFC 9110), and a header's value.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD: Final = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+
+_PROXY: Final = re.compile(r"environment|(?:https?|socks5h?)://(?:[^/?#@\s]*@)?[^/?#@\s]+/?")
 
 #: Headers that the handshake has already, and whose they are.
 _RESERVED: Final = {
@@ -51,6 +54,17 @@ def _instance_of(kind: type) -> Any:
     return check
 
 
+def _check_proxy(_: object, __: object, url: Any) -> None:
+    """Raise an error if *url* is not of a proxy, without showing it: it may have a password."""
+    if url is not None and (not isinstance(url, str) or not _PROXY.fullmatch(url)):
+        text = (
+            "proxy is a URL such as 'http://user:password@host:3128', 'https://…', 'socks5://…' or"
+            " 'socks5h://…', or 'environment', or None; special characters in a user name or"
+            " password are percent-encoded"
+        )
+        raise InvalidURL(text)
+
+
 def _copied(headers: Any) -> Any:
     return dict(headers) if isinstance(headers, Mapping) else headers
 
@@ -80,6 +94,10 @@ def _check_headers(_: object, __: object, headers: Any) -> None:
             )
             raise ValueError(text)
         seen.add(name.lower())
+
+
+def _shown_proxy(url: str | None) -> str:
+    return repr(url if url is None else shown_url(url))
 
 
 def _names_shown(headers: Mapping[str, str]) -> str:
@@ -140,6 +158,8 @@ class Settings:
         outbox: how many requests may wait for a connection. Further callers wait for room.
         max_message_size: the largest message accepted from the server, in bytes.
         ssl_context: for `wss://`; `None` means the platform's own certificate authorities.
+        proxy: the URL of a proxy for the WebSocket and for the REST call of an account, or
+            `"environment"`; see `connection.proxy`. Needs python-socks, the extra `proxy`.
         headers: sent with each WebSocket handshake, such as `Origin` and `User-Agent`. `repr` shows
             their names alone.
         subprotocols: what to offer in the handshake, best first. A server that chooses something
@@ -168,6 +188,7 @@ class Settings:
     ssl_context: ssl.SSLContext | None = attrs.field(
         default=None, validator=optional(_instance_of(ssl.SSLContext))
     )
+    proxy: str | None = attrs.field(default=None, validator=_check_proxy, repr=_shown_proxy)
     headers: Mapping[str, str] = attrs.field(
         factory=dict, converter=_copied, validator=_check_headers, repr=_names_shown, hash=False
     )

@@ -62,6 +62,22 @@ class Addresses:
             raise OSError(text) from ExceptionGroup(text, race.errors)
         return trio.SocketStream(race.winner)
 
+    async def choose(self, host: str, port: int) -> str:
+        """Return the address of *host* to try, where somebody else connects to it.
+
+        Raises:
+            OSError: *host* is not known.
+
+        """
+        found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+        target = next(iter(self.in_order(found)), None)
+        if target is None:
+            text = f"no address of {host}"
+            raise OSError(text)
+        self.note_tried(target)
+        self.note_open(target)
+        return str(target[4][0])
+
     def in_order(self, found: list[Target]) -> list[Target]:
         """Return what `getaddrinfo` has *found*, in the order in which to try it (rule 2)."""
         targets = list({target[4]: target for target in found}.values())

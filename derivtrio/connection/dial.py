@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 import trio
@@ -19,6 +19,7 @@ import trio
 from derivtrio.connection.addresses import Addresses
 from derivtrio.connection.endpoints import Endpoint, StreamOpener
 from derivtrio.connection.fast.tls import RecordStream, open_records
+from derivtrio.connection.proxy import check_proxy, open_tunnel, proxy_for
 from derivtrio.connection.stream import breaking
 from derivtrio.connection.url import Address
 from derivtrio.errors import (
@@ -30,7 +31,7 @@ from derivtrio.errors import (
 )
 from derivtrio.settings import Settings
 
-Opener = Callable[[str, int], Awaitable[trio.abc.Stream]]
+T = TypeVar("T")
 
 #: OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID.
 _NOT_YET_VALID: Final = 9
@@ -62,6 +63,9 @@ class Dialer:
     settings: Settings
     _addresses: Addresses | None = attrs.field(default=None, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        check_proxy(self.settings.proxy)
+
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Make this the `present_dialer` of the block, in which a new attempt begins."""
@@ -87,22 +91,37 @@ class Dialer:
         if isinstance(endpoint, StreamOpener):
             stream = await self._open(endpoint.open_stream, address.host, address.port)
         else:
-            stream = await self.open_tcp(address.host, address.port)
+            stream = await self.open_tcp(address.host, address.port, secure=address.secure)
         if not address.secure:
             return stream
         context = self.settings.ssl_context or platform_context()
         return await open_tls(stream, context, address.host, fast=self.settings.fast)
 
-    async def open_tcp(self, host: str, port: int) -> trio.abc.Stream:
-        """Return a new TCP stream to *host*, on the address that can be expected to work.
+    async def open_tcp(self, host: str, port: int, *, secure: bool) -> trio.abc.Stream:
+        """Return a new stream to *host*, through the proxy if there is one.
+
+        *secure* says whether TLS will go over it. Of several addresses it is the one that can be
+        expected to work.
 
         Raises:
             ConnectRefused: there is none.
+            ProxyFailed: the proxy refuses.
+            CertificateRejected: an `https://` proxy could not prove its identity.
 
         """
         if self._addresses is None:  # the first time, and never with streams of an endpoint's own
             self._addresses = Addresses()
-        return await self._open(self._addresses.open_tcp, host, port)
+        proxy = proxy_for(self.settings.proxy, host, port, secure=secure)
+        if proxy is None:
+            return await self._open(self._addresses.open_tcp, host, port)
+        if proxy.scheme == "socks5":
+            host = await self._open(self._addresses.choose, host, port)
+        opener, what = self._addresses.open_tcp, f"proxy {proxy}"
+        stream: trio.abc.Stream = await self._open(opener, proxy.host, proxy.port, what)
+        if proxy.scheme == "https":
+            context = self.settings.ssl_context or platform_context()
+            stream = await open_tls(stream, context, proxy.host, fast=False)
+        return await open_tunnel(proxy, stream, host, port)
 
     def note_success(self) -> None:
         """Note that a handshake has succeeded on the address in use."""
@@ -114,11 +133,14 @@ class Dialer:
         if self._addresses is not None:
             self._addresses.note_failure()
 
-    async def _open(self, opener: Opener, host: str, port: int) -> trio.abc.Stream:
+    async def _open(
+        self, opener: Callable[[str, int], Awaitable[T]], host: str, port: int, what: str = ""
+    ) -> T:
         try:
             return await opener(host, port)
         except OSError as error:
-            text = f"no connection to {host} port {port}: {os_error_text(error)}"
+            what = f"the {what}" if what else f"{host} port {port}"
+            text = f"no connection to {what}: {os_error_text(error)}"
             raise ConnectRefused(text) from error
 
 

@@ -105,7 +105,8 @@ class _Transport:
 
     async def connect_tcp(self, host: str, port: int, **_: Any) -> _Stream:
         """Open a stream for httpcore2, to which this is the network."""
-        return _Stream(self._core, await self._dialer.open_tcp(host, port))
+        secure = self._trust is not None
+        return _Stream(self._core, await self._dialer.open_tcp(host, port, secure=secure))
 
     async def handle_async_request(self, request: Any) -> Any:
         """Return the answer to *request*, with the beginning of its body."""

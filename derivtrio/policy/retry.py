@@ -50,6 +50,7 @@ from derivtrio.errors import (
     OutcomeUnknown,
     PeerClosed,
     PermissionDenied,
+    ProxyFailed,
     RateLimited,
     ResponseTimeout,
     RestRejected,
@@ -76,6 +77,7 @@ FATAL_ERRORS: Final = (
     InvalidToken,
     InvalidURL,
     PermissionDenied,
+    ProxyFailed,
 )
 
 #: Errors that say nothing of the account or the app, unless they are Deriv's own word.
@@ -84,6 +86,7 @@ _OUTSIDE: Final = (
     EndpointFailed,
     HandshakeRejected,
     InvalidURL,
+    ProxyFailed,
     RestRejected,
 )
 
@@ -132,7 +135,11 @@ def is_fatal(error: Exception, *, been_ready: bool = False) -> bool:
             return False  # this machine may have booted with a wrong clock; another URL may do
         case _ if been_ready and isinstance(error, _OUTSIDE) and not _is_derivs_word(error):
             return False
-        case HandshakeRejected(status=status) | RestRejected(status=status):
+        case (
+            HandshakeRejected(status=status)
+            | RestRejected(status=status)
+            | ProxyFailed(status=int(status))
+        ):
             return status < _SERVER_ERRORS and status not in TRANSIENT_STATUSES
         case PeerClosed(code=code):
             return code in FATAL_CLOSE_CODES
@@ -182,6 +189,8 @@ def passing_text(error: Exception) -> str:
         return "the certificate was right before, so this may be a captive portal"
     if isinstance(error, EndpointFailed | InvalidURL):
         return "the endpoint worked before, so what it asks may be away"
+    if isinstance(error, ProxyFailed) and is_fatal(error):
+        return "the proxy let us through before, so it may be restarting"
     if isinstance(error, HandshakeRejected | RestRejected) and is_fatal(error):
         return "the URL was right before, so this may be a redeployment or a captive portal"
     return ""
