@@ -22,8 +22,8 @@
         ├── ConnectTimeout        ├── HeartbeatMissed
         ├── ConnectRefused        ├── PeerClosed
         ├── CertificateRejected   ├── ProtocolViolation
-        ├── EndpointFailed        └── RestoreTimeout
-        ├── HandshakeFailed
+        ├── EndpointFailed        ├── ProxyFailed
+        ├── HandshakeFailed       └── RestoreTimeout
         ├── HandshakeRejected     the server answered the handshake with an HTTP status
         └── RestRejected          … or the REST call for a one-time URL
 
@@ -400,6 +400,7 @@ class RestRejected(LinkError):
         code: Deriv's identifier, such as `"Unauthorized"`; empty if it was not Deriv that answered.
         message: the server's sentence for people, or the beginning of what it sent instead.
         retry_after: how long the server wants to be left alone, in seconds, if it said so.
+        headers: `Location`, without its query, and `Retry-After`, where the server sent them.
 
     """
 
@@ -412,6 +413,20 @@ class RestRejected(LinkError):
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.headers: dict[str, str] = {}
+
+
+class ProxyFailed(LinkError):
+    """The proxy did not let us through, or cannot be used.
+
+    Attributes:
+        status: its HTTP status, such as 407 where it wants a password; None if it was none.
+
+    """
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class PeerClosed(LinkError):

@@ -1,11 +1,34 @@
 """How a client behaves: data that is frozen and validated. Durations are in seconds."""
 
 import math
+import re
 import ssl
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import attrs
 from attrs.validators import optional
+
+from derivtrio.errors import InvalidURL
+from derivtrio.redaction import HIDDEN, shown_url
+
+#: What a header's name and a subprotocol are (a token, RFC 9110), and a header's value.
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD: Final = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+
+_PROXY: Final = re.compile(r"environment|(?:https?|socks5h?)://(?:[^/?#@\s]*@)?[^/?#@\s]+/?")
+
+#: Headers that the handshake has already, and whose they are.
+_RESERVED: Final = {
+    "host": "it comes from the URL",
+    "sec-websocket-protocol": "give Settings(subprotocols=…)",
+    **dict.fromkeys(
+        "connection upgrade sec-websocket-accept sec-websocket-extensions sec-websocket-key"
+        " sec-websocket-version content-length transfer-encoding te trailer expect"
+        " proxy-authorization proxy-connection".split(),
+        "the handshake has its own",
+    ),
+}
 
 
 def _between(kind: type, lowest: float, what: str, *, strictly: bool = False) -> Any:
@@ -29,6 +52,73 @@ def _instance_of(kind: type) -> Any:
             raise TypeError(text)
 
     return check
+
+
+def _check_proxy(_: object, __: object, url: Any) -> None:
+    """Raise an error if *url* is not of a proxy, without showing it: it may have a password."""
+    if url is not None and (not isinstance(url, str) or not _PROXY.fullmatch(url)):
+        text = (
+            "proxy is a URL such as 'http://user:password@host:3128', 'https://…', 'socks5://…' or"
+            " 'socks5h://…', or 'environment', or None; special characters in a user name or"
+            " password are percent-encoded"
+        )
+        raise InvalidURL(text)
+
+
+def _copied(headers: Any) -> Any:
+    return dict(headers) if isinstance(headers, Mapping) else headers
+
+
+def _check_headers(_: object, __: object, headers: Any) -> None:
+    """Raise an error for *headers* that cannot be sent. No value is shown: it may be a secret."""
+    if not isinstance(headers, dict):
+        text = f"headers is a mapping of names to values, not {type(headers).__name__}"
+        raise TypeError(text)
+    seen = set()
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            text = (
+                "headers has a name that is not one, such as 'User-Agent', without colon or space"
+            )
+            raise ValueError(text)
+        if (owner := _RESERVED.get(name.lower())) is not None:
+            text = f"headers has {name!r}, which is not for you to set: {owner}"
+            raise ValueError(text)
+        if name.lower() in seen:
+            text = f"headers has {name!r} twice"
+            raise ValueError(text)
+        if not isinstance(value, str) or not _FIELD.fullmatch(value):
+            text = (
+                f"headers has a value for {name!r} that is not one line of printable ASCII"
+                " characters, without spaces around it"
+            )
+            raise ValueError(text)
+        seen.add(name.lower())
+
+
+def _shown_proxy(url: str | None) -> str:
+    return repr(url if url is None else shown_url(url))
+
+
+def _names_shown(headers: Mapping[str, str]) -> str:
+    return repr(dict.fromkeys(headers, HIDDEN))
+
+
+def _listed(names: Any) -> Any:
+    return tuple(names) if isinstance(names, list) else names
+
+
+def _check_subprotocols(_: object, __: object, names: Any) -> None:
+    if not isinstance(names, tuple):
+        text = f"subprotocols is a tuple of names, not {names!r}"
+        raise TypeError(text)
+    for name in names:
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            text = f"subprotocols is a tuple of names without spaces or commas, not {names!r}"
+            raise ValueError(text)
+    if len(set(names)) < len(names):
+        text = f"subprotocols is a tuple of different names, not {names!r}"
+        raise ValueError(text)
 
 
 _duration = _between(float, 0, "a number of seconds, more than 0", strictly=True)
@@ -68,6 +158,12 @@ class Settings:
         outbox: how many requests may wait for a connection. Further callers wait for room.
         max_message_size: the largest message accepted from the server, in bytes.
         ssl_context: for `wss://`; `None` means the platform's own certificate authorities.
+        proxy: the URL of a proxy for the WebSocket and for the REST call of an account, or
+            `"environment"`; see `connection.proxy`. Needs python-socks, the extra `proxy`.
+        headers: sent with each WebSocket handshake, such as `Origin` and `User-Agent`. `repr` shows
+            their names alone.
+        subprotocols: what to offer in the handshake, best first. A server that chooses something
+            else has failed the handshake; it may choose none.
         wait_ready: whether `open_client` waits for the first connection to be `READY`.
         pacing: whether requests wait so that the server's rate limits are never exceeded (see
             `policy.rate_limits`). `False` is for servers without limits, in tests and benchmarks.
@@ -91,6 +187,13 @@ class Settings:
     max_message_size: int = attrs.field(default=8 * 2**20, validator=_count)
     ssl_context: ssl.SSLContext | None = attrs.field(
         default=None, validator=optional(_instance_of(ssl.SSLContext))
+    )
+    proxy: str | None = attrs.field(default=None, validator=_check_proxy, repr=_shown_proxy)
+    headers: Mapping[str, str] = attrs.field(
+        factory=dict, converter=_copied, validator=_check_headers, repr=_names_shown, hash=False
+    )
+    subprotocols: tuple[str, ...] = attrs.field(
+        default=(), converter=_listed, validator=_check_subprotocols
     )
     wait_ready: bool = attrs.field(default=True, validator=_instance_of(bool))
     pacing: bool = attrs.field(default=True, validator=_instance_of(bool))

@@ -18,12 +18,14 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from types import ModuleType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import attrs
 import trio
 
 from derivtrio.connection.endpoints import Generation, LimitsSource, ask
 from derivtrio.connection.rest import imported_httpx, post_for_url
+from derivtrio.connection.url import parse_authority
 from derivtrio.errors import (
     EndpointFailed,
     InvalidURL,
@@ -118,6 +120,7 @@ class OptionsAccount:
         if not _BASE.fullmatch(str(value)):
             text = f"base is not a URL such as {REST_URL!r}"
             raise InvalidURL(text)
+        parse_authority(urlsplit(str(value)).netloc)
 
     @token.validator
     def _check_token(self, _attribute: Any, value: object) -> None:

@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from derivtrio.concurrency.background import running
-from derivtrio.connection.dial import open_stream, time_limit
+from derivtrio.connection.dial import Dialer, time_limit
 from derivtrio.connection.disconnect import NORMAL, Disconnect, by_peer
 from derivtrio.connection.endpoints import Endpoint, ask
 from derivtrio.connection.fast.messages import FastMessages
@@ -31,15 +31,18 @@ from derivtrio.errors import (
     HandshakeFailed,
     HandshakeRejected,
     LinkError,
+    RestoreTimeout,
 )
 from derivtrio.settings import Settings
 
 
 @asynccontextmanager
 async def open_connection(
-    endpoint: Endpoint, number: int, settings: Settings
+    endpoint: Endpoint, number: int, settings: Settings, dialer: Dialer | None = None
 ) -> AsyncGenerator["Connection"]:
     """Dial; yield the open connection; say goodbye and close the socket.
+
+    The *dialer* is the client's, and remembers the addresses that have failed.
 
     *Cancellation*: may be cancelled at any point; the goodbye is shielded, and bounded by
     `Settings.close_timeout`.
@@ -50,17 +53,21 @@ async def open_connection(
 
     """
     deadline = trio.current_time() + settings.connect_timeout
-    with time_limit(deadline, "connection"):
+    dialer = dialer or Dialer(settings)
+    with time_limit(deadline, "connection"), dialer.attempt():
         address = parse_url(await ask(endpoint.url, "the endpoint's url()"))
-        stream = await open_stream(endpoint, address, settings.ssl_context, fast=settings.fast)
+        stream = await dialer.open_stream(endpoint, address)
     connection = Connection(number, settings, address, WatchedStream(stream))
     async with running(
         connection.run_websocket, stop=connection.stop_websocket, name="derivtrio.websocket"
     ):
         try:
             await connection.opened(deadline)
+            dialer.note_success()
             yield connection
         finally:
+            if isinstance(connection.end.error, HeartbeatMissed | RestoreTimeout):
+                dialer.note_silence()
             await connection.close()
 
 
@@ -93,11 +100,11 @@ class Connection:
     _idle: trio.Event | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        limit = self._settings.max_message_size
-        if self._settings.fast:
-            self._messages = FastMessages(self._stream, self._address, limit, self.reading)
+        settings = self._settings
+        if settings.fast:
+            self._messages = FastMessages(self._stream, self._address, settings, self.reading)
         else:
-            self._messages = PlainMessages(self._stream, self._address, limit)
+            self._messages = PlainMessages(self._stream, self._address, settings)
 
     async def run_websocket(self) -> None:
         """Run trio-websocket until told to stop; what it raises ends only this connection."""
@@ -218,17 +225,19 @@ class Connection:
     def _why_not_opened(self, late: ConnectTimeout | None) -> LinkError:
         error = self._messages.websocket.crash or self._stream.answer.refusal or late
         if isinstance(error, HandshakeRejected):
-            return _without_secrets(error, self._address)
+            return self._without_secrets(error)
         if isinstance(error, LinkError):
             return error
         failure = HandshakeFailed(f"the server's handshake is not a WebSocket's: {error}")
         failure.__cause__ = error
         return failure
 
-
-def _without_secrets(error: HandshakeRejected, address: Address) -> HandshakeRejected:
-    """Return *error* without what its server repeats of the URL's query."""
-    headers = {
-        name: address.hidden_in(value.encode()).decode() for name, value in error.headers.items()
-    }
-    return HandshakeRejected(error.status, address.hidden_in(error.body), headers)
+    def _without_secrets(self, error: HandshakeRejected) -> HandshakeRejected:
+        """Return *error* without what its server repeats of the URL's query and of our headers."""
+        ours = list(self._settings.headers.values())
+        body = self._address.hidden_in(error.body, ours)
+        headers = {
+            name: self._address.hidden_in(value.encode(), ours).decode()
+            for name, value in error.headers.items()
+        }
+        return HandshakeRejected(error.status, body, headers)

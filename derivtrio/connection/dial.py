@@ -1,22 +1,26 @@
-"""From an address to a byte stream: name resolution, TCP, TLS. Each failure has its own error.
+"""From a host to a byte stream: name resolution, TCP, TLS. Each failure has its own error.
 
 This is done here and not by trio-websocket, which reports an untrusted certificate as a timeout
-(H6).
+(H6). The REST call of an account is dialled here, too, so that both fail in the same words.
 """
 
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+import attrs
 import trio
 
+from derivtrio.connection.addresses import Addresses
 from derivtrio.connection.endpoints import Endpoint, StreamOpener
 from derivtrio.connection.fast.sockets import fast_socket
 from derivtrio.connection.fast.tls import RecordStream, open_records
+from derivtrio.connection.proxy import check_proxy, open_tunnel, proxy_for
 from derivtrio.connection.stream import breaking
 from derivtrio.connection.url import Address
 from derivtrio.errors import (
@@ -26,6 +30,9 @@ from derivtrio.errors import (
     InvalidURL,
     LinkError,
 )
+from derivtrio.settings import Settings
+
+T = TypeVar("T")
 
 #: OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID.
 _NOT_YET_VALID: Final = 9
@@ -47,31 +54,122 @@ def time_limit(deadline: float, what: str) -> Iterator[None]:
         raise ConnectTimeout(text) from error
 
 
-async def open_stream(
-    endpoint: Endpoint, address: Address, ssl_context: ssl.SSLContext | None, *, fast: bool
-) -> trio.abc.Stream:
-    """Return a new stream to *address*, with TLS where its URL says so.
+@attrs.define(eq=False)
+class Dialer:
+    """Opens the streams of one client, for its WebSockets and for what its endpoint asks over HTTP.
 
-    *Cancellation*: closes what was opened so far.
+    It lives as long as the client: it knows which addresses have failed.
+    """
+
+    settings: Settings
+    _addresses: Addresses | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        check_proxy(self.settings.proxy)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Make this the `present_dialer` of the block, in which a new attempt begins."""
+        if self._addresses is not None:
+            self._addresses.begin()
+        token = _present.set(self)
+        try:
+            yield
+        finally:
+            _present.reset(token)
+
+    async def open_stream(self, endpoint: Endpoint, address: Address) -> trio.abc.Stream:
+        """Return a new stream to *address*, with TLS where its URL says so.
+
+        *Cancellation*: closes what was opened so far.
+
+        Raises:
+            ConnectRefused: no TCP connection, or no TLS on it.
+            CertificateRejected: the server could not prove its identity.
+            InvalidURL: its host cannot be the name of a TLS server.
+
+        """
+        stream: trio.abc.Stream
+        if isinstance(endpoint, StreamOpener):
+            stream = await self._open(endpoint.open_stream, address.host, address.port)
+        else:
+            stream = await self.open_tcp(address.host, address.port, secure=address.secure)
+        if self.settings.fast and isinstance(stream, trio.SocketStream):
+            stream = fast_socket(stream)
+        if not address.secure:
+            return stream
+        context = self.settings.ssl_context or platform_context()
+        return await open_tls(stream, context, address.host, fast=self.settings.fast)
+
+    async def open_tcp(self, host: str, port: int, *, secure: bool) -> trio.abc.Stream:
+        """Return a new stream to *host*, through the proxy if there is one.
+
+        *secure* says whether TLS will go over it. Of several addresses it is the one that can be
+        expected to work.
+
+        Raises:
+            ConnectRefused: there is none.
+            ProxyFailed: the proxy refuses.
+            CertificateRejected: an `https://` proxy could not prove its identity.
+
+        """
+        if self._addresses is None:  # the first time, and never with streams of an endpoint's own
+            self._addresses = Addresses()
+        proxy = proxy_for(self.settings.proxy, host, port, secure=secure)
+        if proxy is None:
+            return await self._open(self._addresses.open_tcp, host, port)
+        if proxy.scheme == "socks5":
+            host = await self._open(self._addresses.choose, host, port)
+        opener, what = self._addresses.open_tcp, f"proxy {proxy}"
+        stream: trio.abc.Stream = await self._open(opener, proxy.host, proxy.port, what)
+        if proxy.scheme == "https":
+            context = self.settings.ssl_context or platform_context()
+            stream = await open_tls(stream, context, proxy.host, fast=False)
+        return await open_tunnel(proxy, stream, host, port)
+
+    def note_success(self) -> None:
+        """Note that a handshake has succeeded on the address in use."""
+        if self._addresses is not None:
+            self._addresses.note_success()
+
+    def note_silence(self) -> None:
+        """Note that the address in use went silent: the next attempt begins elsewhere."""
+        if self._addresses is not None:
+            self._addresses.note_failure()
+
+    async def _open(
+        self, opener: Callable[[str, int], Awaitable[T]], host: str, port: int, what: str = ""
+    ) -> T:
+        try:
+            return await opener(host, port)
+        except OSError as error:
+            what = f"the {what}" if what else f"{host} port {port}"
+            text = f"no connection to {what}: {os_error_text(error)}"
+            raise ConnectRefused(text) from error
+
+
+#: An endpoint's `url()` has no argument that could bring it.
+_present: ContextVar[Dialer] = ContextVar("derivtrio.dialer")
+
+
+def present_dialer() -> Dialer:
+    """Return the dialer of the client whose endpoint is being asked; outside of any, a new one."""
+    return _present.get(None) or Dialer(Settings())
+
+
+async def open_tls(
+    stream: trio.abc.Stream, context: ssl.SSLContext, host: str, *, fast: bool
+) -> trio.abc.Stream:
+    """Return TLS over *stream*, which is closed if that fails, with a server that proves its name.
 
     Raises:
-        ConnectRefused: no TCP connection, or no TLS on it.
-        CertificateRejected: the server could not prove its identity.
-        InvalidURL: its host cannot be the name of a TLS server.
+        ConnectRefused: no TLS.
+        CertificateRejected: the server could not prove to be *host*.
+        InvalidURL: *host* cannot be the name of a TLS server.
 
     """
-    opener = endpoint.open_stream if isinstance(endpoint, StreamOpener) else trio.open_tcp_stream
     try:
-        stream: trio.abc.Stream = await opener(address.host, address.port)
-    except OSError as error:
-        text = f"no connection to {address.host} port {address.port}: {os_error_text(error)}"
-        raise ConnectRefused(text) from error
-    if fast and isinstance(stream, trio.SocketStream):
-        stream = fast_socket(stream)
-    if not address.secure:
-        return stream
-    try:
-        return await _open_tls(stream, ssl_context or platform_context(), address.host, fast=fast)
+        return await _open_tls(stream, context, host.removesuffix("."), fast=fast)
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise

@@ -14,7 +14,7 @@ import attrs
 import trio
 
 from derivtrio.connection.url import parse_url
-from derivtrio.errors import DerivError, EndpointFailed
+from derivtrio.errors import DerivError, EndpointFailed, HandshakeRejected
 from derivtrio.redaction import shown_url
 
 #: The generation of Deriv's API: the one of the public guides, or the newer Options API.
@@ -25,6 +25,14 @@ LimitsSource = Literal["website_status", "documented"]
 
 V3_URL = "wss://ws.derivws.com/websockets/v3"
 OPTIONS_URL = "wss://api.derivws.com/trading/v1/options/ws/public"
+
+#: What a server that is gone, or Cloudflare in its place, answers.
+_GONE = frozenset({404, 410, *range(520, 528), 530})
+_CLOSED = (
+    "Deriv's v3 API, the default, is reported closed; use the Options API:"
+    " endpoint=derivtrio.OptionsPublic() for market data, or"
+    " endpoint=derivtrio.OptionsAccount(account_id, app_id, token) for an account"
+)
 
 #: What the paths of the Options API's sockets begin with.
 _OPTIONS_PATH = "/trading/v1/options/"
@@ -55,7 +63,9 @@ class Endpoint(Protocol):
 
         Raises:
             OSError: there is no URL now; the attempt fails, and the next one asks again.
-            Exception: anything else ends the client with this cause.
+            Exception: anything else ends the client with this cause, if no connection of it has
+                been `READY` so far. Afterwards the next attempt asks again. That also holds if what
+                is returned is not a WebSocket URL.
 
         """
         ...
@@ -79,13 +89,17 @@ class V3:
 
     app_id: int | str = attrs.field(default=1089)
     language: str | None = None
-    base: str = V3_URL
+    base: str = attrs.field(default=V3_URL, repr=shown_url)
     generation: Generation = "v3"
     limits: LimitsSource = "website_status"
 
     @app_id.validator
     def _check_app_id(self, _attribute: object, value: int | str) -> None:
         check_app_id(value)
+
+    @base.validator
+    def _check_base(self, _attribute: object, value: str) -> None:
+        parse_url(value)
 
     async def url(self) -> str:
         """Return `base` with `app_id` (and `l`, the language) in its query, where absent."""
@@ -108,9 +122,23 @@ class OptionsPublic:
     generation: Generation = "options"
     limits: LimitsSource = "documented"
 
+    @base.validator
+    def _check_base(self, _attribute: object, value: str) -> None:
+        parse_url(value)
+
     async def url(self) -> str:
         """Return `base`."""
         return self.base
+
+
+def closed_text(endpoint: Endpoint, error: Exception) -> str:
+    """Return what to do where Deriv's v3 server is the *endpoint* and is gone, by its *error*.
+
+    Third parties have reported since August 2026 that every handshake there ends with 520.
+    """
+    ours = isinstance(endpoint, V3) and endpoint.base.partition("?")[0] == V3_URL
+    gone = isinstance(error, HandshakeRejected) and error.status in _GONE
+    return _CLOSED if ours and gone else ""
 
 
 def generation_of(endpoint: Endpoint) -> Generation:

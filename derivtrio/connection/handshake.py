@@ -11,13 +11,14 @@ Only the head is limited in size. Whatever comes behind a 101 is the first frame
 untouched; of a refusal's body the first 4 KiB are kept.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import attrs
 import h11
 
 from derivtrio.errors import HandshakeFailed, HandshakeRejected
-from derivtrio.redaction import shown_url
+from derivtrio.redaction import HIDDEN, shown_url
 
 SWITCHING_PROTOCOLS: Final = 101
 
@@ -86,7 +87,7 @@ class Answer:
         self._unread += data
         # h11 waits for a blank line; what speaks first and is not HTTP may never send one.
         if not self._unread.startswith(b"HTTP/"[: len(self._unread)]):
-            text = f"the server does not speak HTTP; its answer begins {self._unread[:_SHOWN]!r}"
+            text = f"the server does not speak HTTP; its answer begins {_shown(self._unread)}"
             raise HandshakeFailed(text)
         http = self._http = self._http or _reader()
         try:
@@ -100,7 +101,7 @@ class Answer:
             self._check_size(self._unread)  # h11 has the same limit, and calls it something else
             text = (
                 f"the server's handshake is not a WebSocket's: no HTTP/1.1 response ({error});"
-                f" its answer begins {self._unread[:_SHOWN]!r}"
+                f" its answer begins {_shown(self._unread)}"
             )
             raise HandshakeFailed(text) from error
         self._check_size(self._unread if self.status is None else self.head)
@@ -117,7 +118,7 @@ class Answer:
             case h11.InformationalResponse(status_code=101):
                 self.rest, self.finished = behind, True
             case h11.Response():
-                self._headers = _worth_keeping(event)
+                self._headers = worth_keeping(event.headers)
             case _:
                 return
         self.status, self.head = event.status_code, head
@@ -142,18 +143,30 @@ class Answer:
         if len(head) > _MAX_HEAD:
             text = (
                 f"the head of the server's answer is longer than {_MAX_HEAD} bytes;"
-                f" it begins {head[:_SHOWN]!r}"
+                f" it begins {_shown(head)}"
             )
             raise HandshakeFailed(text)
 
 
-def _worth_keeping(response: h11.Response) -> dict[str, str]:
-    """Return what a refusal's headers say about where else, or when, to ask."""
+def _shown(data: bytes) -> str:
+    """Return how *data* begins; not the query of a URL, for it may be our own request."""
+    return repr(data[:_SHOWN].partition(b"?")[0])
+
+
+def worth_keeping(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return what a refusal's *headers* say about where else, or when, to ask."""
     kept = {}
-    for raw_name, raw_value in response.headers:
-        name, value = raw_name.decode().title(), raw_value.decode("latin-1")[:_MAX_HEADER]
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").title(), raw_value.decode("latin-1")
         if name == "Location":
-            kept[name] = shown_url(value)
+            kept[name] = _shown_location(value)
         elif name == "Retry-After":
-            kept[name] = value
+            kept[name] = value[:_MAX_HEADER]
     return kept
+
+
+def _shown_location(location: str) -> str:
+    try:
+        return shown_url(location)[:_MAX_HEADER]
+    except ValueError:
+        return HIDDEN

@@ -12,6 +12,7 @@ import attrs
 from derivtrio.connection.stream import WatchedStream
 from derivtrio.connection.url import Address
 from derivtrio.connection.websocket import Message, WebSocket
+from derivtrio.settings import Settings
 
 
 class Messages(Protocol):
@@ -41,11 +42,11 @@ class PlainMessages:
 
     _stream: WatchedStream
     _address: Address
-    _max_message_size: int
+    _settings: Settings
     websocket: WebSocket = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.websocket = WebSocket(self._stream, self._address, self._max_message_size)
+        self.websocket = WebSocket(self._stream, self._address, self._settings)
         self._stream.is_done = self.websocket.is_closed
 
     async def receive(self) -> list[Message] | None:

@@ -3,26 +3,36 @@
 Facts (Deriv's OpenAPI description): the call wants a token with the scope `trade`, and an app id.
 Its errors are JSON, `{"errors": [{"status", "code", "message", "field"?}], "meta": …}`.
 
-It goes to the server directly, like the WebSocket after it: proxies that the environment names are
-not used.
+The call is httpx2's; its streams are opened by `dial`, as those of the WebSocket are. So both have
+the same addresses, the same proxy, and the same errors. The limits are alike as well: of an answer
+the beginning is read, and the body of a refusal, which may say why, is worth a second.
 """
 
+import math
 import ssl
+from contextlib import aclosing, suppress
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
+import attrs
 import trio
 
 from derivtrio.api import codec
-from derivtrio.connection.dial import os_error_text, platform_context, time_limit
+from derivtrio.connection.dial import (
+    Dialer,
+    open_tls,
+    platform_context,
+    present_dialer,
+    time_limit,
+)
+from derivtrio.connection.handshake import worth_keeping
+from derivtrio.connection.stream import breaking
 from derivtrio.connection.url import parse_url
 from derivtrio.errors import (
-    CertificateRejected,
     ConnectRefused,
     EndpointFailed,
     InvalidURL,
-    LinkError,
     ProtocolViolation,
     RestRejected,
 )
@@ -37,6 +47,76 @@ _PATIENCE: Final = 30.0
 #: How much of an answer is kept, in bytes, and how much of it an error shows, in characters.
 _MAX_BODY: Final = 64 * 1024
 _MAX_SHOWN: Final = 200
+
+#: For how many seconds the body of a refusal is waited for.
+_BODY_PATIENCE: Final = 1.0
+
+
+@attrs.define(eq=False)
+class _Stream:
+    """A stream as httpcore2 wants it."""
+
+    _http: ModuleType
+    _stream: trio.abc.Stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109
+        try:
+            with breaking:
+                return bytes(await self._stream.receive_some(max_bytes))
+        except trio.BrokenResourceError as error:
+            raise self._http.ReadError(str(error)) from error
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+        try:
+            with breaking:
+                await self._stream.send_all(buffer)
+        except trio.BrokenResourceError as error:
+            raise self._http.WriteError(str(error)) from error
+
+    async def aclose(self) -> None:
+        await trio.aclose_forcefully(self._stream)
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str,
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109
+    ) -> "_Stream":
+        tls = await open_tls(self._stream, ssl_context, server_hostname, fast=False)
+        return _Stream(self._http, tls)
+
+    def get_extra_info(self, info: str) -> None:  # noqa: ARG002 - there is none
+        return None
+
+
+@attrs.define(eq=False)
+class _Transport:
+    """What carries httpx2's request, over a stream of the *dialer*."""
+
+    _http: ModuleType
+    _core: ModuleType
+    _dialer: Dialer
+    _trust: ssl.SSLContext | None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def connect_tcp(self, host: str, port: int, **_: Any) -> _Stream:
+        """Open a stream for httpcore2, to which this is the network."""
+        secure = self._trust is not None
+        return _Stream(self._core, await self._dialer.open_tcp(host, port, secure=secure))
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Return the answer to *request*, with the beginning of its body."""
+        core, method, url = self._core, request.method, str(request.url)
+        pool = core.AsyncConnectionPool(ssl_context=self._trust, network_backend=self)
+        async with pool, pool.stream(method, url, headers=request.headers.raw) as answer:
+            body = await _beginning(core, answer)
+        # httpx2 is not shown the headers: it would decode the body, and follow or judge a Location.
+        extensions = {"headers": worth_keeping(answer.headers)}
+        return self._http.Response(answer.status, content=body, extensions=extensions)
 
 
 def imported_httpx() -> ModuleType:
@@ -67,49 +147,50 @@ async def post_for_url(
         ProtocolViolation: the answer cannot be understood.
 
     """
-    headers = {"Authorization": f"Bearer {secret}", "Deriv-App-ID": app_id}
+    import httpcore2  # noqa: PLC0415 - comes with httpx2
+
+    headers = {
+        "Authorization": f"Bearer {secret}",
+        "Deriv-App-ID": app_id,
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
     scheme, host = urlsplit(where)[:2]
-    # httpx2 has the context ask for HTTP/1.1, which is what a WebSocket begins as, too.
-    trust = scheme == "https" and (ssl_context or platform_context())
+    # httpcore2 has the context ask for HTTP/1.1, which is what a WebSocket begins as, too.
+    trust = (ssl_context or platform_context()) if scheme == "https" else None
+    dialer = present_dialer()
+    transport = _Transport(http, httpcore2, dialer, trust)
     try:
         with time_limit(trio.current_time() + _PATIENCE, f"one-time URL from {host}"):
-            async with (
-                http.AsyncClient(verify=trust, timeout=None, trust_env=False) as client,
-                client.stream("POST", where, headers=headers) as response,
-            ):
-                body = await _beginning(response)
-    except http.RequestError as error:
-        raise _no_answer(error, host) from error
+            async with http.AsyncClient(transport=transport, timeout=None, trust_env=False) as web:
+                response = await web.post(where, headers=headers)
+    except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+        text = f"no one-time URL from {host}: {error}"
+        raise ConnectRefused(text) from error
+    body = response.content
     if response.status_code != _OK:
-        raise _refusal(response.status_code, body, response.headers.get("Retry-After"), secret)
-    return _url_in(body, secure=scheme == "https")
+        headers = response.extensions["headers"]
+        raise _refusal(response.status_code, body, headers, secret)
+    url = _url_in(body, secure=scheme == "https")
+    dialer.note_success()
+    return url
 
 
-async def _beginning(response: Any) -> bytes:
-    """Return the body of *response*, or its first 64 KiB."""
+async def _beginning(http: ModuleType, response: Any) -> bytes:
+    """Return the body of *response*, or its first 64 KiB; of a refusal, what comes in a second."""
     body = b""
-    async for chunk in response.aiter_bytes():
-        body += chunk[: _MAX_BODY - len(body)]
+    refused = response.status != _OK
+    broken = (http.NetworkError, http.ProtocolError) if refused else ()
+    with trio.move_on_after(_BODY_PATIENCE if refused else math.inf), suppress(*broken):
+        async with aclosing(response.aiter_stream()) as chunks:
+            async for chunk in chunks:
+                body += chunk[: _MAX_BODY - len(body)]
+                if len(body) == _MAX_BODY:
+                    break
     return body
 
 
-def _no_answer(error: Exception, host: str) -> LinkError:
-    """Return the LinkError for a call that got no answer because of *error*."""
-    cause: BaseException = error
-    while (deeper := cause.__cause__ or cause.__context__) is not None:
-        if isinstance(deeper, BaseExceptionGroup):
-            break  # one error per address; trio's own is the one above it
-        cause = deeper  # the wrapping is httpx2's; what it is about lies at the bottom
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return CertificateRejected(f"{host}: {cause.verify_message}")
-    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
-        said = os_error_text(cause)
-    else:
-        said = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return ConnectRefused(f"no one-time URL from {host}: {said}")
-
-
-def _refusal(status: int, body: bytes, retry_after: str | None, secret: str) -> RestRejected:
+def _refusal(status: int, body: bytes, headers: dict[str, str], secret: str) -> RestRejected:
     """Return the error for an answer with *status* and *body*, without the *secret*."""
     error = _first_error(body)
     code = str(error.get("code") or "")
@@ -117,7 +198,9 @@ def _refusal(status: int, body: bytes, retry_after: str | None, secret: str) -> 
     if not error:
         message = " ".join(body.decode("utf-8", "replace").split())
     code, message = (text.replace(secret, HIDDEN)[:_MAX_SHOWN] for text in (code, message))
-    return RestRejected(status, code, message, retry_after_seconds(retry_after))
+    refusal = RestRejected(status, code, message, retry_after_seconds(headers.get("Retry-After")))
+    refusal.headers = headers
+    return refusal
 
 
 def _first_error(body: bytes) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from wsproto.utilities import RemoteProtocolError
 
 from derivtrio.connection.stream import Breaking
 from derivtrio.connection.url import Address
+from derivtrio.settings import Settings
 
 
 @attrs.frozen
@@ -50,7 +51,7 @@ class WebSocket:
 
     _stream: trio.abc.Stream
     _address: Address
-    _max_message_size: int
+    _settings: Settings
     on_end: Callable[[], None] = lambda: None
     ended: bool = attrs.field(default=False, init=False)
     crash: Exception | None = attrs.field(default=None, init=False)
@@ -69,7 +70,9 @@ class WebSocket:
                         self._stream,  # type: ignore[arg-type]  # any trio.abc.Stream will do
                         self._address.host_header,
                         self._address.resource,
-                        max_message_size=self._max_message_size,
+                        subprotocols=self._settings.subprotocols,
+                        extra_headers=self._extra_headers(),
+                        max_message_size=self._settings.max_message_size,
                     )
                     self._dialled.set()
         except* Exception as group:  # noqa: BLE001 - a foreign task; its end is this connection's end
@@ -130,6 +133,10 @@ class WebSocket:
         broken = suppress(trio.BrokenResourceError)
         with trio.move_on_at(deadline), self._goodbye, broken, _breaking:
             await self._opened.aclose(code, reason)
+
+    def _extra_headers(self) -> list[tuple[bytes, bytes]]:
+        headers = self._settings.headers
+        return [(name.encode(), value.encode()) for name, value in headers.items()]
 
     @property
     def _opened(self) -> trio_websocket.WebSocketConnection:

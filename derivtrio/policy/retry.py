@@ -31,6 +31,7 @@ client itself has `UNTIL_ANSWERED`. What is not safe to repeat is never asked ag
 import math
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC
 from typing import Final, NamedTuple
 
 from derivtrio.errors import (
@@ -49,6 +50,7 @@ from derivtrio.errors import (
     OutcomeUnknown,
     PeerClosed,
     PermissionDenied,
+    ProxyFailed,
     RateLimited,
     ResponseTimeout,
     RestRejected,
@@ -75,6 +77,17 @@ FATAL_ERRORS: Final = (
     InvalidToken,
     InvalidURL,
     PermissionDenied,
+    ProxyFailed,
+)
+
+#: Errors that say nothing of the account or the app, unless they are Deriv's own word.
+_OUTSIDE: Final = (
+    CertificateRejected,
+    EndpointFailed,
+    HandshakeRejected,
+    InvalidURL,
+    ProxyFailed,
+    RestRejected,
 )
 
 #: Codes with which the server may refuse a request now and grant it a moment later.
@@ -111,17 +124,22 @@ def is_fatal(error: Exception, *, been_ready: bool = False) -> bool:
     *been_ready* says whether this client has had a connection that was `READY`. Then the URL, the
     certificate and the app id were right, and only Deriv's own word about them is believed: its
     codes, its JSON, its Close. HTTP statuses, redirects and certificates that do not fit are then a
-    redeployment, a captive portal or a wrong clock, and pass.
+    redeployment, a captive portal or a wrong clock, and pass. An endpoint's `url()` or a token
+    function that worked, and then raises or returns nonsense, has asked a service that is away.
 
-    Errors that are neither derivtrio's nor the operating system's are bugs, in an endpoint's
-    `url()` or a token function, and trying again does not remove a bug.
+    Errors that are neither derivtrio's nor the operating system's are bugs, and trying again does
+    not remove a bug.
     """
     match error:
         case CertificateRejected(not_yet_valid=True) | HandshakeRejected(status=401, one_time=True):
             return False  # this machine may have booted with a wrong clock; another URL may do
-        case HandshakeRejected() | CertificateRejected() | RestRejected(code="") if been_ready:
+        case _ if been_ready and isinstance(error, _OUTSIDE) and not _is_derivs_word(error):
             return False
-        case HandshakeRejected(status=status) | RestRejected(status=status):
+        case (
+            HandshakeRejected(status=status)
+            | RestRejected(status=status)
+            | ProxyFailed(status=int(status))
+        ):
             return status < _SERVER_ERRORS and status not in TRANSIENT_STATUSES
         case PeerClosed(code=code):
             return code in FATAL_CLOSE_CODES
@@ -131,11 +149,16 @@ def is_fatal(error: Exception, *, been_ready: bool = False) -> bool:
             return not isinstance(error, OSError)
 
 
+def _is_derivs_word(error: Exception) -> bool:
+    """Return whether *error* is what the REST API itself said, in JSON."""
+    return isinstance(error, RestRejected) and bool(error.code)
+
+
 def least_delay(error: Exception) -> float:
     """Return how many seconds the server wants to be left alone after *error*; 0 by default."""
     if isinstance(error, HandshakeRejected):
         return retry_after_seconds(error.headers.get("Retry-After")) or 0.0
-    return 0.0
+    return (error.retry_after or 0.0) if isinstance(error, RestRejected) else 0.0
 
 
 def retry_after_seconds(retry_after: str | None) -> float | None:
@@ -150,10 +173,12 @@ def retry_after_seconds(retry_after: str | None) -> float | None:
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - is rarely needed
 
     try:
-        until = parsedate_to_datetime(retry_after).timestamp()
-    except ValueError:
+        until = parsedate_to_datetime(retry_after)
+        if until.tzinfo is None:  # it says -0000; every date of HTTP is GMT
+            until = until.replace(tzinfo=UTC)
+        return min(max(0.0, until.timestamp() - time.time()), _LONGEST_RETRY_AFTER)
+    except (ValueError, OverflowError):
         return None
-    return min(max(0.0, until - time.time()), _LONGEST_RETRY_AFTER)
 
 
 def passing_text(error: Exception) -> str:
@@ -162,6 +187,10 @@ def passing_text(error: Exception) -> str:
         if error.not_yet_valid:
             return "this machine's clock may be wrong"
         return "the certificate was right before, so this may be a captive portal"
+    if isinstance(error, EndpointFailed | InvalidURL):
+        return "the endpoint worked before, so what it asks may be away"
+    if isinstance(error, ProxyFailed) and is_fatal(error):
+        return "the proxy let us through before, so it may be restarting"
     if isinstance(error, HandshakeRejected | RestRejected) and is_fatal(error):
         return "the URL was right before, so this may be a redeployment or a captive portal"
     return ""

@@ -29,6 +29,8 @@ import trio
 from derivtrio.calls.call import Call
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection, open_connection
+from derivtrio.connection.dial import Dialer
+from derivtrio.connection.endpoints import closed_text
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
 from derivtrio.policy.backoff import Attempts
@@ -49,9 +51,13 @@ class Supervisor:
     session: Session
     authorization: Authorization
     registry: Registry
+    _dialer: Dialer = attrs.field(init=False)
     _opened: int = attrs.field(default=0, init=False)
     _ready_since: float | None = attrs.field(default=None, init=False)
     _been_ready: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._dialer = Dialer(self.session.settings)
 
     async def reconnect(self) -> ConnectionFailed:
         """Keep a connection up; return only when there is no hope, with the reason."""
@@ -64,10 +70,11 @@ class Supervisor:
             decision = attempts.ended(
                 error, started, stable=self.was_stable(), been_ready=self._been_ready
             )
+            advice = closed_text(self.authorization.endpoint, error)
             if isinstance(decision, ConnectionFailed):
-                logger.warning("%s", decision)
+                logger.warning("%s%s", decision, f" ({advice})" if advice else "")
                 return decision
-            taken_for = f" ({text})" if (text := passing_text(error)) else ""
+            taken_for = f" ({text})" if (text := advice or passing_text(error)) else ""
             logger.warning("%s%s; trying again in %.1f s", error, taken_for, decision)
             bus.announce(Waiting(decision, attempts.number))
             await trio.sleep(decision)
@@ -77,7 +84,8 @@ class Supervisor:
         session, endpoint = self.session, self.authorization.endpoint
         self._ready_since = None
         try:
-            async with open_connection(endpoint, self._opened + 1, session.settings) as connection:
+            number, settings = self._opened + 1, session.settings
+            async with open_connection(endpoint, number, settings, self._dialer) as connection:
                 session.connection = connection
                 self._opened = connection.number
                 session.bus.announce(Opened(connection.number))

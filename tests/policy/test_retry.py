@@ -135,6 +135,8 @@ def test_g10_after_a_connection_that_was_ready_no_http_status_is_fatal(status: i
 def test_g10_after_a_connection_that_was_ready_only_derivs_own_word_is_fatal() -> None:
     assert not is_fatal(CertificateRejected("portal.hotel"), been_ready=True)
     assert not is_fatal(RestRejected(403, message="<html>"), been_ready=True)
+    assert not is_fatal(derivtrio.InvalidURL("<html>"), been_ready=True)
+    assert not is_fatal(derivtrio.EndpointFailed("url() raised ConnectError"), been_ready=True)
     assert is_fatal(RestRejected(403, "PermissionDenied", "no"), been_ready=True)
     assert is_fatal(PeerClosed("closed", 3000), been_ready=True)
 

@@ -14,6 +14,7 @@ from derivtrio.connection.fast.frames import PLACEHOLDER, FrameFilter, Item, tex
 from derivtrio.connection.stream import WatchedStream
 from derivtrio.connection.url import Address
 from derivtrio.connection.websocket import Message, WebSocket
+from derivtrio.settings import Settings
 
 
 @attrs.define(eq=False)
@@ -25,16 +26,16 @@ class FastMessages:
 
     _watched: WatchedStream
     _address: Address
-    _max_message_size: int
+    _settings: Settings
     _reading: trio.CancelScope
     websocket: WebSocket = attrs.field(init=False)
     _stream: FilteringStream = attrs.field(init=False)
     _is_merging: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        limit = self._max_message_size
-        self._stream = FilteringStream(self._watched, FrameFilter(limit))
-        self.websocket = WebSocket(self._stream, self._address, limit, on_end=self._note_end)
+        settings = self._settings
+        self._stream = FilteringStream(self._watched, FrameFilter(settings.max_message_size))
+        self.websocket = WebSocket(self._stream, self._address, settings, on_end=self._note_end)
         self._watched.is_done = self.websocket.is_closed
 
     async def receive(self) -> list[Message] | None:

@@ -1,0 +1,172 @@
+"""Several addresses of one name: TCP to the one that can be expected to work.
+
+`trio.open_tcp_stream` tries one address after the other until TCP is open. That is not enough. A
+machine, or something in front of it, can accept TCP and then say nothing, or refuse the handshake;
+TCP is always open there, so every attempt would begin there again. What has to succeed is the whole
+handshake, and only the next attempt can go elsewhere: a one-time URL that was sent is used up. So
+the addresses are remembered from attempt to attempt:
+
+1. An address is in doubt from the moment it is tried until a handshake over it has succeeded.
+2. The addresses not in doubt come first, in the resolver's order, but with the second of another
+   family (RFC 6555, section 5.4). Then come those in doubt; the one tried last comes last.
+3. The next address is tried when the one before it has failed, or is not open within 250 ms ("happy
+   eyeballs", as `trio.open_tcp_stream` has it); 1 s, if the next one is in doubt. The first to be
+   open wins.
+"""
+
+from contextlib import suppress
+from itertools import zip_longest
+from typing import Any, Final
+
+import attrs
+import trio
+
+#: How long to wait for an address before the next one is tried as well, in seconds.
+_PATIENCE: Final = 0.25
+_PATIENCE_FOR_DOUBTS: Final = 1.0
+
+#: So many addresses are remembered at most: a name may have others each time it is looked up.
+_MOST_DOUBTS: Final = 64
+
+#: One result of `getaddrinfo`: family, type, protocol, name, address.
+Target = tuple[Any, Any, int, str, tuple[Any, ...]]
+
+
+@attrs.define(eq=False)
+class Addresses:
+    """What is known of the addresses that one client has connected to."""
+
+    _doubts: dict[tuple[Any, ...], None] = attrs.field(factory=dict, init=False)
+    _used: dict[tuple[Any, ...], None] = attrs.field(factory=dict, init=False)
+
+    async def open_tcp(self, host: str, port: int) -> trio.SocketStream:
+        """Return a TCP stream to *host*, on whichever address is open first.
+
+        *Cancellation*: closes what was opened.
+
+        Raises:
+            OSError: *host* is not known, or none of its addresses can be connected to.
+
+        """
+        found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+        race = _Race(self)
+        try:
+            await race.run(self.in_order(found))
+        except BaseException:
+            race.abandon()
+            raise
+        if race.winner is None:
+            text = f"no address of {host} can be connected to"
+            if not race.errors:
+                raise OSError(text)
+            raise OSError(text) from ExceptionGroup(text, race.errors)
+        return trio.SocketStream(race.winner)
+
+    async def choose(self, host: str, port: int) -> str:
+        """Return the address of *host* to try, where somebody else connects to it.
+
+        Raises:
+            OSError: *host* is not known.
+
+        """
+        found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+        target = next(iter(self.in_order(found)), None)
+        if target is None:
+            text = f"no address of {host}"
+            raise OSError(text)
+        self.note_tried(target)
+        self.note_open(target)
+        return str(target[4][0])
+
+    def in_order(self, found: list[Target]) -> list[Target]:
+        """Return what `getaddrinfo` has *found*, in the order in which to try it (rule 2)."""
+        targets = list({target[4]: target for target in found}.values())
+        other = next((target for target in targets if target[0] != targets[0][0]), None)
+        if other is not None:
+            targets.remove(other)
+            targets.insert(1, other)
+        age = {address: number for number, address in enumerate(self._doubts)}
+        return sorted(targets, key=lambda target: age.get(target[4], -1))
+
+    def is_doubtful(self, target: Target) -> bool:
+        """Return whether the address of *target* is in doubt."""
+        return target[4] in self._doubts
+
+    def note_tried(self, target: Target) -> None:
+        """Put the address of *target* in doubt, behind all others."""
+        self._doubts.pop(target[4], None)
+        self._doubts[target[4]] = None
+        if len(self._doubts) > _MOST_DOUBTS:
+            del self._doubts[next(iter(self._doubts))]
+
+    def note_open(self, target: Target) -> None:
+        """Note that TCP to the address of *target* is open, and going to be used."""
+        self._used[target[4]] = None
+
+    def note_success(self) -> None:
+        """Clear the doubts about the addresses in use: a handshake over them has succeeded."""
+        for address in self._used:
+            self._doubts.pop(address, None)
+
+    def note_failure(self) -> None:
+        """Put the addresses in use in doubt again: they went silent."""
+        for address in self._used:
+            self._doubts.pop(address, None)
+            self._doubts[address] = None
+
+    def begin(self) -> None:
+        """Begin a new attempt, with no address in use."""
+        self._used.clear()
+
+
+@attrs.define(eq=False)
+class _Race:
+    """TCP to several addresses; the first that is open wins, and the others are closed."""
+
+    _addresses: Addresses
+    winner: Any = attrs.field(default=None, init=False)
+    errors: list[Exception] = attrs.field(factory=list, init=False)
+    _won: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+
+    async def run(self, targets: list[Target]) -> None:
+        """Try *targets* until there is a winner, or all have failed."""
+        with self._won:
+            async with trio.open_nursery() as nursery:
+                for target, following in zip_longest(targets, targets[1:]):
+                    failed = trio.Event()
+                    nursery.start_soon(self._try, target, failed)
+                    if following is not None:
+                        with trio.move_on_after(self._patience(following)):
+                            await failed.wait()
+
+    def abandon(self) -> None:
+        """Close the winner, which nobody will use."""
+        if self.winner is not None:
+            self.winner.close()
+
+    def _patience(self, following: Target) -> float:
+        return _PATIENCE_FOR_DOUBTS if self._addresses.is_doubtful(following) else _PATIENCE
+
+    async def _try(self, target: Target, failed: trio.Event) -> None:
+        family, kind, protocol, _, address = target
+        self._addresses.note_tried(target)
+        try:
+            tcp = trio.socket.socket(family, kind, protocol)
+        except OSError as error:  # this machine has no such family
+            self.errors.append(error)
+            failed.set()
+            return
+        try:
+            await tcp.connect(address)
+        except OSError as error:
+            self.errors.append(error)
+            failed.set()
+        else:
+            if self.winner is None:
+                self.winner = tcp
+                self._addresses.note_open(target)
+                self._won.cancel()
+        finally:
+            if self.winner is not tcp:
+                with suppress(OSError):
+                    tcp.close()
