@@ -18,6 +18,7 @@ from derivtrio.errors import (
     ApiError,
     Attempt,
     AuthorizationRequired,
+    BrokenConnection,
     CertificateRejected,
     ClientClosed,
     ConnectionChanged,
@@ -48,6 +49,7 @@ from derivtrio.errors import (
     RestRejected,
     ServerBusy,
     SlowConsumer,
+    StreamFailed,
 )
 from derivtrio.events import (
     Authorized,
@@ -109,6 +111,7 @@ __all__ = [
     "Backoff",
     "Balance",
     "Bought",
+    "BrokenConnection",
     "Candle",
     "CertificateRejected",
     "Client",
@@ -173,6 +176,7 @@ __all__ = [
     "Sold",
     "State",
     "Status",
+    "StreamFailed",
     "Subscription",
     "Throttled",
     "Tick",
