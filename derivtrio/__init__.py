@@ -18,6 +18,7 @@ from derivtrio.errors import (
     ApiError,
     Attempt,
     AuthorizationRequired,
+    BrokenConnection,
     CertificateRejected,
     ClientClosed,
     ConnectionChanged,
@@ -49,6 +50,7 @@ from derivtrio.errors import (
     RestRejected,
     ServerBusy,
     SlowConsumer,
+    StreamFailed,
 )
 from derivtrio.events import (
     Authorized,
@@ -110,6 +112,7 @@ __all__ = [
     "Backoff",
     "Balance",
     "Bought",
+    "BrokenConnection",
     "Candle",
     "CertificateRejected",
     "Client",
@@ -175,6 +178,7 @@ __all__ = [
     "Sold",
     "State",
     "Status",
+    "StreamFailed",
     "Subscription",
     "Throttled",
     "Tick",

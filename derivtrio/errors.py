@@ -10,7 +10,8 @@
     │   └── InvalidToken
     ├── ConnectionLost            a call's connection ended: not executed, or only a read
     │   ├── OutcomeUnknown        … and the request may have been executed
-    │   └── NotExecuted           … and it has been found out that it was not
+    │   ├── NotExecuted           … and it has been found out that it was not
+    │   └── StreamFailed          … and the stream that was asked for has broken three connections
     ├── ResponseTimeout           a read that was sent and not answered in time
     ├── ConnectionChanged         the connection that this was meant for was replaced
     ├── NotContinuous             a strict stream has a gap that the server cannot fill
@@ -179,21 +180,44 @@ def api_error(error: Any, request: Mapping[str, Any] | None = None) -> ApiError:
     return kind(code, str(error.get("message", "")), details, request)
 
 
+class BrokenConnection(msgspec.Struct, frozen=True):
+    """The end of a connection that still owed an answer to a request.
+
+    `connection` is its number. `time` is when it ended, in seconds since the epoch. `error` says
+    why; None if this program closed it.
+    """
+
+    connection: int
+    time: float
+    error: Exception | None
+
+    def __str__(self) -> str:
+        how = "closed by this program" if self.error is None else f"lost ({self.error})"
+        return f"connection {self.connection} was {how}"
+
+
 class ConnectionLost(DerivError):
     """The connection that carried a call ended before the reply came.
 
     Attributes:
         request: the request as it was made, without secrets.
         connection: the number of the connection it was written to; `None` if it never was.
+        history: the connections that ended while this request was not answered, oldest first, if
+            it was asked several times. It may then be the request that broke them.
 
     """
 
     def __init__(
-        self, text: str, request: Mapping[str, Any], connection: int | None = None
+        self,
+        text: str,
+        request: Mapping[str, Any],
+        connection: int | None = None,
+        history: Sequence[BrokenConnection] = (),
     ) -> None:
         super().__init__(text)
         self.request = masked(request)
         self.connection = connection
+        self.history = tuple(history)
 
 
 class OutcomeUnknown(ConnectionLost):
@@ -250,6 +274,34 @@ class NotExecuted(ConnectionLost):
 
     Raised by trading with `reconcile=True`. It is safe to ask again.
     """
+
+
+class StreamFailed(ConnectionLost):
+    """The server cannot bear this stream: three connections ended while it was asked for.
+
+    The server closed the connection, did not answer, or sent more than
+    `Settings.max_message_size`. At least the last time it was asked for alone. It is not asked for
+    again; all other streams and calls go on. You may open it again, when the server may have been
+    repaired.
+
+    Attributes:
+        stream: the call, and what it asks for, such as `"ticks R_100"`.
+        history: the connections that it broke: their numbers, when, and how they ended.
+
+    """
+
+    stream: str = ""
+
+
+def stream_failed(
+    stream: str, request: Mapping[str, Any], history: Sequence[BrokenConnection]
+) -> StreamFailed:
+    """Return the error for *stream*, which has broken the connections of *history*."""
+    told = "; ".join(map(str, history))
+    text = f"{stream} has broken {len(history)} connections, and is not asked for again: {told}"
+    failed = StreamFailed(text, request, history[-1].connection, history)
+    failed.stream = stream
+    return failed
 
 
 class ResponseTimeout(DerivError):
@@ -461,4 +513,4 @@ def unreadable(what: str, error: Exception) -> ProtocolViolation:
 
 
 class RestoreTimeout(LinkError):
-    """Authorization and resubscription took longer than `Settings.restore_timeout`."""
+    """While a connection was restored, no answer came for `Settings.restore_timeout`."""

@@ -146,8 +146,8 @@ class Settings:
 
     Attributes:
         connect_timeout: for one attempt: URL, TCP, TLS and WebSocket handshake together.
-        restore_timeout: for authorization and resubscription on a new connection. Waiting for a
-            rate limit does not count.
+        restore_timeout: for the next answer during authorization and resubscription on a new
+            connection. Waiting for a rate limit does not count.
         close_timeout: for the goodbye; after that the socket is closed by force.
         heartbeat_interval: after so long without a message the client sends a ping.
         heartbeat_timeout: how long the server may then take to send anything at all.

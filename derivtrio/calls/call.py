@@ -16,8 +16,8 @@ What decides a call that was written:
 - an error reply: `ApiError`, or `OutcomeUnknown` where the error says that the backend may have
   executed a change;
 - no reply in time: `ResponseTimeout` for a read, `OutcomeUnknown` for a change;
-- the loss of the connection: `OutcomeUnknown` for a change. A read is queued again, a few times,
-  and then ends with `ConnectionLost`.
+- the loss of the connection: `OutcomeUnknown` for a change. A read is queued again. One that three
+  lost connections have in common ends with `ConnectionLost`; the last time it was asked alone.
 
 A call that is still queued when the client ends is decided with `ClientClosed` or
 `ConnectionFailed`.
@@ -40,6 +40,7 @@ from derivtrio.api import codec
 from derivtrio.api.catalog import NAMES, TRADES, is_safe, name_of
 from derivtrio.calls.routing import FIRST_FOREIGN_ID, Stream
 from derivtrio.errors import (
+    BrokenConnection,
     ConnectionLost,
     OutcomeUnknown,
     ResponseTimeout,
@@ -50,7 +51,7 @@ from derivtrio.policy.rate_limits import Urgency, urgency_of
 from derivtrio.policy.retry import is_doubtful
 
 #: A read that was written on so many connections, all of which were lost, may be what breaks them.
-_MAX_WRITES: Final = 3
+MAX_BREAKS: Final = 3
 
 
 class Life(IntEnum):
@@ -116,6 +117,7 @@ class Call:
         handed_over: whether the caller has its reply or error. A caller that is cancelled in the
             very moment in which the reply comes does not have it.
         on_error: called with that error; for a call that nobody waits for.
+        breaks: how the connections ended that were lost before its reply came.
 
     """
 
@@ -141,8 +143,8 @@ class Call:
     error: Exception | None = attrs.field(default=None, init=False, repr=False)
     handed_over: bool = attrs.field(default=False, init=False)
     on_error: Callable[[Exception], None] | None = attrs.field(default=None, init=False, repr=False)
+    breaks: tuple[BrokenConnection, ...] = attrs.field(default=(), init=False, repr=False)
     _connection: int | None = attrs.field(default=None, init=False)
-    _writes: int = attrs.field(default=0, init=False)
     _patience: float = attrs.field(default=0.0, init=False, repr=False)
     _reply: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
     _caller: trio.lowlevel.Task | None = attrs.field(default=None, init=False, repr=False)
@@ -163,6 +165,15 @@ class Call:
         return self.state is ABANDONED
 
     @property
+    def is_suspect(self) -> bool:
+        """Whether it may be what broke the last connections, and is asked alone next time.
+
+        A stream is less urgent than a reply, so it is asked alone already the second time.
+        """
+        enough = MAX_BREAKS - 1 if self.then is None else 1
+        return self.only_on is None and len(self.breaks) >= enough
+
+    @property
     def wanted(self) -> bool:
         """Whether it is still to be written: its caller is there, and so is the stream it opens."""
         return self.state is QUEUED and (self.then is None or not self.then.over)
@@ -172,7 +183,6 @@ class Call:
         self._take(WRITE)
         self.req_id = req_id
         self._connection = connection
-        self._writes += 1
         self._patience = patience
         self.written_wall = time.time()
         self.written_mono = now
@@ -206,7 +216,7 @@ class Call:
             if self.on_error is not None:
                 self.on_error(error)
 
-    def lost(self, why: str) -> "Call | None":
+    def lost(self, why: BrokenConnection) -> "Call | None":
         """Decide what the loss of the connection means; return the call if it is asked again."""
         self._close()
         if self.state is not WRITTEN:
@@ -214,9 +224,14 @@ class Call:
         if not self.safe:
             self.fail(self.doubt(f"{why} before the reply to {self.name} came"))
             return None
-        if self._writes >= _MAX_WRITES:
-            text = f"{why} before the reply to {self.name} came, for the {_MAX_WRITES}rd time"
-            self.fail(ConnectionLost(text, self.request, self._connection))
+        if why.error is not None:
+            self.breaks += (why,)
+        if len(self.breaks) >= MAX_BREAKS:
+            text = (
+                f"{why} before the reply to {self.name} came, for the {MAX_BREAKS}rd time; it was"
+                " asked alone this time, so the server may not bear this request"
+            )
+            self.fail(ConnectionLost(text, self.request, self._connection, self.breaks))
             return None
         self._take(LOSE)
         self.deadline = math.inf

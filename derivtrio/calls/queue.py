@@ -8,6 +8,9 @@ Requests that restore a connection take the same way. On a new connection only t
 `open_to` then lets out other calls, trades first. If even restoration has to wait for a budget,
 user calls may go meanwhile, and `held_back` measures how long that lasts, because it does not count
 against the patience with the server.
+
+A read that may have broken the last connections is a *suspect*. It waits here until
+`request.repeat_suspects` has it asked alone.
 """
 
 import math
@@ -39,6 +42,7 @@ class SendQueue:
         announce: is told when requests are throttled.
         limits_matter: set when something is first held back on the present connection.
         held_back: for how long restoration has waited for budgets on the present connection.
+        suspects: reads that may have broken connections, and wait to be asked alone.
 
     """
 
@@ -47,6 +51,7 @@ class SendQueue:
     announce: Callable[[Event], None] = _ignore
     limits_matter: trio.Event = attrs.field(factory=trio.Event, init=False)
     held_back: Stopwatch = attrs.field(factory=Stopwatch, init=False)
+    suspects: list[Call] = attrs.field(factory=list, init=False)
     _connection: int | None = attrs.field(default=None, init=False)
     _arrived: deque[Call] = attrs.field(factory=deque, init=False)
     _room: WaitingRoom[Call] = attrs.field(init=False)
@@ -63,7 +68,8 @@ class SendQueue:
 
     def __len__(self) -> int:
         waiting = self._way_out.statistics().current_buffer_used
-        return len(self._room) + len(self._arrived) + waiting - self._writer_woken
+        waiting += len(self.suspects) - self._writer_woken
+        return len(self._room) + len(self._arrived) + waiting
 
     async def put(self, call: Call) -> None:
         """Queue *call*; without a connection, wait while there are `capacity` others.
@@ -99,6 +105,13 @@ class SendQueue:
         if calls:
             self.wake_writer()
 
+    def put_again(self, calls: Sequence[Call]) -> None:
+        """Queue *calls*, which were lost with their connection, before all others; not suspects."""
+        self.put_first([call for call in calls if not call.is_suspect])
+        suspects = [call for call in calls if call.is_suspect]
+        if not self._refused(suspects):
+            self.suspects += suspects
+
     def put_last(self, calls: Sequence[Call]) -> None:
         """Queue *calls* behind all others, in their order, without waiting."""
         if not self._refused(calls):
@@ -109,6 +122,8 @@ class SendQueue:
     def withdraw(self, call: Call) -> None:
         """Let *call*, which nobody waits for any more, take up no room."""
         self._room.remove(call)
+        if call in self.suspects:
+            self.suspects.remove(call)
 
     def begin(self, connection: int) -> None:
         """Let out only what restores *connection*, until `open_to`; calls for others are over."""
@@ -169,8 +184,9 @@ class SendQueue:
             return
         self._refusal = refusal
         self._empty_channel()  # callers that wait for room come in, and are refused with the rest
-        calls = [*self._room.clear(), *self._arrived]
+        calls = [*self._room.clear(), *self._arrived, *self.suspects]
         self._arrived.clear()
+        self.suspects.clear()
         for call in calls:
             call.fail(refusal())
 

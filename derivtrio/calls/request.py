@@ -4,25 +4,42 @@
   made again.
 - `request_until_answered` asks a question that only reads, however long the answer takes.
 - Both are one loop, `repeat`; whether it goes on is decided in `policy.retry`.
+- `repeat_suspects` asks alone what the last connections that broke had in common.
 - `write_calls` is the end of the way: the writer writes what the queue has let out.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import trio
 
 from derivtrio.api import codec
-from derivtrio.calls.call import Call, api_call
+from derivtrio.calls.call import MAX_BREAKS, Call, api_call
 from derivtrio.calls.doubts import BUYS
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
-from derivtrio.errors import ConnectionChanged, DerivError, RateLimited
+from derivtrio.errors import ApiError, ConnectionChanged, ConnectionLost, DerivError, RateLimited
 from derivtrio.events import MessageSent
 from derivtrio.policy.rate_limits import Urgency
-from derivtrio.policy.retry import ONCE, UNTIL_ANSWERED, Rule, pause_before_retry
+from derivtrio.policy.retry import (
+    ONCE,
+    RETRY_PAUSE,
+    UNTIL_ANSWERED,
+    Rule,
+    pause_before_retry,
+)
 from derivtrio.redaction import masked_text
+
+#: How long a connection must have lived before a suspect has its last chance, in seconds. So it is
+#: not blamed for a network that breaks every connection.
+_CALM: Final = 3.0
+
+#: How often it is looked whether the call on trial is decided, in seconds.
+_LOOK: Final = 0.05
+
+#: How often a question may end with `ConnectionLost`, each time after three connections.
+_MOST_LOSSES: Final = 2
 
 
 def make_call(call: Call, session: Session, *, first: bool = False) -> Awaitable[dict[str, Any]]:
@@ -54,14 +71,24 @@ async def request_until_answered(
     Raises:
         ApiError: the server refuses for good.
         ClientClosed, ConnectionFailed: the client has ended.
+        ConnectionLost: it has broken six connections; the server cannot bear it.
 
     """
+    losses = 0
+
+    def note(error: DerivError) -> None:
+        nonlocal losses
+        losses += isinstance(error, ConnectionLost)
+        if losses == _MOST_LOSSES:
+            raise error
+        if interrupted is not None:
+            interrupted(error)
 
     def next_call(_: Call | None = None) -> Call:
         request = question() if callable(question) else question
         return api_call(request, urgency=urgency)
 
-    return await repeat(next_call(), next_call, session, UNTIL_ANSWERED, interrupted=interrupted)
+    return await repeat(next_call(), next_call, session, UNTIL_ANSWERED, interrupted=note)
 
 
 async def repeat(
@@ -151,6 +178,45 @@ def _note_end(call: Call, session: Session) -> None:
         session.router.remove(call.req_id)
     if call.name in BUYS:
         session.trades.note_used(call)
+
+
+async def repeat_suspects(connection: Connection, session: Session) -> None:
+    """Ask each suspect of the queue alone: one at a time, on a connection that is proven to work.
+
+    Whichever breaks this connection, too, is then known, and all others are answered.
+    """
+    since, suspects = trio.current_time(), session.queue.suspects
+    while suspects:
+        last_chance = len(suspects[0].breaks) >= MAX_BREAKS - 1
+        works = await works_still(connection, session, since, last_chance=last_chance)
+        if not (works and suspects):  # the caller may have gone away meanwhile
+            continue
+        call = session.on_trial = suspects.pop(0)
+        session.queue.put_first([call])
+        while not (call.decided or call.abandoned):  # noqa: ASYNC110 - this is rare
+            await trio.sleep(_LOOK)
+        session.on_trial = None
+
+
+async def works_still(
+    connection: Connection, session: Session, since: float, *, last_chance: bool
+) -> bool:
+    """Return whether a ping is answered; before a *last_chance*, wait until well after *since*.
+
+    If *connection* breaks during that, it is not for what is asked for next.
+    """
+    if last_chance:
+        await trio.sleep_until(since + min(_CALM, session.settings.restore_timeout / 2))
+    ping = api_call({"ping": 1}, only_on=connection.number, restores=True, urgency=Urgency.TRADE)
+    session.queue.put_last([ping])
+    try:
+        await ping.wait()
+    except ApiError:  # an answer, too
+        return True
+    except DerivError:
+        await trio.sleep(RETRY_PAUSE)
+        return False
+    return True
 
 
 async def write_calls(connection: Connection, session: Session, *calls: Call) -> None:

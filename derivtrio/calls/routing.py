@@ -25,6 +25,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from derivtrio.calls.fast_ticks import FastTicks, TickRoute
+from derivtrio.errors import BrokenConnection
 
 #: The user's own raw messages take their `req_id`s from here up; ours count from 1.
 FIRST_FOREIGN_ID: Final = 2**31
@@ -40,7 +41,7 @@ class Receiver(Protocol):
         """Take *message*; return the stream that takes what follows, if there is one."""
         ...
 
-    def lost(self, why: str) -> object:
+    def lost(self, why: BrokenConnection) -> object:
         """Note that the connection is gone; return self if the request is to be made again."""
         ...
 

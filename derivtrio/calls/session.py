@@ -26,6 +26,8 @@ class Session:
         generation: the generation of the API that the endpoint speaks.
         connection: the present one, from the end of its handshake to the end of its goodbye.
         guards: scopes that must not outlive the present connection (`same_connection`).
+        on_trial: the stream or call that is asked alone at present, because it may have broken
+            earlier connections. If this one breaks, too, that is not counted against the server.
         home: the `trio.run` that the client belongs to.
 
     """
@@ -38,6 +40,7 @@ class Session:
     trades: TradeLog = attrs.field(factory=TradeLog)
     connection: Connection | None = attrs.field(default=None, init=False)
     guards: set[trio.CancelScope] = attrs.field(factory=set, init=False)
+    on_trial: object | None = attrs.field(default=None, init=False)
     home: trio.lowlevel.TrioToken = attrs.field(factory=require_trio, init=False)
 
     @property

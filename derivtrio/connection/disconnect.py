@@ -11,12 +11,13 @@
 | anything else: wsproto judged a frame to be illegal | `us`      | 1002         |
 """
 
+import time
 from typing import Final
 
 import attrs
 
 from derivtrio.connection.stream import WatchedStream
-from derivtrio.errors import PeerClosed, ProtocolViolation
+from derivtrio.errors import BrokenConnection, PeerClosed, ProtocolViolation
 from derivtrio.events import By
 
 NORMAL: Final = 1000
@@ -39,10 +40,14 @@ class Disconnect:
     was_clean: bool = False
     error: Exception | None = None
 
-    def described(self, number: int) -> str:
-        """Say in a clause what happened to connection *number*."""
-        how = "closed by this program" if self.error is None else f"lost ({self.error})"
-        return f"connection {number} was {how}"
+    def as_break(self, number: int) -> BrokenConnection:
+        """Return what happened to connection *number*, for the requests that it left unanswered."""
+        return BrokenConnection(number, time.time(), self.error)
+
+    @property
+    def too_big(self) -> bool:
+        """Whether a message beyond `Settings.max_message_size` has ended it."""
+        return self.code == TOO_BIG and isinstance(self.error, ProtocolViolation)
 
     def answered(self, stream: WatchedStream) -> "Disconnect":
         """Return how our goodbye went: with the peer's Close, or without."""

@@ -52,18 +52,22 @@ class Attempts:
         *,
         stable: bool = False,
         been_ready: bool = False,
+        blamed: bool = False,
     ) -> float | ConnectionFailed:
         """Record that the present attempt, or the connection it led to, ended with *error*.
 
         Return how long to wait before the next one, in seconds, or the error with which to give
         up. `started` is when the attempt began, in seconds since the epoch. The end of a `stable`
-        connection is not a failed attempt; it begins a new series. `been_ready` is what `is_fatal`
-        takes. The server's `Retry-After` is the least delay.
+        connection is not a failed attempt; it begins a new series. Nor is the end of one that is
+        `blamed` on a single request; that can only happen a few times. `been_ready` is what
+        `is_fatal` takes. The server's `Retry-After` is the least delay.
         """
         if stable:
             self._attempts.clear()
             self._delays = delays(self.backoff)
         fatal = is_fatal(error, been_ready=been_ready)
+        if blamed and not fatal:
+            return next(delays(self.backoff))
         if fatal or (self.number == self.max_attempts and not stable):
             self._attempts.append(Attempt(self.number, started, error))
             return self._verdict(error, fatal=fatal)

@@ -1,8 +1,9 @@
 """Reads ticks or candles for a consumer, and fills the holes in them from the server's history.
 
 The consumer itself fetches what is missing, when it gets there. So nothing piles up, nobody else
-waits. A fetch that an outage interrupts is made again, for less at a time. If the client ends
-during a fetch, the stream ends there, because nothing may come after an unfilled hole.
+waits. A fetch that an outage interrupts is made again, for less at a time. One that breaks
+connections itself is given up, and leaves a gap. If the client ends during a fetch, the stream ends
+there, because nothing may come after an unfilled hole.
 """
 
 from collections import deque
@@ -19,6 +20,7 @@ from derivtrio.concurrency.buffer import CHECKPOINT_EVERY, Buffer
 from derivtrio.errors import (
     ApiError,
     ClientClosed,
+    ConnectionLost,
     DerivError,
     NotContinuous,
     unreadable,
@@ -94,6 +96,9 @@ class BackfillReader(Generic[T]):
             raise StopAsyncIteration from None
         except ApiError as error:
             self._note(filler.refused(error.code))
+            return
+        except ConnectionLost as error:
+            self._note(filler.refused(f"it broke connection {error.connection}"))
             return
         try:
             items, gap = filler.take(reply)

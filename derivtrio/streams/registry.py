@@ -10,12 +10,15 @@ it must exist on every connection; `resubscribe` sees to that. How it ends, in o
    answer.
 5. If the server refuses a `forget` in passing, it is sent again after a pause, a few times.
 
+Streams that break connections are found out by `resubscribe.Suspects`.
+
 The router also finds streams that nobody wants, because a caller went away before the reply. They
 begin at step 4.
 """
 
+import logging
 import math
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -27,10 +30,13 @@ from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.request import make_call, slow_down
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
-from derivtrio.errors import ApiError, OutcomeUnknown, RateLimited
+from derivtrio.connection.disconnect import Disconnect
+from derivtrio.errors import ApiError, BrokenConnection, OutcomeUnknown, RateLimited, stream_failed
 from derivtrio.policy.retry import RETRY_PAUSE, is_passing
-from derivtrio.streams.resubscribe import renew
+from derivtrio.streams.resubscribe import Suspects, renew
 from derivtrio.streams.upstream import Upstream
+
+logger = logging.getLogger("derivtrio")
 
 #: The longest pause between two attempts to `forget` a stream, in seconds.
 _LONGEST_PAUSE: Final = 30.0
@@ -67,9 +73,15 @@ class SharedUpstream:
 
 @attrs.define(eq=False)
 class Registry:
-    """The streams of one client, in the order in which they were first asked for."""
+    """The streams of one client, in the order in which they were first asked for.
+
+    Attributes:
+        suspects: those that may be what breaks connections.
+
+    """
 
     session: Session
+    suspects: Suspects = attrs.field(factory=Suspects, init=False)
     _wanted: dict[Upstream, None] = attrs.field(factory=dict, init=False)
     _shared: dict[str, SharedUpstream] = attrs.field(factory=dict, init=False)
     _renewals: trio.Nursery | None = attrs.field(default=None, init=False)
@@ -85,6 +97,7 @@ class Registry:
     def add(self, upstream: Upstream) -> None:
         """Want *upstream* on every connection from now on."""
         self._wanted[upstream] = None
+        self.suspects.began(upstream)
 
     def hold(self, key: str | None) -> SharedUpstream:
         """Return where consumers with this *key* meet; a new place for each one without a key."""
@@ -115,7 +128,7 @@ class Registry:
         forgets = self._unsubscribe(upstream)
         connection, nursery = self.session.usable_connection, self._renewals
         if connection is not None and nursery is not None:
-            task = partial(renew, upstream, forgets, connection, self.session)
+            task = partial(renew, upstream, forgets, connection, self.session, self.suspects)
             nursery.start_soon(task, name="derivtrio.renewal")
 
     def replace_proposal(self, proposal_id: str) -> None:
@@ -142,6 +155,7 @@ class Registry:
         """Remove *upstream*, which nobody wants any more, and unsubscribe it (steps 2 to 4)."""
         upstream.close()
         self._wanted.pop(upstream, None)
+        self.suspects.remove(upstream)
         self.session.router.remove_receiver(upstream)
         self._unsubscribe(upstream)
 
@@ -197,8 +211,27 @@ class Registry:
             refusals, self._refused = self._refused, {}
             self._send_forgets(refusals, connection)
 
-    def connection_lost(self) -> None:
-        """Drop all ids of the lost connection: the next one may give them to other streams."""
+    def connection_lost(
+        self, why: BrokenConnection, end: Disconnect, calls: Sequence[Call]
+    ) -> None:
+        """End the streams that have broken too many connections; drop all ids of the lost one.
+
+        The next connection may give the same ids to other streams. *calls* were not answered.
+        """
+        self._refused.clear()
+        if not self._wanted:
+            return
+        on_trial, suspects = self.session.on_trial, self.suspects
+        failed = suspects.connection_lost(why, on_trial, too_big=end.too_big, calls=bool(calls))
+        for upstream, history in failed:
+            self._fail(upstream, history)
         for upstream in self:
             upstream.ids.clear()
-        self._refused.clear()
+
+    def _fail(self, upstream: Upstream, history: Sequence[BrokenConnection]) -> None:
+        """End *upstream*, which has broken the connections of *history*, at its consumers."""
+        error = stream_failed(upstream.label, upstream.request or {}, history)
+        logger.warning("%s; everything else goes on", error)
+        upstream.close(error)
+        self._wanted.pop(upstream, None)
+        self.suspects.remove(upstream)

@@ -20,7 +20,13 @@ from derivtrio.api.parsing import UNREADABLE
 from derivtrio.calls.call import api_call
 from derivtrio.calls.request import make_call
 from derivtrio.concurrency.buffer import Buffer
-from derivtrio.errors import AlreadySubscribed, unreadable
+from derivtrio.errors import (
+    AlreadySubscribed,
+    ConnectionLost,
+    OutcomeUnknown,
+    stream_failed,
+    unreadable,
+)
 from derivtrio.events import Overflow
 from derivtrio.models import Tick
 from derivtrio.policy.retry import RETRY_PAUSE
@@ -109,6 +115,10 @@ class ServerStream:
                     raise
                 if upstream.is_family:
                     await self._registry.clear_contracts()
+            except ConnectionLost as error:
+                if isinstance(error, OutcomeUnknown):
+                    raise
+                raise stream_failed(upstream.label, self.request, error.history) from error
             await trio.sleep(RETRY_PAUSE)
         self._registry.add(upstream)
         return upstream

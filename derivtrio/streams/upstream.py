@@ -13,7 +13,7 @@ import attrs
 
 from derivtrio.api import codec
 from derivtrio.calls.routing import Stream, stream_id_of
-from derivtrio.errors import ApiError, ConnectionLost, api_error
+from derivtrio.errors import ApiError, BrokenConnection, ConnectionLost, api_error
 from derivtrio.models import Tick
 from derivtrio.policy.retry import is_renewable
 from derivtrio.streams.requests import resumption
@@ -58,6 +58,7 @@ class Upstream:
             symbols has several.
         latest: the newest message, decoded or as JSON.
         over: whether nothing more will come of it.
+        on_answer: called once, when the server next grants it; None if nobody cares.
 
     """
 
@@ -67,6 +68,7 @@ class Upstream:
     ids: list[str] = attrs.field(factory=list, init=False)
     latest: dict[str, Any] | str | bytes | None = attrs.field(default=None, init=False, repr=False)
     over: bool = attrs.field(default=False, init=False)
+    on_answer: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
     def attach(self, consumer: Consumer, *, replay: bool = True) -> None:
@@ -103,7 +105,7 @@ class Upstream:
         self._note_id(stream_id_of(message))
         return None if self.over else self
 
-    def lost(self, why: str) -> None:
+    def lost(self, why: BrokenConnection) -> None:
         """Note that the connection is gone; end the stream if it cannot be resumed."""
         self._interrupt()
         if self.request is None:
@@ -136,6 +138,12 @@ class Upstream:
         request = self.request or {}
         return "proposal_open_contract" in request and "contract_id" not in request
 
+    @property
+    def label(self) -> str:
+        """What it is called in logs and errors, such as `ticks R_100`."""
+        asked = (self.request or {}).get(self.name)
+        return f"{self.name} {asked}" if isinstance(asked, str) else self.name
+
     def _end(self, error: ApiError) -> None:
         """End the stream, which is dead, at its consumers; or have it renewed, if that may help."""
         if self.latest is None or self.request is None or not is_renewable(error):
@@ -151,6 +159,9 @@ class Upstream:
     def _note_id(self, stream_id: str | None) -> None:
         if stream_id in self.ids:
             return
+        if self.on_answer is not None:
+            on_answer, self.on_answer = self.on_answer, None
+            on_answer()
         if stream_id is not None:
             self.ids.append(stream_id)
         elif not self.ids and not self.is_family:

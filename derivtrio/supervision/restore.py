@@ -1,8 +1,11 @@
 """Make a new connection what the old one was: authorized, and with all its streams.
 
 Nothing survives a socket: no authorization, no subscription. So before a connection is announced as
-ready, each is asked for, and each is answered.
+ready, each is asked for, and each is answered. How long that takes does not matter as long as the
+server gives one answer after another.
 """
+
+from typing import Final
 
 import trio
 
@@ -11,25 +14,36 @@ from derivtrio.connection.connection import Connection
 from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.errors import ClientClosed, DerivError, RestoreTimeout
 from derivtrio.policy.rate_limits import Urgency
+from derivtrio.policy.throttling import Stopwatch
 from derivtrio.streams.registry import Registry
-from derivtrio.streams.resubscribe import promote, resubscribe
+from derivtrio.streams.resubscribe import Suspects, promote, resubscribe
 from derivtrio.supervision.authorization import Authorization
+
+_EARLY: Final = "to what restores the connection"
+
+#: How many streams an error names.
+_MOST_LISTED: Final = 5
 
 
 async def restore(
     connection: Connection, session: Session, registry: Registry, authorization: Authorization
 ) -> None:
-    """Authorize and resubscribe; lose *connection* if that fails or takes too long.
+    """Authorize and resubscribe; lose *connection* if that fails or an answer does not come.
 
     *Cancellation*: comes when the connection is lost; this does not return then.
     """
+    patience = Patience(session.settings.restore_timeout, session.queue.held_back)
+    suspects = registry.suspects
+    suspects.on_answer = patience.answered
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_lose_if_late, connection, session, name="derivtrio.restore-timeout")
+        late = (connection, session, suspects, patience)
+        nursery.start_soon(_lose_if_late, *late, name="derivtrio.restore-timeout")
         try:
             await authorization.prove(connection, session)
             session.queue.open_to(Urgency.TRADE)
+            patience.begin()
             nursery.start_soon(promote, session, name="derivtrio.promotion")
-            await resubscribe(registry, connection, session)
+            await resubscribe(registry, connection, session, suspects)
         except ClientClosed:
             await trio.sleep_forever()  # the client says goodbye, and then cancels this
         except (DerivError, OSError) as error:
@@ -38,11 +52,54 @@ async def restore(
     await trio.lowlevel.checkpoint_if_cancelled()
 
 
-async def _lose_if_late(connection: Connection, session: Session) -> None:
-    """Lose *connection* after `restore_timeout`, in which waiting for budgets does not count."""
-    limit, held_back = session.settings.restore_timeout, session.queue.held_back
-    end = trio.current_time() + limit
-    while (now := trio.current_time()) < (deadline := end + held_back.read(now)):  # noqa: ASYNC110
-        await trio.sleep(deadline - now)  # meanwhile the deadline may move
-    text = f"authorization and resubscription took longer than {limit:g} s"
+class Patience:
+    """How long the next answer may take. Waiting for budgets does not count.
+
+    Attributes:
+        limit: so many seconds.
+        answers: how many requests for streams have been answered.
+
+    """
+
+    def __init__(self, limit: float, held_back: Stopwatch) -> None:
+        self.limit, self.answers = limit, 0
+        self._held_back = held_back
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin to wait for the next answer."""
+        self._since = trio.current_time()
+        self._held_before = self._held_back.read(self._since)
+
+    def answered(self) -> None:
+        """Note the answer to a request for a stream, and wait for the next one."""
+        self.answers += 1
+        self.begin()
+
+    @property
+    def deadline(self) -> float:
+        """When the next answer must be there, on trio's clock; waiting for budgets may move it."""
+        held_back = self._held_back.read(trio.current_time()) - self._held_before
+        return self._since + self.limit + held_back
+
+
+async def _lose_if_late(
+    connection: Connection, session: Session, suspects: Suspects, patience: Patience
+) -> None:
+    """Lose *connection* when no answer has come for `restore_timeout`.
+
+    When half of it is over, user calls go on, if the server has answered anything at all.
+    """
+    while (now := trio.current_time()) < (deadline := patience.deadline):
+        halfway = deadline - patience.limit / 2
+        if now >= halfway and patience.answers:
+            session.queue.open_to(Urgency.RESTORATION)
+        await trio.sleep_until(halfway if now < halfway else deadline)  # both may move meanwhile
+    unanswered = _listed(suspects.unanswered)
+    text = f"no answer for {patience.limit:g} s " + (f"to {unanswered}" if unanswered else _EARLY)
     connection.lose(Disconnect("us", NORMAL, error=RestoreTimeout(text)))
+
+
+def _listed(labels: list[str]) -> str:
+    more = len(labels) - _MOST_LISTED
+    return ", ".join(labels[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -27,6 +27,7 @@ import attrs
 import trio
 
 from derivtrio.calls.call import Call
+from derivtrio.calls.request import repeat_suspects
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection, open_connection
 from derivtrio.connection.dial import Dialer
@@ -68,7 +69,11 @@ class Supervisor:
             bus.announce(Connecting(attempts.number))
             error = await self.run_connection()
             decision = attempts.ended(
-                error, started, stable=self.was_stable(), been_ready=self._been_ready
+                error,
+                started,
+                stable=self.was_stable(),
+                been_ready=self._been_ready,
+                blamed=self.session.on_trial is not None,
             )
             advice = closed_text(self.authorization.endpoint, error)
             if isinstance(decision, ConnectionFailed):
@@ -82,7 +87,7 @@ class Supervisor:
     async def run_connection(self) -> Exception:
         """Open a new connection, run it to its end, and return what ended it."""
         session, endpoint = self.session, self.authorization.endpoint
-        self._ready_since = None
+        self._ready_since = session.on_trial = None
         try:
             number, settings = self._opened + 1, session.settings
             async with open_connection(endpoint, number, settings, self._dialer) as connection:
@@ -119,6 +124,7 @@ class Supervisor:
                 session.queue.open_to(Urgency.RESTORATION)
                 self._ready_since, self._been_ready = trio.current_time(), True
                 session.bus.announce(Ready(connection.number))
+                start(repeat_suspects, connection, session, name="derivtrio.suspects")
 
     def decide_pending(self, connection: Connection) -> None:
         """Decide every call that was written to *connection* and not answered."""
@@ -126,10 +132,11 @@ class Supervisor:
         session.queue.end()
         if end.error is not None and end.by != "server":
             session.bus.announce(Failed(end.error))
-        why = end.described(connection.number)
+        why = end.as_break(connection.number)
         ended = [receiver.lost(why) for receiver in session.router.clear()]
-        self.registry.connection_lost()
-        session.queue.put_first([call for call in ended if isinstance(call, Call)])
+        lost = [call for call in ended if isinstance(call, Call)]
+        self.registry.connection_lost(why, end, [call for call in lost if call.only_on is None])
+        session.queue.put_again(lost)
         for guard in session.guards:  # after the calls inside: an unknown outcome must get out
             guard.cancel()
         session.guards.clear()

@@ -21,7 +21,7 @@ from derivtrio.calls.status import ConnectionState
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.disconnect import Disconnect
 from derivtrio.connection.websocket import Binary, Message
-from derivtrio.errors import DerivError, HeartbeatMissed, ProtocolViolation
+from derivtrio.errors import BrokenConnection, DerivError, HeartbeatMissed, ProtocolViolation
 from derivtrio.events import MessageReceived
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.redaction import masked_text
@@ -187,7 +187,7 @@ class Pong:
         """Take the time."""
         self._state.round_trip = trio.current_time() - self._asked
 
-    def lost(self, why: str) -> None:
+    def lost(self, why: BrokenConnection) -> None:
         """Nobody waits for it."""
 
 

@@ -1,0 +1,577 @@
+"""G17: one bad stream hurts itself only. It is found out, and everybody else goes on."""
+
+from typing import Any
+
+import pytest
+import trio
+from scripted import Peer, Request, Server, open_server
+
+import derivtrio
+from derivtrio import Backoff, Client, Settings, State, StreamFailed
+from derivtrio.simulator import Simulator, open_simulator
+
+LIMIT = 1_000_000
+SETTINGS = Settings(backoff=Backoff(first=0.1, cap=0.3), max_message_size=LIMIT)
+UNPACED = SETTINGS.but(pacing=False)
+WAYS = ["close", "drop", "silent", "huge"]
+
+
+class Following:
+    """Follows streams; knows what each has got, and how it has ended."""
+
+    def __init__(self, client: Client, nursery: trio.Nursery) -> None:
+        self.client, self.nursery = client, nursery
+        self.epochs: dict[str, list[int]] = {}
+        self.ended: dict[str, Exception] = {}
+
+    async def start(self, *symbols: str) -> None:
+        for symbol in symbols:
+            await self.nursery.start(self._follow, symbol)
+
+    async def _follow(self, symbol: str, task_status: Any) -> None:
+        try:
+            async with self.client.ticks(symbol) as ticks:
+                task_status.started()
+                async for tick in ticks:
+                    self.epochs.setdefault(symbol, []).append(tick.epoch)
+        except derivtrio.DerivError as error:
+            self.ended[symbol] = error
+
+    def check_whole(self, sim: Simulator, *symbols: str) -> None:
+        """Each has got every tick, in order, once, and the newest."""
+        now = int(sim.now())
+        for symbol in symbols:
+            seen = self.epochs[symbol]
+            ticks = (sim.market.tick(symbol, epoch).epoch for epoch in range(seen[0], now + 1))
+            assert seen == sorted(set(ticks)), symbol
+
+
+def broken_by(error: Exception | None) -> list[int]:
+    assert isinstance(error, StreamFailed), error
+    return [each.connection for each in error.history]
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_g17_a_stream_that_breaks_three_connections_ends_and_all_others_go_on(
+    autojump_clock: Any, how: Any, caplog: Any
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        trio.open_nursery() as nursery,
+    ):
+        following = Following(client, nursery)
+        await following.start("R_50", "R_100", "1HZ100V")
+        sim.faults.poison("R_100", how)
+        sim.faults.drop()
+        await trio.sleep(80)
+        assert list(following.ended) == ["R_100"]
+        error = following.ended["R_100"]
+        assert broken_by(error) == [2, 3, 4]
+        assert isinstance(error, StreamFailed)
+        assert (error.stream, error.request) == ("ticks R_100", {"ticks": "R_100", "subscribe": 1})
+        assert all(isinstance(each.error, derivtrio.LinkError) for each in error.history)
+        assert client.status.state is State.READY
+        assert (client.status.connection, client.status.subscriptions) == (5, 2)
+        following.check_whole(sim, "R_50", "1HZ100V")
+        nursery.cancel_scope.cancel()
+    [warning] = [each for each in caplog.records if "has broken" in each.getMessage()]
+    assert warning.levelname == "WARNING"
+    assert "ticks R_100 has broken 3 connections" in warning.getMessage()
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_g17_two_bad_streams_are_both_found_among_a_hundred(
+    autojump_clock: Any, how: Any
+) -> None:
+    bad = ("BAD7", "BAD60")
+
+    async def handle(peer: Peer, request: Request) -> None:
+        symbol = request.get("ticks", "")
+        if peer.number > 1 and symbol in bad:
+            await misbehave(peer, request, how)
+        elif "ticks_history" in request:
+            await peer.reply(request, history={"times": [], "prices": []})
+        elif symbol:
+            tick = {"symbol": symbol, "epoch": peer.number, "quote": 1.0, "pip_size": 2}
+            await peer.reply(request, tick=tick, subscription={"id": symbol})
+        else:
+            await peer.reply(request, ping="pong", time=5)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=UNPACED) as client,
+        trio.open_nursery() as nursery,
+    ):
+        following = Following(client, nursery)
+        good = [f"GOOD{number}" for number in range(98)]
+        await following.start(*good[:7], bad[0], *good[7:60], bad[1], *good[60:])
+        await server.peers[0].drop()
+        await trio.sleep(200)
+        assert sorted(following.ended) == sorted(bad)
+        for symbol in bad:
+            assert len(broken_by(following.ended[symbol])) == 3
+        assert len(server.peers) <= 1 + 6 + 1
+        assert client.status.state is State.READY
+        last = client.status.connection
+        assert all(following.epochs[symbol][-1] == last for symbol in good)
+        nursery.cancel_scope.cancel()
+
+
+async def misbehave(peer: Peer, request: Request, how: str) -> None:
+    if how == "close":
+        await peer.websocket.aclose(1011, "internal error")
+    elif how == "drop":
+        await peer.drop()
+    elif how == "huge":
+        await peer.reply(request, tick={"pad": "x" * LIMIT}, subscription={"id": "x"})
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_g17_user_calls_go_on_while_suspects_are_asked(autojump_clock: Any, how: Any) -> None:
+    waited: list[float] = []
+
+    async def call_again_and_again(client: Client) -> None:
+        while True:
+            asked = trio.current_time()
+            await client.call({"time": 1})
+            waited.append(trio.current_time() - asked)
+            await trio.sleep(0.5)
+
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("R_50"),
+        trio.open_nursery() as nursery,
+    ):
+        following = Following(client, nursery)
+        await following.start("R_100")
+        sim.faults.poison("R_100", how)
+        nursery.start_soon(call_again_and_again, client)
+        sim.faults.drop()
+        await trio.sleep(80)
+        assert "R_100" in following.ended
+        nursery.cancel_scope.cancel()
+    assert max(waited) <= SETTINGS.restore_timeout / 2 + 1
+
+
+async def test_g17_a_server_that_has_answered_nothing_is_given_no_call(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if peer.number == 1:
+            await peer.reply(request, tick={"n": 1}, subscription={"id": "y" * 32})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.subscribe({"ticks": "R_100"}),
+    ):
+        await server.peers[0].drop()
+        with trio.move_on_after(19) as waiting:
+            await client.call({"time": 1})
+        assert waiting.cancelled_caught
+        assert server.asked("time") == []
+
+
+@pytest.mark.parametrize("how", ["close", "drop", "huge"])
+async def test_g17_a_first_subscription_that_breaks_connections_says_so_at_once(
+    autojump_clock: Any, how: Any
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        trio.open_nursery() as nursery,
+    ):
+        following = Following(client, nursery)
+        await following.start("1HZ100V")
+        sim.faults.poison("R_100", how)
+        with trio.fail_after(20), pytest.raises(StreamFailed) as caught:
+            async with client.ticks("R_100"):
+                raise AssertionError
+        assert broken_by(caught.value) == [1, 2, 3]
+        await client.wait_ready()
+        async with client.ticks("R_50") as others:
+            await anext(others)
+        await trio.sleep(30)
+        assert following.ended == {}
+        assert client.status.connection == 4
+        following.check_whole(sim, "1HZ100V")
+        nursery.cancel_scope.cancel()
+
+
+async def test_g17_streams_that_begin_beside_a_bad_one_do_not_share_its_end(
+    autojump_clock: Any,
+) -> None:
+    symbols = ("1HZ100V", "R_10", "R_25", "R_50", "R_75")
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        trio.open_nursery() as nursery,
+    ):
+        sim.faults.poison("R_100")
+        following = Following(client, nursery)
+        async with trio.open_nursery() as beginning:
+            for symbol in symbols:
+                beginning.start_soon(following.start, symbol)
+            with pytest.raises(StreamFailed):
+                async with client.ticks("R_100"):
+                    raise AssertionError
+        await trio.sleep(5)
+        assert following.ended == {}
+        assert client.status.subscriptions == len(symbols)
+        following.check_whole(sim, *symbols)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("when", [0.0, 1.5, 4.0])
+@pytest.mark.parametrize("others", [0, 1, 3])
+async def test_g17_a_stream_whose_next_message_is_too_big_is_found_out(
+    autojump_clock: Any, when: float, others: int
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" not in request:
+            await peer.reply(request, ping="pong", time=5)
+            return
+        tick = {"symbol": request["ticks"], "n": peer.number}
+        await peer.reply(request, tick=tick, subscription={"id": request["ticks"]})
+        if request["ticks"] == "BAD":
+            await trio.sleep(when)
+            await misbehave(peer, request, "huge")
+
+    ended: dict[str, Exception] = {}
+    seen: dict[str, int] = {}
+
+    async def follow(client: Client, symbol: str, task_status: Any) -> None:
+        try:
+            async with client.subscribe({"ticks": symbol}) as stream:
+                task_status.started()
+                async for message in stream:
+                    seen[symbol] = message["tick"]["n"]
+        except derivtrio.DerivError as error:
+            ended[symbol] = error
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        trio.open_nursery() as nursery,
+    ):
+        good = [f"GOOD{number}" for number in range(others)]
+        for symbol in (*good[:1], "BAD", *good[1:]):
+            await nursery.start(follow, client, symbol)
+        await trio.sleep(120)
+        assert list(ended) == ["BAD"]
+        assert len(broken_by(ended["BAD"])) == 3
+        assert len(server.peers) == 4
+        assert client.status.state is State.READY
+        assert all(seen[symbol] == 4 for symbol in good)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("how", ["close", "drop", "huge"])
+async def test_g17_a_call_that_breaks_connections_ends_and_says_so(
+    autojump_clock: Any, how: Any
+) -> None:
+    answered: list[float] = []
+
+    async def ask(client: Client) -> None:
+        answered.append((await client.call({"time": 1}))["time"])
+
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("1HZ100V"),
+        trio.open_nursery() as nursery,
+    ):
+        sim.faults.poison("active_symbols", how)
+        sim.faults.delay(0.1)  # so the innocent are under way when the connection breaks
+        for _ in range(20):
+            nursery.start_soon(ask, client)
+        with trio.fail_after(15), pytest.raises(derivtrio.ConnectionLost) as caught:
+            await client.call({"active_symbols": "brief"})
+        assert [each.connection for each in caught.value.history] == [1, 2, 3]
+        assert "may not bear this request" in str(caught.value)
+        await trio.sleep(20)
+        assert len(answered) == 20
+        assert client.status.connection == 4
+
+
+async def test_g17_reads_that_wait_to_be_asked_alone_end_with_the_client(
+    autojump_clock: Any,
+) -> None:
+    ended: list[Exception] = []
+
+    async def ask(client: Client) -> None:
+        try:
+            await client.call({"active_symbols": "brief"})
+        except derivtrio.DerivError as error:
+            ended.append(error)
+
+    async with open_simulator(port=None) as sim, trio.open_nursery() as nursery:
+        settings = SETTINGS.but(backoff=Backoff(first=1e-9))
+        async with derivtrio.open_client(endpoint=sim.endpoint, settings=settings) as client:
+            sim.faults.poison("active_symbols")
+            nursery.start_soon(ask, client)
+            await trio.sleep(1)  # it has broken two connections, and waits for its last chance
+            assert client.status.pending == 1
+    assert [type(error) for error in ended] == [derivtrio.ClientClosed]
+
+
+async def test_g17_a_hole_that_the_server_cannot_bear_to_be_asked_for_is_a_gap(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("1HZ100V") as ticks,
+    ):
+        before = await anext(ticks)
+        sim.faults.poison("ticks_history")
+        sim.faults.refuse()
+        sim.faults.drop()
+        await trio.sleep(10)
+        sim.faults.refuse(0)
+        after = await anext(ticks)
+        while after.epoch <= before.epoch + 1:
+            after = await anext(ticks)
+        assert after.epoch > before.epoch + 9
+        [gap] = ticks.gaps
+        assert "connection" in gap.reason
+        assert sim.accepted <= 8
+
+
+async def test_g17_finding_out_does_not_use_up_the_attempts(autojump_clock: Any) -> None:
+    settings = SETTINGS.but(max_attempts=2)
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=settings) as client,
+        client.ticks("1HZ100V") as others,
+        client.ticks("R_100") as ticks,
+    ):
+        await trio.sleep(61)  # so that this connection was stable
+        sim.faults.poison("R_100")
+        sim.faults.drop()
+        with pytest.raises(StreamFailed):
+            async for _ in ticks:
+                pass
+        await client.wait_ready()
+        assert await anext(others)
+
+
+async def test_g17_a_bad_network_is_not_blamed_on_a_stream(autojump_clock: Any) -> None:
+    """Each connection breaks in the middle of its restoration, or before it could prove itself."""
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if 1 < peer.number < 40 and ("ping" in request or peer.number % 3 == 2):
+            await peer.drop()
+        elif "ticks" in request:
+            await peer.reply(request, tick={"n": peer.number}, subscription={"id": "y" * 32})
+        else:
+            await peer.reply(request, ping="pong")
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.subscribe({"ticks": "R_100"}) as ticks,
+    ):
+        await server.peers[0].drop()
+        assert [(await anext(ticks))["tick"]["n"] for _ in range(2)] == [1, 40]
+
+
+async def test_g17_authorization_is_no_suspect(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "authorize" in request and 1 < peer.number < 9:
+            await peer.websocket.aclose(1011, "internal error")
+        elif "authorize" in request:
+            await peer.reply(request, authorize={"loginid": "CR1"})
+        elif "ticks" in request:
+            await peer.reply(request, tick={"n": peer.number}, subscription={"id": "y" * 32})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, token="t0ken", settings=UNPACED) as client,
+        client.subscribe({"ticks": "R_100"}) as ticks,
+    ):
+        await server.peers[0].drop()
+        assert [(await anext(ticks))["tick"]["n"] for _ in range(2)] == [1, 9]
+
+
+async def test_g17_a_suspect_that_does_no_harm_for_a_while_is_acquitted(
+    autojump_clock: Any,
+) -> None:
+    """Five restorations break while the stream is asked for, but it did no harm in between."""
+    harmful = {2, 3, 5, 6, 8}
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request and peer.number in harmful:
+            await peer.drop()
+        elif "ticks" in request:
+            await peer.reply(request, tick={"n": peer.number}, subscription={"id": "y" * 32})
+        else:
+            await peer.reply(request, ping="pong")
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.subscribe({"ticks": "R_100"}) as ticks,
+    ):
+        for number in (1, 4, 7, 9):
+            assert (await anext(ticks))["tick"]["n"] == number
+            await trio.sleep(30)
+            await server.peers[-1].drop()
+
+
+async def test_g17_a_silent_stream_is_found_out_however_short_the_response_timeout_is(
+    autojump_clock: Any,
+) -> None:
+    settings = SETTINGS.but(response_timeout=3)
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=settings) as client,
+        trio.open_nursery() as nursery,
+    ):
+        following = Following(client, nursery)
+        await following.start("R_50", "R_100")
+        sim.faults.poison("R_100", "silent")
+        sim.faults.drop()
+        await trio.sleep(60)
+        assert len(broken_by(following.ended["R_100"])) == 3
+        assert client.status.state is State.READY
+        nursery.cancel_scope.cancel()
+
+
+async def test_g17_on_the_options_api_too(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.options_account(), settings=SETTINGS) as client,
+        trio.open_nursery() as nursery,
+    ):
+        following = Following(client, nursery)
+        await following.start("R_50", "R_100")
+        sim.faults.poison("R_100")
+        sim.faults.drop()
+        await trio.sleep(30)
+        assert list(following.ended) == ["R_100"]
+        following.check_whole(sim, "R_50")
+        nursery.cancel_scope.cancel()
+
+
+async def test_g17_who_leaves_a_silent_suspect_lets_the_connection_get_ready(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("R_50"),
+    ):
+        async with client.ticks("R_100"):
+            sim.faults.poison("R_100", "silent")
+            sim.faults.drop()
+            await trio.sleep(5)
+            assert client.status.state is State.RESTORING
+        with trio.fail_after(1):
+            await client.wait_ready()
+        assert client.status.connection == 2
+
+
+async def slowly(server_delay: float, peer: Peer, request: Request, lock: trio.Lock) -> None:
+    async with lock:
+        if peer.number > 1:
+            await trio.sleep(server_delay)
+    await peer.reply(request, tick={"n": peer.number}, subscription={"id": request["ticks"]})
+
+
+async def test_g17_restoration_may_last_as_long_as_it_makes_progress(autojump_clock: Any) -> None:
+    lock, number = trio.Lock(), 40
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await slowly(0.9, peer, request, lock)
+        else:
+            await peer.reply(request, ping="pong")
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(
+            endpoint=server, settings=SETTINGS.but(restore_timeout=1, pacing=False)
+        ) as client,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def follow(symbol: str, task_status: Any) -> None:
+            async with client.subscribe({"ticks": symbol}):
+                task_status.started()
+                await trio.sleep_forever()
+
+        for each in range(number):
+            await nursery.start(follow, f"R_{each}")
+        await server.peers[0].drop()
+        await trio.sleep(1)
+        await client.wait_ready()
+        assert len(server.peers) == 2
+        assert number * 0.9 < trio.current_time() < number * 0.9 + 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_g17_the_patience_is_for_the_next_answer(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if peer.number > 1 and request["ticks"] == "LATE":
+            await trio.sleep(15)
+        if peer.number == 1 or request["ticks"] != "NEVER":
+            await peer.reply(request, tick={"n": 1}, subscription={"id": request["ticks"]})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.events() as events,
+        client.subscribe({"ticks": "LATE"}),
+        client.subscribe({"ticks": "NEVER"}),
+    ):
+        await server.peers[0].drop()
+        opened = 0.0
+        async for event in events:
+            if isinstance(event, derivtrio.Opened) and event.connection == 2:
+                opened = trio.current_time()
+            if isinstance(event, derivtrio.Failed) and opened:
+                break
+        assert trio.current_time() - opened == pytest.approx(15 + SETTINGS.restore_timeout)
+        assert isinstance(event, derivtrio.Failed)
+        assert isinstance(event.error, derivtrio.RestoreTimeout)
+        assert str(event.error) == "no answer for 20 s to ticks NEVER"
+
+
+def requests_for(server: Server, number: int) -> list[str]:
+    return [request["ticks"] for peer, request in server.asked("ticks") if peer == number]
+
+
+async def test_g17_suspects_are_asked_for_last_and_one_at_a_time(autojump_clock: Any) -> None:
+    release = trio.Event()
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" not in request:
+            await peer.reply(request, ping="pong")
+        elif (
+            peer.number == 1
+            or request["ticks"] == "R_100"
+            or (peer.number == 3 and release.is_set())
+        ):
+            await peer.reply(request, tick={"n": 1}, subscription={"id": request["ticks"]})
+        elif peer.number == 2 and request["ticks"] == "R_50":
+            await peer.websocket.aclose(1011, "internal error")
+        elif peer.number == 3:
+            await release.wait()
+            await peer.reply(request, tick={"n": 1}, subscription={"id": request["ticks"]})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.subscribe({"ticks": "R_10"}),
+        client.subscribe({"ticks": "R_25"}),
+        client.subscribe({"ticks": "R_100"}),
+        client.subscribe({"ticks": "R_50"}),
+    ):
+        await server.peers[0].drop()
+        await trio.sleep(2)
+        assert requests_for(server, 2) == ["R_10", "R_25", "R_100", "R_50"]
+        assert requests_for(server, 3) == ["R_100", "R_10"]
+        release.set()
+        await client.wait_ready()
+        assert requests_for(server, 3) == ["R_100", "R_10", "R_25", "R_50"]
