@@ -98,7 +98,10 @@ class ServerStream:
 
     async def _subscribed(self) -> Upstream:
         """Return a new upstream, which the server has granted."""
-        upstream = self._upstream = Upstream(self.name, self.request, self._registry.renew)
+        registry = self._registry
+        upstream = self._upstream = Upstream(
+            self.name, self.request, registry.renew, registry.session.router.note_stranger
+        )
         upstream.attach(self)
         for tries_left in reversed(range(_TRIES)):
             try:
