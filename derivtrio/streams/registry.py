@@ -87,6 +87,7 @@ class Registry:
     _wanted: dict[Upstream, None] = attrs.field(factory=dict, init=False)
     _shared: dict[str, SharedUpstream] = attrs.field(factory=dict, init=False)
     _renewals: trio.Nursery | None = attrs.field(default=None, init=False)
+    _doubted: dict[Upstream, bool] = attrs.field(factory=dict, init=False)
     _refused: dict[str, int] = attrs.field(factory=dict, init=False)
     _refused_one: trio.Event = attrs.field(factory=trio.Event, init=False)
     _forgets: LeakyBucket = attrs.field(factory=lambda: LeakyBucket(1), init=False)
@@ -135,6 +136,25 @@ class Registry:
         if connection is not None and nursery is not None:
             task = partial(renew, upstream, forgets, connection, self.session)
             nursery.start_soon(task, name="derivtrio.renewal")
+
+    def ask_again(self, upstream: Upstream | None) -> None:
+        """Ask again for a stream that has sent what cannot be read, soon, and not too often."""
+        if self._renewals is None or upstream is None:
+            return
+        if upstream not in self._doubted:
+            self._renewals.start_soon(self._ask_again, upstream, name="derivtrio.renewal")
+        self._doubted[upstream] = True
+
+    async def _ask_again(self, upstream: Upstream) -> None:
+        try:
+            while self._doubted[upstream] and upstream in self._wanted:
+                await trio.sleep(RETRY_PAUSE)  # its message has been dealt with then
+                self._doubted[upstream] = False
+                if upstream.ids:
+                    upstream.renew()
+                await trio.sleep(_LONGEST_PAUSE)
+        finally:
+            del self._doubted[upstream]
 
     def replace_proposal(self, proposal_id: str) -> None:
         """Ask again for the stream whose proposal is used up: the server goes silent on it."""
