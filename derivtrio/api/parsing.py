@@ -1,4 +1,4 @@
-"""What the server says about trades, read into models. No I/O.
+"""What the server says, read into models. No I/O.
 
 Both generations are read alike: where one has a number the other may have a string, and a symbol is
 called `symbol` or `underlying_symbol`. Each function raises one of `UNREADABLE` for a payload
@@ -18,6 +18,7 @@ from derivtrio.models import (
     Position,
     Purchase,
     Sale,
+    Tick,
     Transaction,
 )
 
@@ -25,8 +26,15 @@ from derivtrio.models import (
 #: a bad string is an `ArithmeticError`.)
 UNREADABLE: Final = (LookupError, TypeError, ValueError, ArithmeticError)
 
-#: Floats below this are exact as whole numbers.
+#: Floats below this are exact as whole numbers; no id, no epoch is as large as the other.
 _EXACT: Final = 2.0**53
+_TOO_LARGE: Final = 2**63
+
+#: The last epoch that Deriv's schemas have room for.
+LAST_EPOCH: Final = 9_999_999_999
+
+#: How much is shown of a value that cannot be read.
+_LONGEST_SHOWN: Final = 60
 
 
 def money(value: Any) -> Money | None:
@@ -38,23 +46,55 @@ def exact(value: Any) -> Money:
     """Return an amount that must be there: a finite number, or a string that is one."""
     amount = Decimal(value) if isinstance(value, str) else value
     if isinstance(amount, bool) or not isinstance(amount, int | float | Decimal):
-        text = f"an amount is a number, not {value!r}"
+        text = f"an amount is a number, not {shown(value)}"
         raise TypeError(text)
     if not math.isfinite(amount):
-        text = f"an amount is finite, and {value!r} is not"
+        text = f"an amount is finite, and {shown(value)} is not"
         raise ValueError(text)
     return amount
+
+
+def price(value: Any) -> float:
+    """Return a price of a tick or candle: a finite number, or a string that is one."""
+    number = float(exact(value))
+    if not math.isfinite(number):
+        text = f"a price is finite, and {shown(value)} is not"
+        raise ValueError(text)
+    return number
 
 
 def whole(value: Any) -> int:
     """Return an id, or an epoch in seconds, that must be there."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        text = f"an id or an epoch is a whole number, not {value!r}"
+        text = f"an id or an epoch is a whole number, not {shown(value)}"
         raise TypeError(text)
     if isinstance(value, float) and not (value.is_integer() and abs(value) < _EXACT):
-        text = f"an id or an epoch is a whole number, not {value!r}"
+        text = f"an id or an epoch is a whole number, not {shown(value)}"
         raise ValueError(text)
-    return int(value)
+    number = int(value)
+    if abs(number) >= _TOO_LARGE:
+        text = f"an id or an epoch has 64 bits, and {shown(value)} has not"
+        raise ValueError(text)
+    return number
+
+
+def epoch_of(value: Any) -> int:
+    """Return an epoch in seconds that must be there, and that can be asked for."""
+    epoch = whole(value)
+    if not 0 <= epoch <= LAST_EPOCH:
+        text = f"an epoch is a number of seconds up to the year 2286, not {epoch}"
+        raise ValueError(text)
+    return epoch
+
+
+def flag(value: Any) -> bool:
+    """Return a yes or no, which Deriv writes as 1 or 0; no if there is none."""
+    if value is None:
+        return False
+    if isinstance(value, str) or value not in (0, 1):
+        text = f"this is 1 or 0, not {shown(value)}"
+        raise TypeError(text)
+    return bool(value)
 
 
 def whole_or_none(value: Any) -> int | None:
@@ -67,9 +107,41 @@ def text_of(value: Any) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        text = f"this is a text, not {value!r}"
+        text = f"this is a text, not {shown(value)}"
         raise TypeError(text)
     return value
+
+
+def named(value: Any) -> str:
+    """Return a text that must be there, such as an id, a currency or a login id."""
+    if not isinstance(value, str) or not value:
+        text = f"this is a text, not {shown(value)}"
+        raise TypeError(text)
+    return value
+
+
+def shown(value: Any) -> str:
+    """Return how an error shows *value*: at most a line, however large or deep it is."""
+    if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+        return "a larger number"  # Python limits how long its text may be
+    if value is None or isinstance(value, (bool, int, float, Decimal, str)):
+        text = repr(value)
+        return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return f"a {type(value).__name__}"
+
+
+def tick_in(payload: Mapping[str, Any], symbol: str) -> Tick:
+    """Return a live tick; *symbol* is how its consumer spells the symbol."""
+    named_symbol = named(payload.get("symbol", symbol))
+    ask, bid = payload.get("ask"), payload.get("bid")
+    return Tick(
+        symbol if named_symbol.lower() == symbol.lower() else named_symbol,
+        epoch_of(payload["epoch"]),
+        price(payload["quote"]),
+        None if ask is None else price(ask),
+        None if bid is None else price(bid),
+        whole(payload.get("pip_size", 0)),
+    )
 
 
 def purchase_in(reply: Mapping[str, Any]) -> Purchase:
@@ -115,7 +187,7 @@ def limits_in(contract_id: int, payload: Mapping[str, Any]) -> Limits:
     A stop loss is asked for as 3 and shown as -3; it is the same loss.
     """
     if not isinstance(payload, Mapping):
-        text = f"limits are an object, not {payload!r}"
+        text = f"limits are an object, not {shown(payload)}"
         raise TypeError(text)
     loss = _limit(payload.get("stop_loss"))
     return Limits(
@@ -130,7 +202,7 @@ def transaction_in(row: Mapping[str, Any]) -> Transaction:
     """Return a row of the statement, or a message of the `transaction` stream."""
     return Transaction(
         transaction_id=whole(row["transaction_id"]),
-        action=str(row["action_type"] if "action_type" in row else row["action"]),
+        action=named(row["action_type"] if "action_type" in row else row["action"]),
         amount=exact(row["amount"]),
         balance_after=money(row["balance_after"] if "balance_after" in row else row.get("balance")),
         transaction_time=whole(row["transaction_time"]),

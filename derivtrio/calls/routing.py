@@ -4,12 +4,14 @@ The rules:
 
 1. A message belongs to the request whose `req_id` it repeats, at top level or, in some messages of
    the Options API, only inside `echo_req`. A message that has neither belongs to the stream whose
-   id it has. Order and `msg_type` mean nothing: replies overtake each other.
+   id it has. Order and `msg_type` mean nothing: replies overtake each other. A message that names
+   one request at top level and another inside `echo_req` belongs to nobody.
 2. A request waits for one message. Whatever receives it says which stream, if any, takes the
    messages that follow under the same `req_id`. A stream takes them until it says that it is over.
 3. If a message carries a subscription and nothing takes further messages of its request, the server
    is sending a stream that nobody wants (its caller went away, or its last consumer left). Its id
-   is put on `unwanted`, once.
+   is put on `unwanted`, once. Such streams are counted as `strangers`: each request that was given
+   up explains one of them, and a server that sends many more is hostile (`streams.registry`).
 4. `req_id`s count up for the life of the client, so no reply on one connection can answer a request
    that was made on another.
 
@@ -18,7 +20,7 @@ same with a batch and is faster; `fast_ticks` takes typed ticks around both. Onl
 which of them is used (`supervision.tasks`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, Protocol
 
@@ -30,8 +32,13 @@ from derivtrio.errors import BrokenConnection
 #: The user's own raw messages take their `req_id`s from here up; ours count from 1.
 FIRST_FOREIGN_ID: Final = 2**31
 
-#: How many unsubscribed ids are remembered, so that late messages do not repeat the `forget`.
+#: How many unsubscribed ids are remembered, so that late messages do not repeat the `forget`; and
+#: one more for each request that was given up, but for no more than so many.
 _REMEMBERED: Final = 1024
+_MOST_GIVEN_UP: Final = 10_000
+
+#: A longer text is not the id of a stream. Deriv's have 36 characters; its schemas allow 128.
+_LONGEST_ID: Final = 256
 
 
 class Receiver(Protocol):
@@ -50,7 +57,7 @@ class Stream(Receiver, Protocol):
     """What takes all further messages of a request."""
 
     @property
-    def ids(self) -> Sequence[str]:
+    def ids(self) -> Collection[str]:
         """Its `subscription.id`s on this connection."""
         ...
 
@@ -71,9 +78,20 @@ class Stream(Receiver, Protocol):
 
 @attrs.define(eq=False)
 class Router:
-    """The requests that were written on this connection and may still bring messages."""
+    """The requests that were written on this connection and may still bring messages.
+
+    Attributes:
+        unwanted: the ids of streams that are to be unsubscribed.
+        strangers: how many of the ids in `unwanted` came without having been asked for.
+        given_up: how many requests on this connection, whose messages may still come, nobody waits
+            for any more.
+        fast_ticks: the streams that take their ticks decoded.
+
+    """
 
     unwanted: list[str] = attrs.field(factory=list, init=False)
+    strangers: int = attrs.field(default=0, init=False)
+    given_up: int = attrs.field(default=0, init=False)
     fast_ticks: FastTicks = attrs.field(factory=FastTicks, init=False)
     _waiting: dict[int, Receiver] = attrs.field(factory=dict, init=False)
     _streams: dict[int, Stream] = attrs.field(factory=dict, init=False)
@@ -92,9 +110,11 @@ class Router:
 
     def remove(self, req_id: int) -> None:
         """Expect nothing more for *req_id*."""
-        self._waiting.pop(req_id, None)
+        waited = self._waiting.pop(req_id, None) is not None
         if self._streams.pop(req_id, None) is not None:
             self.fast_ticks.routes.pop(req_id, None)
+            waited = True
+        self.given_up = min(self.given_up + waited, _MOST_GIVEN_UP)
 
     def remove_receiver(self, stream: Stream) -> None:
         """Expect nothing more for *stream*."""
@@ -107,14 +127,22 @@ class Router:
             return
         self.unwanted.append(stream_id)
         self._unsubscribed[stream_id] = None
-        if len(self._unsubscribed) > _REMEMBERED:
+        if len(self._unsubscribed) > _REMEMBERED + self.given_up:
             del self._unsubscribed[next(iter(self._unsubscribed))]
+
+    def note_stranger(self, stream_id: str) -> None:
+        """Note a stream that nobody wants, and that the client has not asked for."""
+        known = len(self.unwanted)
+        self.note_unwanted(stream_id)
+        self.strangers += len(self.unwanted) - known
 
     def route(self, message: dict[str, Any]) -> None:
         """Give *message* to what waits for it."""
-        req_id = message.get("req_id")
+        req_id, echoed = message.get("req_id"), _echoed_id(message)
         if req_id is None:
-            req_id = _echoed_id(message) or self._id_of_stream(message)
+            req_id = echoed or self._id_of_stream(message)
+        elif echoed != req_id and type(echoed) is int:
+            return
         if type(req_id) is not int:  # `True` equals 1, and a list cannot be looked up
             return
         asked = self._waiting.pop(req_id, None)
@@ -129,7 +157,9 @@ class Router:
         elif req_id > self._last_id:
             return  # it answers a raw message of the user's own
         if "error" not in message and (stream_id := stream_id_of(message)) is not None:
-            self.note_unwanted(stream_id)
+            # The first message of a request may bring a stream that was not asked for in so many
+            # words: v3's `ticks` always streams.
+            (self.note_stranger if asked is None else self.note_unwanted)(stream_id)
 
     def route_all(self, messages: Sequence[dict[str, Any]]) -> None:
         """Do what `route` does with each message, but hand over runs of one stream in one go."""
@@ -162,6 +192,7 @@ class Router:
         self.fast_ticks.routes.clear()
         self.unwanted.clear()
         self._unsubscribed.clear()
+        self.strangers = self.given_up = 0
         return receivers
 
     def _id_of_stream(self, message: Mapping[str, Any]) -> int | None:
@@ -180,7 +211,7 @@ def stream_id_of(message: Mapping[str, Any]) -> str | None:
     subscription = message.get("subscription")
     if isinstance(subscription, dict):
         stream_id = subscription.get("id")
-        if isinstance(stream_id, str):
+        if isinstance(stream_id, str) and len(stream_id) <= _LONGEST_ID:
             return stream_id
     return None
 

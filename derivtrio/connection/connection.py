@@ -30,6 +30,7 @@ from derivtrio.errors import (
     ConnectTimeout,
     HandshakeFailed,
     HandshakeRejected,
+    HeartbeatMissed,
     LinkError,
     RestoreTimeout,
 )

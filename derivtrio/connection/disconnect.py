@@ -23,6 +23,7 @@ from derivtrio.events import By
 NORMAL: Final = 1000
 PROTOCOL_ERROR: Final = 1002
 ABNORMAL: Final = 1006
+POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
 
 

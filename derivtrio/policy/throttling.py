@@ -199,3 +199,22 @@ class Stopwatch:
     def read(self, now: float) -> float:
         """Return for how long it was the case until *now*."""
         return self._total + (0.0 if self._since is None else now - self._since)
+
+
+@attrs.define(eq=False)
+class LeakyBucket:
+    """Counts what comes, and lets `rate` a second of it be: how much more than that there was."""
+
+    rate: float
+    _level: float = attrs.field(default=0.0, init=False)
+    _since: float = attrs.field(default=-math.inf, init=False)
+
+    def add(self, count: int, now: float) -> float:
+        """Add *count*; return the level."""
+        self._level = max(0.0, self._level - (now - self._since) * self.rate) + count
+        self._since = now
+        return self._level
+
+    def empty(self) -> None:
+        """Begin again."""
+        self._level = 0.0

@@ -12,6 +12,7 @@ What the user enters, and what the server sends:
 What each kind of stream delivers:
 
 - `ticks`, `candles`: each once and in order, with a hole where some may be missing.
+- `epochs`: which epochs of a live stream are believed.
 - `holes`, `backfill`: what is missing, and how it is fetched.
 - `transactions`: the same with the account's statement.
 - `snapshots`: streams whose every message is the whole truth.

@@ -6,8 +6,9 @@ connections itself is given up, and leaves a gap. If the client ends during a fe
 there, because nothing may come after an unfilled hole.
 """
 
+import logging
 from collections import deque
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 import trio
@@ -29,6 +30,11 @@ from derivtrio.events import Gap
 from derivtrio.streams.holes import Filler, Hole
 
 T = TypeVar("T")
+
+logger = logging.getLogger("derivtrio")
+
+#: How many answers about one hole may be unreadable; then what is left of it is a gap.
+_MOST_UNREADABLE: Final = 3
 
 
 @attrs.define(eq=False)
@@ -103,10 +109,18 @@ class BackfillReader(Generic[T]):
         try:
             items, gap = filler.take(reply)
         except UNREADABLE as error:
-            what = f"{name_of(filler.request)} message"
-            raise unreadable(what, error) from error
+            self._note_unreadable(filling, error)
+            return
         filling.page.extend(cast("list[T]", items))  # a hole in ticks brings ticks
         self._note(gap)
+
+    def _note_unreadable(self, filling: "Filling[T]", error: Exception) -> None:
+        """Note a reply that cannot be read: the window is asked for again, or becomes a gap."""
+        filler = filling.filler
+        filling.unreadable += 1
+        logger.warning("%s", unreadable(f"{name_of(filler.request)} message", error))
+        if filling.unreadable > _MOST_UNREADABLE:
+            self._note(filler.refused("the server's answers cannot be read"))
 
     def _note_dropped(self, item: Any) -> None:
         """Note a hole that the overflow policy has dropped: it will not be filled.
@@ -137,5 +151,6 @@ class Filling(Generic[T]):
     """
 
     filler: Filler
+    unreadable: int = attrs.field(default=0, init=False)
     page: deque[T] = attrs.field(factory=deque, init=False)
     one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)

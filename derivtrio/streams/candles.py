@@ -5,14 +5,16 @@ candle at each change, and once more, `closed`, when it sees the next.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Never
 
 import attrs
 import msgspec
+import trio
 
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Candle
 from derivtrio.streams.backfill import BackfillReader
+from derivtrio.streams.epochs import Epochs
 from derivtrio.streams.holes import Hole, candle_in
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import (
@@ -44,7 +46,8 @@ def candle_stream(
     items: Buffer[Candle | Hole] = new_buffer(symbol, buffer, overflow)
     newest = {"end": "latest", "count": 1, "subscribe": 1}
     request = {"ticks_history": symbol, "style": "candles", "granularity": granularity, **newest}
-    translator = CandleTranslator(symbol, granularity, start, closed_only)
+    epochs = Epochs(2 * granularity, trio.current_time)
+    translator = CandleTranslator(symbol, granularity, start, closed_only, epochs)
     source = ServerStream(registry, "ticks_history", request, translator, items)
     return Subscription(items, source, BackfillReader(registry.session, items, strict))
 
@@ -55,13 +58,19 @@ class CandleTranslator:
 
     With `start` the candles begin with the first that opens at or after that epoch. With
     `closed_only` each is delivered once: what a consumer does not want takes no room in its buffer.
+
+    Attributes:
+        doubt: why the last candle was not believed, until somebody takes note of it.
+
     """
 
     symbol: str
     granularity: int
     start: int | None = None
     closed_only: bool = False
+    _epochs: Epochs = attrs.field(factory=Epochs)
     over: bool = attrs.field(default=False, init=False)
+    doubt: Exception | None = attrs.field(default=None, init=False)
     _forming: Candle | None = attrs.field(default=None, init=False)
     _interrupted: bool = attrs.field(default=False, init=False)
 
@@ -80,6 +89,11 @@ class CandleTranslator:
         if self._forming is not None:
             self._interrupted = True
 
+    def skip(self) -> Sequence[Never]:
+        """Note a message that cannot be read: what it said is lost."""
+        self.interrupt()
+        return ()
+
     def missing(self) -> Sequence[Hole]:
         """Return what may be missing if nothing more comes, the forming candle's end included."""
         if not self._interrupted:
@@ -94,8 +108,18 @@ class CandleTranslator:
             return ()
         candle = candle_in(row, self.symbol, self.granularity, closed=False)
         before, earliest = self._forming, self.start if self.start is not None else 0
+        if before is None:
+            self._epochs.begin(candle.open_time)
+        elif self._epochs.is_far(candle.open_time, before.open_time):
+            return self._suspected(candle, before)
         if candle.open_time < (earliest if before is None else before.open_time):
             return ()
+        return self._continued(candle, before, earliest)
+
+    def _continued(
+        self, candle: Candle, before: Candle | None, earliest: int
+    ) -> Sequence[Candle | Hole]:
+        """Return what comes between the candle *before* and this one, and this one."""
         interrupted, self._interrupted, self._forming = self._interrupted, False, candle
         if before is None:
             hole = self._hole(earliest - 1, candle.open_time)
@@ -105,6 +129,19 @@ class CandleTranslator:
         if not interrupted:
             return (msgspec.structs.replace(before, closed=True), candle)
         return (self._hole_since(before, candle.open_time), candle)
+
+    def _suspected(self, candle: Candle, before: Candle) -> Sequence[Candle | Hole]:
+        """Hold *candle* back, which is far from the one *before*; or return it, if believed now."""
+        believed = self._epochs.suspect(candle.open_time, candle)
+        if not believed:
+            self.doubt = ValueError(
+                f"a candle of {candle.open_time} after one of {before.open_time}"
+            )
+            return self.skip()
+        self._forming, self._interrupted = candle, False
+        if candle.open_time > before.open_time:
+            return (self._hole_since(before, candle.open_time), candle)
+        return (candle,)
 
     def _hole_since(self, forming: Candle, before: int | None) -> Hole:
         """Return the hole that begins with the candle that was *forming*: its end is missing."""
@@ -117,6 +154,7 @@ class CandleTranslator:
 
 def _newest_row(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the candle in *message*: the last of a first reply, or a live one."""
-    candles = message.get("candles")
-    row = candles[-1] if candles else message.get("ohlc")
-    return row if isinstance(row, dict) and "close" in row else None
+    if "ohlc" in message:
+        return dict(message["ohlc"])
+    candles = list(message["candles"])
+    return dict(candles[-1]) if candles else None

@@ -26,6 +26,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+from derivtrio.api.parsing import epoch_of, price, whole
 from derivtrio.events import Gap
 from derivtrio.models import Candle, Tick
 
@@ -88,7 +89,7 @@ class Filler:
     def take(self, reply: Mapping[str, Any]) -> tuple[list[Tick | Candle], Gap | None]:
         """Return the items that *reply* has for the window, and the gap before them, if any."""
         if self.hole.before is None:
-            self._end_at(int(reply["time"]))
+            self._end_at(epoch_of(reply["time"]))
             return [], None
         start, end = self._bounds
         received = _rows(reply, self.hole)
@@ -175,9 +176,9 @@ def _rows(reply: Mapping[str, Any], hole: Hole) -> list[Tick | Candle]:
         candles = reply.get("candles", ())
         return [candle_in(dict(row), hole.symbol, hole.granularity, closed=True) for row in candles]
     history = dict(reply.get("history", {}))
-    pip_size = int(reply.get("pip_size", 0))
+    pip_size = whole(reply.get("pip_size", 0))
     pairs = zip(history.get("times", ()), history.get("prices", ()), strict=True)
-    return [Tick(hole.symbol, int(t), float(p), pip_size=pip_size) for t, p in pairs]
+    return [Tick(hole.symbol, epoch_of(t), price(p), pip_size=pip_size) for t, p in pairs]
 
 
 def candle_in(row: Mapping[str, Any], symbol: str, granularity: int, *, closed: bool) -> Candle:
@@ -185,12 +186,12 @@ def candle_in(row: Mapping[str, Any], symbol: str, granularity: int, *, closed: 
     return Candle(
         symbol,
         granularity,
-        int(row.get("open_time", row["epoch"])),
-        int(row["epoch"]),
-        float(row["open"]),
-        float(row["high"]),
-        float(row["low"]),
-        float(row["close"]),
+        epoch_of(row.get("open_time", row["epoch"])),
+        epoch_of(row["epoch"]),
+        price(row["open"]),
+        price(row["high"]),
+        price(row["low"]),
+        price(row["close"]),
         closed,
     )
 

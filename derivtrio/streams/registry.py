@@ -13,7 +13,9 @@ it must exist on every connection; `resubscribe` sees to that. How it ends, in o
 Streams that break connections are found out by `resubscribe.Suspects`.
 
 The router also finds streams that nobody wants, because a caller went away before the reply. They
-begin at step 4.
+begin at step 4. Two things bound what a hostile server can do with them, one that sends ever new
+ids: most of the `forget`s let user calls go first; and if there are too many, the connection is
+given up.
 """
 
 import logging
@@ -30,9 +32,18 @@ from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.request import make_call, slow_down
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
-from derivtrio.connection.disconnect import Disconnect
-from derivtrio.errors import ApiError, BrokenConnection, OutcomeUnknown, RateLimited, stream_failed
+from derivtrio.connection.disconnect import POLICY_VIOLATION, Disconnect
+from derivtrio.errors import (
+    ApiError,
+    BrokenConnection,
+    OutcomeUnknown,
+    ProtocolViolation,
+    RateLimited,
+    stream_failed,
+)
+from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import RETRY_PAUSE, is_passing
+from derivtrio.policy.throttling import LeakyBucket
 from derivtrio.streams.resubscribe import Suspects, renew
 from derivtrio.streams.upstream import Upstream
 
@@ -43,6 +54,15 @@ _LONGEST_PAUSE: Final = 30.0
 
 #: How often a refused `forget` is retried.
 _MOST_REFUSALS: Final = 8
+
+#: How many `forget`s go before user calls, and one more each second. The others go after them.
+_MOST_PROMPT: Final = 50
+
+#: How many streams that nobody has asked for a server may send on one connection, besides one for
+#: each request that was given up; and how many more each second. (The stream of all open contracts
+#: brings one for each contract that is bought after its last consumer has left.)
+_MOST_STRANGERS: Final = 1000
+_STRANGERS_A_SECOND: Final = 0.5
 
 
 @attrs.define(eq=False)
@@ -85,8 +105,13 @@ class Registry:
     _wanted: dict[Upstream, None] = attrs.field(factory=dict, init=False)
     _shared: dict[str, SharedUpstream] = attrs.field(factory=dict, init=False)
     _renewals: trio.Nursery | None = attrs.field(default=None, init=False)
+    _doubted: dict[Upstream, bool] = attrs.field(factory=dict, init=False)
     _refused: dict[str, int] = attrs.field(factory=dict, init=False)
     _refused_one: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _forgets: LeakyBucket = attrs.field(factory=lambda: LeakyBucket(1), init=False)
+    _strangers: LeakyBucket = attrs.field(
+        factory=lambda: LeakyBucket(_STRANGERS_A_SECOND), init=False
+    )
 
     def __len__(self) -> int:
         return len(self._wanted)
@@ -131,6 +156,25 @@ class Registry:
             task = partial(renew, upstream, forgets, connection, self.session, self.suspects)
             nursery.start_soon(task, name="derivtrio.renewal")
 
+    def ask_again(self, upstream: Upstream | None) -> None:
+        """Ask again for a stream that has sent what cannot be read, soon, and not too often."""
+        if self._renewals is None or upstream is None:
+            return
+        if upstream not in self._doubted:
+            self._renewals.start_soon(self._ask_again, upstream, name="derivtrio.renewal")
+        self._doubted[upstream] = True
+
+    async def _ask_again(self, upstream: Upstream) -> None:
+        try:
+            while self._doubted[upstream] and upstream in self._wanted:
+                await trio.sleep(RETRY_PAUSE)  # its message has been dealt with then
+                self._doubted[upstream] = False
+                if upstream.ids:
+                    upstream.renew()
+                await trio.sleep(_LONGEST_PAUSE)
+        finally:
+            del self._doubted[upstream]
+
     def replace_proposal(self, proposal_id: str) -> None:
         """Ask again for the stream whose proposal is used up: the server goes silent on it."""
         for upstream in self:
@@ -165,19 +209,29 @@ class Registry:
         return self.unsubscribe_unwanted()
 
     def unsubscribe_unwanted(self) -> list[Call]:
-        """Unsubscribe all that the router has noted as unwanted; return the calls that do so."""
-        unwanted, connection = self.session.router.unwanted, self.session.connection
-        if not unwanted or connection is None:
+        """Unsubscribe all that the router has noted as unwanted; return the calls that do so.
+
+        A connection on which too many are found that nobody has asked for is lost.
+        """
+        router, connection = self.session.router, self.session.connection
+        if not router.unwanted or connection is None:
             return []
-        refusals = dict.fromkeys(unwanted, 0)
-        unwanted.clear()
+        refusals = dict.fromkeys(router.unwanted, 0)
+        router.unwanted.clear()
+        strangers, router.strangers = router.strangers, 0
+        level = self._strangers.add(strangers, trio.current_time()) if strangers else 0
+        if level > _MOST_STRANGERS + router.given_up:
+            connection.lose(_flooded(level))
+            return []
         return self._send_forgets(refusals, connection)
 
     def _send_forgets(self, refusals: Mapping[str, int], connection: Connection) -> list[Call]:
         """Send a `forget` for each id; *refusals* counts how often the server has refused it."""
         calls = []
+        level = self._forgets.add(len(refusals), trio.current_time())
+        urgency = Urgency.USER if level <= _MOST_PROMPT else Urgency.RESTORATION
         for stream_id, times in refusals.items():
-            call = api_call({"forget": stream_id}, only_on=connection.number)
+            call = api_call({"forget": stream_id}, only_on=connection.number, urgency=urgency)
             call.on_error = partial(self._note_refusal, call, times)
             calls.append(call)
         self.session.queue.put_first(calls)
@@ -219,6 +273,8 @@ class Registry:
         The next connection may give the same ids to other streams. *calls* were not answered.
         """
         self._refused.clear()
+        self._forgets.empty()
+        self._strangers.empty()
         if not self._wanted:
             return
         on_trial, suspects = self.session.on_trial, self.suspects
@@ -235,3 +291,11 @@ class Registry:
         upstream.close(error)
         self._wanted.pop(upstream, None)
         self.suspects.remove(upstream)
+
+
+def _flooded(strangers: float) -> Disconnect:
+    text = (
+        f"the server sent {strangers:.0f} streams that nobody has asked for, each with an id of its"
+        " own, faster than they can be forgotten"
+    )
+    return Disconnect("us", POLICY_VIOLATION, error=ProtocolViolation(text))

@@ -12,7 +12,7 @@ from typing import Any, Final, Never
 import attrs
 
 from derivtrio.api.catalog import name_of
-from derivtrio.api.parsing import exact, money, text_of, whole, whole_or_none
+from derivtrio.api.parsing import exact, flag, money, named, text_of, whole, whole_or_none
 from derivtrio.api.underlying import symbol_of
 from derivtrio.calls.request import note_limits
 from derivtrio.concurrency.buffer import OverflowPolicy
@@ -99,6 +99,9 @@ class Snapshots:
     def interrupt(self) -> None:
         """Do nothing."""
 
+    def skip(self) -> None:
+        """Have the stream asked for again: its first message is the present truth."""
+
     def missing(self) -> Sequence[Never]:
         """Return nothing."""
         return ()
@@ -109,14 +112,13 @@ class BalanceTranslator(Snapshots):
     """Translates messages into balances of an account."""
 
     over: bool = attrs.field(default=False, init=False)
+    doubt: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Balance]:
         """Return the balance in *message*."""
-        payload = message.get("balance")
-        if not isinstance(payload, dict) or "loginid" not in payload:
-            return ()
-        amount = money(payload["balance"]) or 0.0
-        return (Balance(payload["loginid"], amount, payload["currency"]),)
+        payload = message["balance"]
+        amount = exact(payload["balance"])
+        return (Balance(named(payload["loginid"]), amount, named(payload["currency"])),)
 
 
 @attrs.define(eq=False)
@@ -124,11 +126,12 @@ class ContractTranslator(Snapshots):
     """Translates messages about one contract, until the contract is sold."""
 
     over: bool = attrs.field(default=False, init=False)
+    doubt: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[OpenContract]:
         """Return the contract in *message*; nothing if it is empty, as for an unknown contract."""
-        payload = message.get("proposal_open_contract")
-        if not isinstance(payload, dict) or "contract_id" not in payload:
+        payload = message["proposal_open_contract"]
+        if payload == {}:
             return ()
         contract = contract_in(payload)
         self.over = contract.is_sold
@@ -143,6 +146,7 @@ class UntypedContractTranslator(Snapshots):
     """
 
     over: bool = attrs.field(default=False, init=False)
+    doubt: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return *message*."""
@@ -157,6 +161,7 @@ class StatusTranslator(Snapshots):
 
     _note: Callable[[Mapping[str, Any]], None]
     over: bool = attrs.field(default=False, init=False)
+    doubt: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return *message*."""
@@ -174,19 +179,18 @@ class ProposalTranslator(Snapshots):
     _parameters: Mapping[str, Any]
     _connection: Callable[[], int | None]
     over: bool = attrs.field(default=False, init=False)
+    doubt: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Proposal]:
         """Return the price in *message*."""
-        payload = message.get("proposal")
-        if not isinstance(payload, dict) or "id" not in payload:
-            return ()
+        payload = message["proposal"]
         proposal = Proposal(
-            id=payload["id"],
+            id=named(payload["id"]),
             ask_price=exact(payload["ask_price"]),
             payout=money(payload.get("payout")),
             spot=money(payload.get("spot")),
-            spot_time=payload.get("spot_time"),
-            longcode=payload.get("longcode", ""),
+            spot_time=whole_or_none(payload.get("spot_time")),
+            longcode=text_of(payload.get("longcode")),
             parameters=self._parameters,
             connection=self._connection(),
             raw=payload,
@@ -203,8 +207,8 @@ def contract_in(payload: Mapping[str, Any]) -> OpenContract:
         contract_type=text_of(payload.get("contract_type")),
         symbol=symbol_of(payload),
         status=text_of(payload.get("status")) or None,
-        is_expired=bool(payload.get("is_expired")),
-        is_sold=bool(payload.get("is_sold")),
+        is_expired=flag(payload.get("is_expired")),
+        is_sold=flag(payload.get("is_sold")),
         currency=text_of(payload.get("currency")),
         **{price: money(payload.get(price)) for price in _PRICES},
         entry_spot=_spot(payload, "entry"),
@@ -213,7 +217,7 @@ def contract_in(payload: Mapping[str, Any]) -> OpenContract:
         purchase_time=whole_or_none(payload.get("purchase_time")),
         date_expiry=whole_or_none(payload.get("date_expiry")),
         sell_time=whole_or_none(payload.get("sell_time")),
-        is_valid_to_sell=bool(payload.get("is_valid_to_sell")),
+        is_valid_to_sell=flag(payload.get("is_valid_to_sell")),
         limit_order=limits if isinstance(limits, Mapping) else None,
         shortcode=text_of(payload.get("shortcode")),
         longcode=text_of(payload.get("longcode")),

@@ -8,8 +8,13 @@ subscribes anew.
 One thing can go wrong: the server may still count a stream that was unsubscribed a moment ago, and
 answer `AlreadySubscribed`. It is asked again, a few times. The stream of all open contracts cannot
 always be unsubscribed by its id; so before it is asked for again, all streams of contracts are.
+
+A message that cannot be read, or not be believed, is logged and counts as lost: of ticks, candles
+and transactions that is a hole, which is filled from the history; any other stream is asked for
+again. Only if there are many of them does the stream end.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -30,15 +35,27 @@ from derivtrio.errors import (
 from derivtrio.events import Overflow
 from derivtrio.models import Tick
 from derivtrio.policy.retry import RETRY_PAUSE
+from derivtrio.policy.throttling import LeakyBucket
 from derivtrio.streams.registry import Registry, SharedUpstream
 from derivtrio.streams.requests import key_of
 from derivtrio.streams.upstream import Upstream
 
+logger = logging.getLogger("derivtrio")
+
 _TRIES: Final = 4
+
+#: How many messages of a stream may be unreadable before it ends, and one more each minute.
+_MOST_UNREADABLE: Final = 30
+_UNREADABLE_A_SECOND: Final = 1 / 60
 
 
 class Translator(Protocol):
-    """Translates the server's messages into items, for one consumer."""
+    """Translates the server's messages into items, for one consumer.
+
+    `doubt` says why the last item was not believed, until somebody takes note of it.
+    """
+
+    doubt: Exception | None
 
     @property
     def over(self) -> bool:
@@ -51,6 +68,13 @@ class Translator(Protocol):
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
+        ...
+
+    def skip(self) -> Sequence[Any] | None:
+        """Note a message that cannot be read; return what stands for it.
+
+        None: nothing can, and the stream is to be asked for again.
+        """
         ...
 
     def missing(self) -> Sequence[Any]:
@@ -74,6 +98,7 @@ class ServerStream:
     _shared: SharedUpstream | None = attrs.field(default=None, init=False, repr=False)
     _upstream: Upstream | None = attrs.field(default=None, init=False)
     _next_report: int = attrs.field(default=1, init=False)
+    _unreadable: LeakyBucket | None = attrs.field(default=None, init=False, repr=False)
 
     @property
     def id(self) -> str | None:
@@ -104,7 +129,10 @@ class ServerStream:
 
     async def _subscribed(self) -> Upstream:
         """Return a new upstream, which the server has granted."""
-        upstream = self._upstream = Upstream(self.name, self.request, self._registry.renew)
+        registry = self._registry
+        upstream = self._upstream = Upstream(
+            self.name, self.request, registry.renew, registry.session.router.note_stranger
+        )
         upstream.attach(self)
         for tries_left in reversed(range(_TRIES)):
             try:
@@ -152,13 +180,13 @@ class ServerStream:
         try:
             added = translator.feed(message)
         except UNREADABLE as error:
-            items.close(unreadable(f"{self.name} message", error))
-            return False
+            return self._skip(error)
         if not items.put_all(added):
             self._survives()
         if translator.over:
             items.close()
-        return not items.closed
+        trusted = translator.doubt is None or self._trusts(translator)
+        return trusted and not items.closed
 
     def take_all(self, messages: list[dict[str, Any]]) -> bool:
         """Do so with each of *messages*."""
@@ -168,8 +196,10 @@ class ServerStream:
 
     def take_ticks(self, ticks: list[Tick]) -> bool:
         """Put *ticks* into the buffer; return whether more is wanted."""
-        added = self.translator.advance_all(ticks)  # type: ignore[union-attr]  # see `fast_ticks`
-        return self.items.put_all(added) or self._survives()
+        translator: Any = self.translator  # a `TickTranslator`: see `fast_ticks`
+        added = translator.advance_all(ticks)
+        survives = self.items.put_all(added) or self._survives()
+        return survives if translator.doubt is None else self._trusts(translator) and survives
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next.
@@ -188,6 +218,32 @@ class ServerStream:
     def close(self, error: Exception | None = None) -> None:
         """End, normally or with *error*."""
         self.items.close(error)
+
+    def _trusts(self, translator: Translator) -> bool:
+        """Return whether the stream goes on; take note of an item that was not believed."""
+        doubt, translator.doubt = translator.doubt, None
+        return doubt is None or self._bears(doubt)
+
+    def _skip(self, error: Exception) -> bool:
+        """Go on without a message that cannot be read; return whether the stream does."""
+        if not self._bears(error):
+            return False
+        missing = self.translator.skip()  # type: ignore[union-attr]  # only this one can fail
+        if missing is None:
+            self._registry.ask_again(self._upstream)
+        elif not self.items.put_all(missing):
+            self._survives()
+        return not self.items.closed
+
+    def _bears(self, error: Exception) -> bool:
+        """Log and count what cannot be read or believed; end the stream if it is too much."""
+        violation = unreadable(f"{self.name} message", error)
+        bucket = self._unreadable = self._unreadable or LeakyBucket(_UNREADABLE_A_SECOND)
+        if bucket.add(1, trio.current_time()) > _MOST_UNREADABLE:
+            self.items.close(violation)
+            return False
+        logger.warning("%s: %s; it counts as lost", self.items.name, violation)
+        return True
 
     def _survives(self) -> bool:
         """Return whether it does, now that its buffer has lost something.

@@ -1,13 +1,17 @@
 """Ticks of one symbol: in order, each once, with a hole where some may be missing."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Never
 
 import attrs
+import trio
 
+from derivtrio.api.parsing import shown, tick_in
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Tick
 from derivtrio.streams.backfill import BackfillReader
+from derivtrio.streams.epochs import FAR_BEHIND, Epochs
 from derivtrio.streams.holes import Hole
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import check_start, check_strict, check_symbol
@@ -30,7 +34,8 @@ def tick_stream(
     check_strict(overflow, strict=strict)
     items: Buffer[Tick | Hole] = new_buffer(symbol, buffer, overflow)
     request = {"ticks": symbol, "subscribe": 1}
-    source = ServerStream(registry, "ticks", request, TickTranslator(symbol, start), items)
+    translator = TickTranslator(symbol, start, Epochs(clock=trio.current_time))
+    source = ServerStream(registry, "ticks", request, translator, items)
     return Subscription(items, source, BackfillReader(registry.session, items, strict))
 
 
@@ -40,11 +45,17 @@ class TickTranslator:
 
     With `start` the ticks begin at that epoch. `feed` is the plain way; a tick that was decoded
     without its envelope goes the fast way, through `advance` or `advance_all`.
+
+    Attributes:
+        doubt: why the last tick was not believed, until somebody takes note of it.
+
     """
 
     symbol: str
     start: int | None = None
+    _epochs: Epochs = attrs.field(factory=Epochs, eq=False)
     over: bool = attrs.field(default=False, init=False)
+    doubt: Exception | None = attrs.field(default=None, init=False)
     _last: int | None = attrs.field(default=None, init=False)
     _interrupted: bool = attrs.field(default=False, init=False)
 
@@ -56,16 +67,23 @@ class TickTranslator:
         """Return what *message* adds: a tick, perhaps a hole before it, or nothing."""
         tick = message.get("tick")
         if not isinstance(tick, dict) or "quote" not in tick:
-            return ()
-        prices = float(tick["quote"]), _price(tick.get("ask")), _price(tick.get("bid"))
-        return self.advance(Tick(self.symbol, tick["epoch"], *prices, tick["pip_size"]))
+            return self._doubted("a message without a price")
+        return self.advance(tick_in(tick, self.symbol))
 
     def advance(self, tick: Tick) -> Sequence[Tick | Hole]:
         """Return *tick*, perhaps a hole before it, or nothing if it was delivered already."""
         last, epoch = self._last, tick.epoch
+        if tick.symbol != self.symbol:
+            return self._doubted(f"a tick of {shown(tick.symbol)}")
+        epochs = self._epochs
+        if last is None or (epoch > last and epochs.horizon == math.inf):
+            epochs.begin(epoch)
         if last is None:
             self._last = epoch
             return (tick,)
+        near = last - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.suspects
+        if not near and epochs.is_far(epoch, last):
+            return self._suspected(tick, last)
         if epoch <= last:
             return ()
         self._last = epoch
@@ -76,30 +94,45 @@ class TickTranslator:
 
     def advance_all(self, ticks: Sequence[Tick]) -> Sequence[Tick | Hole]:
         """Return what *ticks* add; usually that is *ticks*."""
-        last = self._last
+        last, symbol = self._last, self.symbol
         if not self._interrupted and last is not None:
             for tick in ticks:
-                if tick.epoch <= last:
+                if tick.epoch <= last or tick.symbol != symbol:
                     break
                 last = tick.epoch
             else:
-                self._last = last
-                return ticks
+                if last <= self._epochs.horizon:
+                    self._last = last
+                    return ticks
         return [item for tick in ticks for item in self.advance(tick)]
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
         self._interrupted = self._last is not None
 
+    def skip(self) -> Sequence[Never]:
+        """Note a message that cannot be read: its tick is lost."""
+        self.interrupt()
+        return ()
+
     def missing(self) -> Sequence[Hole]:
         """Return what may be missing if nothing more comes."""
         last = self._last
         return (self._hole(last, None),) if self._interrupted and last is not None else ()
 
+    def _suspected(self, tick: Tick, last: int) -> Sequence[Tick | Hole]:
+        """Hold *tick* back, which is far from the *last*; or return it, if it is believed now."""
+        believed: list[Tick | Hole] = self._epochs.suspect(tick.epoch, tick)
+        if not believed:
+            return self._doubted(f"a tick of the epoch {shown(tick.epoch)} after one of {last}")
+        self._last, self._interrupted = tick.epoch, False
+        first = believed[0].epoch  # type: ignore[union-attr]  # a tick
+        return [self._hole(last, first), *believed] if first > last + 1 else believed
+
+    def _doubted(self, what: str) -> Sequence[Never]:
+        self.doubt = ValueError(what)
+        return self.skip()
+
     def _hole(self, last: int, before: int | None) -> Hole:
         anchor = None if self.start is not None and last < self.start else last
         return Hole(self.symbol, last, before, anchor=anchor)
-
-
-def _price(value: Any) -> float | None:
-    return None if value is None else float(value)

@@ -62,17 +62,18 @@ class TransactionTranslator:
     """
 
     over: bool = attrs.field(default=False, init=False)
+    doubt: Exception | None = attrs.field(default=None, init=False)
     _begun: bool = attrs.field(default=False, init=False)
     _interrupted: bool = attrs.field(default=False, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Transaction | Interruption]:
         """Return the transaction in *message*, if there is one; before it what may be missing."""
-        payload = message.get("transaction")
+        payload: Any = message.get("transaction")
         items: list[Transaction | Interruption] = []
         if self._interrupted:
             items.append(Interruption())
             self._interrupted = False
-        if self._begun and isinstance(payload, dict) and "transaction_id" in payload:
+        if self._begun and payload != {}:
             items.append(transaction_in(payload))
         self._begun = True
         return items
@@ -80,6 +81,10 @@ class TransactionTranslator:
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
         self._interrupted = True
+
+    def skip(self) -> Sequence[Interruption]:
+        """Return what stands for a message that cannot be read: the statement has it."""
+        return (Interruption(),)
 
     def missing(self) -> Sequence[Interruption]:
         """Return what may be missing if nothing more comes."""

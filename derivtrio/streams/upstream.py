@@ -7,16 +7,21 @@ server refuses it for good, or when the last consumer has detached.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
 from derivtrio.api import codec
 from derivtrio.calls.routing import Stream, stream_id_of
-from derivtrio.errors import ApiError, BrokenConnection, ConnectionLost, api_error
+from derivtrio.errors import ApiError, BrokenConnection, ConnectionLost, api_error, unreadable
 from derivtrio.models import Tick
 from derivtrio.policy.retry import is_renewable
 from derivtrio.streams.requests import resumption
+
+#: How many ids a stream may have. Each symbol that was asked for has one, and a server may change
+#: it now and then; of `proposal_open_contract` without a `contract_id` each open contract has one.
+_MOST_IDS: Final = 8
+_MOST_CONTRACTS: Final = 10_000
 
 
 class Consumer(Protocol):
@@ -54,8 +59,8 @@ class Upstream:
     Attributes:
         name: the call that opened it.
         request: what asks for it again; None once that is impossible.
-        ids: the `subscription.id`s it has on the present connection; `ticks` with a list of
-            symbols has several.
+        ids: the `subscription.id`s it has on the present connection, as the keys of a dict;
+            `ticks` with a list of symbols has several.
         latest: the newest message, decoded or as JSON.
         over: whether nothing more will come of it.
         on_answer: called once, when the server next grants it; None if nobody cares.
@@ -65,7 +70,8 @@ class Upstream:
     name: str
     request: Mapping[str, Any] | None = attrs.field(repr=False)
     _renew: "Callable[[Upstream], None]" = attrs.field(repr=False)
-    ids: list[str] = attrs.field(factory=list, init=False)
+    _let_go: Callable[[str], None] = attrs.field(repr=False)
+    ids: dict[str, None] = attrs.field(factory=dict, init=False)
     latest: dict[str, Any] | str | bytes | None = attrs.field(default=None, init=False, repr=False)
     over: bool = attrs.field(default=False, init=False)
     on_answer: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
@@ -102,7 +108,7 @@ class Upstream:
         for consumer in self._consumers:
             if not consumer.take(message):
                 self.over = not self.detach(consumer)
-        self._note_id(stream_id_of(message))
+        self._note_id(stream_id_of(message), message)
         return None if self.over else self
 
     def lost(self, why: BrokenConnection) -> None:
@@ -156,16 +162,35 @@ class Upstream:
         for consumer in self._consumers:
             consumer.interrupt()
 
-    def _note_id(self, stream_id: str | None) -> None:
-        if stream_id in self.ids:
-            return
-        if self.on_answer is not None:
+    def _note_id(self, stream_id: str | None, message: Mapping[str, Any]) -> None:
+        if self.on_answer is not None and stream_id not in self.ids:
             on_answer, self.on_answer = self.on_answer, None
             on_answer()
-        if stream_id is not None:
-            self.ids.append(stream_id)
-        elif not self.ids and not self.is_family:
-            self.close()  # answered, and the server has nothing to add: a sold contract
+        if stream_id is None:
+            if not self.ids and not self.is_family:
+                self._end_without_id(message)
+        elif self.is_family and _is_sold(message):
+            self.ids.pop(stream_id, None)
+        elif stream_id not in self.ids:
+            self.ids[stream_id] = None
+            if len(self.ids) > self._most_ids:
+                oldest = next(iter(self.ids))
+                del self.ids[oldest]
+                self._let_go(oldest)
+
+    def _end_without_id(self, message: Mapping[str, Any]) -> None:
+        """End a stream whose first reply has no id."""
+        if message.get("subscription") is None:
+            self.close()  # the server has nothing to add: a sold contract
+        else:
+            self.close(unreadable(f"{self.name} message", ValueError("a subscription without id")))
+
+    @property
+    def _most_ids(self) -> int:
+        if self.is_family:
+            return _MOST_CONTRACTS
+        symbols = (self.request or {}).get("ticks")
+        return _MOST_IDS + (len(symbols) if isinstance(symbols, list | tuple) else 0)
 
     def _latest_message(self) -> dict[str, Any] | None:
         latest = self.latest
@@ -181,14 +206,15 @@ class Upstream:
         none, but for the last when no consumer wants more.
         """
         ids = self.ids
+        if self.over or (self.name == "proposal_open_contract" and self.is_family):
+            return messages
         for message in messages:
             subscription = message.get("subscription")
             if subscription.__class__ is not dict or "error" in message:
                 return messages
-            if subscription.get("id") not in ids:
+            stream_id = subscription.get("id")
+            if stream_id.__class__ is not str or stream_id not in ids:
                 return messages
-        if self.over:
-            return messages
         self.latest = messages[-1]
         for consumer in self._consumers:
             if not consumer.take_all(messages):
@@ -213,6 +239,11 @@ class Upstream:
             if not consumer.take_ticks(ticks):
                 self.over = not self.detach(consumer)
         return not self.over
+
+
+def _is_sold(message: Mapping[str, Any]) -> bool:
+    contract = message.get("proposal_open_contract")
+    return isinstance(contract, dict) and contract.get("is_sold") == 1
 
 
 def _as_text(message: dict[str, Any]) -> dict[str, Any] | str:

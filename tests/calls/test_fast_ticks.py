@@ -1,5 +1,6 @@
 """Fast ticks: ticks that skip the dicts arrive as all others do."""
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -99,11 +100,13 @@ class Market:
         elif "forget" in request:
             self.forgotten.append(request["forget"])
             await peer.reply(request, forget=1)
+        elif "ticks_history" in request:
+            await peer.reply(request, history={"times": [], "prices": []}, pip_size=1)
 
     async def tick(self, *epochs: int, **others: Any) -> None:
         peer, request = self.asked[-1]
         for epoch in epochs:
-            tick = {"symbol": self.symbol, "epoch": epoch, "quote": epoch / 2, "pip_size": 1}
+            tick = {"symbol": self.symbol, "epoch": epoch, "quote": epoch % 1000 / 2, "pip_size": 1}
             stream = {"id": f"stream-{len(self.asked)}"}
             await peer.reply(request, tick=tick, subscription=stream, **others)
 
@@ -187,13 +190,64 @@ async def test_another_spelling_of_the_symbol_keeps_the_consumers_own(autojump_c
         assert not routes_of(client).routes
 
 
-async def test_a_tick_that_cannot_be_read_ends_its_stream(autojump_clock: Any) -> None:
+async def test_g18_a_tick_that_cannot_be_read_is_logged_and_skipped(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     async with market_and_client() as (market, client), client.ticks("R_100") as stream:
         peer, request = market.asked[0]
         await peer.reply(request, tick={"symbol": "R_100", "quote": 1}, subscription={"id": "x"})
+        await market.tick(2)
+        assert await epochs_of(stream, 2) == [1, 2]
+        [warning] = [r for r in caplog.records if r.levelno == logging.WARNING]
+        assert "R_100: the server sent a ticks message that cannot be read" in warning.getMessage()
+
+
+async def test_g18_if_all_of_them_are_unreadable_the_stream_says_so(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as stream:
+        peer, request = market.asked[0]
+        for _ in range(40):
+            await peer.reply(request, tick={"symbol": "R_100"}, subscription={"id": "x"})
         assert await epochs_of(stream, 1) == [1]
-        with pytest.raises(derivtrio.ProtocolViolation, match="epoch"):
+        with pytest.raises(derivtrio.ProtocolViolation, match="without a price"):
             await anext(stream)
+        assert client.status.connection == 1
+
+
+@pytest.mark.parametrize("odd", [10**9, 10**12, 10**400, 9_999_999_999])
+@pytest.mark.parametrize("together", [True, False])
+async def test_g18_a_tick_from_the_future_does_not_silence_those_after_it(
+    autojump_clock: Any, odd: int, *, together: bool
+) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as stream:
+        for epoch in (2, 3, odd, 4, 5, odd, odd, 6, 7):
+            await market.tick(epoch)
+            await trio.sleep(0 if together else 1)
+        assert await epochs_of(stream, 7) == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_g18_nor_do_three_of_them(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as stream:
+        await market.tick(9_000_000_000, 9_000_000_001, 9_000_000_002)
+        seen = await epochs_of(stream, 4)
+        assert seen == [1, 9_000_000_000, 9_000_000_001, 9_000_000_002]  # three agree
+        await market.tick(2, 3, 4, 5)
+        assert await epochs_of(stream, 4) == [2, 3, 4, 5]
+
+
+async def test_g18_a_tick_from_the_far_past_is_not_delivered(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as stream:
+        await market.tick(5000, 2, 5001, 3, 3, 5002)
+        assert await epochs_of(stream, 4) == [1, 5000, 5001, 5002]
+
+
+async def test_g18_a_tick_of_another_symbol_is_nobodys(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as stream:
+        await market.tick(2)
+        market.symbol = "R_50"
+        await market.tick(3)
+        market.symbol = "R_100"
+        await market.tick(3)
+        assert await epochs_of(stream, 3) == [1, 2, 3]
 
 
 async def test_g14_routes_end_with_their_connection(autojump_clock: Any) -> None:

@@ -1,0 +1,82 @@
+"""Which epochs of a live stream are believed.
+
+A tick that says it is from next year, once delivered, would make every tick after it look old. So
+an epoch that is far from where it should be is not believed at first. The rules:
+
+1. A live epoch is *far ahead* if it is more than a day beyond the stream's present, which is an
+   epoch that was believed, and the time that has passed since. It is *far behind* if it is more
+   than a minute before the last one.
+2. Such an item is a *suspect*, and is held back. The next item with an epoch that is neither drops
+   it, and whatever it stood for counts as lost.
+3. If three suspects in a row agree with each other, it is the earlier ones that were wrong: they
+   are believed, and nothing is lost.
+
+The time that has passed is the longer of two: trio's clock stands still while the machine is
+suspended, and the machine's clock may be set.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+
+#: How far an epoch may be from where it should be, in seconds.
+FAR_AHEAD: Final = 86_400
+FAR_BEHIND: Final = 60
+
+_WITNESSES: Final = 3
+
+
+@attrs.define(eq=False)
+class Epochs:
+    """What is known of a stream's epochs.
+
+    Attributes:
+        slack: how much more than that an epoch may be off, in seconds.
+        clock: what measures the time that has passed: trio's.
+        horizon: epochs up to this one are not far ahead.
+        suspects: the items that are held back, with their epochs.
+
+    """
+
+    _slack: int = 0
+    _clock: Callable[[], float] = time.monotonic
+    horizon: float = attrs.field(default=math.inf, init=False)
+    _believed: int = attrs.field(default=0, init=False)
+    _mono: float = attrs.field(default=0.0, init=False)
+    _wall: float = attrs.field(default=0.0, init=False)
+    suspects: list[tuple[int, Any]] = attrs.field(factory=list, init=False)
+
+    def begin(self, epoch: int) -> None:
+        """Believe *epoch*, which has come just now."""
+        self._believed, self.horizon = epoch, epoch + FAR_AHEAD + self._slack
+        self._mono, self._wall = self._clock(), time.time()
+        self.suspects.clear()
+
+    def is_far(self, epoch: int, last: int) -> bool:
+        """Return whether *epoch* is far ahead, or far behind *last*; if not, drop the suspects.
+
+        At first, nothing is: a stream may be asked to begin in the future.
+        """
+        if self.horizon == math.inf:
+            return False
+        if epoch > self.horizon:
+            passed = max(self._clock() - self._mono, time.time() - self._wall)
+            self.horizon = self._believed + passed + FAR_AHEAD + self._slack
+        if epoch > self.horizon or epoch < last - FAR_BEHIND - self._slack:
+            return True
+        self.suspects.clear()
+        return False
+
+    def suspect(self, epoch: int, item: Any) -> list[Any]:
+        """Hold *item* back; return it and the suspects before it if they are believed now."""
+        if self.suspects and not 0 <= epoch - self.suspects[-1][0] <= FAR_BEHIND + self._slack:
+            self.suspects.clear()
+        self.suspects.append((epoch, item))
+        if len(self.suspects) < _WITNESSES:
+            return []
+        believed = [each for _, each in self.suspects]
+        self.begin(epoch)
+        return believed
