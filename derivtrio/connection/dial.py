@@ -6,6 +6,7 @@ This is done here and not by trio-websocket, which reports an untrusted certific
 
 import os
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -34,8 +35,11 @@ from derivtrio.settings import Settings
 
 T = TypeVar("T")
 
-#: OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID.
-_NOT_YET_VALID: Final = 9
+#: OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, and macOS's errSecCertificateNotValidYet.
+_NOT_YET_VALID: Final = (9, -67819)
+
+#: Whether authorities are kept in a store of the operating system, which OpenSSL does not read.
+_HAS_STORE: Final = sys.platform in ("darwin", "win32")
 
 
 @contextmanager
@@ -199,9 +203,21 @@ async def _open_tls(
 
 def platform_context() -> ssl.SSLContext:
     """Return a context that trusts the platform's authorities, as they are now."""
+    if _HAS_STORE and (context := _store_context()) is not None:
+        return context
     paths = ssl.get_default_verify_paths()
     files = [Path(path) for path in (paths.cafile, paths.capath) if path is not None]
     return _context_of(*((file, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=1)
+def _store_context() -> ssl.SSLContext | None:
+    """Return a context that asks the operating system, if truststore is installed."""
+    try:
+        import truststore  # noqa: PLC0415 - comes with httpx2, and need not be there
+    except ImportError:
+        return None
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @lru_cache(maxsize=1)
@@ -216,8 +232,9 @@ def _context_of(*files: tuple[Path, int]) -> ssl.SSLContext:  # noqa: ARG001 - w
 def _tls_failure(error: trio.BrokenResourceError, host: str) -> LinkError:
     cause = error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
-        early = cause.verify_code == _NOT_YET_VALID
-        return CertificateRejected(f"{host}: {cause.verify_message}", not_yet_valid=early)
+        early = getattr(cause, "verify_code", None) in _NOT_YET_VALID
+        why = getattr(cause, "verify_message", None) or cause.reason or cause
+        return CertificateRejected(f"{host}: {why}", not_yet_valid=early)
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
         return ConnectRefused(f"no TLS with {host}: {cause.reason or cause}")
     return ConnectRefused(f"{host} ended the connection during the TLS handshake")

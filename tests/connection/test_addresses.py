@@ -4,6 +4,8 @@ Attempts are short here, so a machine that is slow may make one more of them; wh
 which order the addresses are met.
 """
 
+import errno
+import math
 import ssl
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -246,3 +248,113 @@ async def test_a_name_without_addresses_is_an_os_error() -> None:
     trio.socket.set_custom_hostname_resolver(Names([]))
     with pytest.raises(OSError, match=f"no address of {NAME}"):
         await Addresses().open_tcp(NAME, 1)
+
+
+# The race, on the virtual clock.
+
+
+@attrs.define(eq=False)
+class FakeSocket(trio.socket.SocketType):
+    """A socket whose connection takes a time that belongs to its address."""
+
+    factory: "FakeSockets"
+    address: str = ""
+    closed: bool = False
+
+    @property
+    def type(self) -> Any:
+        return trio.socket.SOCK_STREAM
+
+    def setsockopt(self, *_: Any) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def connect(self, address: Any) -> None:
+        self.address = address[0]
+        self.factory.begun.append((self.address, trio.current_time()))
+        takes = self.factory.seconds[self.address]
+        await trio.sleep(abs(takes))
+        if takes < 0:
+            raise OSError(errno.ECONNREFUSED, "Connection refused")
+
+
+@attrs.define(eq=False)
+class FakeSockets(trio.abc.SocketFactory):
+    """After so many `seconds` TCP to an address is open; if that is negative, it is refused."""
+
+    seconds: dict[str, float]
+    begun: list[tuple[str, float]] = attrs.field(factory=list)
+    made: list[FakeSocket] = attrs.field(factory=list)
+
+    def socket(self, *_: Any) -> Any:
+        self.made.append(FakeSocket(self))
+        return self.made[-1]
+
+    def assert_closed_but(self, *addresses: str) -> None:
+        assert [each.address for each in self.made if not each.closed] == list(addresses)
+
+
+def fake(**seconds: float) -> FakeSockets:
+    trio.socket.set_custom_hostname_resolver(Names(list(seconds)))
+    sockets = FakeSockets(seconds)
+    trio.socket.set_custom_socket_factory(sockets)
+    return sockets
+
+
+async def won(addresses: Addresses) -> str:
+    stream = await addresses.open_tcp(NAME, 1)
+    return stream.socket.address  # type: ignore[attr-defined,no-any-return]
+
+
+async def test_the_next_address_is_tried_when_one_is_slow_or_has_failed(
+    autojump_clock: Any,
+) -> None:
+    sockets = fake(a=math.inf, b=-0.1, c=5, d=0.5)
+    assert await won(Addresses()) == "d"
+    assert sockets.begun == [("a", 0), ("b", 0.25), ("c", 0.35), ("d", 0.6)]
+    assert trio.current_time() == 1.1
+    sockets.assert_closed_but("d")
+
+
+async def test_an_address_in_doubt_is_tried_a_second_after_the_one_before(
+    autojump_clock: Any,
+) -> None:
+    addresses = Addresses()
+    addresses.note_tried(*found_at("a"))
+    sockets = fake(a=0.1, b=0.9)
+    assert await won(addresses) == "b"
+    sockets = fake(a=0.1, b=1.5)
+    addresses = Addresses()
+    addresses.note_tried(*found_at("a"))
+    began = trio.current_time()
+    assert await won(addresses) == "a"
+    assert trio.current_time() - began == pytest.approx(1.1)
+    sockets.assert_closed_but("a")
+
+
+async def test_if_all_addresses_fail_the_error_has_their_errors(autojump_clock: Any) -> None:
+    sockets = fake(a=-0.1, b=-1)
+    with pytest.raises(OSError, match=f"no address of {NAME} can be connected to") as caught:
+        await Addresses().open_tcp(NAME, 1)
+    assert isinstance(caught.value.__cause__, ExceptionGroup)
+    assert len(caught.value.__cause__.exceptions) == 2
+    sockets.assert_closed_but()
+
+
+async def test_g12_a_race_that_is_cancelled_leaves_no_socket(autojump_clock: Any) -> None:
+    for after in (0, 0.1, 0.3, 1, 1.25, 1.3):
+        sockets = fake(a=math.inf, b=1)
+        with trio.move_on_after(after):
+            await won(Addresses())
+            sockets.made[1].close()
+        sockets.assert_closed_but()
+    sockets = fake(a=0)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await won(Addresses())
+    sockets.assert_closed_but()
+
+
+def found_at(address: str) -> list[Any]:
+    return [(trio.socket.AF_INET, trio.socket.SOCK_STREAM, 0, "", (address, 1))]

@@ -2,16 +2,19 @@
 
 import datetime as dt
 import ssl
+import sys
 from email.utils import format_datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import trio
 import trustme
-from peers import Peer, Script, open_tcp_server
+from peers import Peer, Script, open_tcp_server, well
 
 import derivtrio
 from derivtrio import Backoff, CertificateRejected, HandshakeRejected, RestRejected, Settings
+from derivtrio.connection import dial
 from derivtrio.policy.backoff import Attempts
 from derivtrio.policy.retry import is_fatal, least_delay, retry_after_seconds
 
@@ -194,3 +197,42 @@ async def test_g10_a_server_without_tls_is_a_failed_attempt(kind: str) -> None:
     error = await failure(kind, speaks_plain, trusting=tls["trusting"])
     assert isinstance(error, derivtrio.ConnectRefused)
     assert str(error).startswith("no TLS with 127.0.0.1: ")
+
+
+async def test_the_operating_systems_own_store_is_asked_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tls = contexts(trustme.CA())
+    kinds: list[Any] = []
+
+    def store_context(kind: Any) -> ssl.SSLContext:
+        kinds.append(kind)
+        return tls["trusting"]
+
+    dial._store_context.cache_clear()  # noqa: SLF001
+    monkeypatch.setattr(dial, "_HAS_STORE", True)
+    monkeypatch.setitem(sys.modules, "truststore", SimpleNamespace(SSLContext=store_context))
+    async with open_tcp_server(well, ssl_context=tls["server"]) as server:
+        endpoint = endpoint_at("handshake", server.port, tls["trusting"])
+        for _ in range(2):
+            async with derivtrio.open_client(endpoint=endpoint, settings=ONCE) as client:
+                assert (await client.call({"ping": 1}))["ping"] == "pong"
+    assert kinds == [ssl.PROTOCOL_TLS_CLIENT]  # it is made once
+    dial._store_context.cache_clear()  # noqa: SLF001
+    monkeypatch.setitem(sys.modules, "truststore", None)
+    assert isinstance(dial.platform_context(), ssl.SSLContext)
+    dial._store_context.cache_clear()  # noqa: SLF001
+
+
+@pytest.mark.parametrize("fast", [True, False])
+async def test_the_context_of_truststore_does_verify(*, fast: bool) -> None:
+    truststore = pytest.importorskip("truststore")
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls = contexts(trustme.CA())
+    async with open_tcp_server(well, ssl_context=tls["server"]) as server:
+        endpoint = endpoint_at("handshake", server.port, context)
+        with pytest.raises(CertificateRejected):
+            async with derivtrio.open_client(
+                endpoint=endpoint, settings=ONCE.but(ssl_context=context, fast=fast)
+            ):
+                pytest.fail("it cannot open")
