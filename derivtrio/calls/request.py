@@ -22,7 +22,7 @@ from derivtrio.errors import ConnectionChanged, DerivError, RateLimited
 from derivtrio.events import MessageSent
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import ONCE, UNTIL_ANSWERED, Rule, pause_before_retry
-from derivtrio.redaction import masked_text
+from derivtrio.redaction import masked_text, secrets_in
 
 
 def make_call(call: Call, session: Session, *, first: bool = False) -> Awaitable[dict[str, Any]]:
@@ -187,6 +187,8 @@ def _prepare(call: Call, connection: Connection, session: Session, now: float) -
     call.written(req_id, connection.number, session.settings.response_timeout, now)
     if call.is_trade:
         call.loginid = call.request.get("loginid") or session.trades.whose()
+    if call.name == "authorize":
+        connection.secrets += secrets_in(call.request)
     body = call.body
     if isinstance(body, str) and not call.raw:
         body = codec.with_req_id(body, req_id)

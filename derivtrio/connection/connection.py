@@ -32,6 +32,7 @@ from derivtrio.errors import (
     HeartbeatMissed,
     LinkError,
 )
+from derivtrio.redaction import without
 from derivtrio.settings import Settings
 
 
@@ -75,6 +76,7 @@ class Connection:
         reading: the same for its reader alone; cancelled when it waits for what will never come.
         disconnect: how the connection ended, once that is known.
         close_by: when the goodbye must be over, on trio's clock.
+        secrets: what was sent on it and is not to be shown, if the server repeats it.
 
     """
 
@@ -86,12 +88,14 @@ class Connection:
     reading: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     disconnect: Disconnect | None = attrs.field(default=None, init=False)
     close_by: float = attrs.field(default=float("inf"), init=False)
+    secrets: list[str] = attrs.field(factory=list, init=False, repr=False)
     _messages: Messages = attrs.field(init=False)
     _writes: int = attrs.field(default=0, init=False)
     _idle: trio.Event | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         limit = self._settings.max_message_size
+        self._stream.hide = self._hidden
         if self._settings.fast:
             self._messages = FastMessages(self._stream, self._address, limit, self.reading)
         else:
@@ -198,6 +202,11 @@ class Connection:
             with suppress(trio.BrokenResourceError):
                 await trio.aclose_forcefully(self._stream)
         self.disconnect = end.answered(self._stream) if end.by == "us" else end
+
+    def _hidden(self, text: str) -> str:
+        """Return *text*, which the server sent, without what it repeats of our secrets."""
+        shown = self._address.hidden_in(text.encode("utf-8", "replace")).decode()
+        return without(shown, self.secrets)
 
     def _note_written(self) -> None:
         self._writes -= 1

@@ -79,7 +79,7 @@ class V3:
 
     app_id: int | str = attrs.field(default=1089)
     language: str | None = None
-    base: str = V3_URL
+    base: str = attrs.field(default=V3_URL, repr=shown_url)
     generation: Generation = "v3"
     limits: LimitsSource = "website_status"
 
@@ -181,7 +181,7 @@ def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
         text = f"endpoint is an Endpoint, such as {endpoint.__name__}(…), not its class"
         raise TypeError(text)
     if not callable(getattr(endpoint, "url", None)):
-        text = f"endpoint is a WebSocket URL, an Endpoint or None, not {endpoint!r}"
+        text = f"endpoint is a WebSocket URL, an Endpoint or None, not {type(endpoint).__name__}"
         raise TypeError(text)
     if generation_of(endpoint) not in get_args(Generation):
         text = f"an endpoint's generation is 'v3' or 'options', not {endpoint.generation!r}"

@@ -85,7 +85,7 @@ class Answer:
         self._unread += data
         # h11 waits for a blank line; what speaks first and is not HTTP may never send one.
         if not self._unread.startswith(b"HTTP/"[: len(self._unread)]):
-            text = f"the server does not speak HTTP; its answer begins {self._unread[:_SHOWN]!r}"
+            text = f"the server does not speak HTTP; its answer begins {_shown(self._unread)}"
             raise HandshakeFailed(text)
         try:
             self._http.receive_data(data)
@@ -98,7 +98,7 @@ class Answer:
             self._check_size(self._unread)  # h11 has the same limit, and calls it something else
             text = (
                 f"the server's handshake is not a WebSocket's: no HTTP/1.1 response ({error});"
-                f" its answer begins {self._unread[:_SHOWN]!r}"
+                f" its answer begins {_shown(self._unread)}"
             )
             raise HandshakeFailed(text) from error
         self._check_size(self._unread if self.status is None else self.head)
@@ -137,9 +137,14 @@ class Answer:
         if len(head) > _MAX_HEAD:
             text = (
                 f"the head of the server's answer is longer than {_MAX_HEAD} bytes;"
-                f" it begins {head[:_SHOWN]!r}"
+                f" it begins {_shown(head)}"
             )
             raise HandshakeFailed(text)
+
+
+def _shown(answer: bytes) -> str:
+    """Return how *answer* begins; not a URL's query, which a server that echoes would repeat."""
+    return repr(answer[:_SHOWN].partition(b"?")[0])
 
 
 def _worth_keeping(response: h11.Response) -> dict[str, str]:

@@ -67,10 +67,15 @@ async def post_for_url(
         ProtocolViolation: the answer cannot be understood.
 
     """
-    headers = {"Authorization": f"Bearer {secret}", "Deriv-App-ID": app_id}
+    headers = {
+        "Authorization": f"Bearer {secret}",
+        "Deriv-App-ID": app_id,
+        "Accept-Encoding": "identity",  # a small answer may hide a huge one
+    }
     scheme, host = urlsplit(where)[:2]
     # httpx2 has the context ask for HTTP/1.1, which is what a WebSocket begins as, too.
     trust = scheme == "https" and (ssl_context or platform_context())
+    failure: LinkError | None = None
     try:
         with time_limit(trio.current_time() + _PATIENCE, f"one-time URL from {host}"):
             async with (
@@ -79,7 +84,11 @@ async def post_for_url(
             ):
                 body = await _beginning(response)
     except http.RequestError as error:
-        raise _no_answer(error, host) from error
+        failure = _no_answer(error, host)
+    if (
+        failure is not None
+    ):  # outside of the block: httpx2's own error has the request, and its token
+        raise failure
     if response.status_code != _OK:
         raise _refusal(response.status_code, body, response.headers.get("Retry-After"), secret)
     return _url_in(body, secure=scheme == "https")
@@ -88,18 +97,28 @@ async def post_for_url(
 async def _beginning(response: Any) -> bytes:
     """Return the body of *response*, or its first 64 KiB."""
     body = b""
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_raw():
         body += chunk[: _MAX_BODY - len(body)]
     return body
 
 
 def _no_answer(error: Exception, host: str) -> LinkError:
-    """Return the LinkError for a call that got no answer because of *error*."""
+    """Return the LinkError for a call that got no answer because of *error*.
+
+    Its cause is what lies at the bottom of *error*. The wrapping is httpx2's, and has the request.
+    """
     cause: BaseException = error
     while (deeper := cause.__cause__ or cause.__context__) is not None:
         if isinstance(deeper, BaseExceptionGroup):
             break  # one error per address; trio's own is the one above it
-        cause = deeper  # the wrapping is httpx2's; what it is about lies at the bottom
+        cause = deeper
+    failure = _no_answer_because(cause, host)
+    if not hasattr(cause, "request"):
+        failure.__cause__ = cause
+    return failure
+
+
+def _no_answer_because(cause: BaseException, host: str) -> LinkError:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return CertificateRejected(f"{host}: {cause.verify_message}")
     if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
@@ -112,12 +131,16 @@ def _no_answer(error: Exception, host: str) -> LinkError:
 def _refusal(status: int, body: bytes, retry_after: str | None, secret: str) -> RestRejected:
     """Return the error for an answer with *status* and *body*, without the *secret*."""
     error = _first_error(body)
-    code = str(error.get("code") or "")
-    message = str(error.get("message") or "")
+    code, message = _text_in(error, "code"), _text_in(error, "message")
     if not error:
         message = " ".join(body.decode("utf-8", "replace").split())
     code, message = (text.replace(secret, HIDDEN)[:_MAX_SHOWN] for text in (code, message))
     return RestRejected(status, code, message, retry_after_seconds(retry_after))
+
+
+def _text_in(error: dict[str, Any], name: str) -> str:
+    value = error.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _first_error(body: bytes) -> dict[str, Any]:

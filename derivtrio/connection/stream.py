@@ -33,6 +33,10 @@ from derivtrio.errors import HandshakeFailed
 #: Larger reads cost fewer wake-ups; beyond 64 KiB nothing more is gained.
 READ_SIZE: Final = 2**16
 
+#: The first byte of a Close frame, and how long its code is.
+_CLOSE_FRAME: Final = b"\x88"
+_CODE_SIZE: Final = 2
+
 #: For how many seconds the body of a refusal is waited for.
 _BODY_PATIENCE: Final = 1.0
 
@@ -92,6 +96,7 @@ class WatchedStream(trio.abc.Stream):
         close: the peer's Close, once it has come.
         closing: whether we have begun to say goodbye. From then on trio-websocket gets nothing
             but the end: after our Close, wsproto may not answer a ping any more (H11).
+        hide: returns a text of the server's without the secrets that it repeats.
         is_done: whether trio-websocket has closed its connection, by itself or because the peer
             has. It would read on without a word, so its stream has to end for it.
 
@@ -104,6 +109,7 @@ class WatchedStream(trio.abc.Stream):
     error: Exception | None = attrs.field(default=None, init=False)
     close: Close | None = attrs.field(default=None, init=False)
     closing: bool = attrs.field(default=False, init=False)
+    hide: Callable[[str], str] = attrs.field(default=lambda text: text, init=False)
     is_done: Callable[[], bool] = attrs.field(default=lambda: False, init=False)
     _arrival: trio.Event | None = attrs.field(default=None, init=False)
     _behind_head: bytes = attrs.field(default=b"", init=False)
@@ -218,7 +224,18 @@ class WatchedStream(trio.abc.Stream):
         for event in self._frames.events():
             if isinstance(event, CloseConnection):
                 self._judged = True  # nothing behind it means anything
-                # Otherwise it is wsproto's verdict about an illegal frame.
                 if self._frames.state is ConnectionState.REMOTE_CLOSING:
                     self.close = Close(int(event.code), event.reason or "")
+                else:  # wsproto's verdict about an illegal frame, or about a code it does not know
+                    self.close = _close_at_end(data)
                 return
+
+
+def _close_at_end(data: bytes) -> Close | None:
+    """Return the Close frame with a code that *data* ends with; None if it does not."""
+    start = data.rfind(_CLOSE_FRAME)
+    payload = data[start + 2 :]
+    if start < 0 or len(payload) < _CODE_SIZE or data[start + 1] != len(payload):
+        return None
+    code = int.from_bytes(payload[:_CODE_SIZE], "big")
+    return Close(code, payload[_CODE_SIZE:].decode("utf-8", "replace"))

@@ -1,15 +1,11 @@
 """A WebSocket URL, taken apart and checked. No I/O."""
 
-from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import attrs
 
 from derivtrio.errors import InvalidURL
-from derivtrio.redaction import HIDDEN, shown_url
-
-#: Shorter values of a query, such as an `app_id` or a language, are not secrets.
-_SECRET_SIZE: Final = 6
+from derivtrio.redaction import HIDDEN, SHORTEST_SECRET, shown_url
 
 
 @attrs.frozen
@@ -31,7 +27,7 @@ class Address:
     def hidden_in(self, data: bytes) -> bytes:
         """Return *data*, which the server sent, with what it repeats of the URL's query hidden."""
         query = urlsplit(self.resource).query
-        values = [value for _, value in parse_qsl(query) if len(value) >= _SECRET_SIZE]
+        values = [value for _, value in parse_qsl(query) if len(value) >= SHORTEST_SECRET]
         for secret in sorted([query, *values, *map(quote, values)], key=len, reverse=True):
             data = data.replace(secret.encode(), HIDDEN.encode()) if secret else data
         return data

@@ -151,7 +151,7 @@ def retry_after_seconds(retry_after: str | None) -> float | None:
 
     try:
         until = parsedate_to_datetime(retry_after).timestamp()
-    except ValueError:
+    except (ValueError, TypeError, OverflowError, IndexError):  # it is none, or none of ours
         return None
     return min(max(0.0, until - time.time()), _LONGEST_RETRY_AFTER)
 
