@@ -35,6 +35,10 @@ from derivtrio.errors import (
 from derivtrio.redaction import without
 from derivtrio.settings import Settings
 
+#: A message may have so many fragments, and one more for so many bytes of the largest message.
+_MOST_FRAGMENTS = 1024
+_LEAST_FRAGMENT = 64
+
 
 @asynccontextmanager
 async def open_connection(
@@ -96,6 +100,7 @@ class Connection:
     def __attrs_post_init__(self) -> None:
         limit = self._settings.max_message_size
         self._stream.hide = self._hidden
+        self._stream.most_fragments = _MOST_FRAGMENTS + limit // _LEAST_FRAGMENT
         if self._settings.fast:
             self._messages = FastMessages(self._stream, self._address, limit, self.reading)
         else:

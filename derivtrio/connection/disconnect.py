@@ -4,6 +4,7 @@
 
 | seen                                                | by        | code         |
 |-----------------------------------------------------|-----------|--------------|
+| a message in too many fragments                     | `us`      | 1008         |
 | trio-websocket's reader crashed at what came        | `us`      | 1002         |
 | a Close frame with a code that a server may send    | `server`  | the server's |
 | the stream ended, a write failed, a pong could not be written | `network` | 1006 |
@@ -83,6 +84,8 @@ def by_peer(
     *close_code* is trio-websocket's close code, and *crash* what its reader raised.
     """
     close = stream.close
+    if stream.shattered:
+        return _violation(POLICY_VIOLATION, f"more than {stream.most_fragments} fragments")
     if crash is not None:
         return _violation(PROTOCOL_ERROR, str(crash), crash)
     if close is not None and (close_code == close.code or _may_be_sent(close.code)):

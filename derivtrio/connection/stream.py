@@ -24,7 +24,7 @@ import h11
 import trio
 from wsproto.connection import Connection as Frames
 from wsproto.connection import ConnectionState, ConnectionType
-from wsproto.events import CloseConnection
+from wsproto.events import CloseConnection, Message
 from wsproto.utilities import ProtocolError
 
 from derivtrio.connection.handshake import Answer
@@ -96,6 +96,9 @@ class WatchedStream(trio.abc.Stream):
         close: the peer's Close, once it has come.
         closing: whether we have begun to say goodbye. From then on trio-websocket gets nothing
             but the end: after our Close, wsproto may not answer a ping any more (H11).
+        most_fragments: how many fragments a message may have. (trio-websocket keeps them all, also
+            those that are empty, which the limit of a message's size does not bound.)
+        shattered: whether a message had more.
         hide: returns a text of the server's without the secrets that it repeats.
         is_done: whether trio-websocket has closed its connection, by itself or because the peer
             has. It would read on without a word, so its stream has to end for it.
@@ -109,11 +112,14 @@ class WatchedStream(trio.abc.Stream):
     error: Exception | None = attrs.field(default=None, init=False)
     close: Close | None = attrs.field(default=None, init=False)
     closing: bool = attrs.field(default=False, init=False)
+    most_fragments: int = attrs.field(default=2**17, init=False)
+    shattered: bool = attrs.field(default=False, init=False)
     hide: Callable[[str], str] = attrs.field(default=lambda text: text, init=False)
     is_done: Callable[[], bool] = attrs.field(default=lambda: False, init=False)
     _arrival: trio.Event | None = attrs.field(default=None, init=False)
     _behind_head: bytes = attrs.field(default=b"", init=False)
     _frames: Frames = attrs.field(factory=lambda: Frames(ConnectionType.CLIENT), init=False)
+    _fragments: int = attrs.field(default=0, init=False)
     _judged: bool = attrs.field(default=False, init=False)
 
     def arrival(self) -> trio.Event:
@@ -140,6 +146,8 @@ class WatchedStream(trio.abc.Stream):
             if self.error is not None:
                 raise self.error
             self._look_for_close(data)
+            if self.shattered:
+                return b""
             if not self.closing:
                 return data
             if self.close is not None or self.ended:
@@ -216,12 +224,19 @@ class WatchedStream(trio.abc.Stream):
         how = "the server closed the connection" if error is None else "the connection broke"
         return HandshakeFailed(f"{how} during the handshake")
 
+    def note_fragments(self, count: int) -> None:
+        """Note that a message that is not whole yet has *count* fragments so far."""
+        self._fragments = count
+        self.shattered = self.shattered or count > self.most_fragments
+
     def _look_for_close(self, data: bytes) -> None:
         """Have a second wsproto read *data*, only to see a Close that is really the peer's."""
         if self._judged:
             return
         self._frames.receive_data(data)
         for event in self._frames.events():
+            if isinstance(event, Message) and event.frame_finished:
+                self.note_fragments(0 if event.message_finished else self._fragments + 1)
             if isinstance(event, CloseConnection):
                 self._judged = True  # nothing behind it means anything
                 if self._frames.state is ConnectionState.REMOTE_CLOSING:
