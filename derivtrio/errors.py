@@ -43,7 +43,11 @@ import msgspec
 
 from derivtrio.events import Gap
 from derivtrio.models import Ambiguous
-from derivtrio.redaction import masked
+from derivtrio.redaction import masked, masked_text, secrets_in, without
+
+#: How much of a server's text an error has, in characters.
+_LONGEST_CODE = 100
+_LONGEST_TEXT = 2000
 
 
 class DerivError(Exception):
@@ -72,14 +76,16 @@ class ApiError(DerivError):
         details: Mapping[str, Any] | None = None,
         request: Mapping[str, Any] | None = None,
     ) -> None:
+        secrets = secrets_in(request or {})
+        code, message = without(code, secrets), masked_text(without(message, secrets))
         super().__init__(code, message)
         self.code = code
         self.message = message
-        self.details = dict(details or {})
+        self.details = _without(secrets, masked(details or {}))
         self.request = masked(request or {})
 
     def __str__(self) -> str:
-        details = "; ".join(f"{field}: {text}" for field, text in self.details.items())
+        details = "; ".join(f"{field}: {_short(text)}" for field, text in self.details.items())
         return f"{self.code}: {self.message}" + (f" ({details})" if details else "")
 
 
@@ -172,12 +178,36 @@ def api_error(error: Any, request: Mapping[str, Any] | None = None) -> ApiError:
     """
     if not isinstance(error, Mapping):
         error = {"message": error}
-    code = str(error.get("code", "UnknownError"))
+    code = _text(error.get("code", "UnknownError"))[:_LONGEST_CODE]
     kind = _CLASS_BY_CODE.get(code, ApiError)
     details = error.get("details")
     if details is not None and not isinstance(details, Mapping):
         details = {"details": details}
-    return kind(code, str(error.get("message", "")), details, request)
+    return kind(code, _text(error.get("message", ""))[:_LONGEST_TEXT], details, request)
+
+
+def _text(value: Any) -> str:
+    """Return *value*, which should be a text, as one; it may be nested deeper than Python bears."""
+    try:
+        return value if isinstance(value, str) else str(value)
+    except (RecursionError, ValueError):  # or it is a number with too many digits
+        return f"a {type(value).__name__}"
+
+
+def _short(value: Any) -> str:
+    text = _text(value)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+
+
+def _without(secrets: Sequence[str], value: Any) -> Any:
+    """Return *value* with what it repeats of *secrets* hidden, at any depth."""
+    if isinstance(value, str):
+        return without(value, secrets)
+    if isinstance(value, Mapping):
+        return {name: _without(secrets, each) for name, each in value.items()} if secrets else value
+    if isinstance(value, list) and secrets:
+        return [_without(secrets, each) for each in value]
+    return value
 
 
 class BrokenConnection(msgspec.Struct, frozen=True):
@@ -507,7 +537,7 @@ class ProtocolViolation(LinkError):
 def unreadable(what: str, error: Exception) -> ProtocolViolation:
     """Return the error for *what*, a thing that the server sent and that cannot be read."""
     text = f"the server sent a {what} that cannot be read: {error!r}"
-    violation = ProtocolViolation(text)
+    violation = ProtocolViolation(_short(text))
     violation.__cause__ = error
     return violation
 

@@ -11,11 +11,14 @@ describes a means of payment, the object around it is hidden.
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 HIDDEN: Final = "<not shown>"
+
+#: Shorter texts, such as an `app_id` or a language, are not taken for secrets.
+SHORTEST_SECRET: Final = 6
 
 _TOKENS: Final = (
     "affiliate_token authorize Authorization chat_token client_password connect_copy copy_start"
@@ -69,6 +72,32 @@ def shown_url(url: str) -> str:
     """Return *url* without its query, where one-time passwords live, and without userinfo."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def secrets_in(request: Mapping[str, Any]) -> list[str]:
+    """Return the texts in *request* that are secret, the longest first.
+
+    A server may repeat them in what it says about the request. Short ones are left out: they are
+    in too many words.
+    """
+    found: set[str] = set()
+    waiting: list[tuple[Any, bool]] = [(request, False)]
+    while waiting:
+        value, secret = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += [(each, secret or name in SECRET_FIELDS) for name, each in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [(each, secret) for each in value]
+        elif secret and isinstance(value, str) and len(value) >= SHORTEST_SECRET:
+            found.add(value)
+    return sorted(found, key=len, reverse=True)
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """Return *text*, which a server has sent, without those of *secrets* that it repeats."""
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    return text
 
 
 def _masked_members(message: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -91,6 +92,40 @@ def test_g13_an_api_error_does_not_show_the_token() -> None:
     error = api_error({"code": "InvalidToken", "message": "no"}, {"authorize": "s3cret"})
     assert error.request == {"authorize": "<not shown>"}
     assert "s3cret" not in repr(error)
+
+
+SECRET = "s3cret-value"
+
+
+@pytest.mark.parametrize("kind", [k for k in kinds() if issubclass(k, derivtrio.ApiError)])
+def test_g13_what_a_server_repeats_of_a_secret_is_in_no_error(kind: type[Any]) -> None:
+    request = {"authorize": SECRET, "passthrough": {"token": SECRET}}
+    error = kind(
+        SECRET,
+        f'{{"authorize":"{SECRET}"}} and {SECRET}',
+        {"token": SECRET, "said": [f"no {SECRET}"], "deep": {"x": SECRET}},
+        request,
+    )
+    again = pickled(error)
+    for each in (error, again):
+        shown = [str(each), repr(each), repr(vars(each)), *traceback.format_exception(each)]
+        assert SECRET not in "".join(shown)
+    assert SECRET.encode() not in pickle.dumps(error)
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 5, 10**5000, [], [[]], {}, True, "x" * 10_000], ids=lambda odd: type(odd).__name__
+)
+def test_g18_whatever_stands_for_an_error_makes_one(odd: Any) -> None:
+    deep: Any = []
+    for _ in range(20_000):
+        deep = [deep]
+    for value in (odd, {"code": odd}, {"message": odd}, {"details": odd}, {"code": "X"}):
+        error = api_error(value)
+        assert isinstance(error, derivtrio.ApiError)
+        assert len(str(error)) < 10_000
+    for value in (deep, {"code": deep}, {"message": deep}, {"details": {"x": deep}}):
+        assert len(str(api_error(value))) < 10_000
 
 
 def test_the_drawing_of_the_hierarchy_is_complete() -> None:

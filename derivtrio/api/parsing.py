@@ -8,7 +8,7 @@ without what it is about, and for a value of a wrong type: no such value gets in
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from derivtrio.api.underlying import symbol_of
 from derivtrio.models import (
@@ -85,6 +85,11 @@ def epoch_of(value: Any) -> int:
         text = f"an epoch is a number of seconds up to the year 2286, not {epoch}"
         raise ValueError(text)
     return epoch
+
+
+def is_epoch(value: object) -> TypeGuard[int]:
+    """Return whether *value* is an epoch in seconds, up to the year 2286."""
+    return type(value) is int and 0 <= value <= LAST_EPOCH
 
 
 def flag(value: Any) -> bool:

@@ -55,7 +55,7 @@ def described(shape: Any) -> str:
         return _in_words("a whole number" if match[1] == "integer" else "a number", match)
     if match := _TEXT.match(shape):
         size = f" of {match[2] or 0} to {match[3]} characters" if match[3] else ""
-        return f"a text{size}" + (f" that matches {match[4]}" if match[4] else "")
+        return f"a text{size}" + _form_in_words(match[4])
     return _WORDS[shape]
 
 
@@ -69,6 +69,44 @@ def near(name: str, names: Sequence[str]) -> str | None:
     found = get_close_matches(name, ends, 1, _ALIKE)  # as `symbl` is of `underlying_symbol`
     return ends[found[0]] if found else None
 
+
+#: What fits the regular expressions in Deriv's schemas. A quoted expression helps nobody.
+_EXAMPLES: Final = {
+    r"^(latest|[0-9]{1,10})$": "'latest' or '1700000000', an epoch in seconds",
+    r"^(?=.{1,20}$)[+-]?[0-9]+\.?[0-9]*$": "'+0.30' or '1234.5'",
+    r"^(?=.{1,20}$)[+-]?\d+\.?\d*$": "'+0.30' or '1234.5'",
+    r"^\w{2,30}$": "'R_100', of 2 to 30 letters, digits and '_'",
+    r"^[A-Za-z]+[0-9]+$": "'CR90000001'",
+    r"^(current|all|[A-Z]{2,4}[0-9]{1,10})$": "'current', 'all' or 'CR90000001'",
+    r"^[a-zA-Z0-9]{2,20}$": "'USD'",
+    r"^(|[a-zA-Z0-9]{2,20})$": "'USD'",
+    r"^[a-z]{2}$": "'id', a country in two small letters",
+    r"^([a-z]{2})?$": "'id', a country in two small letters",
+    r"^\w\w$": "'id', a country in two letters",
+    r"^[0-9]{1,18}$": "'123', of digits alone",
+    r"^(?:[\w-]{32,128}|1)$": "a proposal's id, or '1' with parameters",
+    r"^[\w-]{32,128}$": "a stream's id",
+    r"^\w+$": "'60m'",
+    r"^[\w-]{1,128}$": "an id of letters, digits, '-' and '_'",
+    r"^MT[DR]?[0-9]+$": "'MTR1000'",
+    r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}$": "'2026-11-27'",
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "'2026-11-27'",
+    r"^[0-9]{4}-(0?[1-9]|1[012])-(0?[1-9]|[12][0-9]|3[01])$": "'2026-11-27'",
+    r"^([0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|today)$": "'today' or '2026-11-27'",
+    r"^([0-9]{4}-(0?[1-9]|1[012])-(0?[1-9]|[12][0-9]|3[01])|[0-9]{1,10})$": (
+        "'2026-11-27' or '1700000000', an epoch in seconds"
+    ),
+    r"^([0-9]{4}-(0?[1-9]|1[012])-(0?[1-9]|[12][0-9]|3[01])|[0-9]{10})$": (
+        "'2026-11-27' or '1700000000', an epoch in seconds"
+    ),
+    r"^([0-9]{4}-(0?[1-9]|1[012])-(0?[1-9]|[12][0-9]|3[01]) ([01]?[0-9]|2[0-3]):([0-5]?[0-9])"
+    r":([0-5]?[0-9])|[0-9]{1,10})$": "'2026-11-27 12:00:00' or '1700000000', an epoch in seconds",
+    r"^[a-zA-Z0-9_.+-]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,63}$": "'me@example.com'",
+    r"^[\w\-]{1,128}$": "a token of letters, digits, '-' and '_'",
+    r"^\d{1,4}$": "'62', of 1 to 4 digits",
+    r"^\d{6,8}$": "'123456', of 6 to 8 digits",
+}
+_HUGE: Final[int] = 10**20
 
 _WORDS: Final = {"boolean": "true or false", "null": "null", "object": "an object", "any": "any"}
 _PLAIN: Final[Mapping[str, Callable[[Any], bool]]] = {
@@ -86,6 +124,8 @@ def _in_words(kind: str, match: re.Match[str]) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, int) and abs(value) >= _HUGE:
+        return "such a number"  # Python limits how long its text may be
     if value is None or isinstance(value, (bool, int, float, Decimal, str)):
         text = repr(value)
         return text if len(text) <= _LONGEST else f"one of {len(text)} characters"
@@ -105,9 +145,30 @@ def _refused(shape: Any, value: Any) -> Complaint:
     meant = None
     if isinstance(shape, tuple) and isinstance(value, str):
         meant = near(value, [allowed for allowed in shape if isinstance(allowed, str)])
+    if (text := _as_text(shape, value)) is not None:
+        return "", f"is {described(shape)}: write {text!r}, with quotes, not {shown}"
     return "", f"is {described(shape)}, not {shown}" + (
         f"; did you mean {meant!r}?" if meant else ""
     )
+
+
+def _as_text(shape: Any, value: Any) -> str | None:
+    """Return what to write for *value*, if it is a number and *shape* wants that as a text."""
+    if value.__class__ is bool or not isinstance(value, int | float | Decimal):
+        return None
+    shapes = shape if isinstance(shape, list) else [shape]
+    text = _shown(value) if isinstance(value, int | float) else str(value)
+    if any(map(_is_secret, shapes)):
+        return None
+    texts = [each for each in shapes if isinstance(each, str) and each.startswith("text")]
+    return text if any(check_of(each)(text) is None for each in texts) else None
+
+
+def _form_in_words(pattern: str | None) -> str:
+    """Return in words what texts *pattern* allows, which is Deriv's regular expression."""
+    if pattern is None:
+        return ""
+    return f" such as {_EXAMPLES[pattern]}" if pattern in _EXAMPLES else " in Deriv's own form"
 
 
 def _plain(shape: str, holds: Callable[[Any], bool]) -> Check:

@@ -29,7 +29,7 @@ from derivtrio.policy.retry import (
     Rule,
     pause_before_retry,
 )
-from derivtrio.redaction import masked_text
+from derivtrio.redaction import masked_text, secrets_in
 
 #: How long a connection must have lived before a suspect has its last chance, in seconds. So it is
 #: not blamed for a network that breaks every connection.
@@ -253,6 +253,8 @@ def _prepare(call: Call, connection: Connection, session: Session, now: float) -
     call.written(req_id, connection.number, session.settings.response_timeout, now)
     if call.is_trade:
         call.loginid = call.request.get("loginid") or session.trades.whose()
+    if call.name == "authorize":
+        connection.secrets += secrets_in(call.request)
     body = call.body
     if isinstance(body, str) and not call.raw:
         body = codec.with_req_id(body, req_id)

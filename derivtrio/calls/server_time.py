@@ -10,6 +10,7 @@ import time
 import attrs
 import trio
 
+from derivtrio.api.parsing import is_epoch
 from derivtrio.calls.call import Call
 from derivtrio.policy.server_clock import ServerClock, reading
 
@@ -29,7 +30,7 @@ class ServerTime:
 
     def note_answer(self, call: Call, epoch: object) -> None:
         """Take note of *epoch*, the server's time when it answered *call*, just now."""
-        if call.written_mono is None or type(epoch) is not int or epoch == self._last_epoch:
+        if call.written_mono is None or not is_epoch(epoch) or epoch == self._last_epoch:
             return  # a second answer within a second says nothing new
         self._last_epoch = epoch
         now_mono, now_wall = trio.current_time(), time.time()
@@ -39,7 +40,7 @@ class ServerTime:
 
     def note_at_least(self, epoch: object) -> None:
         """Take note that the server's time is *epoch* or later now."""
-        if type(epoch) is int and epoch > self._at_least[0]:
+        if is_epoch(epoch) and epoch > self._at_least[0]:
             self._at_least = (epoch, trio.current_time())
 
     def of_writing(self, call: Call) -> tuple[float, float] | None:

@@ -34,7 +34,12 @@ from derivtrio.errors import (
     LinkError,
     RestoreTimeout,
 )
+from derivtrio.redaction import without
 from derivtrio.settings import Settings
+
+#: A message may have so many fragments, and one more for so many bytes of the largest message.
+_MOST_FRAGMENTS = 1024
+_LEAST_FRAGMENT = 64
 
 
 @asynccontextmanager
@@ -83,6 +88,7 @@ class Connection:
         reading: the same for its reader alone; cancelled when it waits for what will never come.
         disconnect: how the connection ended, once that is known.
         close_by: when the goodbye must be over, on trio's clock.
+        secrets: what was sent on it and is not to be shown, if the server repeats it.
 
     """
 
@@ -94,6 +100,7 @@ class Connection:
     reading: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     disconnect: Disconnect | None = attrs.field(default=None, init=False)
     close_by: float = attrs.field(default=float("inf"), init=False)
+    secrets: list[str] = attrs.field(factory=list, init=False, repr=False)
     _messages: Messages = attrs.field(init=False)
     _writes: int = attrs.field(default=0, init=False)
     #: When the oldest write that is under way began, or the one before it ended.
@@ -102,6 +109,8 @@ class Connection:
 
     def __attrs_post_init__(self) -> None:
         settings = self._settings
+        self._stream.hide = self._hidden
+        self._stream.most_fragments = _MOST_FRAGMENTS + settings.max_message_size // _LEAST_FRAGMENT
         if settings.fast:
             self._messages = FastMessages(self._stream, self._address, settings, self.reading)
         else:
@@ -218,6 +227,11 @@ class Connection:
             with suppress(trio.BrokenResourceError):
                 await trio.aclose_forcefully(self._stream)
         self.disconnect = end.answered(self._stream) if end.by == "us" else end
+
+    def _hidden(self, text: str) -> str:
+        """Return *text*, which the server sent, without what it repeats of our secrets."""
+        shown = self._address.hidden_in(text.encode("utf-8", "replace")).decode()
+        return without(shown, self.secrets)
 
     def _end_by_peer(self, *, writing: bool = False) -> Disconnect:
         websocket, limit = self._messages.websocket, self._settings.max_message_size

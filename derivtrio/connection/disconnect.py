@@ -4,8 +4,9 @@
 
 | seen                                                | by        | code         |
 |-----------------------------------------------------|-----------|--------------|
+| a message in too many fragments                     | `us`      | 1008         |
 | trio-websocket's reader crashed at what came        | `us`      | 1002         |
-| a Close frame, which trio-websocket has answered    | `server`  | the server's |
+| a Close frame with a code that a server may send    | `server`  | the server's |
 | the stream ended, a write failed, a pong could not be written | `network` | 1006 |
 | a message beyond `Settings.max_message_size`        | `us`      | 1009         |
 | anything else: wsproto judged a frame to be illegal | `us`      | 1002         |
@@ -25,6 +26,22 @@ PROTOCOL_ERROR: Final = 1002
 ABNORMAL: Final = 1006
 POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
+_END_OF_CODES: Final = 5000
+
+#: Codes that no Close frame may have: RFC 6455 section 7.4.1.
+_NEVER_SENT: Final = frozenset({1004, 1005, 1006, 1015})
+
+#: What close codes say that a reader of a log may not know by heart (IANA's registry).
+_MEANINGS: Final = {
+    1001: "it goes away",
+    1008: "against its policy",
+    1011: "an internal error",
+    1012: "it restarts",
+    1013: "it is overloaded: try again later",
+    1014: "a gateway got no valid answer from the server behind it",
+    3000: "unauthorized",
+    3003: "forbidden",
+}
 
 
 @attrs.frozen
@@ -55,7 +72,8 @@ class Disconnect:
         answer = stream.close
         if answer is None:
             return attrs.evolve(self, code=ABNORMAL, reason="", was_clean=False)
-        return attrs.evolve(self, code=answer.code, reason=answer.reason, was_clean=True)
+        reason = stream.hide(answer.reason)
+        return attrs.evolve(self, code=answer.code, reason=reason, was_clean=True)
 
 
 def by_peer(
@@ -71,12 +89,16 @@ def by_peer(
     *close_code* is trio-websocket's close code, and *crash* what its reader raised.
     """
     close = stream.close
+    if stream.shattered:
+        return _violation(POLICY_VIOLATION, f"more than {stream.most_fragments} fragments")
     if crash is not None:
         return _violation(PROTOCOL_ERROR, str(crash), crash)
-    if close is not None and close_code == close.code:
-        text = f"closed by the server: {close.code} {close.reason}".rstrip()
-        error = PeerClosed(text, close.code, close.reason)
-        return Disconnect("server", close.code, close.reason, was_clean=True, error=error)
+    if close is not None and (close_code == close.code or _may_be_sent(close.code)):
+        meaning = f" ({_MEANINGS[close.code]})" if close.code in _MEANINGS else ""
+        reason = stream.hide(close.reason)
+        text = f"closed by the server: {close.code} {reason}".rstrip() + meaning
+        error = PeerClosed(text, close.code, reason)
+        return Disconnect("server", close.code, reason, was_clean=True, error=error)
     if stream.ended or writing or close_code == ABNORMAL:
         broken = PeerClosed("the connection ended without a Close", ABNORMAL)
         broken.__cause__ = stream.error
@@ -84,6 +106,11 @@ def by_peer(
     if close_code == TOO_BIG:
         return _violation(TOO_BIG, f"a message larger than {max_message_size} bytes")
     return _violation(PROTOCOL_ERROR, "an illegal WebSocket frame")
+
+
+def _may_be_sent(code: int) -> bool:
+    """Return whether a server may send this code; wsproto does not know all of them."""
+    return NORMAL <= code < _END_OF_CODES and code not in _NEVER_SENT
 
 
 def _violation(code: int, text: str, cause: Exception | None = None) -> Disconnect:

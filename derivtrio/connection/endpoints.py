@@ -209,7 +209,7 @@ def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
         text = f"endpoint is an Endpoint, such as {endpoint.__name__}(…), not its class"
         raise TypeError(text)
     if not callable(getattr(endpoint, "url", None)):
-        text = f"endpoint is a WebSocket URL, an Endpoint or None, not {endpoint!r}"
+        text = f"endpoint is a WebSocket URL, an Endpoint or None, not {type(endpoint).__name__}"
         raise TypeError(text)
     if generation_of(endpoint) not in get_args(Generation):
         text = f"an endpoint's generation is 'v3' or 'options', not {endpoint.generation!r}"

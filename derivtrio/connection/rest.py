@@ -193,14 +193,18 @@ async def _beginning(http: ModuleType, response: Any) -> bytes:
 def _refusal(status: int, body: bytes, headers: dict[str, str], secret: str) -> RestRejected:
     """Return the error for an answer with *status* and *body*, without the *secret*."""
     error = _first_error(body)
-    code = str(error.get("code") or "")
-    message = str(error.get("message") or "")
+    code, message = _text_in(error, "code"), _text_in(error, "message")
     if not error:
         message = " ".join(body.decode("utf-8", "replace").split())
     code, message = (text.replace(secret, HIDDEN)[:_MAX_SHOWN] for text in (code, message))
     refusal = RestRejected(status, code, message, retry_after_seconds(headers.get("Retry-After")))
     refusal.headers = headers
     return refusal
+
+
+def _text_in(error: dict[str, Any], name: str) -> str:
+    value = error.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _first_error(body: bytes) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import h11
 import trio
 from wsproto.connection import Connection as Frames
 from wsproto.connection import ConnectionState, ConnectionType
-from wsproto.events import CloseConnection
+from wsproto.events import CloseConnection, Message
 from wsproto.utilities import ProtocolError
 
 from derivtrio.connection.handshake import Answer
@@ -32,6 +32,10 @@ from derivtrio.errors import HandshakeFailed
 
 #: Larger reads cost fewer wake-ups; beyond 64 KiB nothing more is gained.
 READ_SIZE: Final = 2**16
+
+#: The first byte of a Close frame, and how long its code is.
+_CLOSE_FRAME: Final = b"\x88"
+_CODE_SIZE: Final = 2
 
 #: For how many seconds the body of a refusal is waited for.
 _BODY_PATIENCE: Final = 1.0
@@ -92,6 +96,10 @@ class WatchedStream(trio.abc.Stream):
         close: the peer's Close, once it has come.
         closing: whether we have begun to say goodbye. From then on trio-websocket gets nothing
             but the end: after our Close, wsproto may not answer a ping any more (H11).
+        most_fragments: how many fragments a message may have. (trio-websocket keeps them all, also
+            those that are empty, which the limit of a message's size does not bound.)
+        shattered: whether a message had more.
+        hide: returns a text of the server's without the secrets that it repeats.
         is_done: whether trio-websocket has closed its connection, by itself or because the peer
             has. It would read on without a word, so its stream has to end for it.
 
@@ -104,10 +112,14 @@ class WatchedStream(trio.abc.Stream):
     error: Exception | None = attrs.field(default=None, init=False)
     close: Close | None = attrs.field(default=None, init=False)
     closing: bool = attrs.field(default=False, init=False)
+    most_fragments: int = attrs.field(default=2**17, init=False)
+    shattered: bool = attrs.field(default=False, init=False)
+    hide: Callable[[str], str] = attrs.field(default=lambda text: text, init=False)
     is_done: Callable[[], bool] = attrs.field(default=lambda: False, init=False)
     _arrival: trio.Event | None = attrs.field(default=None, init=False)
     _behind_head: bytes = attrs.field(default=b"", init=False)
     _frames: Frames | None = attrs.field(default=None, init=False)
+    _fragments: int = attrs.field(default=0, init=False)
     _judged: bool = attrs.field(default=False, init=False)
 
     def arrival(self) -> trio.Event:
@@ -134,6 +146,8 @@ class WatchedStream(trio.abc.Stream):
             if self.error is not None:
                 raise self.error
             self._look_for_close(data)
+            if self.shattered:
+                return b""
             if not self.closing:
                 return data
             if self.close is not None or self.ended:
@@ -210,6 +224,11 @@ class WatchedStream(trio.abc.Stream):
         how = "the server closed the connection" if error is None else "the connection broke"
         return HandshakeFailed(f"{how} during the handshake")
 
+    def note_fragments(self, count: int) -> None:
+        """Note that a message that is not whole yet has *count* fragments so far."""
+        self._fragments = count
+        self.shattered = self.shattered or count > self.most_fragments
+
     def _look_for_close(self, data: bytes) -> None:
         """Have a second wsproto read *data*, only to see a Close that is really the peer's."""
         if self._judged:
@@ -217,9 +236,22 @@ class WatchedStream(trio.abc.Stream):
         frames = self._frames = self._frames or Frames(ConnectionType.CLIENT)
         frames.receive_data(data)
         for event in frames.events():
+            if isinstance(event, Message) and event.frame_finished:
+                self.note_fragments(0 if event.message_finished else self._fragments + 1)
             if isinstance(event, CloseConnection):
                 self._judged = True  # nothing behind it means anything
-                # Otherwise it is wsproto's verdict about an illegal frame.
                 if frames.state is ConnectionState.REMOTE_CLOSING:
                     self.close = Close(int(event.code), event.reason or "")
+                else:  # wsproto's verdict about an illegal frame, or about a code it does not know
+                    self.close = _close_at_end(data)
                 return
+
+
+def _close_at_end(data: bytes) -> Close | None:
+    """Return the Close frame with a code that *data* ends with; None if it does not."""
+    start = data.rfind(_CLOSE_FRAME)
+    payload = data[start + 2 :]
+    if start < 0 or len(payload) < _CODE_SIZE or data[start + 1] != len(payload):
+        return None
+    code = int.from_bytes(payload[:_CODE_SIZE], "big")
+    return Close(code, payload[_CODE_SIZE:].decode("utf-8", "replace"))

@@ -14,10 +14,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 import attrs
 
 from derivtrio.errors import InvalidURL
-from derivtrio.redaction import HIDDEN
-
-#: Shorter values of a query, such as an `app_id` or a language, are not secrets.
-_SECRET_SIZE: Final = 6
+from derivtrio.redaction import HIDDEN, SHORTEST_SECRET
 
 _SCHEMES: Final = {"http": "ws", "https": "wss"}
 
@@ -58,7 +55,7 @@ class Address:
         """
         query = urlsplit(self.resource).query
         values = [*(value for _, value in parse_qsl(query)), *secrets]
-        values = [value for value in values if len(value) >= _SECRET_SIZE]
+        values = [value for value in values if len(value) >= SHORTEST_SECRET]
         for secret in sorted([query, *values, *map(quote, values)], key=len, reverse=True):
             data = data.replace(secret.encode(), HIDDEN.encode()) if secret else data
         return data

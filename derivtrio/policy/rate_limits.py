@@ -102,6 +102,9 @@ _ADVERTISED: Final = {
     "max_requests_outcome": "outcome",
     "max_requests_pricing": "pricing",
 }
+#: No more than so many are believed: each request of the last hour is remembered.
+_MOST_ADVERTISED: Final = 10**6
+
 _PERIODS: Final = {"minutely": _MINUTE, "hourly": _HOUR}
 
 
@@ -306,7 +309,11 @@ class Budgets:
 
 def _limits_in(advertised: Mapping[str, Any]) -> dict[float, int]:
     limits = {period: advertised.get(member) for member, period in _PERIODS.items()}
-    return {period: most for period, most in limits.items() if type(most) is int and most > 0}
+    return {
+        period: min(most, _MOST_ADVERTISED)
+        for period, most in limits.items()
+        if type(most) is int and most > 0
+    }
 
 
 def budgets_for(generation: str, *, advertised: bool) -> Budgets:

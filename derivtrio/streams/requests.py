@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from derivtrio.api import codec
 from derivtrio.api.catalog import GRANULARITIES, is_safe, may_stream
+from derivtrio.api.parsing import contract_of
 from derivtrio.calls.call import api_call
 from derivtrio.errors import invalid_request
 
@@ -54,10 +55,10 @@ def resumption(
     """
     if is_safe(name):
         return request
-    purchase = first.get("buy")
-    if isinstance(purchase, dict) and "contract_id" in purchase:
+    contract_id = contract_of(first)
+    if contract_id is not None:
         account = {"loginid": request["loginid"]} if "loginid" in request else {}
-        contract = {"contract_id": purchase["contract_id"], "subscribe": 1}
+        contract = {"contract_id": contract_id, "subscribe": 1}
         return {"proposal_open_contract": 1, **contract, **account}
     return None
 

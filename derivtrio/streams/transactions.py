@@ -73,7 +73,8 @@ class TransactionTranslator:
         if self._interrupted:
             items.append(Interruption())
             self._interrupted = False
-        if self._begun and payload != {}:
+        granted = isinstance(payload, dict) and payload.keys() <= {"id"}  # says just that
+        if self._begun and not granted:
             items.append(transaction_in(payload))
         self._begun = True
         return items

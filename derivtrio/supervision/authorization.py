@@ -164,7 +164,7 @@ def speaks_options(endpoint: Endpoint) -> bool:
 def _loginid(account: Any) -> str | None:
     """Return the id of the account that the payload of a reply is about."""
     loginid = account.get("loginid") if isinstance(account, dict) else None
-    return None if loginid is None else str(loginid)
+    return loginid if isinstance(loginid, str) else None
 
 
 def _listed(token: TokenSource) -> list[str]:

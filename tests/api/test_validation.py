@@ -1,6 +1,8 @@
 """Requests that make no sense are refused before anything is sent, and the error says why."""
 
 import math
+import re
+from collections.abc import Iterator
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -11,6 +13,7 @@ from scripted import Peer, Request, open_server
 
 import derivtrio
 from derivtrio import InvalidRequest, Settings
+from derivtrio.api.catalog import PUBLISHED
 from derivtrio.api.schema import check_of, described
 from derivtrio.api.validation import check_request
 from derivtrio.calls.call import api_call
@@ -50,12 +53,18 @@ def test_nothing_is_suggested_that_is_not_much_alike() -> None:
             "granularty is no member here; did you mean 'granularity'?",
         ),
         ({"ping": 1, "zzzzz": 1}, "zzzzz is no member here; there are passthrough, ping, req_id"),
-        ({"ticks_history": "R_100"}, "end is missing; it is a text that matches ^(latest|[0-9]{1,"),
+        (
+            {"ticks_history": "R_100"},
+            "end is missing; it is a text such as 'latest' or '1700000000'",
+        ),
         (
             {**HISTORY, "end": 1700000000},
-            "end is a text that matches ^(latest|[0-9]{1,10})$, not 17",
+            "an epoch in seconds: write '1700000000', with quotes, not 1700000000",
         ),
-        ({**HISTORY, "ticks_history": "R 100"}, "ticks_history is a text that matches ^"),
+        (
+            {**HISTORY, "ticks_history": "R 100"},
+            "ticks_history is a text such as 'R_100', of 2 to 30 ",
+        ),
         ({**HISTORY, "count": "5"}, "count is a whole number, not '5'"),
         ({**HISTORY, "count": 5.0}, "count is a whole number, not 5.0"),
         ({**HISTORY, "count": True}, "count is a whole number, not True"),
@@ -70,8 +79,11 @@ def test_nothing_is_suggested_that_is_not_much_alike() -> None:
         ({**HISTORY, "granularity": 61}, "granularity is one of 60, 120, 180, "),
         ({"ping": True}, "ping: ping is 1, not True"),
         ({"ping": 1.0}, "ping: ping is 1, not 1.0"),
-        ({"ticks": ["R_100", ""]}, "ticks: ticks[1] is a text that matches ^"),
-        ({"ticks": 5}, "or a list, each item a text that matches ^\\w{2,30}$, not 5"),
+        ({"ticks": ["R_100", ""]}, "ticks: ticks[1] is a text such as 'R_100'"),
+        (
+            {"ticks": 5},
+            "or a list, each item a text such as 'R_100', of 2 to 30 letters, digits and '_', not",
+        ),
         ({"forget_all": {"ticks": 1}}, "not a dict"),
         ({"buy": "1", "price": 1, "parameters": 5}, "buy: parameters is an object, not 5"),
         (
@@ -92,6 +104,49 @@ def test_what_is_wrong_is_said(request_: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         check_request(name, request_, "v3")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"buy": 1, "price": 10, "parameters": PARAMETERS}, "write '1', with quotes, not 1"),
+        (
+            {"buy": "1", "price": 1, "parameters": {**PARAMETERS, "barrier": 5}},
+            "parameters.barrier is a text such as '+0.30' or '1234.5': write '5', with quotes",
+        ),
+        (
+            {"proposal": 1, **PARAMETERS, "barrier": Decimal("-0.30")},
+            "barrier is a text such as '+0.30' or '1234.5': write '-0.30', with quotes",
+        ),
+        ({"profit_table": 1, "date_from": 1700000000}, "write '1700000000', with quotes"),
+        ({**HISTORY, "end": 1e300}, "an epoch in seconds, not 1e+300"),
+        ({**HISTORY, "end": 10**5000}, "end is a text such as 'latest'"),
+        ({"authorize": 123456789}, "not this int"),
+    ],
+    ids=lambda value: str(value)[:40] if not isinstance(value, dict) else next(iter(value)),
+)
+def test_g18_a_number_for_a_text_is_told_what_to_write(
+    request_: dict[str, Any], words: str
+) -> None:
+    name = next(name for name in request_ if name not in ("end", "subscribe"))
+    with pytest.raises(InvalidRequest) as caught:
+        check_request(name, request_, "v3")
+    assert words in str(caught.value)
+
+
+def test_no_message_quotes_a_regular_expression() -> None:
+    for calls in PUBLISHED.values():
+        for call in calls.values():
+            for shape in shapes_in(call["takes"]):
+                assert not re.search(r"\^|\$|\\|\[0-9|\(\?", described(shape)), shape
+
+
+def shapes_in(shape: Any) -> Iterator[Any]:
+    if isinstance(shape, dict | list):
+        for each in shape.values() if isinstance(shape, dict) else shape:
+            yield from shapes_in(each)
+    elif isinstance(shape, str):
+        yield shape
 
 
 @pytest.mark.parametrize(
@@ -160,7 +215,7 @@ def test_shapes_are_described_in_words() -> None:
     assert described("any") == "any"
     assert described("boolean") == "true or false"
     assert described(["null", "number >0..5"]) == "null or a number, more than 0 and at most 5"
-    assert described("secret 4..50 ~ ^x") == "a text of 4 to 50 characters that matches ^x"
+    assert described("secret 4..50 ~ ^x") == "a text of 4 to 50 characters in Deriv's own form"
     assert described(tuple(range(13))).endswith("11, … (13 values)")
 
 

@@ -63,7 +63,7 @@ class FrameFilter:
     """Splits what arrives into payloads to take and bytes to forward.
 
     `max_size` is the longest payload to take, in bytes. `close` is the peer's Close, once it has
-    come.
+    come, and `fragments` how many fragments the message has, so far, that is not whole yet.
     """
 
     max_size: int
@@ -73,6 +73,7 @@ class FrameFilter:
     _forwarding: int = attrs.field(default=0, init=False)
     _ends_message: bool = attrs.field(default=False, init=False)
     _in_fragments: bool = attrs.field(default=False, init=False)
+    fragments: int = attrs.field(default=0, init=False)
 
     def feed(self, data: bytes) -> tuple[list[Item], bytes]:
         """Return the items that *data* completes, and the bytes to forward."""
@@ -152,6 +153,7 @@ class FrameFilter:
         elif first & _OPCODE < _CONTROL:
             self._ends_message = bool(first & _FIN)
             self._in_fragments = not self._ends_message
+            self.fragments = self.fragments + 1 if self._in_fragments else 0
 
     def _forward(self, data: bytes, start: int, items: list[Item], forwarded: list[bytes]) -> int:
         stop = min(len(data), start + self._forwarding)

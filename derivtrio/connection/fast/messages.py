@@ -48,6 +48,9 @@ class FastMessages:
             items, forwarded = stream.frames.feed(await watched.read())
             if forwarded or watched.ended:
                 watched.close = stream.frames.close
+                watched.note_fragments(stream.frames.fragments)
+                if watched.shattered:
+                    return None
                 return await self._merge(items, forwarded)
             if items:
                 return items  # type: ignore[return-value]

@@ -28,6 +28,7 @@ from typing import Final
 import attrs
 import trio
 
+from derivtrio.api.parsing import is_epoch, shown
 from derivtrio.calls.call import Call
 from derivtrio.calls.other_clients import ForeignDoubt
 from derivtrio.calls.request import request_until_answered
@@ -88,8 +89,8 @@ class Timing:
         asked_mono, asked_wall = trio.current_time(), time.time()
         reply = await request_until_answered({"time": 1}, self._session, Urgency.TRADE)
         answered_mono, answered_wall = trio.current_time(), time.time()
-        if type(epoch := reply.get("time")) is not int:
-            text = f"the server's time is a number, not {epoch!r}"
+        if not is_epoch(epoch := reply.get("time")):
+            text = f"the server's time is a number of seconds, not {shown(epoch)}"
             raise ProtocolViolation(text)
         seen = reading(epoch, (asked_mono, answered_mono), (asked_wall, answered_wall))
         self._clock = self._session.trades.server_time.update(seen)
