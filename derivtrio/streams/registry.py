@@ -222,7 +222,9 @@ class Registry:
         if not self._wanted:
             return
         on_trial, suspects = self.session.on_trial, self.suspects
-        failed = suspects.connection_lost(why, on_trial, too_big=end.too_big, calls=bool(calls))
+        failed = suspects.connection_lost(
+            why, on_trial, by_message=end.by_message, calls=bool(calls)
+        )
         for upstream, history in failed:
             self._fail(upstream, history)
         for upstream in self:

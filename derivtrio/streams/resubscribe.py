@@ -8,7 +8,8 @@ Some streams break every connection: the server closes it when asked for them, n
 sends more than `Settings.max_message_size`. These rules find them out:
 
 1. A request for a stream that was written and not answered when its connection ended is a
-   *suspect*. So is a stream that was answered a moment before a message came that was too big.
+   *suspect*. So is a stream that was answered a moment before a message came that ended the
+   connection: it was too big, or no JSON.
 2. On the next connection, all others are asked for first. Then user calls may go, and each suspect
    is asked for alone, those with the fewest breaks first. A ping before each shows that the
    connection works.
@@ -54,7 +55,7 @@ _PROMOTION: Final = 60
 #: For how long after a suspect's answer its connection must stay up, in seconds.
 _ACQUITTED: Final = 10.0
 
-#: How long after its answer a stream may have sent the message that was too big, in seconds.
+#: How long after its answer a stream may have sent the message that was too much, in seconds.
 _PROBATION: Final = 5.0
 
 #: The most that all probations of one connection last, in seconds.
@@ -132,16 +133,16 @@ class Suspects:
         return min(_PROBATION, _PROBATIONS / len(self._late))
 
     def connection_lost(
-        self, why: BrokenConnection, on_trial: object | None, *, too_big: bool, calls: bool
+        self, why: BrokenConnection, on_trial: object | None, *, by_message: bool, calls: bool
     ) -> list[tuple[Upstream, tuple[BrokenConnection, ...]]]:
         """Judge the streams by the end of a connection; return those that have failed, and why.
 
-        *on_trial* is what was asked alone just then. *too_big* says whether a message that was too
-        big has ended the connection, *calls* whether it may have been the reply to a call.
+        *on_trial* is what was asked alone just then. *by_message* says whether one message has
+        ended the connection, *calls* whether that may have been the reply to a call.
         """
         now = trio.current_time()
         unanswered = [each for each, call in self._asked.items() if call.req_id]
-        late = too_big and not unanswered
+        late = by_message and not unanswered
         struck = self._recent(now) if late else unanswered
         if on_trial is not None:
             struck = [each for each in self._answered | self._asked if each is on_trial]
@@ -161,7 +162,7 @@ class Suspects:
         return [(each, self._breaks[each]) for each in proven if self.breaks(each) >= MAX_BREAKS]
 
     def _recent(self, now: float) -> list[Upstream]:
-        """Return the streams that may have sent what was too big: those that began just now.
+        """Return the streams that may have sent that message: those that began just now.
 
         One that has been alone must have sent it, whenever it began.
         """

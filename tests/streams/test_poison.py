@@ -78,6 +78,7 @@ async def test_g17_a_stream_that_breaks_three_connections_ends_and_all_others_go
     [warning] = [each for each in caplog.records if "has broken" in each.getMessage()]
     assert warning.levelname == "WARNING"
     assert "ticks R_100 has broken 3 connections" in warning.getMessage()
+    assert caplog.text.count("(only ticks R_100 was being asked for); trying again") == 2
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -123,6 +124,8 @@ async def misbehave(peer: Peer, request: Request, how: str) -> None:
         await peer.websocket.aclose(1011, "internal error")
     elif how == "drop":
         await peer.drop()
+    elif how == "garbage":
+        await peer.websocket.send_message("}{")
     elif how == "huge":
         await peer.reply(request, tick={"pad": "x" * LIMIT}, subscription={"id": "x"})
 
@@ -222,10 +225,11 @@ async def test_g17_streams_that_begin_beside_a_bad_one_do_not_share_its_end(
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("what", ["huge", "garbage"])
 @pytest.mark.parametrize("when", [0.0, 1.5, 4.0])
 @pytest.mark.parametrize("others", [0, 1, 3])
-async def test_g17_a_stream_whose_next_message_is_too_big_is_found_out(
-    autojump_clock: Any, when: float, others: int
+async def test_g17_a_stream_whose_next_message_ends_the_connection_is_found_out(
+    autojump_clock: Any, when: float, others: int, what: str
 ) -> None:
     async def handle(peer: Peer, request: Request) -> None:
         if "ticks" not in request:
@@ -235,7 +239,7 @@ async def test_g17_a_stream_whose_next_message_is_too_big_is_found_out(
         await peer.reply(request, tick=tick, subscription={"id": request["ticks"]})
         if request["ticks"] == "BAD":
             await trio.sleep(when)
-            await misbehave(peer, request, "huge")
+            await misbehave(peer, request, what)
 
     ended: dict[str, Exception] = {}
     seen: dict[str, int] = {}
