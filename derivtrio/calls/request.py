@@ -194,11 +194,12 @@ async def repeat_suspects(connection: Connection, session: Session) -> None:
 
     Whichever breaks this connection, too, is then known, and all others are answered.
     """
-    since, suspects = trio.current_time(), session.queue.suspects
+    since, suspects, proven = trio.current_time(), session.queue.suspects, False
     while suspects:
         last_chance = len(suspects[0].breaks) >= MAX_BREAKS - 1
-        works = await works_still(connection, session, since, last_chance=last_chance)
-        if not (works and suspects):  # the caller may have gone away meanwhile
+        if last_chance or not proven:
+            proven = await works_still(connection, session, since, last_chance=last_chance)
+        if not (proven and suspects):  # the caller may have gone away meanwhile
             continue
         call = session.on_trial = suspects.pop(0)
         session.queue.put_first([call])

@@ -11,12 +11,12 @@ sends more than `Settings.max_message_size`. These rules find them out:
    *suspect*. So is a stream that was answered a moment before a message came that ended the
    connection: it was too big, or no JSON.
 2. On the next connection, all others are asked for first. Then user calls may go, and each suspect
-   is asked for alone, those with the fewest breaks first. A ping before each shows that the
-   connection works.
+   is asked for alone, those with the fewest breaks first. The answer to the one before, or to a
+   ping, shows that the connection works.
 3. A suspect that has been answered is acquitted when its connection then stays up for a while.
 4. A stream that has broken three connections has failed: it ends with `StreamFailed`.
 
-The third rule and the ping keep a bad network from being blamed on a stream.
+The third rule and that proof keep a bad network from being blamed on a stream.
 
 All requests count in the server's budgets, and wait for them in the client's one queue. While they
 have no room for the next subscription, user calls go first, and that time does not count against
@@ -83,6 +83,10 @@ class Suspects:
 
     def __contains__(self, upstream: Upstream) -> bool:
         return upstream in self._breaks
+
+    def history(self, suspect: object) -> tuple[BrokenConnection, ...]:
+        """Return the ends of connections that *suspect* may have broken, if it is a stream."""
+        return next((ends for each, ends in self._breaks.items() if each is suspect), ())
 
     def breaks(self, upstream: Upstream) -> int:
         """Return how many connections *upstream* may have broken."""
@@ -244,17 +248,19 @@ async def resubscribe(
     await _ask_until_answered(first, connection, session, suspects)
     if suspected:
         session.queue.open_to(Urgency.RESTORATION)  # user calls need not wait for suspects
+    proven = False
     for upstream in [each for each in suspected if each not in last] + last:
-        await _ask_alone(upstream, connection, session, suspects, since)
+        last_chance = suspects.breaks(upstream) >= MAX_BREAKS - 1
+        proven = proven and not last_chance
+        while not proven:
+            proven = await works_still(connection, session, since, last_chance=last_chance)
+        await _ask_alone(upstream, connection, session, suspects)
 
 
 async def _ask_alone(
-    upstream: Upstream, connection: Connection, session: Session, suspects: Suspects, since: float
+    upstream: Upstream, connection: Connection, session: Session, suspects: Suspects
 ) -> None:
     """Ask for a suspect while nothing else is asked for; see the rules."""
-    last_chance = suspects.breaks(upstream) >= MAX_BREAKS - 1
-    while not await works_still(connection, session, since, last_chance=last_chance):
-        pass
     suspects.on_answer()
     session.on_trial = upstream
     await _ask_until_answered([upstream], connection, session, suspects)

@@ -380,6 +380,35 @@ async def test_g17_a_bad_network_is_not_blamed_on_a_stream(autojump_clock: Any) 
         assert [(await anext(ticks))["tick"]["n"] for _ in range(2)] == [1, 40]
 
 
+async def test_g11_a_connection_that_something_else_breaks_during_a_trial_is_a_failed_attempt(
+    autojump_clock: Any,
+) -> None:
+    """The stream on trial was answered before, so the backoff grows as ever."""
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await peer.reply(request, tick={"n": peer.number}, subscription={"id": "y" * 32})
+            await trio.sleep(0.1)
+            await (misbehave(peer, request, "garbage") if peer.number == 1 else peer.drop())
+        else:
+            await peer.reply(request, ping="pong", time=5)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=UNPACED) as client,
+        client.events() as events,
+        client.subscribe({"ticks": "R_100"}) as ticks,
+    ):
+        attempts = []
+        async for event in events:
+            if isinstance(event, derivtrio.Connecting):
+                attempts.append(event.attempt)
+            if len(attempts) == 8:
+                break
+        assert attempts == [2, 3, 4, 5, 6, 7, 8, 9]
+        assert (await anext(ticks))["tick"]["n"] == 1
+
+
 async def test_g17_authorization_is_no_suspect(autojump_clock: Any) -> None:
     async def handle(peer: Peer, request: Request) -> None:
         if "authorize" in request and 1 < peer.number < 9:
