@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -116,6 +117,7 @@ def _assembled(
     authorization = Authorization(endpoint, Identity(checked_for(endpoint, token)))
     trades = TradeLog(lambda: authorization.loginid, others=other_clients(endpoint))
     session = Session(settings, generation_of(endpoint), queue, router, bus, trades)
+    session.reauthorize = partial(authorization.renew, session=session)
     registry = Registry(session)
     trades.used = registry.replace_proposal
     supervisor = Supervisor(session, authorization, registry)

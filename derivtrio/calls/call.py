@@ -49,6 +49,7 @@ from derivtrio.errors import (
 )
 from derivtrio.policy.rate_limits import Urgency, urgency_of
 from derivtrio.policy.retry import is_doubtful
+from derivtrio.redaction import masked
 
 #: A read that was written on so many connections, all of which were lost, may be what breaks them.
 MAX_BREAKS: Final = 3
@@ -163,6 +164,11 @@ class Call:
     def abandoned(self) -> bool:
         """Whether its caller went away before its end."""
         return self.state is ABANDONED
+
+    @property
+    def label(self) -> str:
+        """What it is called in logs and errors, such as `ticks_history R_100`."""
+        return label_of(self.name, self.request)
 
     @property
     def is_suspect(self) -> bool:
@@ -323,6 +329,12 @@ class Call:
         unknown = self.doubt(f"the server answered {self.name} with {refusal}")
         unknown.__cause__ = refusal
         return unknown
+
+
+def label_of(name: str, request: Mapping[str, Any]) -> str:
+    """Return what a request is called in logs and errors: its call, and what it asks for."""
+    asked = masked(request).get(name)
+    return f"{name} {asked}" if isinstance(asked, str) else name
 
 
 def api_call(

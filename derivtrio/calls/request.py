@@ -27,6 +27,7 @@ from derivtrio.policy.retry import (
     RETRY_PAUSE,
     UNTIL_ANSWERED,
     Rule,
+    lacks_account,
     pause_before_retry,
 )
 from derivtrio.redaction import masked_text, secrets_in
@@ -102,12 +103,16 @@ async def repeat(
 ) -> dict[str, Any]:
     """Make *call*, and, as long as *rules* say so, the calls that *again* makes of it.
 
+    If the server no longer takes the connection for an account, the connection is authorized anew,
+    and *call* is made once more. That is safe for any call, because it was refused.
+
     *interrupted* is told of each error that is not the last.
 
     *Cancellation*: as in `make_call`.
     """
     session.require_home()
     first_failed: float | None = None
+    reauthorized = False
     while True:
         if call.is_trade:
             session.trades.begin(call)
@@ -120,6 +125,10 @@ async def repeat(
         except DerivError as error:
             first_failed = trio.current_time() if first_failed is None else first_failed
             pause, urgency = _after(error, call, session, rules, first_failed)
+            if pause is None and not reauthorized and lacks_account(error, call.request):
+                reauthorized = True
+                if session.reauthorize is not None and await session.reauthorize(call, error):
+                    pause = 0
             if pause is None:
                 raise
             if interrupted is not None:
@@ -185,11 +194,12 @@ async def repeat_suspects(connection: Connection, session: Session) -> None:
 
     Whichever breaks this connection, too, is then known, and all others are answered.
     """
-    since, suspects = trio.current_time(), session.queue.suspects
+    since, suspects, proven = trio.current_time(), session.queue.suspects, False
     while suspects:
         last_chance = len(suspects[0].breaks) >= MAX_BREAKS - 1
-        works = await works_still(connection, session, since, last_chance=last_chance)
-        if not (works and suspects):  # the caller may have gone away meanwhile
+        if last_chance or not proven:
+            proven = await works_still(connection, session, since, last_chance=last_chance)
+        if not (proven and suspects):  # the caller may have gone away meanwhile
             continue
         call = session.on_trial = suspects.pop(0)
         session.queue.put_first([call])

@@ -4,6 +4,9 @@ A `Session` lives as long as its client. Connections come and go beneath it: `co
 present one, and `usable_connection` is the answer to the question that all parts ask.
 """
 
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
 import attrs
 import trio
 
@@ -18,6 +21,15 @@ from derivtrio.connection.endpoints import Generation
 from derivtrio.settings import Settings
 
 
+class Suspect(Protocol):
+    """A stream or a call that may be what breaks connections."""
+
+    @property
+    def label(self) -> str:
+        """What it is called in logs."""
+        ...
+
+
 @attrs.define(eq=False)
 class Session:
     """What the tasks of every connection, the streams and the trades of one client work with.
@@ -28,6 +40,8 @@ class Session:
         guards: scopes that must not outlive the present connection (`same_connection`).
         on_trial: the stream or call that is asked alone at present, because it may have broken
             earlier connections. If this one breaks, too, that is not counted against the server.
+        reauthorize: authorizes the connection anew, because a call has ended with an error that
+            says so; returns whether the call may be made once more.
         home: the `trio.run` that the client belongs to.
 
     """
@@ -40,7 +54,8 @@ class Session:
     trades: TradeLog = attrs.field(factory=TradeLog)
     connection: Connection | None = attrs.field(default=None, init=False)
     guards: set[trio.CancelScope] = attrs.field(factory=set, init=False)
-    on_trial: object | None = attrs.field(default=None, init=False)
+    on_trial: Suspect | None = attrs.field(default=None, init=False)
+    reauthorize: Callable[[Call, Exception], Awaitable[bool]] | None = None
     home: trio.lowlevel.TrioToken = attrs.field(factory=require_trio, init=False)
 
     @property
@@ -53,6 +68,11 @@ class Session:
         """The present connection, unless it is already known to be lost."""
         connection = self.connection
         return None if connection is None or connection.disconnect is not None else connection
+
+    @property
+    def trial_text(self) -> str:
+        """What is asked alone at present; empty if nothing is."""
+        return "" if self.on_trial is None else f"only {self.on_trial.label} was being asked for"
 
     @property
     def is_ready(self) -> bool:

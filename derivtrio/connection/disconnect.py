@@ -63,9 +63,9 @@ class Disconnect:
         return BrokenConnection(number, time.time(), self.error)
 
     @property
-    def too_big(self) -> bool:
-        """Whether a message beyond `Settings.max_message_size` has ended it."""
-        return self.code == TOO_BIG and isinstance(self.error, ProtocolViolation)
+    def by_message(self) -> bool:
+        """Whether one message has ended it: too big, not JSON, or not a frame at all."""
+        return isinstance(self.error, ProtocolViolation)
 
     def answered(self, stream: WatchedStream) -> "Disconnect":
         """Return how our goodbye went: with the peer's Close, or without."""

@@ -30,9 +30,9 @@ client itself has `UNTIL_ANSWERED`. What is not safe to repeat is never asked ag
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from derivtrio.errors import (
     AccountDisabled,
@@ -204,6 +204,20 @@ def is_passing(error: ApiError) -> bool:
 def is_renewable(error: ApiError) -> bool:
     """Return whether a stream that *error* has ended is worth asking for again."""
     return error.code in RENEWABLE_CODES
+
+
+def is_unauthorized(error: Exception) -> bool:
+    """Return whether the server no longer takes the connection for an account."""
+    return isinstance(error, AuthorizationRequired | InvalidToken)
+
+
+def lacks_account(error: Exception, request: Mapping[str, Any]) -> bool:
+    """Return whether *error* is about the connection's account, not about *request* itself.
+
+    A request can have a token of its own: a new account's, or the code that was mailed to its user.
+    """
+    own = ("authorize", "logout", "verification_code")
+    return is_unauthorized(error) and not any(name in request for name in own)
 
 
 def is_doubtful(error: ApiError) -> bool:

@@ -275,10 +275,17 @@ class Registry:
         self._refused.clear()
         self._forgets.empty()
         self._strangers.empty()
-        if not self._wanted:
-            return
-        on_trial, suspects = self.session.on_trial, self.suspects
-        failed = suspects.connection_lost(why, on_trial, too_big=end.too_big, calls=bool(calls))
+        on_trial, failed = self.session.on_trial, []
+        if self._wanted:
+            failed = self.suspects.connection_lost(
+                why, on_trial, by_message=end.by_message, calls=bool(calls)
+            )
+        if on_trial is not None:
+            ends = self.suspects.history(on_trial)
+            if isinstance(on_trial, Call):
+                ends = on_trial.breaks
+            if why not in ends:  # something else broke it, so it is a failed attempt like any
+                self.session.on_trial = None
         for upstream, history in failed:
             self._fail(upstream, history)
         for upstream in self:

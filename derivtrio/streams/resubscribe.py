@@ -8,14 +8,15 @@ Some streams break every connection: the server closes it when asked for them, n
 sends more than `Settings.max_message_size`. These rules find them out:
 
 1. A request for a stream that was written and not answered when its connection ended is a
-   *suspect*. So is a stream that was answered a moment before a message came that was too big.
+   *suspect*. So is a stream that was answered a moment before a message came that ended the
+   connection: it was too big, or no JSON.
 2. On the next connection, all others are asked for first. Then user calls may go, and each suspect
-   is asked for alone, those with the fewest breaks first. A ping before each shows that the
-   connection works.
+   is asked for alone, those with the fewest breaks first. The answer to the one before, or to a
+   ping, shows that the connection works.
 3. A suspect that has been answered is acquitted when its connection then stays up for a while.
 4. A stream that has broken three connections has failed: it ends with `StreamFailed`.
 
-The third rule and the ping keep a bad network from being blamed on a stream.
+The third rule and that proof keep a bad network from being blamed on a stream.
 
 All requests count in the server's budgets, and wait for them in the client's one queue. While they
 have no room for the next subscription, user calls go first, and that time does not count against
@@ -54,7 +55,7 @@ _PROMOTION: Final = 60
 #: For how long after a suspect's answer its connection must stay up, in seconds.
 _ACQUITTED: Final = 10.0
 
-#: How long after its answer a stream may have sent the message that was too big, in seconds.
+#: How long after its answer a stream may have sent the message that was too much, in seconds.
 _PROBATION: Final = 5.0
 
 #: The most that all probations of one connection last, in seconds.
@@ -82,6 +83,10 @@ class Suspects:
 
     def __contains__(self, upstream: Upstream) -> bool:
         return upstream in self._breaks
+
+    def history(self, suspect: object) -> tuple[BrokenConnection, ...]:
+        """Return the ends of connections that *suspect* may have broken, if it is a stream."""
+        return next((ends for each, ends in self._breaks.items() if each is suspect), ())
 
     def breaks(self, upstream: Upstream) -> int:
         """Return how many connections *upstream* may have broken."""
@@ -132,16 +137,16 @@ class Suspects:
         return min(_PROBATION, _PROBATIONS / len(self._late))
 
     def connection_lost(
-        self, why: BrokenConnection, on_trial: object | None, *, too_big: bool, calls: bool
+        self, why: BrokenConnection, on_trial: object | None, *, by_message: bool, calls: bool
     ) -> list[tuple[Upstream, tuple[BrokenConnection, ...]]]:
         """Judge the streams by the end of a connection; return those that have failed, and why.
 
-        *on_trial* is what was asked alone just then. *too_big* says whether a message that was too
-        big has ended the connection, *calls* whether it may have been the reply to a call.
+        *on_trial* is what was asked alone just then. *by_message* says whether one message has
+        ended the connection, *calls* whether that may have been the reply to a call.
         """
         now = trio.current_time()
         unanswered = [each for each, call in self._asked.items() if call.req_id]
-        late = too_big and not unanswered
+        late = by_message and not unanswered
         struck = self._recent(now) if late else unanswered
         if on_trial is not None:
             struck = [each for each in self._answered | self._asked if each is on_trial]
@@ -161,7 +166,7 @@ class Suspects:
         return [(each, self._breaks[each]) for each in proven if self.breaks(each) >= MAX_BREAKS]
 
     def _recent(self, now: float) -> list[Upstream]:
-        """Return the streams that may have sent what was too big: those that began just now.
+        """Return the streams that may have sent that message: those that began just now.
 
         One that has been alone must have sent it, whenever it began.
         """
@@ -243,17 +248,19 @@ async def resubscribe(
     await _ask_until_answered(first, connection, session, suspects)
     if suspected:
         session.queue.open_to(Urgency.RESTORATION)  # user calls need not wait for suspects
+    proven = False
     for upstream in [each for each in suspected if each not in last] + last:
-        await _ask_alone(upstream, connection, session, suspects, since)
+        last_chance = suspects.breaks(upstream) >= MAX_BREAKS - 1
+        proven = proven and not last_chance
+        while not proven:
+            proven = await works_still(connection, session, since, last_chance=last_chance)
+        await _ask_alone(upstream, connection, session, suspects)
 
 
 async def _ask_alone(
-    upstream: Upstream, connection: Connection, session: Session, suspects: Suspects, since: float
+    upstream: Upstream, connection: Connection, session: Session, suspects: Suspects
 ) -> None:
     """Ask for a suspect while nothing else is asked for; see the rules."""
-    last_chance = suspects.breaks(upstream) >= MAX_BREAKS - 1
-    while not await works_still(connection, session, since, last_chance=last_chance):
-        pass
     suspects.on_answer()
     session.on_trial = upstream
     await _ask_until_answered([upstream], connection, session, suspects)

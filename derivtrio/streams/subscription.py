@@ -70,7 +70,7 @@ class Subscription(Generic[T]):
     Entering asks the server and waits for its first reply, so a refusal is raised there. Leaving
     unsubscribes, if nobody else follows the same stream. The `async for` ends when the stream is
     over: the contract is sold, the client was closed. It raises what ended the stream otherwise:
-    an `ApiError`, `SlowConsumer`, `ConnectionFailed`. Across reconnects it goes on.
+    an `ApiError`, `SlowConsumer`, `StreamFailed`, `ConnectionFailed`. Across reconnects it goes on.
 
     *Cancellation*: nothing is lost by cancelling the wait for the next item.
     """

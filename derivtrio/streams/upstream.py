@@ -12,10 +12,11 @@ from typing import Any, Final, Protocol
 import attrs
 
 from derivtrio.api import codec
+from derivtrio.calls.call import label_of
 from derivtrio.calls.routing import Stream, stream_id_of
 from derivtrio.errors import ApiError, BrokenConnection, ConnectionLost, api_error, unreadable
 from derivtrio.models import Tick
-from derivtrio.policy.retry import is_renewable
+from derivtrio.policy.retry import is_renewable, is_unauthorized
 from derivtrio.streams.requests import resumption
 
 #: How many ids a stream may have. Each symbol that was asked for has one, and a server may change
@@ -147,12 +148,12 @@ class Upstream:
     @property
     def label(self) -> str:
         """What it is called in logs and errors, such as `ticks R_100`."""
-        asked = (self.request or {}).get(self.name)
-        return f"{self.name} {asked}" if isinstance(asked, str) else self.name
+        return label_of(self.name, self.request or {})
 
     def _end(self, error: ApiError) -> None:
         """End the stream, which is dead, at its consumers; or have it renewed, if that may help."""
-        if self.latest is None or self.request is None or not is_renewable(error):
+        may_help = is_renewable(error) or is_unauthorized(error)
+        if self.latest is None or self.request is None or not may_help:
             self.close(error)
         else:
             self.renew()

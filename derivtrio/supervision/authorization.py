@@ -4,21 +4,40 @@ On v3 an `authorize` request tells the connection; its token is remembered for t
 On the Options API a connection belongs to an account from its handshake on, and a request for the
 balance proves that it does. Either way `Authorized` is announced when the server has named the
 account.
+
+A session can die while its socket lives: the token was revoked, or the server forgot it. Then a
+call is refused, or a stream of the account ends. Before that is believed, the connection is
+authorized anew, once, with a token that is asked for afresh (`renew`). A connection of the Options
+API cannot be authorized anew, so it is replaced by another one, with a new one-time URL.
 """
 
+import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 import trio
 
-from derivtrio.calls.call import api_call
+from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
+from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.connection.endpoints import Endpoint, account_of, ask, generation_of
-from derivtrio.errors import HandshakeRejected, InvalidToken
+from derivtrio.errors import (
+    ApiError,
+    ClientClosed,
+    DerivError,
+    EndpointFailed,
+    HandshakeRejected,
+    InvalidToken,
+    LinkError,
+)
 from derivtrio.events import Authorized
 from derivtrio.policy.rate_limits import Urgency
+from derivtrio.policy.retry import is_unauthorized
+
+logger = logging.getLogger("derivtrio")
 
 #: A token, several tokens, or an async function that returns a token.
 TokenSource = str | Sequence[str] | Callable[[], Awaitable[str]]
@@ -58,11 +77,14 @@ class Authorization:
     endpoint: Endpoint
     identity: Identity
     turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _renewing: bool = attrs.field(default=False, init=False)
+    _renewed_mono: float = attrs.field(default=-math.inf, init=False)
+    _refusal: Exception | None = attrs.field(default=None, init=False)
 
     @property
     def loginid(self) -> str | None:
         """The account of a request that names none; None without one, and during a change."""
-        if self.turn.locked():
+        if self.turn.locked() and not self._renewing:
             return None
         return self.identity.loginid or account_of(self.endpoint)
 
@@ -79,19 +101,57 @@ class Authorization:
             EndpointFailed: the token function is broken.
 
         """
-
-        async def ask_now(request: Mapping[str, Any]) -> dict[str, Any]:
-            urgency = Urgency.TRADE  # nothing can be sold before it
-            call = api_call(request, only_on=connection.number, restores=True, urgency=urgency)
-            session.queue.put_last([call])
-            return await call.wait()
-
+        ask_now = _asking(connection, session)
         account_id = account_of(self.endpoint)
         if account_id is not None:
             reply = await ask_now({"balance": 1})
             session.bus.announce(Authorized(_loginid(reply.get("balance")) or account_id))
         elif self.identity.token is not None:
             await self.authorize(self.identity.token, ask_now, session)
+
+    async def renew(self, call: Call, error: Exception, *, session: Session) -> bool:
+        """Authorize the present connection anew, because *call* has ended with *error*.
+
+        Return whether *call* may be made once more. If not, the cause of *error* says why. Of many
+        calls that were refused at the same time only the first has it done.
+        """
+        if self.identity.token is None and account_of(self.endpoint) is None:
+            return False  # there is no account, so the server is right
+        async with self.turn:
+            written = -math.inf if call.written_mono is None else call.written_mono
+            if written > self._renewed_mono:
+                self._renewing = True
+                try:
+                    self._refusal = await self._renew(session)
+                finally:
+                    self._renewing = False
+                self._renewed_mono = trio.current_time()
+        if self._refusal is not None:
+            error.__cause__ = self._refusal
+        return self._refusal is None
+
+    async def _renew(self, session: Session) -> Exception | None:
+        """Do so; return why it was refused, if it was."""
+        connection, token = session.usable_connection, self.identity.token
+        if connection is None:
+            return None  # the next one is authorized anyway
+        logger.warning("the server no longer knows this session's account; authorizing anew")
+        ask_now = _asking(connection, session)
+        try:
+            if token is None:
+                await ask_now({"balance": 1})
+            else:
+                await self.authorize(token, ask_now, session)
+        except (ApiError, EndpointFailed, ClientClosed) as error:
+            if token is None and is_unauthorized(error):
+                text = "the server no longer takes this connection for the account"
+                connection.lose(Disconnect("us", NORMAL, error=LinkError(text)))
+                return None
+            logger.warning("the account is not authorized anew: %s", error)
+            return error
+        except DerivError:
+            return None  # the connection was lost meanwhile; the next one is authorized anyway
+        return None
 
     async def authorize(self, token: TokenSource, ask_now: Ask, session: Session) -> dict[str, Any]:
         """Send `authorize` with *ask_now*, remember what was accepted, and return the reply.
@@ -115,6 +175,18 @@ class Authorization:
         self.identity = Identity(token, _loginid(reply.get("authorize")), request)
         session.bus.announce(Authorized(self.identity.loginid or ""))
         return reply
+
+
+def _asking(connection: Connection, session: Session) -> Ask:
+    """Return a function that makes a request on *connection* before all others."""
+
+    async def ask_now(request: Mapping[str, Any]) -> dict[str, Any]:
+        urgency = Urgency.TRADE  # nothing can be sold before it
+        call = api_call(request, only_on=connection.number, restores=True, urgency=urgency)
+        session.queue.put_last([call])
+        return await call.wait()
+
+    return ask_now
 
 
 def checked_token(token: TokenSource | None) -> TokenSource | None:

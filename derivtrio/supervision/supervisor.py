@@ -79,8 +79,9 @@ class Supervisor:
             if isinstance(decision, ConnectionFailed):
                 logger.warning("%s%s", decision, f" ({advice})" if advice else "")
                 return decision
-            taken_for = f" ({text})" if (text := advice or passing_text(error)) else ""
-            logger.warning("%s%s; trying again in %.1f s", error, taken_for, decision)
+            text = advice or passing_text(error) or self.session.trial_text
+            remark = f" ({text})" if text else ""
+            logger.warning("%s%s; trying again in %.1f s", error, remark, decision)
             bus.announce(Waiting(decision, attempts.number))
             await trio.sleep(decision)
 

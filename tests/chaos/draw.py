@@ -172,7 +172,8 @@ def _consumer(chance: Random, drawing: Drawing) -> tuple[str, tuple[object, ...]
             buffer = (
                 chance.choice((64, 1024)) if overflow == "error" else chance.choice((1, 16, 64))
             )
-            return kind, (chance.choice(_SYMBOLS), back, buffer, overflow)
+            symbol = chance.choice((*_SYMBOLS, *faults.POISONED))
+            return kind, (symbol, back, buffer, overflow)
         case "candles":
             which = chance.choice(("closed", "all"))
             return kind, (chance.choice(_SYMBOLS[:3]), chance.choice((60, 120, 300)), back, which)

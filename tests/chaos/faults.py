@@ -26,6 +26,9 @@ CODES: Final = ("WrongResponse", "Timeout", "RateLimit")
 #: Members of a reply, and what stands there instead.
 _VALUES: Final = ("tick.quote:NaN", "tick.epoch:[]", "time:{}", "req_id:null", "msg_type:7")
 
+#: Symbols that only some consumers follow, so that the others can show that they go on.
+POISONED: Final = ("1HZ75V", "1HZ25V")
+
 #: Statuses that never mean a refusal for good.
 _STATUSES: Final = (429, 500, 502, 503, 504, 520)
 
@@ -55,7 +58,7 @@ _TEXTS: Final[Mapping[str, Callable[[Random], str]]] = {
     "fail_after": lambda chance: f"fail_after:{chance.choice(CODES[:2])}:{chance.choice(CALLS)}",
     "mute": lambda chance: f"mute:{chance.choice(('R_100', 'ticks', 'candles', 'calls'))}",
     "poison": lambda chance: (
-        f"poison:{chance.choice(('1HZ75V', '1HZ25V'))}:{chance.choice(('close', 'drop', 'silent'))}"
+        f"poison:{chance.choice(POISONED)}:{chance.choice(('close', 'drop', 'silent', 'huge'))}"
     ),
     "id_storm": lambda chance: f"id_storm:{chance.randint(10, 2000)}:{chance.randint(10, 500)}",
     "late_subscription": lambda chance: (

@@ -17,7 +17,6 @@ HELD_BACK: Final[Mapping[str, str]] = {
     r"late_subscription": "G05: the same",
     r"mute": "G16 is not there yet: a mute stream is not noticed",
     r"backend_dead": "G01 is not whole yet: WebSocket frames count as a sign of life",
-    r"poison": "G17 is not there yet: one bad stream breaks connections for all",
 }
 
 #: Findings, by promise and a pattern for their texts, and what is behind them.

@@ -78,6 +78,7 @@ async def test_g17_a_stream_that_breaks_three_connections_ends_and_all_others_go
     [warning] = [each for each in caplog.records if "has broken" in each.getMessage()]
     assert warning.levelname == "WARNING"
     assert "ticks R_100 has broken 3 connections" in warning.getMessage()
+    assert caplog.text.count("(only ticks R_100 was being asked for); trying again") == 2
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -123,6 +124,8 @@ async def misbehave(peer: Peer, request: Request, how: str) -> None:
         await peer.websocket.aclose(1011, "internal error")
     elif how == "drop":
         await peer.drop()
+    elif how == "garbage":
+        await peer.websocket.send_message("}{")
     elif how == "huge":
         await peer.reply(request, tick={"pad": "x" * LIMIT}, subscription={"id": "x"})
 
@@ -222,10 +225,11 @@ async def test_g17_streams_that_begin_beside_a_bad_one_do_not_share_its_end(
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("what", ["huge", "garbage"])
 @pytest.mark.parametrize("when", [0.0, 1.5, 4.0])
 @pytest.mark.parametrize("others", [0, 1, 3])
-async def test_g17_a_stream_whose_next_message_is_too_big_is_found_out(
-    autojump_clock: Any, when: float, others: int
+async def test_g17_a_stream_whose_next_message_ends_the_connection_is_found_out(
+    autojump_clock: Any, when: float, others: int, what: str
 ) -> None:
     async def handle(peer: Peer, request: Request) -> None:
         if "ticks" not in request:
@@ -235,7 +239,7 @@ async def test_g17_a_stream_whose_next_message_is_too_big_is_found_out(
         await peer.reply(request, tick=tick, subscription={"id": request["ticks"]})
         if request["ticks"] == "BAD":
             await trio.sleep(when)
-            await misbehave(peer, request, "huge")
+            await misbehave(peer, request, what)
 
     ended: dict[str, Exception] = {}
     seen: dict[str, int] = {}
@@ -374,6 +378,35 @@ async def test_g17_a_bad_network_is_not_blamed_on_a_stream(autojump_clock: Any) 
     ):
         await server.peers[0].drop()
         assert [(await anext(ticks))["tick"]["n"] for _ in range(2)] == [1, 40]
+
+
+async def test_g11_a_connection_that_something_else_breaks_during_a_trial_is_a_failed_attempt(
+    autojump_clock: Any,
+) -> None:
+    """The stream on trial was answered before, so the backoff grows as ever."""
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await peer.reply(request, tick={"n": peer.number}, subscription={"id": "y" * 32})
+            await trio.sleep(0.1)
+            await (misbehave(peer, request, "garbage") if peer.number == 1 else peer.drop())
+        else:
+            await peer.reply(request, ping="pong", time=5)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=UNPACED) as client,
+        client.events() as events,
+        client.subscribe({"ticks": "R_100"}) as ticks,
+    ):
+        attempts = []
+        async for event in events:
+            if isinstance(event, derivtrio.Connecting):
+                attempts.append(event.attempt)
+            if len(attempts) == 8:
+                break
+        assert attempts == [2, 3, 4, 5, 6, 7, 8, 9]
+        assert (await anext(ticks))["tick"]["n"] == 1
 
 
 async def test_g17_authorization_is_no_suspect(autojump_clock: Any) -> None:
