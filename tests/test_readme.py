@@ -42,7 +42,8 @@ def test_the_promises_are_all_there() -> None:
 
 def test_it_leads_to_every_page_and_every_example() -> None:
     guide = {f"examples/guide/{path.name}" for path in GUIDE.glob("*.md")}
-    examples = {f"examples/{path.name}" for path in GUIDE.parent.glob("*.py")}
+    programs = {path.name for path in GUIDE.parent.glob("*.py")} - {"__init__.py"}
+    examples = {f"examples/{name}" for name in programs}
     assert guide - {"examples/guide/README.md"} | examples <= {*README.links()}
 
 

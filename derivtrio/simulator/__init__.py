@@ -1,7 +1,8 @@
 """A Deriv server to run beside a client: for demonstrations, lessons and tests.
 
 `open_simulator` starts it. The market is a pure function of a seed, the time is trio's, and
-everything that goes wrong on a network can be made to happen.
+everything that goes wrong on a network can be made to happen. `open_ending_server` is a plain
+server whose connections end in one given way.
 
 The folders, from the top floor to the lowest; each imports only what stands below it:
 
@@ -36,6 +37,7 @@ from derivtrio.simulator.market.market import MarketCandle as Candle
 from derivtrio.simulator.market.market import MarketTick as Tick
 from derivtrio.simulator.server.connection import ServerConnection as Connection
 from derivtrio.simulator.server.connection_record import ConnectionRecord, Ending
+from derivtrio.simulator.server.endings import EndingName, open_ending_server
 from derivtrio.simulator.server.memory_endpoint import MemoryEndpoint
 from derivtrio.simulator.server.simulator import Simulator, open_simulator
 from derivtrio.simulator.sessions.rate_limits import Quota
@@ -52,6 +54,7 @@ __all__ = [
     "ConnectionRecord",
     "Contract",
     "Ending",
+    "EndingName",
     "Faults",
     "Ledger",
     "Limits",
@@ -64,6 +67,7 @@ __all__ = [
     "Tick",
     "Transaction",
     "demo_account",
+    "open_ending_server",
     "open_simulator",
     "parse_fault",
     "random_faults",

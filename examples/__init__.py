@@ -1,0 +1,1 @@
+"""Programs that use derivtrio; `lessons` is a course, `guide` the manual."""

@@ -1,0 +1,1 @@
+"""An event loop, by hand and then not. See README.md."""

@@ -1,0 +1,1 @@
+"""Scopes that cannot be forgotten. See README.md."""

@@ -1,0 +1,1 @@
+"""Shutdown has an order. See README.md."""

@@ -1,0 +1,1 @@
+"""Who ended it. See README.md."""

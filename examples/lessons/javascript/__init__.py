@@ -1,0 +1,1 @@
+"""Four callbacks become one loop. See README.md."""

@@ -1,0 +1,1 @@
+"""Who keeps this alive. See README.md."""

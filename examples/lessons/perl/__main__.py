@@ -1,0 +1,9 @@
+"""`python -m examples.lessons.perl`: run the program of this lesson."""
+
+import sys
+
+from examples.lessons.command import run
+from examples.lessons.perl.program import talk
+
+if __name__ == "__main__":
+    sys.exit(run(talk))

@@ -1,0 +1,1 @@
+"""Say open when it is true. See README.md."""

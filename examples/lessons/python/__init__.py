@@ -1,0 +1,1 @@
+"""A block is a lifetime. See README.md."""

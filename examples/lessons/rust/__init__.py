@@ -1,0 +1,1 @@
+"""A clean close takes two. See README.md."""

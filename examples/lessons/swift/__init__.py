@@ -1,0 +1,1 @@
+"""Deadlines belong to the caller. See README.md."""
