@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 #: The commands: each is the function with this name in the module with this name.
-_NAMES: Final = ("call", "demo", "ping", "simulate", "ticks")
+_NAMES: Final = ("call", "demo", "ping", "record", "simulate", "ticks")
 
 
 class Commands(click.Group):
