@@ -13,7 +13,14 @@ Imports: the client, and everything below it. Begin with `recorder`, then `serie
 """
 
 from derivtrio.recording.recorder import record
-from derivtrio.recording.store import BlockingStore, MissingExtra, Store, StoreBusy, StoreError
+from derivtrio.recording.store import (
+    BlockingStore,
+    MissingExtra,
+    Store,
+    StoreBusy,
+    StoreError,
+    Unreadable,
+)
 from derivtrio.recording.tables import (
     BALANCES,
     CANDLES,
@@ -45,6 +52,7 @@ __all__ = [
     "StoreBusy",
     "StoreError",
     "Table",
+    "Unreadable",
     "in_thread",
     "open_store",
     "record",
