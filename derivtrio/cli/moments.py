@@ -1,10 +1,13 @@
 """Times on the command line: an epoch in seconds, or a date or time as ISO 8601 has it, in UTC."""
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import Final
 
 import click
+
+_DAY: Final = 86_400
 
 #: The last epoch that is taken for seconds; those in milliseconds are beyond it.
 _LAST: Final = 9_999_999_999
@@ -40,6 +43,13 @@ def read_moment(
         return None if text is None else epoch_of(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def read_end(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """Return the epoch of an option that is an end; a date alone means the end of its day."""
+    epoch = read_moment(context, parameter, text)
+    is_date = text is not None and re.fullmatch(r"\d{4}-\d\d-\d\d", text)
+    return epoch + _DAY - 1 if epoch is not None and is_date else epoch
 
 
 def read_past_moment(

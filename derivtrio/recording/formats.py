@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 import attrs
 import msgspec
@@ -158,6 +158,51 @@ def arrow_table(table: Table, rows: Sequence[Row]) -> Any:
     columns = list(zip(*rows, strict=True)) or [()] * len(fields)
     arrays = [pa.array(c, field.type) for c, field in zip(columns, fields, strict=True)]
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+class ParquetSink:
+    """Writes rows into *sink*, which need not be a file, as Parquet, some at a time."""
+
+    def __init__(self, sink: BinaryIO, table: Table) -> None:
+        self._table = table
+        schema = arrow_table(table, ()).schema
+        file = _pyarrow().PythonFile(CountingSink(sink), mode="w")
+        self._writer = _pyarrow().parquet.ParquetWriter(file, schema)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write *rows*, as a row group."""
+        self._writer.write_table(arrow_table(self._table, rows))
+
+    def close(self) -> None:
+        """Write the end of the file; *sink* stays open."""
+        self._writer.close()
+
+
+@attrs.define(eq=False)
+class CountingSink:
+    """A binary file that knows its position, also where *sink* is a pipe."""
+
+    _sink: BinaryIO
+    _position: int = attrs.field(default=0, init=False)
+    closed: bool = attrs.field(default=False, init=False)
+
+    def write(self, data: bytes) -> int:
+        """Write *data*."""
+        self._sink.write(data)
+        self._position += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        """Return how much was written."""
+        return self._position
+
+    def flush(self) -> None:
+        """Flush."""
+        self._sink.flush()
+
+    def close(self) -> None:
+        """Leave the sink open: it is its owner's."""
+        self.closed = True
 
 
 def _dump_parquet(table: Table, rows: Sequence[Row]) -> bytes:

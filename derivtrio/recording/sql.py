@@ -5,13 +5,13 @@ connection is busy, not the end: the next attempt opens another. Two recorders m
 same tables; what both have is kept once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from derivtrio.recording.extras import needing
 from derivtrio.recording.store import StoreBusy, StoreError
-from derivtrio.recording.tables import TABLES, Batch, Table
+from derivtrio.recording.tables import TABLES, Batch, Row, Selection, Table
 
 with needing("postgres", "PostgreSQL"):
     import psycopg  # noqa: F401 - SQLAlchemy imports it later, when a URL says so
@@ -75,6 +75,19 @@ class SqlStore:
                     values = [dict(zip(table.names, row, strict=True)) for row in rows]
                     connection.execute(self._insert(table), values)
 
+    def read(self, selection: Selection, chunk: int) -> Iterator[Sequence[Row]]:
+        """Yield the rows of *selection*, *chunk* at a time."""
+        columns = self._tables[selection.table].c
+        query = sa.select(*columns).order_by(*(columns[name] for name in selection.table.keys))
+        for name, operator, value in selection.conditions:
+            query = query.where(columns[name].op(operator)(value))
+        if selection.symbols:
+            query = query.where(columns["symbol"].in_(selection.symbols))
+        with self._explained(self.name), self._engine.connect() as connection:
+            found = connection.execution_options(yield_per=chunk).execute(query)
+            for rows in found.partitions():
+                yield [tuple(row) for row in rows]
+
     def close(self) -> None:
         """Close the connection."""
         self._engine.dispose()
@@ -113,6 +126,20 @@ class SqlStore:
         except sa.exc.SQLAlchemyError as error:
             text = f"{name}: {type(error).__name__}"
             raise StoreError(text) from None
+
+
+def read_sql(url: str, selection: Selection, chunk: int) -> Iterator[Sequence[Row]]:
+    """Yield the rows of *selection* in the database at *url*, *chunk* at a time.
+
+    Raises:
+        StoreError: it cannot be read.
+
+    """
+    store = SqlStore(url)
+    try:
+        yield from store.read(selection, chunk)
+    finally:
+        store.close()
 
 
 def _address(url: str) -> sa.URL:

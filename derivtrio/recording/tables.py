@@ -148,6 +148,32 @@ CONTRACTS: Final = Table(
 TABLES: Final = (TICKS, CANDLES, GAPS, TRANSACTIONS, BALANCES, CONTRACTS)
 
 
+@attrs.frozen
+class Selection:
+    """Which rows to read.
+
+    Attributes:
+        table: from which table.
+        symbols: of which symbols; none of them means all.
+        granularity: of which length, for candles and gaps; None means any.
+        start, end: from which epoch to which, both included; None means no bound.
+
+    """
+
+    table: Table
+    symbols: tuple[str, ...] = ()
+    granularity: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+    @property
+    def conditions(self) -> list[tuple[str, str, object]]:
+        """What holds for its rows: columns, operators and values. A symbol is one of several."""
+        time = self.table.time
+        bounds = [("granularity", "=", self.granularity), (time, ">=", self.start)]
+        return [each for each in (*bounds, (time, "<=", self.end)) if each[2] is not None]
+
+
 def candle_row(candle: Candle) -> Row:
     """Return the row of a candle that has closed."""
     prices = (candle.open, candle.high, candle.low, candle.close)

@@ -19,6 +19,8 @@ from derivtrio.recording import (
     open_store,
     record,
 )
+from derivtrio.recording.reading import read
+from derivtrio.recording.tables import Selection
 from derivtrio.simulator import open_simulator
 
 psycopg = pytest.importorskip("psycopg")
@@ -81,6 +83,13 @@ def test_a_batch_is_kept_whole_or_not_at_all(store: Any, url: str) -> None:
         store.write({TICKS: [tick(5)], GAPS: [("R_100", 0, None, 3, "no key")]})
     assert not isinstance(caught.value, StoreBusy)
     assert kept(url, TICKS) == []
+
+
+def test_what_it_keeps_can_be_read(store: Any, url: str) -> None:
+    store.write({TICKS: [tick(epoch) for epoch in range(5)], GAPS: [("R_100", 60, 1, 2, "x")]})
+    chosen = Selection(TICKS, ("R_100", "R_10"), start=1, end=3)
+    assert [row for rows in read(url, chosen) for row in rows] == [tick(1), tick(2), tick(3)]
+    assert list(read(url, Selection(GAPS, granularity=300))) == []
 
 
 async def test_a_table_of_another_shape_is_an_error(url: str) -> None:
