@@ -6,7 +6,17 @@ from typing import Final
 import click
 
 #: The commands: each is the function with this name in the module with this name.
-_NAMES: Final = ("call", "demo", "export", "ping", "plot", "record", "simulate", "ticks")
+_NAMES: Final = (
+    "call",
+    "demo",
+    "export",
+    "ping",
+    "plot",
+    "record",
+    "relay",
+    "simulate",
+    "ticks",
+)
 
 
 class Commands(click.Group):

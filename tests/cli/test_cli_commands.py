@@ -16,7 +16,7 @@ def test_help_lists_every_command() -> None:
     assert set(COMMANDS) <= set(run("--help").output.split())
 
 
-@pytest.mark.parametrize("name", ["ping", "call", "ticks", "record"])
+@pytest.mark.parametrize("name", ["ping", "call", "ticks", "record", "relay"])
 def test_what_connects_says_where(name: str) -> None:
     text = run(name, "--help").output
     for word in ("url", "app-id", "token", "account", "rest-url"):
@@ -96,7 +96,7 @@ def test_importing_derivtrio_imports_nothing_of_the_command_line() -> None:
     assert not {"click", "rich", "derivtrio.simulator", "derivtrio.cli"} & set(modules)
 
 
-@pytest.mark.parametrize("name", ["ping", "call", "ticks", "record"])
+@pytest.mark.parametrize("name", ["ping", "call", "ticks", "record", "relay"])
 def test_what_needs_no_simulator_does_not_import_it(name: str) -> None:
     code = "import sys; from derivtrio.cli.commands import cli; cli(standalone_mode=False)"
     result = finished("-c", f"{code}; print(*sys.modules)", name, "--help")

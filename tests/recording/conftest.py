@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
-import servers
+import recording_servers as servers
 
 
 @pytest.fixture(scope="session")
@@ -9,11 +9,4 @@ def postgres() -> Iterator[servers.Server]:
     pytest.importorskip("sqlalchemy")
     pytest.importorskip("psycopg")
     with servers.postgres() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def redis() -> Iterator[servers.Server]:
-    pytest.importorskip("coredis")
-    with servers.redis() as server:
         yield server

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import servers
+import recording_servers as servers
 import trio
 
 import derivtrio

@@ -144,3 +144,24 @@ def redis() -> Iterator[Server]:
         server = Server([binary, *options, *durable], port, f"redis://127.0.0.1:{port}")
         with running(server):
             yield server
+
+
+def redis_reply(server: Server, *words: str) -> Any:
+    """Return what Redis answers to a command."""
+    with socket.create_connection(("127.0.0.1", server.port), _PATIENCE) as sock:
+        parts = "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
+        sock.sendall(f"*{len(words)}\r\n{parts}".encode())
+        with sock.makefile("rb") as stream:
+            return _reply(stream)
+
+
+def _reply(stream: Any) -> Any:
+    """Return the next reply in *stream*: a text, a number, or a list."""
+    line = stream.readline().decode().rstrip()
+    kind, rest = line[0], line[1:]
+    assert kind != "-", rest
+    if kind == "*":
+        return [_reply(stream) for _ in range(int(rest))]
+    if kind == "$":
+        return stream.read(int(rest) + 2).decode()[:-2] if int(rest) >= 0 else None
+    return int(rest) if kind == ":" else rest
