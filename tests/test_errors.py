@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import derivtrio
-from derivtrio import errors
+from derivtrio import errors, recording
 from derivtrio.errors import api_error
 from derivtrio.events import Gap
 
@@ -136,4 +136,4 @@ def test_the_drawing_of_the_hierarchy_is_complete() -> None:
 
     names = classes(derivtrio.DerivError)
     assert {name for name in names if name not in drawing} == set()
-    assert names <= {*derivtrio.__all__}
+    assert names <= {*derivtrio.__all__, *recording.__all__}

@@ -16,6 +16,7 @@ TESTED = {
     "first_tick.py",
     "many_symbols.py",
     "options_account.py",
+    "redis_workers.py",  # in test_redis_workers
     "rehearse_disaster.py",
     "safe_buy.py",
     "unattended.py",

@@ -64,7 +64,7 @@ def compiled(block: Block, text: str) -> Any:
 
 
 def test_there_is_code() -> None:
-    assert (len(PROGRAMS), len(FRAGMENTS), len(OVER_TCP)) == (5, 29, 1)
+    assert (len(PROGRAMS), len(FRAGMENTS), len(OVER_TCP)) == (5, 31, 1)
     assert {block.page for block in FRAGMENTS} >= {
         f"examples/guide/{name}.md"
         for name in ("accounts", "calls", "errors", "limits", "settings", "simulator", "streams")
@@ -79,8 +79,11 @@ def test_the_programs_run(program: Block, server: Served) -> None:
 
 
 @pytest.mark.parametrize("fragment", FRAGMENTS, ids=str)
-async def test_the_fragments_run(autojump_clock: Any, fragment: Block) -> None:
+async def test_the_fragments_run(
+    autojump_clock: Any, fragment: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They stand in a program that has a client, with an account."""
+    monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"derivtrio": derivtrio, "time": time, "trio": trio}
     names["contract"] = {**CONTRACT}
     code = compiled(fragment, fragment.text)

@@ -6,7 +6,17 @@ from typing import Final
 import click
 
 #: The commands: each is the function with this name in the module with this name.
-_NAMES: Final = ("call", "demo", "ping", "simulate", "ticks")
+_NAMES: Final = (
+    "call",
+    "demo",
+    "export",
+    "ping",
+    "plot",
+    "record",
+    "relay",
+    "simulate",
+    "ticks",
+)
 
 
 class Commands(click.Group):
@@ -33,6 +43,6 @@ class Commands(click.Group):
 def cli() -> None:
     """Talk to Deriv's WebSocket API, or to a simulated one.
 
-    Every command except demo and simulate connects to --url. Results go to standard output: as JSON
+    Those that need a server connect to --url. Results go to standard output: as JSON
     if that is not a terminal. Everything else goes to standard error.
     """

@@ -116,6 +116,16 @@ def checked(check: Callable[[Any], object]) -> Callable[[click.Context, click.Pa
     return callback
 
 
+_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_ACCOUNT_OPTION: Final = click.option(
+    "--account",
+    envvar="DERIV_ACCOUNT",
+    show_envvar=True,
+    metavar="ID",
+    help="Connect to the Options API, for this account, such as DOT90004580.",
+)
+
 _CONNECTION_OPTIONS: Final = (
     click.option(
         "--url",
@@ -140,13 +150,7 @@ _CONNECTION_OPTIONS: Final = (
         help="The token to authorize with. Set the variable instead: other users of this computer"
         " can see your command lines.",
     ),
-    click.option(
-        "--account",
-        envvar="DERIV_ACCOUNT",
-        show_envvar=True,
-        metavar="ID",
-        help="Connect to the Options API, for this account, such as DOT90004580.",
-    ),
+    None,  # the place of `--account`
     click.option(
         "--rest-url",
         envvar="DERIV_REST_URL",
@@ -159,8 +163,13 @@ _CONNECTION_OPTIONS: Final = (
 )
 
 
-def connecting(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say where to connect; *command* gets them as a `Target`, first."""
+def connecting(
+    command: Callable[..., None], *, account: _Decorator = _ACCOUNT_OPTION
+) -> Callable[..., None]:
+    """Add the options that say where to connect; *command* gets them as a `Target`, first.
+
+    *account* is the option `--account`, for a command that has an own use for it.
+    """
 
     @functools.wraps(command)
     def with_target(
@@ -180,7 +189,7 @@ def connecting(command: Callable[..., None]) -> Callable[..., None]:
         command(target, **others)
 
     for option in reversed(_CONNECTION_OPTIONS):
-        option(with_target)
+        (option or account)(with_target)
     return with_target
 
 

@@ -16,7 +16,7 @@ def test_help_lists_every_command() -> None:
     assert set(COMMANDS) <= set(run("--help").output.split())
 
 
-@pytest.mark.parametrize("name", ["ping", "call", "ticks"])
+@pytest.mark.parametrize("name", ["ping", "call", "ticks", "record", "relay"])
 def test_what_connects_says_where(name: str) -> None:
     text = run(name, "--help").output
     for word in ("url", "app-id", "token", "account", "rest-url"):
@@ -47,6 +47,15 @@ def test_what_connects_says_where(name: str) -> None:
         ["ticks", "R_100", "--start", "0"],
         ["ticks", "R_100", "--start", "yesterday"],
         ["ticks", "R_100", "--start", "1700000000000"],
+        ["record", "R_100"],
+        ["record", "--to", "ticks.db"],
+        ["record", "R_100", "--to", "mysql://there/ticks"],
+        ["record", "R_100", "--to", "ticks.db", "--no-ticks"],
+        ["record", "R_100", "--to", "ticks.db", "--candles", "61"],
+        ["record", "R_100", "--to", "ticks.db", "--start", "2999-01-01"],
+        ["record", "R_100", "--to", "ticks.db", "--start", "today"],
+        ["record", "R_100", "--to", "ticks.db", "--start", "1700000000000"],
+        ["record", "--account", "R_100", "--to", "ticks.db"],
         ["simulate", "--port", "65536"],
         ["simulate", "--fault", "drop"],
         ["simulate", "--fault", "nothing@1"],
@@ -87,7 +96,7 @@ def test_importing_derivtrio_imports_nothing_of_the_command_line() -> None:
     assert not {"click", "rich", "derivtrio.simulator", "derivtrio.cli"} & set(modules)
 
 
-@pytest.mark.parametrize("name", ["ping", "call", "ticks"])
+@pytest.mark.parametrize("name", ["ping", "call", "ticks", "record", "relay"])
 def test_what_needs_no_simulator_does_not_import_it(name: str) -> None:
     code = "import sys; from derivtrio.cli.commands import cli; cli(standalone_mode=False)"
     result = finished("-c", f"{code}; print(*sys.modules)", name, "--help")

@@ -4,8 +4,10 @@
   simulator in another process.
 - `python -m tests.drills.month` has a month of faults on a virtual clock.
 - `python -m tests.drills.trades` attempts ten thousand purchases, also on a virtual clock.
+- `python -m tests.drills.kills` kills a recorder a hundred times, while its connections break.
+- `python -m tests.drills.throughput` measures how many ticks a second a recorder keeps.
 
 The first two compare what the consumers got with the market, which is a pure function of its seed
-(`witness`). The third compares what the client reported with the account's ledger. The test suite
-runs short versions of all three.
+(`witness`); the last compares what is kept. The third compares what the client reported with the
+account's ledger. The test suite runs short versions of all four.
 """

@@ -1,0 +1,136 @@
+"""`derivtrio export`: what was recorded, as CSV, JSON lines or Parquet."""
+
+import functools
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import attrs
+import click
+import trio
+
+from derivtrio.cli.moments import read_end, read_moment
+from derivtrio.cli.target import perform
+from derivtrio.recording import TABLES, TICKS, Row, Table
+from derivtrio.recording.formats import CSV, JSON_LINES, LineFormat, ParquetSink
+from derivtrio.recording.reading import read
+from derivtrio.recording.tables import CANDLES, Selection
+
+_TABLES: Final = {table.name: table for table in TABLES}
+
+_FORMATS: Final = ("jsonl", "csv", "parquet")
+
+
+@attrs.frozen
+class Export:
+    """What to export, and how. `out` is None for standard output."""
+
+    source: str
+    selection: Selection
+    kind: str
+    out: Path | None
+
+
+@click.command()
+@click.argument("source", metavar="SOURCE")
+@click.option("--symbol", "symbols", multiple=True, help="May be repeated.  [default: all]")
+@click.option(
+    "--from",
+    "start",
+    metavar="TIME",
+    callback=read_moment,
+    help="The first epoch, or a date or time in UTC.  [default: the beginning]",
+)
+@click.option(
+    "--to",
+    "end",
+    metavar="TIME",
+    callback=read_end,
+    help="The last epoch; a date means all of its day.  [default: the end]",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(_FORMATS),
+    help="[default: that of --out, or jsonl]",
+)
+@click.option("--table", type=click.Choice(list(_TABLES)), help="[default: ticks]")
+@click.option("--candles", type=int, metavar="SECONDS", help="The candles of this length.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="[default: standard output]"
+)
+def export(kind: str | None, out: Path | None, source: str, **choice: Any) -> None:
+    """Print what was recorded in SOURCE: a SQLite file, or a postgresql:// URL.
+
+    A recorder may go on writing meanwhile. With --out, the file is replaced when all is written.
+    """
+    if kind is None:
+        suffix = "" if out is None else out.suffix.removeprefix(".")
+        kind = suffix if suffix in _FORMATS else _FORMATS[0]
+    if kind == "parquet" and out is None and sys.stdout is not None and sys.stdout.isatty():
+        message = "Parquet is nothing for a terminal; give --out FILE, or a pipe"
+        raise click.UsageError(message)
+    job = Export(source, selection_of(**choice), kind, out)
+    perform(functools.partial(write, job))
+
+
+def selection_of(
+    symbols: tuple[str, ...],
+    start: int | None,
+    end: int | None,
+    table: str | None,
+    candles: int | None,
+) -> Selection:
+    """Return the selection that the options describe."""
+    chosen = TICKS if table is None else _TABLES[table]
+    if candles is not None:
+        if table not in (None, CANDLES.name):
+            message = f"--candles is for the table candles, not {table}"
+            raise click.UsageError(message)
+        chosen = CANDLES
+    if symbols and "symbol" not in chosen.columns:
+        message = f"the rows of {chosen.name} have no symbol"
+        raise click.UsageError(message)
+    return Selection(chosen, symbols, candles, start, end)
+
+
+async def write(job: Export) -> None:
+    """Write the rows of *job*."""
+    chunks = read(job.source, job.selection)
+    with opened(job.out) as sink:
+        writer = ParquetSink(sink, job.selection.table) if job.kind == "parquet" else None
+        if job.kind == "csv":
+            sink.write(CSV.header(job.selection.table))
+        for rows in chunks:
+            if writer is None:
+                sink.write(lines_of(job, rows))
+            else:
+                writer.write(rows)
+            await trio.lowlevel.checkpoint()  # Ctrl-C is noticed here
+        if writer is not None:
+            writer.close()
+
+
+def lines_of(job: Export, rows: Sequence[Row]) -> bytes:
+    """Return *rows* as lines of text."""
+    table: Table = job.selection.table
+    lines: LineFormat = CSV if job.kind == "csv" else JSON_LINES
+    return lines.encode(table, rows)
+
+
+@contextmanager
+def opened(out: Path | None) -> Iterator[BinaryIO]:
+    """Open *out*, which appears when the block has succeeded; or standard output."""
+    if out is None:
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+        return
+    part = out.with_name(out.name + ".tmp")
+    try:
+        with part.open("wb") as sink:
+            yield sink
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,63 @@
+"""Times on the command line: an epoch in seconds, or a date or time as ISO 8601 has it, in UTC."""
+
+import re
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+
+_DAY: Final = 86_400
+
+#: The last epoch that is taken for seconds; those in milliseconds are beyond it.
+_LAST: Final = 9_999_999_999
+
+
+def epoch_of(text: str) -> int:
+    """Return the epoch, in seconds, that *text* means; a time without a zone is in UTC.
+
+    Raises:
+        ValueError: it means none.
+
+    """
+    if text.isascii() and text.isdecimal():
+        epoch = int(text)
+    else:
+        try:
+            then = datetime.fromisoformat(text)
+        except ValueError:
+            message = f"{text!r} is neither an epoch in seconds nor a date such as 2026-11-27T06:00"
+            raise ValueError(message) from None
+        epoch = int((then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp())
+    if not 0 < epoch <= _LAST:
+        message = f"{text!r} is no time since 1970 in seconds"
+        raise ValueError(message)
+    return epoch
+
+
+def read_moment(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> int | None:
+    """Return the epoch of an option."""
+    try:
+        return None if text is None else epoch_of(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def read_end(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """Return the epoch of an option that is an end; a date alone means the end of its day."""
+    epoch = read_moment(context, parameter, text)
+    is_date = text is not None and re.fullmatch(r"\d{4}-\d\d-\d\d", text)
+    return epoch + _DAY - 1 if epoch is not None and is_date else epoch
+
+
+def read_past_moment(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> int | None:
+    """Return the epoch of an option; refuse one in the future."""
+    epoch = read_moment(context, parameter, text)
+    if epoch is not None and epoch > time.time():
+        message = "that is in the future; it is counted in seconds, in UTC"
+        raise click.BadParameter(message)
+    return epoch

@@ -1,0 +1,59 @@
+"""Recording: what a client gets, kept in a file or a database.
+
+- `recorder`: `record`, its tasks and their end.
+- `series`: one symbol's ticks or candles, resumed from what is kept. `account`: the account's side.
+- `writer`: the task that writes batches, and waits for a store that is busy.
+- `store`: the protocol of a store, and its errors. `tables`: what a store keeps, as data.
+- `worker`: a store that blocks, in a thread.
+- `sqlite`, `sql` (PostgreSQL), `files` with `formats`: the stores. `redis`: the store of a relay.
+- `targets`: which store a target means. `extras`: what to say when a package is missing.
+- `reading`: rows read back from a store; `chart` draws them.
+
+Imports: the client, and everything below it. Begin with `recorder`, then `series`.
+"""
+
+from derivtrio.recording.recorder import record
+from derivtrio.recording.store import (
+    BlockingStore,
+    MissingExtra,
+    Store,
+    StoreBusy,
+    StoreError,
+    Unreadable,
+)
+from derivtrio.recording.tables import (
+    BALANCES,
+    CANDLES,
+    CONTRACTS,
+    GAPS,
+    TABLES,
+    TICKS,
+    TRANSACTIONS,
+    Batch,
+    Row,
+    Table,
+)
+from derivtrio.recording.targets import open_store
+from derivtrio.recording.worker import in_thread
+
+__all__ = [
+    "BALANCES",
+    "CANDLES",
+    "CONTRACTS",
+    "GAPS",
+    "TABLES",
+    "TICKS",
+    "TRANSACTIONS",
+    "Batch",
+    "BlockingStore",
+    "MissingExtra",
+    "Row",
+    "Store",
+    "StoreBusy",
+    "StoreError",
+    "Table",
+    "Unreadable",
+    "in_thread",
+    "open_store",
+    "record",
+]

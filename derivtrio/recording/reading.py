@@ -1,0 +1,78 @@
+"""Rows read back from a SQLite file or a PostgreSQL database, while a recorder may be writing.
+
+Rows come in the order of their keys, a chunk at a time, so memory does not grow with the recording.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+from derivtrio.models import Candle
+from derivtrio.recording.store import StoreError
+from derivtrio.recording.tables import Row, Selection
+
+#: How many rows are read at a time.
+CHUNK: Final = 20_000
+
+
+def read(source: str, selection: Selection) -> Iterator[Sequence[Row]]:
+    """Yield the rows of *selection* in *source*, the file or URL of a store, in chunks.
+
+    Raises:
+        StoreError: there is no such store, or it has no such table.
+        MissingExtra: it needs a package that is not installed.
+
+    """
+    if "://" not in source:
+        return _read_sqlite(Path(source), selection)
+    from derivtrio.recording.sql import read_sql  # noqa: PLC0415 - needs an extra
+
+    return read_sql(source, selection, CHUNK)
+
+
+def _read_sqlite(path: Path, selection: Selection) -> Iterator[Sequence[Row]]:
+    table = selection.table
+    columns = ", ".join(f'"{name}"' for name in table.names)
+    where, values = _where(selection)
+    key = ", ".join(f'"{name}"' for name in table.keys)
+    query = f'SELECT {columns} FROM "{table.name}"{where} ORDER BY {key}'  # noqa: S608
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            cursor = db.execute(query, values)
+            while rows := cursor.fetchmany(CHUNK):
+                yield rows
+    except sqlite3.Error as error:
+        text = f"{path}: {error}"
+        raise StoreError(text) from error
+
+
+def _where(selection: Selection) -> tuple[str, list[Any]]:
+    """Return the condition of a query, and its values."""
+    parts = [f'"{column}" {operator} ?' for column, operator, _ in selection.conditions]
+    values = [value for _, _, value in selection.conditions]
+    if selection.symbols:
+        parts.append(f'"symbol" IN ({", ".join("?" * len(selection.symbols))})')
+        values += selection.symbols
+    return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
+
+
+def candles_of(ticks: Iterator[Sequence[Row]], length: int) -> Iterator[Candle]:
+    """Yield the candles of *length* seconds that the rows of one symbol's ticks make."""
+    rows = (row for chunk in ticks for row in chunk)
+    for open_time, group in groupby(rows, lambda row: int(row[1] or 0) // length * length):
+        first, *others = group
+        quotes = [float(row[3] or 0) for row in (first, *others)]
+        epoch = int((others[-1] if others else first)[1] or 0)
+        prices = quotes[0], max(quotes), min(quotes), quotes[-1]
+        yield Candle(str(first[0]), length, open_time, epoch, *prices, closed=True)
+
+
+def candles_in(rows: Iterator[Sequence[Row]]) -> Iterator[Candle]:
+    """Yield the candles that were recorded as such."""
+    for symbol, length, open_time, *prices in (row for chunk in rows for row in chunk):
+        at = int(open_time or 0)
+        first, high, low, last = (float(price or 0) for price in prices)
+        yield Candle(str(symbol), int(length or 0), at, at, first, high, low, last, closed=True)

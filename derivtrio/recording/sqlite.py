@@ -1,0 +1,160 @@
+"""A store in one file: SQLite, from the standard library.
+
+The file is in WAL mode: readers (`derivtrio export`, a notebook) do not disturb the recorder, nor
+it them. `synchronous=NORMAL` does not wait for the disk at each commit. A crash of the program
+loses nothing by that. A power failure may lose the newest commits, never the file, and the recorder
+fetches those rows again from the server's history.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from derivtrio.recording.store import StoreBusy, StoreError
+from derivtrio.recording.tables import TABLES, Batch, Table
+
+_TYPES: Final = {str: "TEXT", int: "INTEGER", float: "REAL"}
+
+#: For how long to wait for another program's lock before reporting it, in seconds.
+_LOCK_PATIENCE: Final = 5.0
+
+#: SQLite's codes for what may pass: a lock, a full disk, a file system that went away for a while.
+_PASSING: Final = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
+
+
+@attrs.define(eq=False)
+class SqliteStore:
+    """The file at `path`; it and its tables are made if they are not there.
+
+    Raises:
+        StoreError: it cannot be opened or written, or has other tables of these names.
+
+    """
+
+    path: Path
+    _db: sqlite3.Connection = attrs.field(init=False, repr=False)
+    _inode: tuple[int, int] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        with self._explained():
+            self._db = sqlite3.connect(
+                self.path, timeout=_LOCK_PATIENCE, isolation_level=None, check_same_thread=False
+            )
+        try:
+            with self._explained():
+                self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def newest(self, table: Table, *key: str | int) -> int | None:
+        """Return the highest value of the key's next column; None without a row."""
+        where = " AND ".join(f'"{name}" = ?' for name in table.keys[: len(key)])
+        query = f'SELECT max("{table.next_key(key)}") FROM "{table.name}" WHERE {where}'  # noqa: S608
+        with self._explained():
+            (newest,) = self._db.execute(query, key).fetchone()
+        return None if newest is None else int(newest)
+
+    def write(self, batch: Batch) -> None:
+        """Keep all rows of *batch*, in one transaction."""
+        self._require_file()
+        with self._explained(), self._transaction():
+            for table, rows in batch.items():
+                self._db.executemany(_insert(table), rows)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        with self._transaction():  # which finds out, too, whether the file can be written
+            for table in TABLES:
+                self._db.execute(_create(table))
+                self._check_shape(table)
+        self._inode = _inode(self.path)
+
+    def _check_shape(self, table: Table) -> None:
+        found = [row[1] for row in self._db.execute(f'PRAGMA table_info("{table.name}")')]
+        if found != list(table.names):
+            text = (
+                f"{self.path} has another table {table.name}: its columns are {', '.join(found)},"
+                f" not {', '.join(table.names)}"
+            )
+            raise StoreError(text)
+
+    def _require_file(self) -> None:
+        """Refuse to write into a file that was removed: SQLite would, and nobody could read it."""
+        try:
+            there = _inode(self.path)
+        except FileNotFoundError:
+            there = None
+        except OSError as error:
+            text = f"{self.path}: {error.strerror}"
+            raise StoreBusy(text) from error
+        if there != self._inode:
+            text = f"{self.path} was removed, or replaced by another file, while it was in use"
+            raise StoreError(text)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # SQLite has rolled back by itself after some errors
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raise SQLite's errors as ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+            kind = StoreBusy if code in _PASSING else StoreError
+            text = f"{self.path}: {error}"
+            raise kind(text) from error
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _create(table: Table) -> str:
+    columns = [
+        f'"{name}" {_TYPES[kind]}' + " NOT NULL" * (name in table.keys)
+        for name, kind in table.columns.items()
+    ]
+    key = ", ".join(f'"{name}"' for name in table.keys)
+    inside = ", ".join([*columns, f"PRIMARY KEY ({key})"])
+    return f'CREATE TABLE IF NOT EXISTS "{table.name}" ({inside}) WITHOUT ROWID'
+
+
+def _insert(table: Table) -> str:
+    """Return the statement that adds a row.
+
+    `INSERT OR IGNORE` would do, but also pass over a row without a key in silence.
+    """
+    marks = ", ".join("?" * len(table.columns))
+    key = ", ".join(f'"{name}"' for name in table.keys)
+    others = ", ".join(f'"{name}" = excluded."{name}"' for name in table.names[table.key :])
+    action = f"UPDATE SET {others}" if table.replaces else "NOTHING"
+    return f'INSERT INTO "{table.name}" VALUES ({marks}) ON CONFLICT ({key}) DO {action}'  # noqa: S608

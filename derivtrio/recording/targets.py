@@ -1,0 +1,67 @@
+"""Where rows go: what the text after `--to` means.
+
+| target | store |
+|---|---|
+| `postgresql://user@host/database` | PostgreSQL; needs the extra `postgres` |
+| `data/{symbol}/{date}.csv`, `.jsonl`, `.parquet` | files; Parquet needs the extra `parquet` |
+| any other path, `ticks.db` | one SQLite file |
+
+The modules of the first two are imported here, when they are used.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from derivtrio.recording.sqlite import SqliteStore
+from derivtrio.recording.store import BlockingStore, Store, StoreError
+from derivtrio.recording.worker import in_thread
+
+_POSTGRES: Final = ("postgresql", "postgresql+psycopg", "postgres")
+FILE_SUFFIXES: Final = (".csv", ".jsonl", ".parquet")
+
+
+@asynccontextmanager
+async def open_store(target: str | Path) -> AsyncGenerator[Store]:
+    """Open the store that *target* names; close it at the end of the block.
+
+    Raises:
+        StoreError: there is no such store, or it cannot be opened.
+        MissingExtra: it needs a package that is not installed.
+
+    """
+    make = maker_of(str(target))
+    async with in_thread(make) as store:
+        yield store
+
+
+def maker_of(target: str) -> Callable[[], BlockingStore]:
+    """Return what makes the blocking store that *target* names; it is to be called in a thread.
+
+    Raises:
+        StoreError: *target* is not understood.
+
+    """
+    if "://" in target:
+        scheme = urlsplit(target).scheme
+        if scheme not in _POSTGRES:
+            text = f"no store for {scheme}://; there is postgresql://, and the path of a file"
+            raise StoreError(text)
+        return lambda: _sql_store(target)
+    if target.endswith(FILE_SUFFIXES):
+        return lambda: _file_store(target)
+    return lambda: SqliteStore(Path(target))
+
+
+def _sql_store(target: str) -> BlockingStore:
+    from derivtrio.recording.sql import SqlStore  # noqa: PLC0415 - needs an extra
+
+    return SqlStore(target)
+
+
+def _file_store(target: str) -> BlockingStore:
+    from derivtrio.recording.files import FileStore  # noqa: PLC0415 - is rarely needed
+
+    return FileStore(target)

@@ -1,0 +1,303 @@
+"""The store of files: rotation, repair, and whole files for whoever reads them."""
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+import trio
+from stores import InLoop
+
+import derivtrio
+from derivtrio.recording import (
+    CANDLES,
+    GAPS,
+    TABLES,
+    TICKS,
+    MissingExtra,
+    StoreBusy,
+    StoreError,
+    Table,
+    open_store,
+    record,
+)
+from derivtrio.recording import files as module
+from derivtrio.recording.files import FileStore
+from derivtrio.recording.formats import FORMATS
+from derivtrio.simulator import open_simulator
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    SUFFIXES = ["csv", "jsonl", "parquet"]
+except ModuleNotFoundError:
+    SUFFIXES = ["csv", "jsonl"]
+
+every_format = pytest.mark.parametrize("suffix", SUFFIXES)
+DAY = 1_699_920_000  # 2023-11-14, 00:00 UTC
+
+
+def tick(epoch: int, n: int = 0, quote: float = 1.5) -> Any:
+    return ("R_100", epoch, n, quote, None, 1.4)
+
+
+def template(folder: Path, suffix: str) -> str:
+    return f"{folder}/data/{{symbol}}/{{date}}.{suffix}"
+
+
+def kept(path: Path, table: Table = TICKS) -> list[Any]:
+    return FORMATS[path.suffix].read(path, table)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@every_format
+def test_a_day_is_a_file(tmp_path: Path, suffix: str) -> None:
+    store = FileStore(template(tmp_path, suffix))
+    assert store.newest(TICKS, "R_100") is None
+    store.write({TICKS: [tick(DAY - 1), tick(DAY), tick(DAY, 1)], CANDLES: []})
+    store.write({TICKS: [tick(DAY + 5)], CANDLES: [("R_100", 60, DAY, 1.0, 2.0, 0.5, 1.5)]})
+    store.close()
+    folder = tmp_path / "data"
+    assert names(folder) == [
+        f"R_100/2023-11-13.{suffix}",
+        f"R_100/2023-11-14.candles-60.{suffix}",
+        f"R_100/2023-11-14.{suffix}",
+    ]
+    assert kept(folder / f"R_100/2023-11-13.{suffix}") == [tick(DAY - 1)]
+    assert kept(folder / f"R_100/2023-11-14.{suffix}") == [tick(DAY), tick(DAY, 1), tick(DAY + 5)]
+    again = FileStore(template(tmp_path, suffix))
+    assert again.newest(TICKS, "R_100") == DAY + 5
+    assert again.newest(CANDLES, "R_100", 60) == DAY
+    assert again.newest(CANDLES, "R_100", 300) is None
+
+
+@every_format
+def test_a_row_that_comes_again_is_left_out(tmp_path: Path, suffix: str) -> None:
+    for first in (0, 3, 5):
+        store = FileStore(template(tmp_path, suffix))
+        store.write({TICKS: [tick(DAY + epoch) for epoch in range(first, first + 5)]})
+        store.write({TICKS: [tick(DAY + first)]})
+        store.close()
+    (path,) = (tmp_path / "data").rglob("*.*")
+    assert kept(path) == [tick(DAY + epoch) for epoch in range(10)]
+
+
+@every_format
+def test_what_is_collected_survives_a_crash(tmp_path: Path, suffix: str) -> None:
+    store = FileStore(template(tmp_path, suffix))
+    store.write({TICKS: [tick(DAY - 2), tick(DAY - 1)]})
+    store.write({TICKS: [tick(DAY)]})  # and then it is killed: nobody closes it
+    (appended,) = (tmp_path / "data").rglob("2023-11-14*")
+    with appended.open("ab") as file:
+        file.write(b'{"symbol": "R_100", "epo' if suffix != "csv" else b"R_100,16999")
+    again = FileStore(template(tmp_path, suffix))
+    assert again.newest(TICKS, "R_100") == DAY
+    again.write({TICKS: [tick(DAY), tick(DAY + 1)]})
+    again.close()
+    assert kept(tmp_path / f"data/R_100/2023-11-14.{suffix}") == [tick(DAY), tick(DAY + 1)]
+    assert kept(tmp_path / f"data/R_100/2023-11-13.{suffix}") == [tick(DAY - 2), tick(DAY - 1)]
+    assert not [name for name in names(tmp_path) if not name.endswith(suffix)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_file_may_be_cut_off_at_any_byte(tmp_path: Path, suffix: str) -> None:
+    rows = [tick(DAY + epoch) for epoch in range(4)]
+    store = FileStore(template(tmp_path, suffix))
+    store.write({TICKS: rows})
+    path = tmp_path / f"data/R_100/2023-11-14.{suffix}"
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size] + b"\0" * (size % 3))
+        again = FileStore(template(tmp_path, suffix))
+        newest = again.newest(TICKS, "R_100")
+        assert newest is None or [row for row in rows if row[1] <= newest] == kept(path)
+        again.write({TICKS: rows})
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.skipif("parquet" not in SUFFIXES, reason="needs pyarrow")
+@pytest.mark.parametrize("days", [1, 2])
+def test_a_parquet_file_that_cannot_be_read_is_set_aside(
+    tmp_path: Path, days: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FileStore(template(tmp_path, "parquet"))
+    rows = [tick(DAY - 86400 * day + 100) for day in reversed(range(days))]
+    store.write({TICKS: rows})
+    store.close()
+    path = tmp_path / "data/R_100/2023-11-14.parquet"
+    path.write_bytes(path.read_bytes()[:-5])
+    again = FileStore(template(tmp_path, "parquet"))
+    assert again.newest(TICKS, "R_100") == (DAY - 1 if days == 1 else DAY - 86400 + 100)
+    assert "it is now called 2023-11-14.parquet.damaged" in caplog.text
+    again.write({TICKS: [tick(DAY + 7)]})
+    again.close()
+    assert kept(path) == [tick(DAY + 7)]
+
+
+@every_format
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_table_takes_a_row(tmp_path: Path, suffix: str, table: Table) -> None:
+    row = tuple({str: "x, \n", int: 2, float: 1.25}[kind] for kind in table.columns.values())
+    if table.ordered:
+        row = ("R_100", *row[1:])
+    store = FileStore(template(tmp_path, suffix))
+    store.write({table: [row]})
+    store.write({table: [row]})
+    store.close()
+    (path,) = (path for path in (tmp_path / "data").rglob("*") if path.is_file())
+    assert kept(path, table) == [row]
+    key = row[: 2 if table is CANDLES else 1]
+    assert FileStore(template(tmp_path, suffix)).newest(table, *key) == 2
+
+
+@every_format
+def test_a_gap_that_has_grown_replaces_the_old_one(tmp_path: Path, suffix: str) -> None:
+    store = FileStore(template(tmp_path, suffix))
+    for before in (20, 30):
+        store.write({GAPS: [("R_100", 0, DAY, DAY + before, "no longer kept")]})
+    (row,) = kept(tmp_path / f"data/R_100/2023-11-14.gaps.{suffix}", GAPS)
+    assert row[3] == DAY + 30
+
+
+@every_format
+def test_a_full_disk_is_busy_and_leaves_whole_lines(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FileStore(template(tmp_path, suffix))
+    store.write({TICKS: [tick(DAY)]})
+    monkeypatch.setattr(module, "append_lines", half_appended(module.append_lines))
+    with pytest.raises(StoreBusy, match="No space left"):
+        store.write({TICKS: [tick(DAY + 1)]})
+    monkeypatch.undo()
+    store.write({TICKS: [tick(DAY + 1)]})
+    store.close()
+    path = tmp_path / f"data/R_100/2023-11-14.{suffix}"
+    assert kept(path) == [tick(DAY), tick(DAY + 1)]
+
+
+def half_appended(append: Callable[[Path, bytes, bytes], None]) -> Callable[..., None]:
+    """Return what does as a disk that becomes full: it takes a half of what it is given."""
+
+    def appending(path: Path, header: bytes, lines: bytes) -> None:
+        real = Path.open
+
+        class Half:
+            def __init__(self, file: Any) -> None:
+                self.file = file
+
+            def __enter__(self) -> Self:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                self.file.close()
+
+            def tell(self) -> int:
+                return int(self.file.tell())
+
+            def write(self, data: bytes) -> None:
+                self.file.write(data[: len(data) // 2])
+                self.file.flush()
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "open", lambda self, mode: Half(real(self, mode)))
+            append(path, header, lines)
+
+    return appending
+
+
+@pytest.mark.parametrize("path", ["x.csv", "{symbol}.csv", "{date}.csv"])
+async def test_a_path_without_its_fields_is_an_error(tmp_path: Path, path: str) -> None:
+    with pytest.raises(StoreError, match=r"has \{symbol\} and \{date\} in it"):
+        async with open_store(f"{tmp_path}/{path}"):
+            pass
+
+
+async def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(StoreError, match=r"exists|directory"):
+        async with open_store(template(tmp_path, "csv")):
+            pass
+
+
+async def test_without_pyarrow_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match="Parquet needs pyarrow: install the extra parquet"):
+        async with open_store(template(tmp_path, "parquet")):
+            pass
+
+
+def test_a_symbol_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+    store = FileStore(template(tmp_path, "csv"))
+    store.write({TICKS: [("../../x", DAY, 0, 1.0, None, None)]})
+    assert names(tmp_path) == ["data/..%2F..%2Fx/2023-11-14.csv"]
+    assert FileStore(template(tmp_path, "csv")).newest(TICKS, "../../x") == DAY
+
+
+@pytest.mark.skipif("parquet" not in SUFFIXES, reason="needs pyarrow")
+def test_closing_takes_no_longer_than_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FileStore(template(tmp_path, "parquet"))
+    store.write({TICKS: [tick(DAY)]})
+    monkeypatch.setattr(module, "_CLOSING", 0)
+    store.close()
+    assert names(tmp_path / "data") == ["R_100/2023-11-14.parquet.part"]
+    again = FileStore(template(tmp_path, "parquet"))
+    assert again.newest(TICKS, "R_100") == DAY
+    monkeypatch.undo()
+    again.close()
+    found = pq.read_table(tmp_path / "data/R_100/2023-11-14.parquet").to_pylist()
+    assert found == [dict(zip(TICKS.names, tick(DAY), strict=True))]
+
+
+@every_format
+async def test_a_recorder_goes_on_over_midnight_and_a_restart(
+    autojump_clock: Any, tmp_path: Path, suffix: str
+) -> None:
+    target = template(tmp_path, suffix)
+    async with open_simulator(port=None, start=DAY - 100) as sim:
+        for _ in range(3):
+            store = FileStore(target)
+            with trio.move_on_after(80):
+                async with derivtrio.open_client(endpoint=sim.endpoint) as client:
+                    await record(client, ["1HZ100V"], InLoop(store))
+            store.close()
+            await trio.sleep(50)
+        folder = tmp_path / "data/1HZ100V"
+        rows = [row for path in sorted(folder.iterdir()) for row in kept(path)]
+        due = sim.market.ticks("1HZ100V", rows[0][1], rows[-1][1])
+    assert names(folder) == [f"2023-11-13.{suffix}", f"2023-11-14.{suffix}"]
+    assert [(row[1], row[3]) for row in rows] == [(tick.epoch, tick.quote) for tick in due]
+    assert len(rows) > 200
+
+
+@every_format
+async def test_a_file_of_another_shape_is_an_error_and_stays_as_it_is(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"data/R_100/2023-11-14.{suffix}"
+    path.parent.mkdir(parents=True)
+    if suffix == "parquet":
+        pq.write_table(pa.table({"time": [1], "price": [1.5]}), path)
+    else:
+        path.write_text("time,price\n1,1.5\n" if suffix == "csv" else '{"time": 1}\n{"time": 2}\n')
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="is another file"):
+        FileStore(template(tmp_path, suffix)).newest(TICKS, "R_100")
+    assert path.read_bytes() == before
+
+
+def test_a_json_line_has_the_columns(tmp_path: Path) -> None:
+    FileStore(template(tmp_path, "jsonl")).write({TICKS: [tick(DAY)]})
+    (line,) = (tmp_path / "data/R_100/2023-11-14.jsonl").read_text().splitlines()
+    assert json.loads(line) == dict(zip(TICKS.names, tick(DAY), strict=True))

@@ -1,0 +1,198 @@
+"""`record`: exactly once, across restarts, outages and stores that fail."""
+
+import logging
+from typing import Any
+
+import pytest
+import trio
+from stores import MemoryStore, busy, market_rows, quotes
+
+import derivtrio
+from derivtrio.recording import CANDLES, GAPS, TICKS, StoreError, record, recorder, series, writer
+from derivtrio.simulator import Simulator, open_simulator
+from derivtrio.simulator.calls import history_window
+
+START = 1_700_000_000
+MONDAY = 1_699_833_600  # 2023-11-13, 00:00 UTC
+NEXT_MONDAY = MONDAY + 7 * 86400
+
+
+async def run_for(seconds: float, sim: Simulator, store: Any, *symbols: str, **more: Any) -> None:
+    """Record as one process would that lives so long."""
+    with trio.move_on_after(seconds):
+        async with derivtrio.open_client(endpoint=sim.endpoint) as client:
+            await record(client, symbols, store, **more)
+
+
+def assert_equals_market(store: MemoryStore, sim: Simulator, symbol: str, atleast: int) -> None:
+    rows = [row for row in store.rows(TICKS) if row[0] == symbol]
+    assert len(rows) >= atleast
+    assert quotes(rows) == market_rows(sim, symbol, rows)
+    assert {row[2] for row in rows} == {0}
+
+
+async def test_ticks_are_kept_once_across_outages(autojump_clock: Any) -> None:
+    store, faults = MemoryStore(), ["drop@5.5", "refuse:10@20", "drop@20.1", "freeze@60"]
+    async with open_simulator(port=None, start=START, faults=faults) as sim:
+        await run_for(150, sim, store, "R_100", "1HZ100V")
+        assert_equals_market(store, sim, "1HZ100V", 140)
+        assert_equals_market(store, sim, "R_100", 70)
+    assert store.rows(GAPS) == []
+
+
+async def test_a_restart_fills_the_hole(autojump_clock: Any) -> None:
+    store = MemoryStore()
+    async with open_simulator(port=None, start=START) as sim:
+        for _ in range(5):
+            await run_for(20, sim, store, "1HZ100V", candles=[60])
+            await trio.sleep(100)
+        await run_for(90, sim, store, "1HZ100V", candles=[60])
+        assert_equals_market(store, sim, "1HZ100V", 680)
+        candles = store.rows(CANDLES)
+        first, last = candles[0][2], candles[-1][2]
+        assert [row[2] for row in candles] == list(range(first, last + 1, 60))
+        due = sim.market.candles("1HZ100V", 60, first, last + 59)
+        assert [row[3:] for row in candles] == [(c.open, c.high, c.low, c.close) for c in due]
+    assert store.rows(GAPS) == []
+
+
+async def test_a_row_that_was_never_written_is_fetched_again(autojump_clock: Any) -> None:
+    """A process that is killed writes nothing at its end: nor does this store."""
+    store = MemoryStore()
+    async with open_simulator(port=None, start=START) as sim:
+        await run_for(20, sim, store, "1HZ100V")
+        kept = len(store.rows(TICKS))
+        store.hung = True
+        await run_for(20, sim, store, "1HZ100V")
+        assert len(store.rows(TICKS)) == kept
+        store.hung = False
+        await run_for(20, sim, store, "1HZ100V")
+        assert_equals_market(store, sim, "1HZ100V", 55)
+
+
+async def test_a_start_in_the_past_is_for_what_is_not_kept(autojump_clock: Any) -> None:
+    store = MemoryStore()
+    async with open_simulator(port=None, start=START) as sim:
+        await run_for(20, sim, store, "1HZ100V", start=START - 20_000)
+        assert store.rows(TICKS)[0][1] == START - 20_000
+        await run_for(20, sim, store, "1HZ100V", start=START - 90_000)
+        assert store.rows(TICKS)[0][1] == START - 20_000
+        assert_equals_market(store, sim, "1HZ100V", 20_030)
+
+
+async def test_what_the_server_no_longer_has_is_a_row_of_gaps(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_window, "KEPT", 7 * 86400)
+    store, hour = MemoryStore(), 3600
+    old = START - START % hour - 10_000 * hour
+    await store.write({CANDLES: [("R_100", hour, old, 1.0, 1.0, 1.0, 1.0)]})
+    async with open_simulator(port=None, start=START) as sim:
+        await run_for(10, sim, store, "R_100", ticks=False, candles=[hour])
+    ((symbol, length, after, before, reason),) = store.rows(GAPS)
+    assert (symbol, length, after, reason) == ("R_100", hour, old, "no longer kept")
+    assert before == store.rows(CANDLES)[1][2]
+    assert len(store.rows(CANDLES)) == 169
+
+
+async def test_only_candles(autojump_clock: Any) -> None:
+    store = MemoryStore()
+    async with open_simulator(port=None, start=START) as sim:
+        await run_for(200, sim, store, "R_100", ticks=False, candles=[60])
+    assert store.rows(TICKS) == []
+    assert len(store.rows(CANDLES)) == 3
+
+
+async def test_a_busy_store_is_waited_for_with_warnings(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore(failures=[busy()] * 4)
+    async with open_simulator(port=None, start=START) as sim:
+        await run_for(60, sim, store, "1HZ100V")
+        assert_equals_market(store, sim, "1HZ100V", 55)
+    lines = [r.getMessage() for r in caplog.records if "disk full" in r.getMessage()]
+    assert [line.split("again in ")[1] for line in lines] == ["1 s", "2 s", "4 s", "8 s"]
+    assert {r.levelno for r in caplog.records if "disk full" in r.getMessage()} == {logging.WARNING}
+
+
+async def test_a_store_that_is_busy_for_long_costs_no_memory_and_no_tick(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "MOST", 50)
+    store = MemoryStore(failures=[busy()] * 60)
+    monkeypatch.setattr(MemoryStore, "write", counted(sizes := [], MemoryStore.write))
+    async with open_simulator(port=None, start=START) as sim:
+        await run_for(4000, sim, store, "1HZ100V")
+        assert store.failures == []
+        assert_equals_market(store, sim, "1HZ100V", 3950)
+    assert 0 < max(sizes) <= 51
+    assert store.rows(GAPS) == []
+
+
+def counted(sizes: list[int], write: Any) -> Any:
+    async def counting(self: MemoryStore, batch: Any) -> None:
+        sizes.append(sum(map(len, batch.values())))
+        await write(self, batch)
+
+    return counting
+
+
+async def test_a_store_that_fails_for_good_ends_the_recording(autojump_clock: Any) -> None:
+    store = MemoryStore(failures=[StoreError("the table has gone")])
+    async with open_simulator(port=None, start=START) as sim:
+        with pytest.raises(StoreError, match="the table has gone"):
+            await run_for(60, sim, store, "1HZ100V", "R_100")
+
+
+async def test_a_store_that_hangs_does_not_keep_the_program(autojump_clock: Any) -> None:
+    store = MemoryStore(hung=True)
+    async with open_simulator(port=None, start=START) as sim:
+        begun = trio.current_time()
+        await run_for(30, sim, store, "1HZ100V")
+        assert trio.current_time() - begun <= 30 + recorder.FLUSH_TIMEOUT + 0.1
+
+
+async def test_an_unknown_symbol_is_an_error(autojump_clock: Any) -> None:
+    store = MemoryStore()
+    async with open_simulator(port=None, start=START) as sim:
+        with pytest.raises(derivtrio.ApiError, match="InvalidSymbol"):
+            await run_for(60, sim, store, "R_100", "NO_SUCH")
+
+
+async def test_it_returns_when_the_client_is_closed(autojump_clock: Any) -> None:
+    store = MemoryStore()
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(record, client, ["1HZ100V"], store)
+        await trio.sleep(10.5)
+        await client.aclose()
+    assert len(store.rows(TICKS)) == 11
+
+
+async def test_a_closed_market_is_waited_for(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series, "PAUSE", 600.0)
+    store, sunday_night = MemoryStore(), NEXT_MONDAY - 3600
+    async with open_simulator(port=None, start=sunday_night) as sim:
+        await run_for(5000, sim, store, "frxEURUSD")
+        assert_equals_market(store, sim, "frxEURUSD", 100)
+    closed = [r for r in caplog.records if "the market is closed" in r.getMessage()]
+    assert [r.levelno for r in closed].count(logging.WARNING) == 1
+
+
+async def test_a_restart_at_the_weekend_goes_on_on_monday_from_friday(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series, "PAUSE", 600.0)
+    store, friday = MemoryStore(), MONDAY + 4 * 86400 + 20 * 3600
+    async with open_simulator(port=None, start=friday) as sim:
+        await run_for(600, sim, store, "frxEURUSD")
+        await trio.sleep(NEXT_MONDAY - friday - 4200)
+        await run_for(5000, sim, store, "frxEURUSD")
+        assert_equals_market(store, sim, "frxEURUSD", 1000)
+        assert store.rows(TICKS)[-1][1] > NEXT_MONDAY
+    assert store.rows(GAPS) == []

@@ -1,0 +1,201 @@
+"""The SQLite store: what it keeps, and how it fails."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from derivtrio.recording import (
+    CANDLES,
+    CONTRACTS,
+    GAPS,
+    TABLES,
+    TICKS,
+    StoreBusy,
+    StoreError,
+    Table,
+    open_store,
+    worker,
+)
+from derivtrio.recording import sqlite as module
+from derivtrio.recording.sqlite import SqliteStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ticks.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore(path)
+    yield opened
+    opened.close()
+
+
+def tick(epoch: int, n: int = 0, quote: float = 1.5) -> Any:
+    return ("R_100", epoch, n, quote, None, None)
+
+
+def kept(path: Path, table: Table) -> list[Any]:
+    db = sqlite3.connect(path)
+    try:
+        return db.execute(f"SELECT * FROM {table.name}").fetchall()
+    finally:
+        db.close()
+
+
+def db_of(store: SqliteStore) -> sqlite3.Connection:
+    return store._db  # noqa: SLF001 - SQLite's limits are set on its connection
+
+
+def test_what_it_keeps_is_there_after_it_was_opened_again(path: Path) -> None:
+    first = SqliteStore(path)
+    assert first.newest(TICKS, "R_100") is None
+    first.write({TICKS: [tick(5), tick(6), tick(6, 1)], CANDLES: [("R_100", 60, 0, 1, 2, 1, 2)]})
+    first.close()
+    second = SqliteStore(path)
+    assert second.newest(TICKS, "R_100") == 6
+    assert second.newest(TICKS, "R_10") is None
+    assert second.newest(CANDLES, "R_100", 60) == 0
+    assert second.newest(CANDLES, "R_100", 300) is None
+    second.close()
+    assert kept(path, TICKS) == [tick(5), tick(6), tick(6, 1)]
+
+
+def test_a_row_that_comes_again_is_ignored_or_replaces_the_old_one(
+    store: SqliteStore, path: Path
+) -> None:
+    gap = ("R_100", 0, 10, 20, "no longer kept")
+    store.write({TICKS: [("R_100", 5, 0, 1.5, 1.6, 1.4)], GAPS: [gap]})
+    store.write({TICKS: [tick(5)], GAPS: [(*gap[:3], 30, gap[4])]})
+    assert kept(path, TICKS) == [("R_100", 5, 0, 1.5, 1.6, 1.4)]
+    assert kept(path, GAPS) == [(*gap[:3], 30, gap[4])]
+
+
+def test_a_batch_is_kept_whole_or_not_at_all(store: SqliteStore, path: Path) -> None:
+    with pytest.raises(StoreError, match="NOT NULL"):
+        store.write({TICKS: [tick(5)], GAPS: [("R_100", 0, None, 3, "no key")]})
+    assert kept(path, TICKS) == []
+    store.write({TICKS: [tick(5)]})
+    assert kept(path, TICKS) == [tick(5)]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_table_takes_a_row(store: SqliteStore, path: Path, table: Table) -> None:
+    row = tuple(kind(1) for kind in table.columns.values())
+    store.write({table: [row, row]})
+    assert kept(path, table) == [row]
+
+
+def test_a_table_of_another_shape_is_an_error(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE ticks (time INTEGER, price REAL)")
+    db.close()
+    with pytest.raises(StoreError, match="another table ticks: its columns are time, price"):
+        SqliteStore(path)
+    assert kept(path, TICKS) == []
+
+
+def test_what_is_no_database_is_an_error_and_stays_as_it_is(path: Path) -> None:
+    path.write_text("symbol,epoch,quote\n" * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        SqliteStore(path)
+    assert path.read_text().startswith("symbol")
+
+
+def test_a_folder_that_is_not_there_is_an_error(path: Path) -> None:
+    with pytest.raises(StoreError, match="unable to open"):
+        SqliteStore(path / "no" / "such.db")
+
+
+def test_a_full_disk_is_busy_and_loses_nothing(store: SqliteStore, path: Path) -> None:
+    store.write({TICKS: [tick(1)]})
+    db_of(store).execute("PRAGMA max_page_count = 1")  # it becomes the number of those in use
+    rows = [tick(epoch) for epoch in range(2, 10_000)]
+    with pytest.raises(StoreBusy, match="full"):
+        store.write({TICKS: rows})
+    assert kept(path, TICKS) == [tick(1)]
+    db_of(store).execute("PRAGMA max_page_count = 10000")
+    store.write({TICKS: rows})
+    assert kept(path, TICKS) == [tick(1), *rows]
+
+
+def test_another_programs_lock_is_busy(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOCK_PATIENCE", 0.01)
+    store = SqliteStore(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreBusy, match="locked"):
+        store.write({TICKS: [tick(1)]})
+    other.execute("COMMIT")
+    other.close()
+    store.write({TICKS: [tick(1)]})
+    store.close()
+    assert kept(path, TICKS) == [tick(1)]
+
+
+def test_a_read_only_database_is_busy(store: SqliteStore) -> None:
+    db_of(store).execute("PRAGMA query_only = 1")
+    with pytest.raises(StoreBusy, match="readonly"):
+        store.write({TICKS: [tick(1)]})
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_was_removed_is_not_written(
+    store: SqliteStore, path: Path, *, replaced: bool
+) -> None:
+    path.rename(path.with_suffix(".old"))
+    if replaced:
+        path.touch()
+    with pytest.raises(StoreError, match="was removed, or replaced"):
+        store.write({TICKS: [tick(1)]})
+
+
+def test_a_reader_does_not_disturb_it(store: SqliteStore, path: Path) -> None:
+    store.write({TICKS: [tick(1)]})
+    reader = sqlite3.connect(path)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM ticks").fetchone() == (1,)
+    store.write({TICKS: [tick(2)]})
+    reader.close()
+
+
+async def test_it_works_in_a_thread(path: Path) -> None:
+    async with open_store(path) as store:
+        await store.write({TICKS: [tick(1)]})
+        assert await store.newest(TICKS, "R_100") == 1
+    assert not path.with_name("ticks.db-wal").exists()  # so it was closed
+
+
+async def test_a_write_that_hangs_does_not_hold_up_the_loop_or_the_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_PATIENCE", 0.05)
+    lock = sqlite3.connect(path, isolation_level=None)
+    with trio.fail_after(2):
+        async with open_store(path) as store:
+            lock.execute("BEGIN IMMEDIATE")
+            with trio.move_on_after(0.05) as scope:
+                await store.write({TICKS: [tick(1)]})
+            assert scope.cancelled_caught
+    lock.execute("ROLLBACK")
+    lock.close()
+
+
+@pytest.mark.parametrize("target", ["mysql://there/ticks", "redis://there/ticks"])
+async def test_a_target_that_is_not_known_is_an_error(target: str) -> None:
+    with pytest.raises(StoreError, match="no store for"):
+        async with open_store(target):
+            pass
+
+
+def test_contracts_are_renewed(store: SqliteStore, path: Path) -> None:
+    row = ["CR1", 7, "R_100", "CALL", "open", "USD", *[1.0] * 6, None, 1, 2, None, "", ""]
+    store.write({CONTRACTS: [tuple(row)]})
+    row[4] = "won"
+    store.write({CONTRACTS: [tuple(row)]})
+    assert [found[4] for found in kept(path, CONTRACTS)] == ["won"]

@@ -1,0 +1,167 @@
+"""Real servers for tests: PostgreSQL and Redis, each private, on a free port of loopback.
+
+A test that needs one is skipped where its program is not installed.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_PATIENCE = 30
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def program(name: str, *folders: str) -> str:
+    """Return the path of a program; skip the test if it is not installed."""
+    for pattern in folders:
+        for folder in sorted(Path("/").glob(pattern.lstrip("/")), reverse=True):
+            if (folder / name).exists():
+                return str(folder / name)
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def not_root() -> dict[str, Any]:
+    """Return what makes a process run as somebody else: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    try:
+        pwd.getpwnam("postgres")
+    except KeyError:
+        pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+    return {"user": "postgres", "group": "postgres", "extra_groups": []}
+
+
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _PATIENCE
+    while not ready():
+        assert process.poll() is None, "the server has ended"
+        assert time.monotonic() < end, "the server does not get ready"
+        time.sleep(0.05)
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Make a folder that the other user may write to."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o777)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class Server:
+    """A server that can be stopped, as by a power failure, and started again."""
+
+    def __init__(self, command: list[str], port: int, url: str, **more: Any) -> None:
+        self.command, self.port, self.url, self.more = command, port, url, more
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.more
+        )
+        wait_for(lambda: accepts(self.port), self.process)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)  # which does not wait for the clients to leave
+            self.process.wait(_PATIENCE)
+            self.process = None
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def postgres() -> Iterator[Server]:
+    initdb = program("initdb", "/usr/lib/postgresql/*/bin")
+    binary = program("postgres", "/usr/lib/postgresql/*/bin")
+    with folder() as path:
+        data = str(path / "data")
+        setup = [initdb, "-D", data, "-U", "deriv", "-A", "trust", "-N", "-E", "UTF8"]
+        subprocess.run(setup, check=True, capture_output=True, cwd=path, **not_root())
+        port = free_port()
+        options = ["-p", str(port), "-h", "127.0.0.1", "-k", str(path), "-F"]
+        url = f"postgresql://deriv:secret-word@127.0.0.1:{port}/postgres"
+        server = Server([binary, "-D", data, *options], port, url, **not_root())
+        with running(server):
+            wait_until_it_answers(url)
+            yield server
+
+
+def wait_until_it_answers(url: str) -> None:
+    import psycopg  # noqa: PLC0415 - the tests that need it skip where it is missing
+
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        else:
+            return
+
+
+@contextmanager
+def redis() -> Iterator[Server]:
+    binary = program("redis-server")
+    with folder() as path:
+        port = free_port()
+        options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(path)]
+        durable = ["--appendonly", "yes", "--appendfsync", "no", "--save", ""]
+        server = Server([binary, *options, *durable], port, f"redis://127.0.0.1:{port}")
+        with running(server):
+            yield server
+
+
+def redis_reply(server: Server, *words: str) -> Any:
+    """Return what Redis answers to a command."""
+    with socket.create_connection(("127.0.0.1", server.port), _PATIENCE) as sock:
+        parts = "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
+        sock.sendall(f"*{len(words)}\r\n{parts}".encode())
+        with sock.makefile("rb") as stream:
+            return _reply(stream)
+
+
+def _reply(stream: Any) -> Any:
+    """Return the next reply in *stream*: a text, a number, or a list."""
+    line = stream.readline().decode().rstrip()
+    kind, rest = line[0], line[1:]
+    assert kind != "-", rest
+    if kind == "*":
+        return [_reply(stream) for _ in range(int(rest))]
+    if kind == "$":
+        return stream.read(int(rest) + 2).decode()[:-2] if int(rest) >= 0 else None
+    return int(rest) if kind == ":" else rest
