@@ -6,14 +6,15 @@ This is done here and not by trio-websocket, which reports an untrusted certific
 
 import os
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import trio
 
+from derivtrio.concurrency.background import patience
 from derivtrio.connection.endpoints import Endpoint, StreamOpener
 from derivtrio.connection.fast.tls import RecordStream, open_records
 from derivtrio.connection.stream import breaking
@@ -30,20 +31,25 @@ from derivtrio.errors import (
 _NOT_YET_VALID: Final = 9
 
 
-@contextmanager
-def time_limit(deadline: float, what: str) -> Iterator[None]:
-    """Bound the block by *deadline*, on trio's clock.
+@asynccontextmanager
+async def time_limit(deadline: float, what: str) -> AsyncGenerator[None]:
+    """Bound the block by *deadline*, on trio's clock; what has come by then is taken first.
 
     Raises:
         ConnectTimeout: *what* did not come in time.
 
     """
-    try:
-        with trio.fail_at(deadline):
-            yield
-    except trio.TooSlowError as error:
-        text = f"no {what} within the connect timeout"
-        raise ConnectTimeout(text) from error
+    async with patience(deadline) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise too_late(what)
+
+
+def too_late(what: str) -> ConnectTimeout:
+    """Return the error which says that *what* did not come in time."""
+    error = ConnectTimeout(f"no {what} within the connect timeout")
+    error.__cause__ = trio.TooSlowError()
+    return error
 
 
 async def open_stream(

@@ -72,12 +72,12 @@ async def post_for_url(
     # httpx2 has the context ask for HTTP/1.1, which is what a WebSocket begins as, too.
     trust = scheme == "https" and (ssl_context or platform_context())
     try:
-        with time_limit(trio.current_time() + _PATIENCE, f"one-time URL from {host}"):
-            async with (
-                http.AsyncClient(verify=trust, timeout=None, trust_env=False) as client,
-                client.stream("POST", where, headers=headers) as response,
-            ):
-                body = await _beginning(response)
+        async with (
+            time_limit(trio.current_time() + _PATIENCE, f"one-time URL from {host}"),
+            http.AsyncClient(verify=trust, timeout=None, trust_env=False) as client,
+            client.stream("POST", where, headers=headers) as response,
+        ):
+            body = await _beginning(response)
     except http.RequestError as error:
         raise _no_answer(error, host) from error
     if response.status_code != _OK:

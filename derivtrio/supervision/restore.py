@@ -42,7 +42,11 @@ async def _lose_if_late(connection: Connection, session: Session) -> None:
     """Lose *connection* after `restore_timeout`, in which waiting for budgets does not count."""
     limit, held_back = session.settings.restore_timeout, session.queue.held_back
     end = trio.current_time() + limit
-    while (now := trio.current_time()) < (deadline := end + held_back.read(now)):  # noqa: ASYNC110
-        await trio.sleep(deadline - now)  # meanwhile the deadline may move
+    late = False
+    while not late:
+        await trio.sleep_until(end + held_back.read(trio.current_time()))
+        await connection.catch_up()
+        now = trio.current_time()
+        late = now >= end + held_back.read(now)  # meanwhile the deadline may have moved
     text = f"authorization and resubscription took longer than {limit:g} s"
     connection.lose(Disconnect("us", NORMAL, error=RestoreTimeout(text)))
