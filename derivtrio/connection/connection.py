@@ -13,6 +13,7 @@ The layers, from the socket up: `dial` (TCP and TLS), `stream` (what was seen of
 import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 import attrs
 import trio
@@ -32,6 +33,10 @@ from derivtrio.errors import (
     LinkError,
 )
 from derivtrio.settings import Settings
+
+#: As progress, a write counts as much as so many bytes: whoever writes all the time must not put
+#: off a verdict for long.
+_PER_WRITE: Final = 2**14
 
 
 @asynccontextmanager
@@ -156,7 +161,7 @@ class Connection:
 
     async def catch_up(self) -> None:
         """Let the reader take what the socket already has. It comes before every verdict."""
-        await let_others_run(lambda: self._stream.received + self._batches)
+        await let_others_run(self._progress)
 
     async def send(self, *messages: str | bytes) -> None:
         """Write *messages*; returns when the socket has them, and not at all when that fails.
@@ -225,6 +230,10 @@ class Connection:
             with suppress(trio.BrokenResourceError):
                 await trio.aclose_forcefully(self._stream)
         self.disconnect = end.answered(self._stream) if end.by == "us" else end
+
+    def _progress(self) -> int:
+        """Count what is done with what has come. Pongs are written before more is read."""
+        return self._stream.received + self._batches + _PER_WRITE * self._stream.writes
 
     def _note_written(self) -> None:
         self._writes -= 1

@@ -91,6 +91,7 @@ class WatchedStream(trio.abc.Stream):
     Attributes:
         answer: the server's answer to the handshake, as far as it has come.
         received: how many bytes have come.
+        writes: how many writes the socket has taken.
         took: when the socket last took bytes of a long write, on trio's clock.
         ended: whether the peer's side of the stream is over.
         error: what broke the stream, if that was not a plain end.
@@ -105,6 +106,7 @@ class WatchedStream(trio.abc.Stream):
     below: trio.abc.Stream
     answer: Answer = attrs.field(factory=Answer, init=False)
     received: int = attrs.field(default=0, init=False)
+    writes: int = attrs.field(default=0, init=False)
     took: float = attrs.field(default=0.0, init=False)
     ended: bool = attrs.field(default=False, init=False)
     error: Exception | None = attrs.field(default=None, init=False)
@@ -171,6 +173,7 @@ class WatchedStream(trio.abc.Stream):
                     data = data[WRITE_SIZE:]
                     self.took = trio.current_time()
                 await self.below.send_all(data)
+                self.writes += 1
         except trio.BrokenResourceError as error:
             if self.answer.status is None:
                 raise self._failed_handshake(error) from error
