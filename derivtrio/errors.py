@@ -531,7 +531,7 @@ class PeerClosed(LinkError):
 
 
 class HeartbeatMissed(LinkError):
-    """The server went mute: nothing came within the heartbeat's deadlines."""
+    """The server gave no sign of life in time: no API message, no pong, or no bytes taken."""
 
 
 class ProtocolViolation(LinkError):

@@ -149,9 +149,12 @@ class Settings:
         restore_timeout: for the next answer during authorization and resubscription on a new
             connection. Waiting for a rate limit does not count.
         close_timeout: for the goodbye; after that the socket is closed by force.
-        heartbeat_interval: after so long without a message the client sends a ping.
-        heartbeat_timeout: how long the server may then take to send anything at all.
-        response_timeout: how long a written request waits for its reply.
+        heartbeat_interval: after so long without an API message the client sends the API's `ping`.
+            Frames of the WebSocket protocol are no sign of life.
+        heartbeat_timeout: how long the server may then take for an API message. A single message
+            may therefore take no longer than `heartbeat_interval + heartbeat_timeout` to arrive.
+        response_timeout: how long a written request waits for its reply. After that the client
+            asks for a sign of life, too.
         backoff: how long to wait between attempts.
         stable_after: how long a connection must stay `READY` for the backoff to start anew.
         max_attempts: attempts in a row without a stable connection; `None` means for ever.

@@ -181,6 +181,7 @@ def _note_end(call: Call, session: Session) -> None:
     """Note that the caller of *call* has its answer, or has gone away."""
     if call.abandoned:
         session.queue.withdraw(call)
+        session.given_up |= call.written_mono is not None and call.answer is None
     if call.is_trade:
         session.trades.end(call)
     elif call.abandoned:

@@ -37,6 +37,10 @@ class Session:
     Attributes:
         generation: the generation of the API that the endpoint speaks.
         connection: the present one, from the end of its handshake to the end of its goodbye.
+        timed_out: set when a call has had no reply in time; the heartbeat then asks for proof that
+            requests are answered.
+        given_up: whether a caller has gone away from a call that was written and not answered. The
+            heartbeat asks for proof when it looks next.
         guards: scopes that must not outlive the present connection (`same_connection`).
         on_trial: the stream or call that is asked alone at present, because it may have broken
             earlier connections. If this one breaks, too, that is not counted against the server.
@@ -53,6 +57,8 @@ class Session:
     bus: EventBus
     trades: TradeLog = attrs.field(factory=TradeLog)
     connection: Connection | None = attrs.field(default=None, init=False)
+    timed_out: trio.Event = attrs.field(factory=trio.Event, init=False)
+    given_up: bool = attrs.field(default=False, init=False)
     guards: set[trio.CancelScope] = attrs.field(factory=set, init=False)
     on_trial: Suspect | None = attrs.field(default=None, init=False)
     reauthorize: Callable[[Call, Exception], Awaitable[bool]] | None = None
@@ -78,6 +84,13 @@ class Session:
     def is_ready(self) -> bool:
         """Whether calls flow: the state is `READY`, and the connection was not lost since."""
         return self.state.name is State.READY and self.usable_connection is not None
+
+    def take_doubt(self) -> bool:
+        """Return whether a call had no reply since this was called last."""
+        doubted = self.timed_out.is_set() or self.given_up
+        if doubted:
+            self.timed_out, self.given_up = trio.Event(), False
+        return doubted
 
     def count_unanswered(self) -> int:
         """Return how many calls were written and wait for their reply."""

@@ -1,6 +1,7 @@
 """Patterns of structured concurrency that know nothing of Deriv. A lecturer starts here.
 
-- `background`: a task beside a block of user code, whose exceptions stay apart.
+- `background`: a task beside a block of user code, whose exceptions stay apart; and a deadline
+  that is judged only after other tasks have taken what has come.
 - `buffer`: a bounded buffer with an overflow policy, for a producer that must never wait.
 - `lock`: a lock that costs no turn of the event loop while nobody else wants it.
 - `runs`: which run of trio this is.

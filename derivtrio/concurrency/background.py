@@ -1,16 +1,32 @@
-"""A task beside a block, whose exceptions stay apart.
+"""A task beside a block, whose exceptions stay apart; and a deadline that is judged fairly.
 
-A nursery wraps whatever leaves it in an `ExceptionGroup`, the body's own exception included. That
-is right for tasks that are peers. Here they are not: the block is the user's, the task is ours,
-and a `ValueError` of the user should come out as a `ValueError`. So the block's exception is kept,
-the nursery ends without it, and it is raised again outside. `Cancelled` is treated the same, and
-means the same after it: the scope that sent it lies outside, too.
+*The task.* A nursery wraps whatever leaves it in an `ExceptionGroup`, the body's own exception
+included. That is right for tasks that are peers. Here they are not: the block is the user's, the
+task is ours, and a `ValueError` of the user should come out as a `ValueError`. So the block's
+exception is kept, the nursery ends without it, and it is raised again outside. `Cancelled` is
+treated the same, and means the same after it: the scope that sent it lies outside, too.
+
+*The deadline.* A program that was stopped for a while (by a long computation, by SIGSTOP, by the
+machine's sleep) finds two things when it goes on: a deadline that has passed, and the bytes that
+came in time. trio looks for both in the same turn of its loop, so with `trio.move_on_at` the
+deadline wins, and what has come is thrown away. `patience` lets other tasks take first what is
+there. `let_others_run` is how: some turns of the loop, until nothing moves any more.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 import trio
+
+#: After so many turns of trio's loop without progress, nothing more is on its way. Each turn looks
+#: at the sockets and lets every task run that can. From a socket to the task that waits for a reply
+#: there are up to five tasks, each woken by the one before, in the next turn.
+_QUIET_TURNS: Final = 20
+
+#: No more bytes wait in a socket than this. A peer that sends faster than it is read must not put
+#: off a verdict for ever.
+_MOST_BUFFERED: Final = 2**24
 
 
 @asynccontextmanager
@@ -39,3 +55,37 @@ async def running(
         stop()
     if raised is not None:
         raise raised
+
+
+async def let_others_run(progress: Callable[[], int] = int) -> None:
+    """Let other tasks take what has come already, and return when nothing moves any more.
+
+    *progress* counts what they take, in bytes. It must grow while they are at work.
+    """
+    start = seen = progress()
+    quiet = 0
+    while quiet < _QUIET_TURNS and seen <= start + _MOST_BUFFERED:
+        await trio.lowlevel.checkpoint()
+        before, seen = seen, progress()
+        quiet = quiet + 1 if seen == before else 0
+
+
+@asynccontextmanager
+async def patience(
+    deadline: float, turn: Callable[[], Awaitable[None]] = let_others_run
+) -> AsyncGenerator[trio.CancelScope]:
+    """Cancel the block at *deadline*, as `trio.move_on_at` does, but not before *turn* has run.
+
+    A block that ends meanwhile is not cancelled. *turn* lets other tasks take what has come.
+    """
+    block, watch = trio.CancelScope(), trio.CancelScope()
+
+    async def cancel_late() -> None:
+        with watch:
+            await trio.sleep_until(deadline)
+            await turn()
+            block.cancel()
+
+    async with running(cancel_late, stop=watch.cancel, name="derivtrio.patience"):
+        with block:
+            yield block

@@ -13,21 +13,21 @@ The layers, from the socket up: `dial` (TCP and TLS), `stream` (what was seen of
 import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 import attrs
 import trio
 
-from derivtrio.concurrency.background import running
-from derivtrio.connection.dial import Dialer, time_limit
+from derivtrio.concurrency.background import let_others_run, patience, running
+from derivtrio.connection.dial import Dialer, time_limit, too_late
 from derivtrio.connection.disconnect import NORMAL, Disconnect, by_peer
 from derivtrio.connection.endpoints import Endpoint, ask
 from derivtrio.connection.fast.messages import FastMessages
 from derivtrio.connection.messages import Messages, PlainMessages
 from derivtrio.connection.stream import WatchedStream
 from derivtrio.connection.url import Address, parse_url
-from derivtrio.connection.websocket import Message
+from derivtrio.connection.websocket import Binary, Message
 from derivtrio.errors import (
-    ConnectTimeout,
     HandshakeFailed,
     HandshakeRejected,
     HeartbeatMissed,
@@ -40,6 +40,9 @@ from derivtrio.settings import Settings
 #: A message may have so many fragments, and one more for so many bytes of the largest message.
 _MOST_FRAGMENTS = 1024
 _LEAST_FRAGMENT = 64
+#: As progress, a write counts as much as so many bytes: whoever writes all the time must not put
+#: off a verdict for long.
+_PER_WRITE: Final = 2**14
 
 
 @asynccontextmanager
@@ -60,9 +63,10 @@ async def open_connection(
     """
     deadline = trio.current_time() + settings.connect_timeout
     dialer = dialer or Dialer(settings)
-    with time_limit(deadline, "connection"), dialer.attempt():
-        address = parse_url(await ask(endpoint.url, "the endpoint's url()"))
-        stream = await dialer.open_stream(endpoint, address)
+    async with time_limit(deadline, "connection"):
+        with dialer.attempt():
+            address = parse_url(await ask(endpoint.url, "the endpoint's url()"))
+            stream = await dialer.open_stream(endpoint, address)
     connection = Connection(number, settings, address, WatchedStream(stream))
     async with running(
         connection.run_websocket, stop=connection.stop_websocket, name="derivtrio.websocket"
@@ -89,6 +93,8 @@ class Connection:
         disconnect: how the connection ended, once that is known.
         close_by: when the goodbye must be over, on trio's clock.
         secrets: what was sent on it and is not to be shown, if the server repeats it.
+        heard: when the server last sent an API message, on trio's clock; at first, when the
+            connection was opened.
 
     """
 
@@ -99,12 +105,15 @@ class Connection:
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     reading: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     disconnect: Disconnect | None = attrs.field(default=None, init=False)
-    close_by: float = attrs.field(default=float("inf"), init=False)
+    close_by: float = attrs.field(default=math.inf, init=False)
     secrets: list[str] = attrs.field(factory=list, init=False, repr=False)
+    heard: float = attrs.field(factory=trio.current_time, init=False)
     _messages: Messages = attrs.field(init=False)
+    _arrival: trio.Event | None = attrs.field(default=None, init=False)
+    _batches: int = attrs.field(default=0, init=False)
+    _received_before: int = attrs.field(default=0, init=False)
     _writes: int = attrs.field(default=0, init=False)
-    #: When the oldest write that is under way began, or the one before it ended.
-    _progress: float = attrs.field(default=0.0, init=False)
+    _writing_since: float = attrs.field(default=0.0, init=False)
     _idle: trio.Event | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -131,72 +140,81 @@ class Connection:
             LinkError: it failed; says how.
 
         """
-        late: ConnectTimeout | None = None
-        try:
-            with time_limit(deadline, "answer to the WebSocket handshake"):
-                await self._messages.websocket.opened()
-        except ConnectTimeout as error:
-            late = error
-        if not self._messages.websocket.is_open:
-            raise self._why_not_opened(late)
+        websocket = self._messages.websocket
+        with trio.move_on_at(deadline) as limit:
+            await websocket.opened()
+        if limit.cancelled_caught:
+            await self.catch_up()
+        if not websocket.is_open:
+            raise self._why_not_opened()
+        self.heard = trio.current_time()
 
     async def receive(self) -> list[Message] | None:
         """Return the messages that have come, oldest first, or None when there will be no more.
 
         It is called inside `reading`, whose cancellation means None.
         """
-        return await self._messages.receive()
+        batch = await self._messages.receive()
+        # A sign of life; the API never speaks in binary messages, and pings come as an empty batch.
+        if batch and (batch[0].__class__ is not Binary or set(map(type, batch)) != {Binary}):
+            self.heard = trio.current_time()
+            self._batches += 1
+            if self._arrival is not None:
+                self._arrival.set()
+                self._arrival = None
+        return batch
+
+    def arrival(self) -> trio.Event:
+        """Return an event that is set when the next API message has come."""
+        self._received_before = self._stream.received
+        if self._arrival is None:
+            self._arrival = trio.Event()
+        return self._arrival
+
+    @property
+    def bytes_came(self) -> bool:
+        """Whether the server has sent any bytes since `arrival` was called."""
+        return self._stream.received > self._received_before
+
+    async def catch_up(self) -> None:
+        """Let the reader take what the socket already has. It comes before every verdict."""
+        await let_others_run(self._progress)
 
     async def send(self, *messages: str | bytes) -> None:
         """Write *messages*; returns when the socket has them, and not at all when that fails.
 
         *Cancellation*: a write that is cut off breaks the connection, for half a frame cannot be
-        taken back. A write that fails, or that stalls (see `stalls_at`), loses the connection and
-        with it the caller's scope.
+        taken back. A write that fails loses the connection and with it the caller's scope; so does
+        one that stalls (`stalls_at`), which the heartbeat watches.
         """
-        if not self._writes:
-            self._progress = trio.current_time()
         self._writes += 1
+        if self._writes == 1:
+            self._writing_since = trio.current_time()
         try:
             await self._messages.send(messages)
         except trio.BrokenResourceError:
             self.lose(self._end_by_peer(writing=True))
             await trio.sleep_forever()
-        self._writes -= 1
-        if self._writes:
-            self._progress = trio.current_time()
-        elif self._idle is not None:
-            self._idle.set()
-
-    @property
-    def write_patience(self) -> float:
-        """For how many seconds a write may stall: the heartbeat's interval and timeout."""
-        return self._settings.heartbeat_interval + self._settings.heartbeat_timeout
-
-    @property
-    def stalls_at(self) -> float:
-        """When the write that is under way will have stalled, on trio's clock; inf without one."""
-        return self._progress + self.write_patience if self._writes else math.inf
+        self._note_written()
 
     @property
     def writing(self) -> bool:
         """Whether a write is under way, which `send` would have to wait for."""
         return bool(self._writes)
 
+    @property
+    def stalls_at(self) -> float:
+        """When the present write counts as stalled, if the server takes nothing until then."""
+        if not self._writes:
+            return math.inf
+        limit = self._settings.heartbeat_interval + self._settings.heartbeat_timeout
+        return max(self._writing_since, self._stream.took) + limit
+
     async def flushed(self) -> None:
         """Wait until no write is under way."""
         if self._writes:
-            self._idle = trio.Event()
+            self._idle = trio.Event() if self._idle is None else self._idle
             await self._idle.wait()
-
-    @property
-    def heard(self) -> float:
-        """When the server last sent anything, on trio's clock."""
-        return self._stream.heard
-
-    def arrival(self) -> trio.Event:
-        """Return an event that is set when the server next sends anything, be it a fragment."""
-        return self._stream.arrival()
 
     @property
     def end(self) -> Disconnect:
@@ -220,9 +238,11 @@ class Connection:
             self._stream.closing = True
             self._messages.closing()
             # A Close must not be written into the middle of another frame (H8).
-            if websocket.is_open and end.by == "us" and not self._writes:
+            can_say_goodbye = websocket.is_open and not websocket.is_closed() and not self._writes
+            if can_say_goodbye and end.by == "us":
                 limit = min(self.close_by, trio.current_time() + self._settings.close_timeout)
-                await websocket.close(end.code, end.reason, limit)
+                async with patience(limit, self.catch_up):
+                    await websocket.close(end.code, end.reason)
             websocket.stop()
             with suppress(trio.BrokenResourceError):
                 await trio.aclose_forcefully(self._stream)
@@ -233,11 +253,26 @@ class Connection:
         shown = self._address.hidden_in(text.encode("utf-8", "replace")).decode()
         return without(shown, self.secrets)
 
+    def _progress(self) -> int:
+        """Count what is done with what has come. Pongs are written before more is read."""
+        return self._stream.received + self._batches + _PER_WRITE * self._stream.writes
+
+    def _note_written(self) -> None:
+        self._writes -= 1
+        if self._writes:
+            self._writing_since = trio.current_time()
+        elif self._idle is not None:
+            self._idle.set()
+            self._idle = None
+
     def _end_by_peer(self, *, writing: bool = False) -> Disconnect:
         websocket, limit = self._messages.websocket, self._settings.max_message_size
         return by_peer(self._stream, websocket.close_code, websocket.crash, limit, writing=writing)
 
-    def _why_not_opened(self, late: ConnectTimeout | None) -> LinkError:
+    def _why_not_opened(self) -> LinkError:
+        late = None
+        if not self._messages.websocket.ended:
+            late = too_late("answer to the WebSocket handshake")
         error = self._messages.websocket.crash or self._stream.answer.refusal or late
         if isinstance(error, HandshakeRejected):
             return self._without_secrets(error)

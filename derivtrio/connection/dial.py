@@ -7,8 +7,8 @@ This is done here and not by trio-websocket, which reports an untrusted certific
 import os
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 import attrs
 import trio
 
+from derivtrio.concurrency.background import patience
 from derivtrio.connection.addresses import Addresses
 from derivtrio.connection.endpoints import Endpoint, StreamOpener
 from derivtrio.connection.fast.sockets import fast_socket
@@ -42,20 +43,25 @@ _NOT_YET_VALID: Final = (9, -67819)
 _HAS_STORE: Final = sys.platform in ("darwin", "win32")
 
 
-@contextmanager
-def time_limit(deadline: float, what: str) -> Iterator[None]:
-    """Bound the block by *deadline*, on trio's clock.
+@asynccontextmanager
+async def time_limit(deadline: float, what: str) -> AsyncGenerator[None]:
+    """Bound the block by *deadline*, on trio's clock; what has come by then is taken first.
 
     Raises:
         ConnectTimeout: *what* did not come in time.
 
     """
-    try:
-        with trio.fail_at(deadline):
-            yield
-    except trio.TooSlowError as error:
-        text = f"no {what} within the connect timeout"
-        raise ConnectTimeout(text) from error
+    async with patience(deadline) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise too_late(what)
+
+
+def too_late(what: str) -> ConnectTimeout:
+    """Return the error which says that *what* did not come in time."""
+    error = ConnectTimeout(f"no {what} within the connect timeout")
+    error.__cause__ = trio.TooSlowError()
+    return error
 
 
 @attrs.define(eq=False)

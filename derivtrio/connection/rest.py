@@ -161,9 +161,11 @@ async def post_for_url(
     dialer = present_dialer()
     transport = _Transport(http, httpcore2, dialer, trust)
     try:
-        with time_limit(trio.current_time() + _PATIENCE, f"one-time URL from {host}"):
-            async with http.AsyncClient(transport=transport, timeout=None, trust_env=False) as web:
-                response = await web.post(where, headers=headers)
+        async with (
+            time_limit(trio.current_time() + _PATIENCE, f"one-time URL from {host}"),
+            http.AsyncClient(transport=transport, timeout=None, trust_env=False) as web,
+        ):
+            response = await web.post(where, headers=headers)
     except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
         text = f"no one-time URL from {host}: {error}"
         raise ConnectRefused(text) from error

@@ -5,7 +5,7 @@ bytes as they come, and notes on the way:
 
 - the server's answer to the handshake. A refusal is raised here, with its true cause, because
   trio-websocket itself would wait for ever or lose the cause (H5, H7);
-- when the peer last sent anything;
+- how many bytes have come, and when the socket last took some;
 - how the stream ended: by a FIN, or by an error, and which;
 - the peer's Close. trio-websocket has one close reason for the peer's Close, for wsproto's verdict
   about an illegal frame, and for the end of the stream.
@@ -27,6 +27,7 @@ from wsproto.connection import ConnectionState, ConnectionType
 from wsproto.events import CloseConnection, Message
 from wsproto.utilities import ProtocolError
 
+from derivtrio.concurrency.background import patience
 from derivtrio.connection.handshake import Answer
 from derivtrio.errors import HandshakeFailed
 
@@ -36,6 +37,8 @@ READ_SIZE: Final = 2**16
 #: The first byte of a Close frame, and how long its code is.
 _CLOSE_FRAME: Final = b"\x88"
 _CODE_SIZE: Final = 2
+#: What is written in one piece. A slow line takes it in seconds.
+WRITE_SIZE: Final = 2**16
 
 #: For how many seconds the body of a refusal is waited for.
 _BODY_PATIENCE: Final = 1.0
@@ -90,7 +93,9 @@ class WatchedStream(trio.abc.Stream):
 
     Attributes:
         answer: the server's answer to the handshake, as far as it has come.
-        heard: when the peer last sent anything, on trio's clock.
+        received: how many bytes have come.
+        writes: how many writes the socket has taken.
+        took: when the socket last took bytes of a long write, on trio's clock.
         ended: whether the peer's side of the stream is over.
         error: what broke the stream, if that was not a plain end.
         close: the peer's Close, once it has come.
@@ -107,7 +112,9 @@ class WatchedStream(trio.abc.Stream):
 
     below: trio.abc.Stream
     answer: Answer = attrs.field(factory=Answer, init=False)
-    heard: float = attrs.field(factory=trio.current_time, init=False)
+    received: int = attrs.field(default=0, init=False)
+    writes: int = attrs.field(default=0, init=False)
+    took: float = attrs.field(default=0.0, init=False)
     ended: bool = attrs.field(default=False, init=False)
     error: Exception | None = attrs.field(default=None, init=False)
     close: Close | None = attrs.field(default=None, init=False)
@@ -116,17 +123,10 @@ class WatchedStream(trio.abc.Stream):
     shattered: bool = attrs.field(default=False, init=False)
     hide: Callable[[str], str] = attrs.field(default=lambda text: text, init=False)
     is_done: Callable[[], bool] = attrs.field(default=lambda: False, init=False)
-    _arrival: trio.Event | None = attrs.field(default=None, init=False)
     _behind_head: bytes = attrs.field(default=b"", init=False)
     _frames: Frames | None = attrs.field(default=None, init=False)
     _fragments: int = attrs.field(default=0, init=False)
     _judged: bool = attrs.field(default=False, init=False)
-
-    def arrival(self) -> trio.Event:
-        """Return an event that is set when the peer next sends anything."""
-        if self._arrival is None:
-            self._arrival = trio.Event()
-        return self._arrival
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002
         """Return what has come; b"" at the end of the stream.
@@ -168,14 +168,11 @@ class WatchedStream(trio.abc.Stream):
             self.ended, self.error = True, error
             return b""
         self.ended = not data
-        self.heard = trio.current_time()
-        if self._arrival is not None:
-            self._arrival.set()
-            self._arrival = None
+        self.received += len(data)
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send *data* as it is.
+        """Send *data* as it is; a long one in pieces, so that `took` tells slow from stalled.
 
         Raises:
             BrokenResourceError: the stream broke.
@@ -184,7 +181,12 @@ class WatchedStream(trio.abc.Stream):
         """
         try:
             with breaking:
+                while len(data) > WRITE_SIZE:
+                    await self.below.send_all(data[:WRITE_SIZE])
+                    data = data[WRITE_SIZE:]
+                    self.took = trio.current_time()
                 await self.below.send_all(data)
+                self.writes += 1
         except trio.BrokenResourceError as error:
             if self.answer.status is None:
                 raise self._failed_handshake(error) from error
@@ -207,9 +209,10 @@ class WatchedStream(trio.abc.Stream):
             self.answer.feed(await self._read_answer())
         if self.answer.refusal is not None:
             # The body may say why; that is worth a second, no more.
-            with trio.move_on_after(_BODY_PATIENCE), suppress(HandshakeFailed):
-                while not self.answer.finished:
-                    self.answer.feed(await self._read_answer())
+            async with patience(trio.current_time() + _BODY_PATIENCE):
+                with suppress(HandshakeFailed):
+                    while not self.answer.finished:
+                        self.answer.feed(await self._read_answer())
             raise self.answer.refusal
         self._behind_head = self.answer.rest
         return self.answer.head

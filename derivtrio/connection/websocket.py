@@ -128,10 +128,9 @@ class WebSocket:
         with _breaking:
             await self._opened.send_message(message)
 
-    async def close(self, code: int, reason: str, deadline: float) -> None:
-        """Say goodbye, and wait until *deadline*, on trio's clock, for the peer's answer."""
-        broken = suppress(trio.BrokenResourceError)
-        with trio.move_on_at(deadline), self._goodbye, broken, _breaking:
+    async def close(self, code: int, reason: str) -> None:
+        """Say goodbye, and wait for the peer's answer, as long as there can be one."""
+        with self._goodbye, suppress(trio.BrokenResourceError), _breaking:
             await self._opened.aclose(code, reason)
 
     def _extra_headers(self) -> list[tuple[bytes, bytes]]:

@@ -16,6 +16,7 @@ import attrs
 import trio
 
 from derivtrio.calls.status import Command
+from derivtrio.concurrency.background import patience
 from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.policy.retry import is_fatal
@@ -73,7 +74,7 @@ class Lifetime:
             try:
                 if connection is not None:
                     connection.close_by = trio.current_time() + session.settings.close_timeout
-                    with trio.move_on_at(connection.close_by):
+                    async with patience(connection.close_by, connection.catch_up):
                         await connection.flushed()
             finally:
                 if connection is not None:

@@ -83,6 +83,13 @@ class Patience:
         return self._since + self.limit + held_back
 
 
+async def _is_patient(connection: Connection, patience: Patience) -> bool:
+    """Return whether there is time left, when all that has come has been taken."""
+    if trio.current_time() >= patience.deadline:
+        await connection.catch_up()
+    return trio.current_time() < patience.deadline
+
+
 async def _lose_if_late(
     connection: Connection, session: Session, suspects: Suspects, patience: Patience
 ) -> None:
@@ -90,7 +97,8 @@ async def _lose_if_late(
 
     When half of it is over, user calls go on, if the server has answered anything at all.
     """
-    while (now := trio.current_time()) < (deadline := patience.deadline):
+    while await _is_patient(connection, patience):
+        now, deadline = trio.current_time(), patience.deadline
         halfway = deadline - patience.limit / 2
         if now >= halfway and patience.answers:
             session.queue.open_to(Urgency.RESTORATION)

@@ -16,7 +16,6 @@ HELD_BACK: Final[Mapping[str, str]] = {
     r"answer_late:[^:]*:ticks": "G05: what comes between a late first reply and the next is lost",
     r"late_subscription": "G05: the same",
     r"mute": "G16 is not there yet: a mute stream is not noticed",
-    r"backend_dead": "G01 is not whole yet: WebSocket frames count as a sign of life",
 }
 
 #: Findings, by promise and a pattern for their texts, and what is behind them.
