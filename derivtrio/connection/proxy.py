@@ -36,6 +36,9 @@ _PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 #: Which variables are looked at, without `_proxy`.
 _VARIABLES: Final = {True: ("wss", "https", "all"), False: ("ws", "http", "all")}
 
+#: What python-socks raises, besides its own errors, when it reads bytes that are none of SOCKS5.
+_GARBLED: Final = (ValueError, LookupError, AssertionError)
+
 _WANTS_LOGIN: Final = 407
 _NOT_ALLOWED: Final = 2  # SOCKS5: "connection not allowed by ruleset"
 _MAX_HEAD: Final = 2**14
@@ -207,9 +210,9 @@ async def open_tunnel(
         await through.connect(host, port, timeout=math.inf)
     except socks.ProxyError as error:
         raise _why_not(proxy, host, error) from error
-    except BaseException:
-        await trio.aclose_forcefully(stream)
-        raise
+    except _GARBLED as error:
+        text = f"the proxy {proxy} does not answer as such a proxy does"
+        raise ConnectRefused(text) from error
     return stream
 
 
@@ -228,7 +231,10 @@ def _why_not(proxy: Proxy, host: str, error: Any) -> LinkError:
 
 @attrs.define(eq=False)
 class _Tunnel:
-    """A stream to the proxy as python-socks wants it, and the "proxy" that leads to it."""
+    """A stream to the proxy as python-socks wants it, and the "proxy" that leads to it.
+
+    python-socks closes it when anything goes wrong.
+    """
 
     _stream: trio.abc.Stream
     _proxy: Proxy
@@ -255,6 +261,8 @@ class _Tunnel:
         while len(data) < count:
             data += await self._receive(count - len(data))
         return data
+
+    write_all, read_exact = write, read_exactly  # their names before python-socks 3
 
     async def close(self) -> None:
         with suppress(trio.BrokenResourceError):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 import trustme
-from peers import open_tcp_server, well
+from peers import Peer, open_tcp_server, well
 from small_proxies import SmallProxy, open_proxy
 
 import derivtrio
@@ -152,6 +152,32 @@ async def test_g18_what_is_no_proxy_is_a_failed_attempt(python_socks: None, answ
     error = await refusal(SmallProxy("http", answer=answer))
     assert isinstance(error, derivtrio.ConnectRefused)
     assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"\x05\x00\x05\x00\x00\x03\x02\xff\xff\x00\x00", b"HTTP/1.1 400 No\r\n\r\n", b"\x05", b""],
+)
+async def test_g18_what_is_no_socks_proxy_is_a_failed_attempt_and_its_stream_is_closed(
+    python_socks: None, answer: bytes
+) -> None:
+    closed = trio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.receive()
+        await peer.write(answer)
+        if len(answer) < 2:
+            await peer.stream.send_eof()  # type: ignore[attr-defined]
+        await peer.linger()
+        closed.set()
+
+    async with open_tcp_server(script) as there:
+        settings = ONCE.but(proxy=f"socks5h://127.0.0.1:{there.port}")
+        with pytest.raises(ConnectionFailed) as caught:
+            async with open_client(endpoint="ws://deriv.example/", settings=settings):
+                pytest.fail("it cannot open")
+        assert isinstance(caught.value.__cause__, derivtrio.ConnectRefused)
+        await closed.wait()
 
 
 @kinds
