@@ -114,7 +114,8 @@ class Router:
         if self._streams.pop(req_id, None) is not None:
             self.fast_ticks.routes.pop(req_id, None)
             waited = True
-        self.given_up = min(self.given_up + waited, _MOST_GIVEN_UP)
+        if waited and self.given_up < _MOST_GIVEN_UP:
+            self.given_up += 1
 
     def remove_receiver(self, stream: Stream) -> None:
         """Expect nothing more for *stream*."""
@@ -138,7 +139,8 @@ class Router:
 
     def route(self, message: dict[str, Any]) -> None:
         """Give *message* to what waits for it."""
-        req_id, echoed = message.get("req_id"), _echoed_id(message)
+        req_id, echo = message.get("req_id"), message.get("echo_req")
+        echoed = echo.get("req_id") if isinstance(echo, dict) else None
         if req_id is None:
             req_id = echoed or self._id_of_stream(message)
         elif echoed != req_id and type(echoed) is int:
@@ -214,8 +216,3 @@ def stream_id_of(message: Mapping[str, Any]) -> str | None:
         if isinstance(stream_id, str) and len(stream_id) <= _LONGEST_ID:
             return stream_id
     return None
-
-
-def _echoed_id(message: Mapping[str, Any]) -> Any:
-    echo = message.get("echo_req")
-    return echo.get("req_id") if isinstance(echo, dict) else None

@@ -94,14 +94,14 @@ class TickTranslator:
 
     def advance_all(self, ticks: Sequence[Tick]) -> Sequence[Tick | Hole]:
         """Return what *ticks* add; usually that is *ticks*."""
-        last, symbol = self._last, self.symbol
-        if not self._interrupted and last is not None:
+        last = self._last
+        if ticks and not self._interrupted and last is not None:
             for tick in ticks:
-                if tick.epoch <= last or tick.symbol != symbol:
+                if tick.epoch <= last:
                     break
                 last = tick.epoch
-            else:
-                if last <= self._epochs.horizon:
+            else:  # a look at the last one is enough for what concerns all of them
+                if last <= self._epochs.horizon and tick.symbol == self.symbol:
                     self._last = last
                     return ticks
         return [item for tick in ticks for item in self.advance(tick)]

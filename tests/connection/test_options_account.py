@@ -249,6 +249,23 @@ async def test_no_answer_is_a_failed_attempt_like_any_other() -> None:
     assert str(attempt.error).endswith(": Connection refused")  # and not that there was an error
 
 
+async def test_g13_what_a_failed_call_ends_with_leads_to_no_token() -> None:
+    async with open_simulator() as sim:
+        endpoint = account_at(sim)
+        sim.faults.hang_up()
+        with pytest.raises(derivtrio.ConnectRefused) as hung_up:
+            await endpoint.url()
+    with pytest.raises(derivtrio.ConnectRefused) as refused:
+        await endpoint.url()
+    for caught in (hung_up, refused):
+        waiting: list[BaseException | None] = [caught.value]
+        while waiting:
+            if (error := waiting.pop()) is not None:
+                assert not hasattr(error, "request")
+                assert "demo-token" not in repr(error) + repr(vars(error))
+                waiting += [error.__cause__, error.__context__]
+
+
 async def test_g01_a_mute_rest_server_is_given_up_in_time_and_nothing_is_left() -> None:
     async with open_simulator() as sim:
         sim.faults.silence()

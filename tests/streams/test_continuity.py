@@ -483,6 +483,24 @@ def epochs(items: Sequence[Any]) -> list[Any]:
     return [(i.after, i.before) if isinstance(i, Hole) else i.epoch for i in items]
 
 
+@pytest.mark.parametrize("odd", [4_000_000_000, 9_999_999_960])
+def test_g18_a_candle_from_the_future_does_not_silence_those_after_it(odd: int) -> None:
+    translator = CandleTranslator("R_100", 60)
+
+    def fed(open_time: int) -> list[int]:
+        row = {"open_time": open_time, "epoch": open_time + 5, "open": 1, "high": 1, "low": 1}
+        items = translator.feed({"ohlc": {**row, "close": 1}})
+        return [item.open_time for item in items if isinstance(item, Candle)]
+
+    assert fed(600) == [600]
+    assert fed(odd) == []
+    assert isinstance(translator.doubt, ValueError)
+    assert fed(600) == [600]
+    assert fed(660) == [600, 660]
+    assert [fed(odd), fed(odd), fed(odd)] == [[], [], [odd]]  # three agree
+    assert [fed(720), fed(720), fed(720)] == [[], [], [720]]
+
+
 def test_a_translator_passes_every_tick_once_in_order() -> None:
     translator = TickTranslator("R_100")
     fed = [translator.feed(tick(epoch)) for epoch in (10, 12, 12, 11, 14)]
