@@ -18,7 +18,7 @@ import msgspec
 
 from derivtrio.recording.extras import needing
 from derivtrio.recording.store import StoreError, Unreadable
-from derivtrio.recording.tables import Row, Table, Value
+from derivtrio.recording.tables import TICKS, Row, Table, Value
 
 
 class LineFormat(Protocol):
@@ -116,7 +116,7 @@ class FileFormat:
         lines: the format of the lines that are appended.
         read: returns the rows of a whole file.
         dump: returns the bytes of a whole file.
-        require: raises `MissingExtra` if a package is not installed.
+        require: gets ready; raises `MissingExtra` if a package is not installed.
         appended: whether those lines are the file; otherwise they are collected for it.
 
     """
@@ -211,6 +211,11 @@ def _dump_parquet(table: Table, rows: Sequence[Row]) -> bytes:
     return sink.getvalue()
 
 
+def _warm_parquet() -> None:
+    """Write something, for the first time takes long: not when a program has to end soon."""
+    _dump_parquet(TICKS, ())
+
+
 def _read_parquet(path: Path, table: Table) -> list[Row]:
     pa = _pyarrow()
     try:
@@ -237,7 +242,7 @@ def _line_file(lines: LineFormat) -> FileFormat:
 FORMATS: Final = {
     ".csv": _line_file(CSV),
     ".jsonl": _line_file(JSON_LINES),
-    ".parquet": FileFormat(JSON_LINES, _read_parquet, _dump_parquet, _pyarrow, appended=False),
+    ".parquet": FileFormat(JSON_LINES, _read_parquet, _dump_parquet, _warm_parquet, appended=False),
 }
 
 

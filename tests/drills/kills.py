@@ -9,13 +9,13 @@ is kept to the last, each once, and no gap.
 import argparse
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +23,19 @@ from typing import Any, Final
 import attrs
 import trio
 
+from derivtrio.recording import TICKS
+from derivtrio.recording.files import FileStore
+from derivtrio.recording.formats import FORMATS
+from derivtrio.recording.reading import read
+from derivtrio.recording.tables import Selection
 from derivtrio.simulator import Market
 from tests.drills.server import open_server
 from tests.proxy import HOST, Fate, Proxy, open_proxy, random_fates
 
 SYMBOLS: Final = ("R_100", "1HZ100V")
+
+#: The stores that it can be tried with.
+STORES: Final = ("sqlite", "csv", "jsonl", "parquet", "postgres")
 
 _ROOT: Final = str(Path(__file__).parents[2])
 
@@ -99,7 +107,8 @@ async def run(plan: Plan) -> Drill:
                 break
         await _finish(drill, proxy)
         drill.broken = sum(proxy.suffered.values())
-    _compare(drill)
+    if not drill.faults:
+        _compare(drill)
     drill.seconds = time.perf_counter() - begun
     return drill
 
@@ -158,9 +167,8 @@ def _endless(seed: int) -> Iterator[Fate]:
 
 
 def _compare(drill: Drill) -> None:
-    read = drill.plan.read or read_sqlite
     market = Market(drill.plan.seed)
-    for symbol, rows in read(drill.plan.target).items():
+    for symbol, rows in (drill.plan.read or read_sqlite)(drill.plan.target).items():
         drill.kept[symbol] = len(rows)
         due = [(t.epoch, t.quote) for t in market.ticks(symbol, rows[0][0], rows[-1][0])]
         if rows != due:
@@ -179,6 +187,44 @@ def read_sqlite(path: str) -> dict[str, list[tuple[int, float]]]:
         return {symbol: db.execute(query, (symbol,)).fetchall() for symbol in SYMBOLS}
     finally:
         db.close()
+
+
+def read_files(template: str) -> dict[str, list[tuple[int, float]]]:
+    """Return the ticks in the files of *template*, in the order of the files and their lines."""
+    found, store = {}, FileStore(template)
+    for symbol in SYMBOLS:
+        store.newest(TICKS, symbol)
+    store.close()  # if the last run had no time for that
+    for symbol in SYMBOLS:
+        paths = sorted(Path(template.split("{", maxsplit=1)[0], symbol).glob("????-??-??.*"))
+        assert {path.suffix for path in paths} == {Path(template).suffix}, paths
+        rows = [row for path in paths for row in FORMATS[path.suffix].read(path, TICKS)]
+        found[symbol] = [(int(row[1] or 0), float(row[3] or 0)) for row in rows]
+    return found
+
+
+def read_postgres(url: str) -> dict[str, list[tuple[int, float]]]:
+    """Return the ticks in the database at *url*."""
+    return {
+        symbol: [(int(row[1] or 0), float(row[3] or 0)) for rows in found for row in rows]
+        for symbol in SYMBOLS
+        for found in [read(url, Selection(TICKS, (symbol,)))]
+    }
+
+
+@contextmanager
+def opened(store: str) -> Iterator[tuple[str, Reading]]:
+    """Make an empty store; yield its target, and what reads it."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        if store == "postgres":
+            from tests.recording_servers import postgres  # noqa: PLC0415 - needs pytest
+
+            yield stack.enter_context(postgres()).url, read_postgres
+        elif store == "sqlite":
+            yield str(Path(folder, "ticks.db")), read_sqlite
+        else:
+            yield f"{folder}/{{symbol}}/{{date}}.{store}", read_files
 
 
 def summary(drill: Drill) -> str:
@@ -200,14 +246,12 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=50, help="market seconds a second (50)")
+    parser.add_argument("--store", choices=STORES, default=STORES[0])
     given: Any = parser.parse_args()
-    folder = tempfile.mkdtemp()
-    try:
-        plan = Plan(given.kills, given.seed, given.rate, target=str(Path(folder, "ticks.db")))
+    with opened(given.store) as (target, reading):
+        plan = Plan(given.kills, given.seed, given.rate, target=target, read=reading)
         drill = trio.run(run, plan)
-    finally:
-        shutil.rmtree(folder)
-    sys.stdout.write(summary(drill) + "\n")
+    sys.stdout.write(f"{given.store}: {summary(drill)}\n")
     sys.exit(not drill.passed)
 
 
