@@ -1,12 +1,13 @@
 """Reads ticks or candles for a consumer, and fills the holes in them from the server's history.
 
 The consumer itself fetches what is missing, when it gets there. So nothing piles up, nobody else
-waits. A fetch that an outage interrupts is made again, for less at a time. If the client ends
-during a fetch, the stream ends there, because nothing may come after an unfilled hole.
+waits. A fetch that an outage interrupts is made again, for less at a time. One that the server
+leaves unanswered several times ends in a gap, so that the stream goes on. If the client ends during
+a fetch, the stream ends there, because nothing may come after an unfilled hole.
 """
 
 from collections import deque
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 import trio
@@ -21,12 +22,16 @@ from derivtrio.errors import (
     ClientClosed,
     DerivError,
     NotContinuous,
+    ResponseTimeout,
     unreadable,
 )
 from derivtrio.events import Gap
 from derivtrio.streams.holes import Filler, Hole
 
 T = TypeVar("T")
+
+#: After so many requests without a reply, the rest of a hole is a gap.
+_MOST_UNANSWERED: Final = 3
 
 
 @attrs.define(eq=False)
@@ -80,9 +85,13 @@ class BackfillReader(Generic[T]):
 
     async def _fetch(self, filling: "Filling[T]") -> None:
         """Fetch one window of a hole, however long that takes."""
-        filler = filling.filler
+        filler, unanswered = filling.filler, 0
 
         def ask_for_less(error: DerivError) -> None:
+            nonlocal unanswered
+            unanswered += isinstance(error, ResponseTimeout)
+            if unanswered >= _MOST_UNANSWERED:
+                raise error
             if not isinstance(error, ApiError):
                 filler.interrupted()
 
@@ -93,7 +102,10 @@ class BackfillReader(Generic[T]):
         except ClientClosed:
             raise StopAsyncIteration from None
         except ApiError as error:
-            self._note(filler.refused(error.code))
+            self._note(filler.refused(f"refused: {error.code}"))
+            return
+        except ResponseTimeout:
+            self._note(filler.refused("not answered"))
             return
         try:
             items, gap = filler.take(reply)

@@ -123,7 +123,9 @@ def _call_for(
     """Return the call that asks for *upstream* again, on *connection*."""
     only_on = connection.number
     request = upstream.request or {}
-    return api_call(request, then=upstream, only_on=only_on, restores=restores, urgency=urgency)
+    call = api_call(request, then=upstream, only_on=only_on, restores=restores, urgency=urgency)
+    upstream.asked = call
+    return call
 
 
 async def _is_answered(upstream: Upstream, call: Call, session: Session, since: float) -> bool:

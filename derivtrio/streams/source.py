@@ -43,6 +43,10 @@ class Translator(Protocol):
         """Return the items that *message* adds."""
         ...
 
+    def answered(self, *, late: bool) -> None:
+        """Note that the last message fed was the reply with which the stream begins, or resumes."""
+        ...
+
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
         ...
@@ -102,7 +106,8 @@ class ServerStream:
         upstream.attach(self)
         for tries_left in reversed(range(_TRIES)):
             try:
-                await make_call(api_call(self.request, then=upstream), self._registry.session)
+                call = upstream.asked = api_call(self.request, then=upstream)
+                await make_call(call, self._registry.session)
                 break
             except AlreadySubscribed:
                 if not tries_left:
@@ -160,6 +165,11 @@ class ServerStream:
         """Put *ticks* into the buffer; return whether more is wanted."""
         added = self.translator.advance_all(ticks)  # type: ignore[union-attr]  # see `fast_ticks`
         return self.items.put_all(added) or self._survives()
+
+    def answered(self, *, late: bool) -> None:
+        """Note that the last message taken was the reply that begins the stream or resumes it."""
+        if self.translator is not None:
+            self.translator.answered(late=late)
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next.

@@ -7,16 +7,21 @@ server refuses it for good, or when the last consumer has detached.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
+import trio
 
 from derivtrio.api import codec
+from derivtrio.calls.call import Call
 from derivtrio.calls.routing import Stream, stream_id_of
 from derivtrio.errors import ApiError, ConnectionLost, api_error
 from derivtrio.models import Tick
 from derivtrio.policy.retry import is_renewable
 from derivtrio.streams.requests import resumption
+
+#: A reply that takes so many seconds is late. (At Deriv's distance it takes up to 0.2.)
+_LATE: Final = 0.25
 
 
 class Consumer(Protocol):
@@ -32,6 +37,13 @@ class Consumer(Protocol):
 
     def take_ticks(self, ticks: list[Tick]) -> bool:
         """Take *ticks*, which have no messages; return whether more is wanted."""
+        ...
+
+    def answered(self, *, late: bool) -> None:
+        """Note that the last message taken was the reply with which the stream begins or resumes.
+
+        It may be old, above all if it came *late*: what was new meanwhile may never have been sent.
+        """
         ...
 
     def interrupt(self) -> None:
@@ -58,6 +70,7 @@ class Upstream:
             symbols has several.
         latest: the newest message, decoded or as JSON.
         over: whether nothing more will come of it.
+        asked: the call that asks for it, until the reply comes.
 
     """
 
@@ -67,6 +80,8 @@ class Upstream:
     ids: list[str] = attrs.field(factory=list, init=False)
     latest: dict[str, Any] | str | bytes | None = attrs.field(default=None, init=False, repr=False)
     over: bool = attrs.field(default=False, init=False)
+    asked: Call | None = attrs.field(default=None, init=False, repr=False)
+    _late: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
     def attach(self, consumer: Consumer, *, replay: bool = True) -> None:
@@ -80,6 +95,8 @@ class Upstream:
             consumer.take(latest)
             if not self.ids:  # there is no connection now, and that message may be old
                 consumer.interrupt()
+            elif self._latest_is_reply:
+                consumer.answered(late=self._late)
 
     def detach(self, consumer: Consumer) -> bool:
         """Leave *consumer* out from now on; return whether others are left."""
@@ -95,11 +112,15 @@ class Upstream:
             return None
         if self.latest is None:
             self.request = resumption(self.name, self.request or {}, message)
+        if is_reply := not self.ids:
+            self._note_lateness()
         # A stream may be quiet for long after its first message: as text that takes a third.
-        self.latest = message if self.ids else _as_text(message)
+        self.latest = _as_text(message) if is_reply else message
         for consumer in self._consumers:
             if not consumer.take(message):
                 self.over = not self.detach(consumer)
+            elif is_reply:
+                consumer.answered(late=self._late)
         self._note_id(stream_id_of(message))
         return None if self.over else self
 
@@ -155,6 +176,17 @@ class Upstream:
             self.ids.append(stream_id)
         elif not self.ids and not self.is_family:
             self.close()  # answered, and the server has nothing to add: a sold contract
+
+    @property
+    def _latest_is_reply(self) -> bool:
+        """Whether nothing came after the reply: no other message is kept as text."""
+        return isinstance(self.latest, str)
+
+    def _note_lateness(self) -> None:
+        """Note whether the reply took so long that the server may have made it long before."""
+        written = None if self.asked is None else self.asked.written_mono
+        self._late = written is not None and trio.current_time() - written >= _LATE
+        self.asked = None
 
     def _latest_message(self) -> dict[str, Any] | None:
         latest = self.latest
