@@ -14,6 +14,7 @@ What each kind of stream delivers:
 - `ticks`, `candles`: each once and in order, with a hole where some may be missing.
 - `holes`, `backfill`: what is missing, and how it is fetched.
 - `transactions`: the same with the account's statement.
+- `contracts`: what streams of contracts share, and how they end.
 - `snapshots`: streams whose every message is the whole truth.
 
 Imports: `calls` and everything below. Begin with `upstream`.

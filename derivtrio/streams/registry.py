@@ -15,7 +15,7 @@ begin at step 4.
 """
 
 import math
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -24,11 +24,12 @@ import attrs
 import trio
 
 from derivtrio.calls.call import Call, api_call
-from derivtrio.calls.request import make_call, slow_down
+from derivtrio.calls.request import slow_down
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
 from derivtrio.errors import ApiError, OutcomeUnknown, RateLimited
 from derivtrio.policy.retry import RETRY_PAUSE, is_passing
+from derivtrio.streams.contracts import ContractStreams
 from derivtrio.streams.resubscribe import renew
 from derivtrio.streams.upstream import Upstream
 
@@ -70,11 +71,15 @@ class Registry:
     """The streams of one client, in the order in which they were first asked for."""
 
     session: Session
+    contracts: ContractStreams = attrs.field(init=False, repr=False)
     _wanted: dict[Upstream, None] = attrs.field(factory=dict, init=False)
     _shared: dict[str, SharedUpstream] = attrs.field(factory=dict, init=False)
     _renewals: trio.Nursery | None = attrs.field(default=None, init=False)
     _refused: dict[str, int] = attrs.field(factory=dict, init=False)
     _refused_one: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.contracts = ContractStreams(self.session, self._renew, self._start)
 
     def __len__(self) -> int:
         return len(self._wanted)
@@ -85,6 +90,8 @@ class Registry:
     def add(self, upstream: Upstream) -> None:
         """Want *upstream* on every connection from now on."""
         self._wanted[upstream] = None
+        if upstream.sharing is not None:
+            self.contracts.add(upstream)
 
     def hold(self, key: str | None) -> SharedUpstream:
         """Return where consumers with this *key* meet; a new place for each one without a key."""
@@ -112,11 +119,20 @@ class Registry:
         On a connection that is already lost there is nothing to do: the next one asks for it.
         """
         self.session.router.remove_receiver(upstream)  # messages still on their way are old
-        forgets = self._unsubscribe(upstream)
+        if upstream.sharing is not None:
+            self.contracts.forget(upstream)
+        self._renew(upstream, self._unsubscribe(upstream))
+
+    def _renew(self, upstream: Upstream, forgets: Sequence[Call]) -> None:
+        self._start(lambda connection: renew(upstream, forgets, connection, self.session))
+
+    def _start(self, task: Callable[[Connection], Awaitable[None]]) -> bool:
+        """Start *task* on the present connection; return whether there is one."""
         connection, nursery = self.session.usable_connection, self._renewals
-        if connection is not None and nursery is not None:
-            task = partial(renew, upstream, forgets, connection, self.session)
-            nursery.start_soon(task, name="derivtrio.renewal")
+        if connection is None or nursery is None:
+            return False
+        nursery.start_soon(task, connection, name="derivtrio.renewal")
+        return True
 
     def replace_proposal(self, proposal_id: str) -> None:
         """Ask again for the stream whose proposal is used up: the server goes silent on it."""
@@ -124,30 +140,23 @@ class Registry:
             if proposal_id in upstream.ids:
                 upstream.renew()
 
-    async def clear_contracts(self) -> None:
-        """End all streams of contracts; return when the server has granted the wanted ones again.
-
-        The stream of all open contracts may have no id, so nothing less can end it.
-        """
-        await make_call(api_call({"forget_all": "proposal_open_contract"}), self.session)
-        wanted = [each for each in self if "proposal_open_contract" in (each.request or {})]
-        for upstream in wanted:
-            if upstream.ids or upstream.is_family:
-                upstream.renew()
-        single = [upstream for upstream in wanted if not upstream.is_family]
-        while not all(each.ids or each.over for each in single):  # noqa: ASYNC110 - this is rare
-            await trio.sleep(RETRY_PAUSE)
-
     def remove(self, upstream: Upstream) -> None:
         """Remove *upstream*, which nobody wants any more, and unsubscribe it (steps 2 to 4)."""
+        existed = upstream.may_exist and (upstream.is_family or not upstream.over)
         upstream.close()
         self._wanted.pop(upstream, None)
         self.session.router.remove_receiver(upstream)
-        self._unsubscribe(upstream)
+        forgets = self._unsubscribe(upstream)
+        if upstream.sharing is not None:
+            self.contracts.remove(upstream, forgets, existed=existed)
 
     def _unsubscribe(self, upstream: Upstream) -> list[Call]:
+        unwanted = self.session.router.unwanted
+        others = list(unwanted)
         for stream_id in upstream.ids:
             self.session.router.note_unwanted(stream_id)
+        if upstream.is_family and upstream.over:  # `ContractStreams` ends it as a whole
+            unwanted[:] = others
         return self.unsubscribe_unwanted()
 
     def unsubscribe_unwanted(self) -> list[Call]:
@@ -201,4 +210,6 @@ class Registry:
         """Drop all ids of the lost connection: the next one may give them to other streams."""
         for upstream in self:
             upstream.ids.clear()
+        if self.contracts.in_use:
+            self.contracts.connection_lost()
         self._refused.clear()

@@ -6,8 +6,8 @@ waiting: the last consumer has the upstream removed, and the next to come finds 
 subscribes anew.
 
 One thing can go wrong: the server may still count a stream that was unsubscribed a moment ago, and
-answer `AlreadySubscribed`. It is asked again, a few times. The stream of all open contracts cannot
-always be unsubscribed by its id; so before it is asked for again, all streams of contracts are.
+answer `AlreadySubscribed`. It is asked again, a few times. Streams of contracts share what the
+server sends (`contracts`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from derivtrio.api.parsing import UNREADABLE
 from derivtrio.calls.call import api_call
 from derivtrio.calls.request import make_call
 from derivtrio.concurrency.buffer import Buffer
-from derivtrio.errors import AlreadySubscribed, unreadable
+from derivtrio.errors import AlreadySubscribed, ApiError, unreadable
 from derivtrio.events import Overflow
 from derivtrio.models import Tick
 from derivtrio.policy.retry import RETRY_PAUSE
@@ -102,20 +102,34 @@ class ServerStream:
 
     async def _subscribed(self) -> Upstream:
         """Return a new upstream, which the server has granted."""
-        upstream = self._upstream = Upstream(self.name, self.request, self._registry.renew)
+        registry = self._registry
+        contracts = registry.contracts
+        upstream = self._upstream = Upstream(self.name, self.request, registry.renew)
         upstream.attach(self)
+        if self.name in ("buy", "proposal_open_contract"):
+            upstream.sharing = contracts
         for tries_left in reversed(range(_TRIES)):
+            if self.name == "proposal_open_contract":
+                await contracts.cleared()
             try:
                 call = upstream.asked = api_call(self.request, then=upstream)
-                await make_call(call, self._registry.session)
+                await make_call(call, registry.session)
                 break
             except AlreadySubscribed:
+                upstream.asked = None
+                if contracts.borrow(upstream):
+                    registry.add(upstream)
+                    await contracts.catch_up(upstream)
+                    return upstream
                 if not tries_left:
                     raise
                 if upstream.is_family:
-                    await self._registry.clear_contracts()
+                    await contracts.clear_now()
+            except ApiError:
+                upstream.asked = None
+                raise
             await trio.sleep(RETRY_PAUSE)
-        self._registry.add(upstream)
+        registry.add(upstream)
         return upstream
 
     async def _joined(self, upstream: Upstream) -> bool:

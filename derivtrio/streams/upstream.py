@@ -59,6 +59,18 @@ class Consumer(Protocol):
         ...
 
 
+class Sharing(Protocol):
+    """What streams share whose messages are about the same things: those of contracts."""
+
+    def share(self, upstream: "Upstream", message: Mapping[str, Any]) -> None:
+        """Let the others overhear *message* of *upstream* that are concerned."""
+        ...
+
+    def borrow_again(self, upstream: "Upstream") -> bool:
+        """Have *upstream* live on another's stream; return whether there is one that will do."""
+        ...
+
+
 @attrs.define(eq=False)
 class Upstream:
     """What one request keeps sending, on its way to the consumers that share it.
@@ -71,6 +83,7 @@ class Upstream:
         latest: the newest message, decoded or as JSON.
         over: whether nothing more will come of it.
         asked: the call that asks for it, until the reply comes.
+        sharing: with what it shares its messages; None for most.
 
     """
 
@@ -81,6 +94,7 @@ class Upstream:
     latest: dict[str, Any] | str | bytes | None = attrs.field(default=None, init=False, repr=False)
     over: bool = attrs.field(default=False, init=False)
     asked: Call | None = attrs.field(default=None, init=False, repr=False)
+    sharing: Sharing | None = attrs.field(default=None, init=False, repr=False)
     _late: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
@@ -122,7 +136,17 @@ class Upstream:
             elif is_reply:
                 consumer.answered(late=self._late)
         self._note_id(stream_id_of(message))
+        if self.sharing is not None:
+            self.sharing.share(self, message)
         return None if self.over else self
+
+    def overhear(self, message: dict[str, Any]) -> None:
+        """Pass on *message*, which came by another stream."""
+        if not self.over:
+            self.latest = message
+            for consumer in self._consumers:
+                if not consumer.take(message):
+                    self.over = not self.detach(consumer)
 
     def lost(self, why: str) -> None:
         """Note that the connection is gone; end the stream if it cannot be resumed."""
@@ -156,6 +180,12 @@ class Upstream:
         """
         request = self.request or {}
         return "proposal_open_contract" in request and "contract_id" not in request
+
+    @property
+    def may_exist(self) -> bool:
+        """Whether the server may have a stream for it on this connection."""
+        asked = self.asked is not None and self.asked.written_mono is not None
+        return bool(self.ids) or asked or (self.is_family and self.latest is not None)
 
     def _end(self, error: ApiError) -> None:
         """End the stream, which is dead, at its consumers; or have it renewed, if that may help."""
@@ -202,6 +232,8 @@ class Upstream:
         none, but for the last when no consumer wants more.
         """
         ids = self.ids
+        if self.sharing is not None:
+            return messages
         for message in messages:
             subscription = message.get("subscription")
             if subscription.__class__ is not dict or "error" in message:
