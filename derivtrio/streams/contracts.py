@@ -59,6 +59,7 @@ class ContractStreams:
     #: The streams that the last `forget_all` has ended.
     _ended: frozenset[str] = attrs.field(default=frozenset(), init=False)
     _clearing: int = attrs.field(default=0, init=False)
+    _one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _cleared: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def add(self, upstream: Upstream) -> None:
@@ -163,19 +164,21 @@ class ContractStreams:
         return not (has_stream or upstream.is_family)
 
     async def _clear(self, connection: Connection) -> None:
-        granted = [each for each in self._wanted if each.ids]
         try:
-            self._ended = await self._forget_all(connection)
+            async with self._one_at_a_time:
+                # A family that had streams is ended, too, if only its parent was left.
+                families = [each for each in self._wanted if each.is_family and each.ids]
+                self._ended = await self._forget_all(connection)
+                for each in list(self._wanted):
+                    is_ended = not self._ended.isdisjoint(each.ids)
+                    if is_ended or each in self._borrowing or each in families:
+                        each.ids.clear()
+                        each.renew()
         finally:
             self._clearing -= 1
             if not self._clearing:
                 self._cleared.set()
                 self._cleared = trio.Event()
-        for each in list(self._wanted):
-            is_ended = not self._ended.isdisjoint(each.ids)
-            if is_ended or each in self._borrowing or (each.is_family and each in granted):
-                each.ids.clear()
-                each.renew()
 
     async def _forget_all(self, connection: Connection) -> frozenset[str]:
         """Return the ids of the streams that the server has ended; none if it does not do so."""

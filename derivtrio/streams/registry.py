@@ -111,7 +111,10 @@ class Registry:
         """Renew streams on *connection*, and send it again each `forget` that it has refused."""
         async with trio.open_nursery() as nursery:
             self._renewals = nursery
-            await self._repeat_refused_forgets(connection)
+            try:
+                await self._repeat_refused_forgets(connection)
+            finally:
+                self._renewals = None
 
     def renew(self, upstream: Upstream) -> None:
         """Ask again for *upstream*, which the server has ended.
