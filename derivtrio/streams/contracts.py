@@ -27,6 +27,7 @@ import trio
 
 from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.request import make_call, slow_down
+from derivtrio.calls.routing import stream_id_of
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
 from derivtrio.errors import ClientClosed, DerivError, RateLimited
@@ -34,6 +35,9 @@ from derivtrio.policy.retry import RETRY_PAUSE
 from derivtrio.streams.upstream import Upstream
 
 _CALL: Final = "proposal_open_contract"
+
+#: How many ended streams are remembered.
+_REMEMBERED: Final = 4096
 
 #: The pauses between attempts to `forget_all`, in seconds.
 _PAUSES: Final = [RETRY_PAUSE * 2**n for n in range(7)]
@@ -56,8 +60,8 @@ class ContractStreams:
     #: The contracts that each family has streams of, on the present connection.
     _carried: dict[Upstream, set[Any]] = attrs.field(factory=dict, init=False)
     _borrowing: set[Upstream] = attrs.field(factory=set, init=False)
-    #: The streams that the last `forget_all` has ended.
-    _ended: frozenset[str] = attrs.field(default=frozenset(), init=False)
+    #: The streams that `forget_all` has ended on this connection, the newest last.
+    _ended: dict[str, None] = attrs.field(factory=dict, init=False)
     _clearing: int = attrs.field(default=0, init=False)
     _one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _cleared: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -66,9 +70,6 @@ class ContractStreams:
         """Share what *upstream* brings from now on."""
         self.in_use = True
         self._wanted[upstream] = None
-        if not self._ended.isdisjoint(upstream.ids):  # ended before its reply was read
-            upstream.ids.clear()
-            upstream.renew()
 
     def remove(self, upstream: Upstream, forgets: Sequence[Call], *, existed: bool) -> None:
         """Ask again for what depended on *upstream*, which nobody wants any more.
@@ -96,11 +97,18 @@ class ContractStreams:
         """Forget all that was known of the lost connection."""
         self._carried.clear()
         self._borrowing.clear()
-        self._ended = frozenset()
+        self._ended.clear()
         self.in_use = bool(self._wanted)
 
     def share(self, upstream: Upstream, message: Mapping[str, Any]) -> None:
-        """Let the others overhear *message* of *upstream* that are concerned."""
+        """Let the others overhear *message* of *upstream* that are concerned.
+
+        If it is a late reply, whose stream has been ended since, the stream is asked for again.
+        """
+        if stream_id_of(message) in self._ended:
+            upstream.ids.clear()
+            upstream.renew()
+            return
         payload = message.get(_CALL)
         contract_id = payload.get("contract_id") if isinstance(payload, dict) else None
         if contract_id is None:
@@ -168,9 +176,10 @@ class ContractStreams:
             async with self._one_at_a_time:
                 # A family that had streams is ended, too, if only its parent was left.
                 families = [each for each in self._wanted if each.is_family and each.ids]
-                self._ended = await self._forget_all(connection)
+                ended = await self._forget_all(connection)
+                self._note_ended(ended)
                 for each in list(self._wanted):
-                    is_ended = not self._ended.isdisjoint(each.ids)
+                    is_ended = not ended.isdisjoint(each.ids)
                     if is_ended or each in self._borrowing or each in families:
                         each.ids.clear()
                         each.renew()
@@ -179,6 +188,11 @@ class ContractStreams:
             if not self._clearing:
                 self._cleared.set()
                 self._cleared = trio.Event()
+
+    def _note_ended(self, ids: frozenset[str]) -> None:
+        self._ended |= dict.fromkeys(ids)
+        while len(self._ended) > _REMEMBERED:
+            del self._ended[next(iter(self._ended))]
 
     async def _forget_all(self, connection: Connection) -> frozenset[str]:
         """Return the ids of the streams that the server has ended; none if it does not do so."""
