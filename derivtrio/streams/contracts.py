@@ -135,7 +135,14 @@ class ContractStreams:
         return True
 
     def borrow_again(self, upstream: Upstream) -> bool:
-        """Do so for an upstream that is resumed, and have it catch up when there is time."""
+        """Do so for an upstream that is resumed, and have it catch up when there is time.
+
+        While streams are being cleared, what refuses it may be one of those. It is then asked for
+        again after that, as all that borrow are.
+        """
+        if self._clearing:
+            self._borrowing.add(upstream)
+            return True
         return self.borrow(upstream) and self._start(partial(self._catch_up_later, upstream))
 
     async def catch_up(self, upstream: Upstream) -> None:
