@@ -15,6 +15,7 @@ What each kind of stream delivers:
 - `epochs`: which epochs of a live stream are believed.
 - `holes`, `backfill`: what is missing, and how it is fetched.
 - `transactions`: the same with the account's statement.
+- `contracts`: what streams of contracts share, and how they end.
 - `snapshots`: streams whose every message is the whole truth.
 
 Imports: `calls` and everything below. Begin with `upstream`.

@@ -1,9 +1,10 @@
 """Reads ticks or candles for a consumer, and fills the holes in them from the server's history.
 
 The consumer itself fetches what is missing, when it gets there. So nothing piles up, nobody else
-waits. A fetch that an outage interrupts is made again, for less at a time. One that breaks
-connections itself is given up, and leaves a gap. If the client ends during a fetch, the stream ends
-there, because nothing may come after an unfilled hole.
+waits. A fetch that an outage interrupts is made again, for less at a time. One that the server
+leaves unanswered several times, or that breaks connections itself, is given up and leaves a gap, so
+that the stream goes on. If the client ends during a fetch, the stream ends there, because nothing
+may come after an unfilled hole.
 """
 
 import logging
@@ -24,6 +25,7 @@ from derivtrio.errors import (
     ConnectionLost,
     DerivError,
     NotContinuous,
+    ResponseTimeout,
     unreadable,
 )
 from derivtrio.events import Gap
@@ -35,6 +37,8 @@ logger = logging.getLogger("derivtrio")
 
 #: How many answers about one hole may be unreadable; then what is left of it is a gap.
 _MOST_UNREADABLE: Final = 3
+#: After so many requests without a reply, the rest of a hole is a gap.
+_MOST_UNANSWERED: Final = 3
 
 
 @attrs.define(eq=False)
@@ -88,9 +92,13 @@ class BackfillReader(Generic[T]):
 
     async def _fetch(self, filling: "Filling[T]") -> None:
         """Fetch one window of a hole, however long that takes."""
-        filler = filling.filler
+        filler, unanswered = filling.filler, 0
 
         def ask_for_less(error: DerivError) -> None:
+            nonlocal unanswered
+            unanswered += isinstance(error, ResponseTimeout)
+            if unanswered >= _MOST_UNANSWERED:
+                raise error
             if not isinstance(error, ApiError):
                 filler.interrupted()
 
@@ -101,7 +109,10 @@ class BackfillReader(Generic[T]):
         except ClientClosed:
             raise StopAsyncIteration from None
         except ApiError as error:
-            self._note(filler.refused(error.code))
+            self._note(filler.refused(f"refused: {error.code}"))
+            return
+        except ResponseTimeout:
+            self._note(filler.refused("not answered"))
             return
         except ConnectionLost as error:
             self._note(filler.refused(f"it broke connection {error.connection}"))

@@ -73,6 +73,7 @@ class CandleTranslator:
     doubt: Exception | None = attrs.field(default=None, init=False)
     _forming: Candle | None = attrs.field(default=None, init=False)
     _interrupted: bool = attrs.field(default=False, init=False)
+    _reply_due: bool = attrs.field(default=True, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._interrupted = self.start is not None
@@ -84,14 +85,24 @@ class CandleTranslator:
             return [item for item in items if isinstance(item, Hole) or item.closed]
         return items
 
+    def answered(self, *, late: bool) -> None:  # noqa: ARG002 - any reply may be old
+        """Note that the last message fed was the reply with which the stream begins, or resumes.
+
+        It may be old. So its candle may have gone on unseen, if another one opens next.
+        """
+        self._reply_due = False
+        if self._forming is not None:
+            self._interrupted = True
+
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
+        self._reply_due = True
         if self._forming is not None:
             self._interrupted = True
 
     def skip(self) -> Sequence[Never]:
         """Note a message that cannot be read: what it said is lost."""
-        self.interrupt()
+        self._interrupted = self._interrupted or self._forming is not None
         return ()
 
     def missing(self) -> Sequence[Hole]:
@@ -108,11 +119,12 @@ class CandleTranslator:
             return ()
         candle = candle_in(row, self.symbol, self.granularity, closed=False)
         before, earliest = self._forming, self.start if self.start is not None else 0
+        is_reply = "candles" in message
         if before is None:
             self._epochs.begin(candle.open_time)
         elif self._epochs.is_far(candle.open_time, before.open_time):
             return self._suspected(candle, before)
-        if candle.open_time < (earliest if before is None else before.open_time):
+        if candle.open_time < earliest or self._is_older(candle, before, is_reply=is_reply):
             return ()
         return self._continued(candle, before, earliest)
 
@@ -142,6 +154,17 @@ class CandleTranslator:
         if candle.open_time > before.open_time:
             return (self._hole_since(before, candle.open_time), candle)
         return (candle,)
+
+    def _is_older(self, candle: Candle, before: Candle | None, *, is_reply: bool) -> bool:
+        """Return whether *candle* says less than the one *before*, which has overtaken it.
+
+        A reply does not say when it was made. It is older than all live messages that it opens.
+        """
+        if before is None:
+            return False
+        if is_reply:
+            return not self._reply_due or candle.open_time < before.open_time
+        return (candle.open_time, candle.epoch) < (before.open_time, before.epoch)
 
     def _hole_since(self, forming: Candle, before: int | None) -> Hole:
         """Return the hole that begins with the candle that was *forming*: its end is missing."""

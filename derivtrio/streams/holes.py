@@ -8,7 +8,10 @@ A filler asks for history forwards, one window at a time, so what it fetches can
 once, and no more than a window is held. Three facts about Deriv's `ticks_history` shape it:
 
 1. A reply has at most 5000 rows, the newest of the window. It does not say that there were more.
-2. No symbol has more than one tick a second.
+   So a reply with fewer rows is whole, and a window whose reply is full is made shorter.
+2. Epochs are whole seconds, and several ticks may have the same. So a hole in ticks can begin and
+   end within a second. What belongs into it there, the quotes tell: those of the ticks that were
+   `seen` in its first second, and of the tick with which it ends (`HoleEnd`).
 3. A window that lies too far in the past is answered with the newest rows instead. Only the times
    of the rows show that.
 
@@ -33,8 +36,22 @@ from derivtrio.models import Candle, Tick
 #: The most rows that the server returns, whatever `count` says.
 MAX_ROWS: Final = 5000
 
+#: The most rows of a reply of which it is sure that none was cut off.
+_WHOLE: Final = MAX_ROWS - 1
+
 #: How many units before its anchor a hole is asked for.
 _MARGIN: Final = 10
+
+
+class HoleEnd(msgspec.Struct, frozen=True):
+    """The tick with which a hole ends, among the ticks of its second.
+
+    It `is_newest` if it is the reply to a subscription: of equal quotes it is then the last. A live
+    tick is the first, because those after it come live as well.
+    """
+
+    quote: float
+    is_newest: bool
 
 
 class Hole(msgspec.Struct, frozen=True):
@@ -43,6 +60,9 @@ class Hole(msgspec.Struct, frozen=True):
     For candles `granularity` is their length, and the epochs are opening times; for ticks it is 0.
     `anchor` is the epoch of an item that the server is known to have had, not later than the first
     that can be missing; None where no such item is known.
+
+    Ticks with the epoch `after` are missing too, except those whose quotes were `seen`; none are
+    where nothing was. With an `end`, ticks with the epoch `before` that come before it are missing.
     """
 
     symbol: str
@@ -50,6 +70,8 @@ class Hole(msgspec.Struct, frozen=True):
     before: int | None
     granularity: int = 0
     anchor: int | None = None
+    seen: tuple[float, ...] = ()
+    end: HoleEnd | None = None
 
 
 @attrs.define(eq=False)
@@ -61,19 +83,21 @@ class Filler:
 
     hole: Hole
     _after: int = attrs.field(init=False)
+    #: The longest window that must fit into one reply, as far as is known, in seconds.
+    _full: int = attrs.field(init=False)
     _window: int = attrs.field(init=False)
     _lost_after: int | None = attrs.field(default=None, init=False)
     _anchor: int | None = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._after = self.hole.after
-        self._window = self._full
+        self._after = self.hole.after - bool(self.hole.seen)
+        self._window = self._full = self._unit * (MAX_ROWS if self.hole.granularity else _WHOLE)
         self._anchor = self.hole.anchor
 
     @property
     def done(self) -> bool:
         """Whether there is nothing left to fetch."""
-        return self.hole.before is not None and self._after + self._unit >= self.hole.before
+        return self.hole.before is not None and self._after + self._unit > self._last
 
     @property
     def request(self) -> dict[str, Any]:
@@ -97,10 +121,9 @@ class Filler:
         items = [item for item in rows if self._after < _time_of(item) <= end]
         if rows and not items and _time_of(rows[0]) > end:  # the newest rows instead
             return [], self._lose(end)
-        cut_off = len(received) >= MAX_ROWS and _time_of(rows[0]) > start
-        if cut_off and self._window > self._full:
-            self._window = self._full  # ask again, for a window that must fit into one reply
+        if len(received) >= MAX_ROWS and self._narrowed(cut_off=_time_of(rows[0]) > start):
             return [], None
+        items = self._without_known(items)
         if self._anchor is not None and not (rows and _time_of(rows[0]) <= self._anchor):
             self._lost_after = self._after
         self._anchor = None
@@ -113,8 +136,8 @@ class Filler:
         """Ask for less at a time: connections may be too short-lived for more."""
         self._window = max(self._unit, min(self._window, self._full) // 2)
 
-    def refused(self, code: str) -> Gap | None:
-        """Return the gap that is left when the server refuses to say more.
+    def refused(self, reason: str) -> Gap | None:
+        """Return the gap that is left when the server refuses to say more, for this *reason*.
 
         If the server does not say its time, this machine's clock is used instead.
         """
@@ -123,23 +146,23 @@ class Filler:
             return None
         after = self._after if self._lost_after is None else self._lost_after
         self._after = self._end
-        return self._gap(after, self._end, f"refused: {code}")
+        return self._gap(after, self._end, reason)
 
     @property
     def _unit(self) -> int:
         return self.hole.granularity or 1
 
     @property
-    def _full(self) -> int:
-        """The longest window that must fit into one reply, in seconds."""
-        return self._unit * MAX_ROWS
-
-    @property
     def _bounds(self) -> tuple[int, int]:
         start = end = self._after + 1
         if self._anchor is not None:  # it must be in the window, however little is asked for
             start, end = min(start, self._anchor - _MARGIN * self._unit), self._anchor
-        return start, min(self._end - 1, max(end, start - 1 + self._window))
+        return start, min(self._last, max(end, start - 1 + self._window))
+
+    @property
+    def _last(self) -> int:
+        """The last epoch of which anything can be missing."""
+        return self._end if self.hole.end is not None else self._end - 1
 
     @property
     def _end(self) -> int:
@@ -150,6 +173,32 @@ class Filler:
         """End with the tick of this second, or with the last candle that is not forming."""
         before = now - now % self._unit if self.hole.granularity else now + 1
         self.hole = msgspec.structs.replace(self.hole, before=before)
+
+    def _narrowed(self, *, cut_off: bool) -> bool:
+        """Return whether to ask again, for a shorter window: the reply was full.
+
+        *cut_off* says that its first row is later than the beginning of the window. Otherwise
+        candles are complete, because no two have the same time; of ticks the first may be missing.
+        """
+        is_wide = self._window > self._full
+        if self.hole.granularity:
+            is_wide = is_wide and cut_off
+        elif not is_wide:  # the symbol has several ticks a second
+            is_wide, self._full = self._full > 1, max(1, self._full // 2)
+        if is_wide:
+            self._window = self._full
+        return is_wide
+
+    def _without_known(self, items: list[Tick | Candle]) -> list[Tick | Candle]:
+        """Return *items* without those of the first and the last second that are delivered."""
+        hole = self.hole
+        if hole.end is not None:
+            at_end = [item for item in items if _time_of(item) == hole.before]
+            items = items[: len(items) - len(at_end) + _place_of(hole.end, at_end)]
+        if hole.seen:
+            at_start = [item for item in items if _time_of(item) == hole.after]
+            items = items[_seen_of(hole.seen, at_start) :]
+        return items
 
     def _lose(self, end: int) -> Gap | None:
         """Note that the server no longer has the window up to *end*."""
@@ -168,6 +217,7 @@ class Filler:
         return None if after is None else self._gap(after, before, "no longer kept")
 
     def _gap(self, after: int, before: int, reason: str) -> Gap:
+        after = max(after, self.hole.after)
         return Gap(self.hole.symbol, after, before, filled=False, reason=reason)
 
 
@@ -197,9 +247,35 @@ def candle_in(row: Mapping[str, Any], symbol: str, granularity: int, *, closed: 
 
 
 def _in_order(rows: Sequence[Tick | Candle]) -> list[Tick | Candle]:
-    """Return *rows*, oldest first, and of those for one time the last."""
-    by_time = {_time_of(row): row for row in rows}
-    return [by_time[time] for time in sorted(by_time)]
+    """Return *rows*, oldest first; of candles for one time the last."""
+    by_time = {row.open_time: row for row in rows if isinstance(row, Candle)}
+    return sorted(by_time.values() if by_time else rows, key=_time_of)
+
+
+def _place_of(end: HoleEnd, second: Sequence[Tick | Candle]) -> int:
+    """Return how many ticks of its *second* come before *end*."""
+    quotes = _quotes(second)
+    if end.quote not in quotes:  # it is there, but its quote is written in another way
+        return max(0, len(quotes) - 1) if end.is_newest else 0
+    if end.is_newest:
+        return len(quotes) - 1 - quotes[::-1].index(end.quote)
+    return quotes.index(end.quote)
+
+
+def _seen_of(seen: tuple[float, ...], second: Sequence[Tick | Candle]) -> int:
+    """Return how many ticks of the *second* come before those that are not *seen*.
+
+    They are the first of the second, or, where the stream began in the middle of it, later ones.
+    """
+    quotes, length = _quotes(second), len(seen)
+    if quotes[:length] == seen:
+        return length
+    ends = range(len(quotes), length - 1, -1)
+    return next((end for end in ends if quotes[end - length : end] == seen), len(quotes))
+
+
+def _quotes(ticks: Sequence[Tick | Candle]) -> tuple[float, ...]:
+    return tuple(tick.quote for tick in ticks if isinstance(tick, Tick))
 
 
 def _time_of(item: Tick | Candle) -> int:

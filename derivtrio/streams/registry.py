@@ -20,7 +20,7 @@ given up.
 
 import logging
 import math
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -29,7 +29,7 @@ import attrs
 import trio
 
 from derivtrio.calls.call import Call, api_call
-from derivtrio.calls.request import make_call, slow_down
+from derivtrio.calls.request import slow_down
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.disconnect import POLICY_VIOLATION, Disconnect
@@ -44,6 +44,7 @@ from derivtrio.errors import (
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import RETRY_PAUSE, is_passing
 from derivtrio.policy.throttling import LeakyBucket
+from derivtrio.streams.contracts import ContractStreams
 from derivtrio.streams.resubscribe import Suspects, renew
 from derivtrio.streams.upstream import Upstream
 
@@ -102,6 +103,7 @@ class Registry:
 
     session: Session
     suspects: Suspects = attrs.field(factory=Suspects, init=False)
+    contracts: ContractStreams = attrs.field(init=False, repr=False)
     _wanted: dict[Upstream, None] = attrs.field(factory=dict, init=False)
     _shared: dict[str, SharedUpstream] = attrs.field(factory=dict, init=False)
     _renewals: trio.Nursery | None = attrs.field(default=None, init=False)
@@ -113,6 +115,9 @@ class Registry:
         factory=lambda: LeakyBucket(_STRANGERS_A_SECOND), init=False
     )
 
+    def __attrs_post_init__(self) -> None:
+        self.contracts = ContractStreams(self.session, self._renew, self._start)
+
     def __len__(self) -> int:
         return len(self._wanted)
 
@@ -123,6 +128,8 @@ class Registry:
         """Want *upstream* on every connection from now on."""
         self._wanted[upstream] = None
         self.suspects.began(upstream)
+        if upstream.sharing is not None:
+            self.contracts.add(upstream)
 
     def hold(self, key: str | None) -> SharedUpstream:
         """Return where consumers with this *key* meet; a new place for each one without a key."""
@@ -142,7 +149,10 @@ class Registry:
         """Renew streams on *connection*, and send it again each `forget` that it has refused."""
         async with trio.open_nursery() as nursery:
             self._renewals = nursery
-            await self._repeat_refused_forgets(connection)
+            try:
+                await self._repeat_refused_forgets(connection)
+            finally:
+                self._renewals = None
 
     def renew(self, upstream: Upstream) -> None:
         """Ask again for *upstream*, which the server has ended.
@@ -150,11 +160,22 @@ class Registry:
         On a connection that is already lost there is nothing to do: the next one asks for it.
         """
         self.session.router.remove_receiver(upstream)  # messages still on their way are old
-        forgets = self._unsubscribe(upstream)
+        if upstream.sharing is not None:
+            self.contracts.forget(upstream)
+        self._renew(upstream, self._unsubscribe(upstream))
+
+    def _renew(self, upstream: Upstream, forgets: Sequence[Call]) -> None:
+        self._start(
+            lambda connection: renew(upstream, forgets, connection, self.session, self.suspects)
+        )
+
+    def _start(self, task: Callable[[Connection], Awaitable[None]]) -> bool:
+        """Start *task* on the present connection; return whether there is one."""
         connection, nursery = self.session.usable_connection, self._renewals
-        if connection is not None and nursery is not None:
-            task = partial(renew, upstream, forgets, connection, self.session, self.suspects)
-            nursery.start_soon(task, name="derivtrio.renewal")
+        if connection is None or nursery is None:
+            return False
+        nursery.start_soon(task, connection, name="derivtrio.renewal")
+        return True
 
     def ask_again(self, upstream: Upstream | None) -> None:
         """Ask again for a stream that has sent what cannot be read, soon, and not too often."""
@@ -181,31 +202,24 @@ class Registry:
             if proposal_id in upstream.ids:
                 upstream.renew()
 
-    async def clear_contracts(self) -> None:
-        """End all streams of contracts; return when the server has granted the wanted ones again.
-
-        The stream of all open contracts may have no id, so nothing less can end it.
-        """
-        await make_call(api_call({"forget_all": "proposal_open_contract"}), self.session)
-        wanted = [each for each in self if "proposal_open_contract" in (each.request or {})]
-        for upstream in wanted:
-            if upstream.ids or upstream.is_family:
-                upstream.renew()
-        single = [upstream for upstream in wanted if not upstream.is_family]
-        while not all(each.ids or each.over for each in single):  # noqa: ASYNC110 - this is rare
-            await trio.sleep(RETRY_PAUSE)
-
     def remove(self, upstream: Upstream) -> None:
         """Remove *upstream*, which nobody wants any more, and unsubscribe it (steps 2 to 4)."""
+        existed = upstream.may_exist and (upstream.is_family or not upstream.over)
         upstream.close()
         self._wanted.pop(upstream, None)
         self.suspects.remove(upstream)
         self.session.router.remove_receiver(upstream)
-        self._unsubscribe(upstream)
+        forgets = self._unsubscribe(upstream)
+        if upstream.sharing is not None:
+            self.contracts.remove(upstream, forgets, existed=existed)
 
     def _unsubscribe(self, upstream: Upstream) -> list[Call]:
+        unwanted = self.session.router.unwanted
+        others = list(unwanted)
         for stream_id in upstream.ids:
             self.session.router.note_unwanted(stream_id)
+        if upstream.is_family and upstream.over:  # `ContractStreams` ends it as a whole
+            unwanted[:] = others
         return self.unsubscribe_unwanted()
 
     def unsubscribe_unwanted(self) -> list[Call]:
@@ -290,6 +304,8 @@ class Registry:
             self._fail(upstream, history)
         for upstream in self:
             upstream.ids.clear()
+        if self.contracts.in_use:
+            self.contracts.connection_lost()
 
     def _fail(self, upstream: Upstream, history: Sequence[BrokenConnection]) -> None:
         """End *upstream*, which has broken the connections of *history*, at its consumers."""

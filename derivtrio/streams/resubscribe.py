@@ -209,14 +209,13 @@ async def renew(
         forgotten = all(forget.decided and forget.error is None for forget in forgets)
         try:
             await repeat(next_call(), next_call, session, rules, interrupted=note)
-        except AlreadySubscribed as error:
-            may_exist = unanswered or not forgotten
+        except ApiError as error:
+            if _borrows(upstream, error):
+                return
+            may_exist = isinstance(error, AlreadySubscribed) and (unanswered or not forgotten)
             if not may_exist or trio.current_time() > since + PATIENCE:
                 upstream.refused(error)
                 return
-        except ApiError as error:
-            upstream.refused(error)
-            return
         except ClientClosed:  # the client ends its streams itself
             return
         else:
@@ -311,7 +310,15 @@ def _call_for(
     request = upstream.request or {}
     call = api_call(request, then=upstream, only_on=only_on, restores=restores, urgency=urgency)
     suspects.asked(upstream, call)
+    upstream.asked = call
     return call
+
+
+def _borrows(upstream: Upstream, error: ApiError) -> bool:
+    """Return whether *upstream*, after *error*, can do without a stream of its own."""
+    if not isinstance(error, AlreadySubscribed) or upstream.sharing is None:
+        return False
+    return upstream.sharing.borrow_again(upstream)
 
 
 async def _is_answered(upstream: Upstream, call: Call, session: Session, since: float) -> bool:
@@ -321,6 +328,8 @@ async def _is_answered(upstream: Upstream, call: Call, session: Session, since: 
     except ApiError as error:
         if isinstance(error, RateLimited):
             slow_down(call, error, session)
+        if _borrows(upstream, error):
+            return True
         if is_passing(error) and trio.current_time() <= since + PATIENCE:
             return False
         upstream.refused(error)

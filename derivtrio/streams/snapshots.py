@@ -96,6 +96,9 @@ class Snapshots:
 
     __slots__ = ()
 
+    def answered(self, *, late: bool) -> None:
+        """Do nothing."""
+
     def interrupt(self) -> None:
         """Do nothing."""
 
@@ -127,14 +130,21 @@ class ContractTranslator(Snapshots):
 
     over: bool = attrs.field(default=False, init=False)
     doubt: Exception | None = attrs.field(default=None, init=False)
+    _spot_time: int = attrs.field(default=0, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[OpenContract]:
-        """Return the contract in *message*; nothing if it is empty, as for an unknown contract."""
+        """Return the contract in *message*; nothing if it is empty, as for an unknown contract.
+
+        A late reply that newer messages have overtaken is left out.
+        """
         payload = message["proposal_open_contract"]
         if payload == {}:
             return ()
         contract = contract_in(payload)
-        self.over = contract.is_sold
+        spot_time = whole_or_none(payload.get("current_spot_time")) or self._spot_time
+        if spot_time < self._spot_time and not contract.is_sold:
+            return ()
+        self._spot_time, self.over = max(spot_time, self._spot_time), contract.is_sold
         return (contract,)
 
 

@@ -6,8 +6,8 @@ waiting: the last consumer has the upstream removed, and the next to come finds 
 subscribes anew.
 
 One thing can go wrong: the server may still count a stream that was unsubscribed a moment ago, and
-answer `AlreadySubscribed`. It is asked again, a few times. The stream of all open contracts cannot
-always be unsubscribed by its id; so before it is asked for again, all streams of contracts are.
+answer `AlreadySubscribed`. It is asked again, a few times. Streams of contracts share what the
+server sends (`contracts`).
 
 A message that cannot be read, or not be believed, is logged and counts as lost: of ticks, candles
 and transactions that is a hole, which is filled from the history; any other stream is asked for
@@ -27,6 +27,7 @@ from derivtrio.calls.request import make_call
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.errors import (
     AlreadySubscribed,
+    ApiError,
     ConnectionLost,
     OutcomeUnknown,
     stream_failed,
@@ -64,6 +65,10 @@ class Translator(Protocol):
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Any]:
         """Return the items that *message* adds."""
+        ...
+
+    def answered(self, *, late: bool) -> None:
+        """Note that the last message fed was the reply with which the stream begins, or resumes."""
         ...
 
     def interrupt(self) -> None:
@@ -129,27 +134,47 @@ class ServerStream:
 
     async def _subscribed(self) -> Upstream:
         """Return a new upstream, which the server has granted."""
-        registry = self._registry
+        registry, contracts = self._registry, self._registry.contracts
         upstream = self._upstream = Upstream(
             self.name, self.request, registry.renew, registry.session.router.note_stranger
         )
         upstream.attach(self)
+        if self.name in ("buy", "proposal_open_contract"):
+            upstream.sharing = contracts
         for tries_left in reversed(range(_TRIES)):
-            try:
-                await make_call(api_call(self.request, then=upstream), self._registry.session)
+            if self.name == "proposal_open_contract":
+                await contracts.cleared()
+            if await self._is_granted(upstream, is_last_try=not tries_left):
                 break
-            except AlreadySubscribed:
-                if not tries_left:
-                    raise
-                if upstream.is_family:
-                    await self._registry.clear_contracts()
-            except ConnectionLost as error:
-                if isinstance(error, OutcomeUnknown):
-                    raise
-                raise stream_failed(upstream.label, self.request, error.history) from error
             await trio.sleep(RETRY_PAUSE)
-        self._registry.add(upstream)
         return upstream
+
+    async def _is_granted(self, upstream: Upstream, *, is_last_try: bool) -> bool:
+        """Ask for *upstream*; return whether it has begun, by itself or as a part of another."""
+        registry, contracts = self._registry, self._registry.contracts
+        call = upstream.asked = api_call(self.request, then=upstream)
+        try:
+            await make_call(call, registry.session)
+        except AlreadySubscribed:
+            upstream.asked = None
+            if contracts.borrow(upstream):
+                registry.add(upstream)
+                await contracts.catch_up(upstream)
+                return True
+            if is_last_try:
+                raise
+            if upstream.is_family:
+                await contracts.clear_now()
+            return False
+        except ApiError:
+            upstream.asked = None
+            raise
+        except ConnectionLost as error:
+            if isinstance(error, OutcomeUnknown):
+                raise
+            raise stream_failed(upstream.label, self.request, error.history) from error
+        registry.add(upstream)
+        return True
 
     async def _joined(self, upstream: Upstream) -> bool:
         """Join *upstream*; return whether it is still there.
@@ -200,6 +225,11 @@ class ServerStream:
         added = translator.advance_all(ticks)
         survives = self.items.put_all(added) or self._survives()
         return survives if translator.doubt is None else self._trusts(translator) and survives
+
+    def answered(self, *, late: bool) -> None:
+        """Note that the last message taken was the reply that begins the stream or resumes it."""
+        if self.translator is not None:
+            self.translator.answered(late=late)
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next.

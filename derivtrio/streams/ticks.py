@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Never
+from enum import Enum, auto
+from typing import Any, Final, Never
 
 import attrs
 import trio
@@ -12,11 +13,18 @@ from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Tick
 from derivtrio.streams.backfill import BackfillReader
 from derivtrio.streams.epochs import FAR_BEHIND, Epochs
-from derivtrio.streams.holes import Hole
+from derivtrio.streams.holes import Hole, HoleEnd
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import check_start, check_strict, check_symbol
 from derivtrio.streams.source import ServerStream
 from derivtrio.streams.subscription import Subscription, new_buffer
+
+#: A late reply that was so many seconds old may have missed a tick: a second, less what latencies
+#: differ by.
+_OLD: Final = 0.8
+
+#: How many ticks of one second are remembered, at most.
+_MOST_A_SECOND: Final = 20
 
 
 def tick_stream(
@@ -39,12 +47,30 @@ def tick_stream(
     return Subscription(items, source, BackfillReader(registry.session, items, strict))
 
 
+class Seam(Enum):
+    """Where the ticks of two connections, or of a reply and what follows it, meet.
+
+    - `LOST`: ticks may be missing, and the reply that resumes the stream has not come.
+    - `OPEN`: it has come, and brought nothing new. Ticks may still be missing.
+    - `ANSWERED`: it was delivered. The next tick may repeat it; or it was old when it came, and
+      ticks between the two were never sent.
+    """
+
+    LOST = auto()
+    OPEN = auto()
+    ANSWERED = auto()
+
+
 @attrs.define
 class TickTranslator:
     """Translates messages into the ticks of one symbol, for one consumer.
 
     With `start` the ticks begin at that epoch. `feed` is the plain way; a tick that was decoded
     without its envelope goes the fast way, through `advance` or `advance_all`.
+
+    A symbol may have several ticks in one second. Live ticks come in order and each once, so their
+    epochs may be equal. Only at a seam does a tick with the epoch and the quote of one that was
+    delivered count as the same.
 
     Attributes:
         doubt: why the last tick was not believed, until somebody takes note of it.
@@ -56,12 +82,16 @@ class TickTranslator:
     _epochs: Epochs = attrs.field(factory=Epochs, eq=False)
     over: bool = attrs.field(default=False, init=False)
     doubt: Exception | None = attrs.field(default=None, init=False)
-    _last: int | None = attrs.field(default=None, init=False)
-    _interrupted: bool = attrs.field(default=False, init=False)
+    _last: Tick | None = attrs.field(default=None, init=False)
+    #: What was delivered before `_last` in the same second; older ones may be in it as well.
+    _earlier: tuple[Tick, ...] = attrs.field(default=(), init=False)
+    _seam: Seam | None = attrs.field(default=None, init=False)
+    _answered_mono: float = attrs.field(default=0.0, init=False)
+    _late: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.start is not None:
-            self._last, self._interrupted = self.start - 1, True
+            self._last, self._seam = Tick(self.symbol, self.start - 1, math.nan), Seam.LOST
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Tick | Hole]:
         """Return what *message* adds: a tick, perhaps a hole before it, or nothing."""
@@ -72,67 +102,120 @@ class TickTranslator:
 
     def advance(self, tick: Tick) -> Sequence[Tick | Hole]:
         """Return *tick*, perhaps a hole before it, or nothing if it was delivered already."""
-        last, epoch = self._last, tick.epoch
+        last, seam, epoch = self._last, self._seam, tick.epoch
         if tick.symbol != self.symbol:
             return self._doubted(f"a tick of {shown(tick.symbol)}")
         epochs = self._epochs
-        if last is None or (epoch > last and epochs.horizon == math.inf):
+        if last is None or (epoch > last.epoch and epochs.horizon == math.inf):
             epochs.begin(epoch)
         if last is None:
-            self._last = epoch
+            self._last = tick
             return (tick,)
-        near = last - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.suspects
-        if not near and epochs.is_far(epoch, last):
+        near = last.epoch - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.suspects
+        if not near and epochs.is_far(epoch, last.epoch):
             return self._suspected(tick, last)
-        if epoch <= last:
+        if epoch < last.epoch or (epoch == last.epoch and seam and self._is_known(tick)):
             return ()
-        self._last = epoch
-        if not self._interrupted:
-            return (tick,)
-        self._interrupted = False
-        return (tick,) if epoch == last + 1 else (self._hole(last, epoch), tick)
+        items = (self._hole(last, tick), tick) if self._may_lack_ticks_before(tick) else (tick,)
+        if epoch == last.epoch:
+            self._earlier = (*self._earlier, last)[-_MOST_A_SECOND:]
+        if seam is not Seam.ANSWERED or epoch > last.epoch:
+            self._seam = None
+        self._last = tick
+        return items
 
     def advance_all(self, ticks: Sequence[Tick]) -> Sequence[Tick | Hole]:
         """Return what *ticks* add; usually that is *ticks*."""
-        last = self._last
-        if ticks and not self._interrupted and last is not None:
+        tick = self._last
+        if self._seam is None and tick is not None:
+            epoch = tick.epoch
             for tick in ticks:
-                if tick.epoch <= last:
+                if tick.epoch <= epoch:
                     break
-                last = tick.epoch
+                epoch = tick.epoch
             else:  # a look at the last one is enough for what concerns all of them
-                if last <= self._epochs.horizon and tick.symbol == self.symbol:
-                    self._last = last
+                if epoch <= self._epochs.horizon and tick.symbol == self.symbol:
+                    self._last = tick
                     return ticks
         return [item for tick in ticks for item in self.advance(tick)]
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
-        self._interrupted = self._last is not None
+        if self._last is not None:
+            self._seam = Seam.LOST
+
+    def answered(self, *, late: bool) -> None:
+        """Note that the last message fed was the reply with which the stream begins, or resumes."""
+        if self._seam is Seam.LOST:
+            self._seam = Seam.OPEN
+        elif self._last is not None and self._seam is None:
+            self._seam, self._late = Seam.ANSWERED, late
+            self._answered_mono = trio.current_time() if late else 0.0
 
     def skip(self) -> Sequence[Never]:
         """Note a message that cannot be read: its tick is lost."""
-        self.interrupt()
+        if self._last is not None and self._seam is not Seam.LOST:
+            self._seam = Seam.OPEN
         return ()
 
     def missing(self) -> Sequence[Hole]:
         """Return what may be missing if nothing more comes."""
-        last = self._last
-        return (self._hole(last, None),) if self._interrupted and last is not None else ()
+        is_open = self._seam in (Seam.LOST, Seam.OPEN)
+        return (self._hole(self._last, None),) if is_open and self._last is not None else ()
 
-    def _suspected(self, tick: Tick, last: int) -> Sequence[Tick | Hole]:
+    def _suspected(self, tick: Tick, last: Tick) -> Sequence[Tick | Hole]:
         """Hold *tick* back, which is far from the *last*; or return it, if it is believed now."""
-        believed: list[Tick | Hole] = self._epochs.suspect(tick.epoch, tick)
+        believed: list[Tick] = self._epochs.suspect(tick.epoch, tick)
         if not believed:
-            return self._doubted(f"a tick of the epoch {shown(tick.epoch)} after one of {last}")
-        self._last, self._interrupted = tick.epoch, False
-        first = believed[0].epoch  # type: ignore[union-attr]  # a tick
-        return [self._hole(last, first), *believed] if first > last + 1 else believed
+            text = f"a tick of the epoch {shown(tick.epoch)} after one of {last.epoch}"
+            return self._doubted(text)
+        first = believed[0]
+        missing = [self._hole(last, first)] if first.epoch > last.epoch + 1 else []
+        self._last, self._earlier, self._seam = tick, (), None
+        return [*missing, *believed]
 
     def _doubted(self, what: str) -> Sequence[Never]:
         self.doubt = ValueError(what)
         return self.skip()
 
-    def _hole(self, last: int, before: int | None) -> Hole:
-        anchor = None if self.start is not None and last < self.start else last
-        return Hole(self.symbol, last, before, anchor=anchor)
+    @property
+    def _seen(self) -> tuple[float, ...]:
+        """The quotes that were delivered in the second of the last tick; of `start`, none."""
+        last = self._last
+        if last is None or self._is_before_start(last):
+            return ()
+        return (*(each.quote for each in self._earlier if each.epoch == last.epoch), last.quote)
+
+    def _is_known(self, tick: Tick) -> bool:
+        """Return whether *tick*, of the last tick's second, was delivered, or is not wanted."""
+        return self._is_before_start(tick) or tick.quote in self._seen
+
+    def _is_before_start(self, tick: Tick) -> bool:
+        return self.start is not None and tick.epoch < self.start
+
+    def _may_lack_ticks_before(self, tick: Tick) -> bool:
+        """Return whether ticks may be missing between the last one and *tick*.
+
+        Deriv documents one tick a second. So between two seconds that follow each other one can be
+        missing only if this symbol has had two in a second.
+
+        After a reply that came promptly, none is missing. How old a late one was when it came is
+        known when the next tick comes, which is new. (If it was old, the symbol may just be a slow
+        one; then history has nothing in between.)
+        """
+        last, seam = self._last, self._seam
+        if last is None or seam is None:
+            return False
+        seconds = tick.epoch - last.epoch
+        if seam is not Seam.ANSWERED:
+            return seconds != 1 or bool(self._earlier)
+        age = seconds - (trio.current_time() - self._answered_mono) if self._late else 0.0
+        return age >= _OLD and (seconds > 1 or bool(self._earlier))
+
+    def _hole(self, last: Tick, tick: Tick | None) -> Hole:
+        """Return the hole between *last* and *tick*, or the server's present."""
+        anchor = None if self._is_before_start(last) else last.epoch
+        if tick is None:
+            return Hole(self.symbol, last.epoch, None, anchor=anchor, seen=self._seen)
+        end = HoleEnd(tick.quote, is_newest=self._seam is Seam.LOST)
+        return Hole(self.symbol, last.epoch, tick.epoch, anchor=anchor, seen=self._seen, end=end)

@@ -79,6 +79,9 @@ class TransactionTranslator:
         self._begun = True
         return items
 
+    def answered(self, *, late: bool) -> None:
+        """Do nothing: the statement is asked for after the reply has come."""
+
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
         self._interrupted = True

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import attrs
+import trio
 
 from derivtrio.api import codec
-from derivtrio.calls.call import label_of
+from derivtrio.calls.call import Call, label_of
 from derivtrio.calls.routing import Stream, stream_id_of
 from derivtrio.errors import ApiError, BrokenConnection, ConnectionLost, api_error, unreadable
 from derivtrio.models import Tick
@@ -23,6 +24,8 @@ from derivtrio.streams.requests import resumption
 #: it now and then; of `proposal_open_contract` without a `contract_id` each open contract has one.
 _MOST_IDS: Final = 8
 _MOST_CONTRACTS: Final = 10_000
+#: A reply that takes so many seconds is late. (At Deriv's distance it takes up to 0.2.)
+_LATE: Final = 0.25
 
 
 class Consumer(Protocol):
@@ -40,6 +43,13 @@ class Consumer(Protocol):
         """Take *ticks*, which have no messages; return whether more is wanted."""
         ...
 
+    def answered(self, *, late: bool) -> None:
+        """Note that the last message taken was the reply with which the stream begins or resumes.
+
+        It may be old, above all if it came *late*: what was new meanwhile may never have been sent.
+        """
+        ...
+
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
         ...
@@ -50,6 +60,18 @@ class Consumer(Protocol):
 
     def close(self, error: Exception | None = None) -> None:
         """End, normally or with *error*."""
+        ...
+
+
+class Sharing(Protocol):
+    """What streams share whose messages are about the same things: those of contracts."""
+
+    def share(self, upstream: "Upstream", message: Mapping[str, Any]) -> None:
+        """Let the others overhear *message* of *upstream* that are concerned."""
+        ...
+
+    def borrow_again(self, upstream: "Upstream") -> bool:
+        """Have *upstream* live on another's stream; return whether there is one that will do."""
         ...
 
 
@@ -65,6 +87,8 @@ class Upstream:
         latest: the newest message, decoded or as JSON.
         over: whether nothing more will come of it.
         on_answer: called once, when the server next grants it; None if nobody cares.
+        asked: the call that asks for it, until the reply comes.
+        sharing: with what it shares its messages; None for most.
 
     """
 
@@ -76,6 +100,9 @@ class Upstream:
     latest: dict[str, Any] | str | bytes | None = attrs.field(default=None, init=False, repr=False)
     over: bool = attrs.field(default=False, init=False)
     on_answer: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
+    asked: Call | None = attrs.field(default=None, init=False, repr=False)
+    sharing: Sharing | None = attrs.field(default=None, init=False, repr=False)
+    _late: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
     def attach(self, consumer: Consumer, *, replay: bool = True) -> None:
@@ -89,6 +116,8 @@ class Upstream:
             consumer.take(latest)
             if not self.ids:  # there is no connection now, and that message may be old
                 consumer.interrupt()
+            elif self._latest_is_reply:
+                consumer.answered(late=self._late)
 
     def detach(self, consumer: Consumer) -> bool:
         """Leave *consumer* out from now on; return whether others are left."""
@@ -104,13 +133,27 @@ class Upstream:
             return None
         if self.latest is None:
             self.request = resumption(self.name, self.request or {}, message)
+        if is_reply := not self.ids:
+            self._note_lateness()
         # A stream may be quiet for long after its first message: as text that takes a third.
-        self.latest = message if self.ids else _as_text(message)
+        self.latest = _as_text(message) if is_reply else message
         for consumer in self._consumers:
             if not consumer.take(message):
                 self.over = not self.detach(consumer)
+            elif is_reply:
+                consumer.answered(late=self._late)
         self._note_id(stream_id_of(message), message)
+        if self.sharing is not None:
+            self.sharing.share(self, message)
         return None if self.over else self
+
+    def overhear(self, message: dict[str, Any]) -> None:
+        """Pass on *message*, which came by another stream."""
+        if not self.over:
+            self.latest = message
+            for consumer in self._consumers:
+                if not consumer.take(message):
+                    self.over = not self.detach(consumer)
 
     def lost(self, why: BrokenConnection) -> None:
         """Note that the connection is gone; end the stream if it cannot be resumed."""
@@ -149,6 +192,12 @@ class Upstream:
     def label(self) -> str:
         """What it is called in logs and errors, such as `ticks R_100`."""
         return label_of(self.name, self.request or {})
+
+    @property
+    def may_exist(self) -> bool:
+        """Whether the server may have a stream for it on this connection."""
+        asked = self.asked is not None and self.asked.written_mono is not None
+        return bool(self.ids) or asked or (self.is_family and self.latest is not None)
 
     def _end(self, error: ApiError) -> None:
         """End the stream, which is dead, at its consumers; or have it renewed, if that may help."""
@@ -193,6 +242,17 @@ class Upstream:
         symbols = (self.request or {}).get("ticks")
         return _MOST_IDS + (len(symbols) if isinstance(symbols, list | tuple) else 0)
 
+    @property
+    def _latest_is_reply(self) -> bool:
+        """Whether nothing came after the reply: no other message is kept as text."""
+        return isinstance(self.latest, str)
+
+    def _note_lateness(self) -> None:
+        """Note whether the reply took so long that the server may have made it long before."""
+        written = None if self.asked is None else self.asked.written_mono
+        self._late = written is not None and trio.current_time() - written >= _LATE
+        self.asked = None
+
     def _latest_message(self) -> dict[str, Any] | None:
         latest = self.latest
         return codec.decode(latest) if isinstance(latest, str | bytes) else latest
@@ -207,7 +267,7 @@ class Upstream:
         none, but for the last when no consumer wants more.
         """
         ids = self.ids
-        if self.over or (self.name == "proposal_open_contract" and self.is_family):
+        if self.over or self.sharing is not None:
             return messages
         for message in messages:
             subscription = message.get("subscription")

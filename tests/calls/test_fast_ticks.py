@@ -135,7 +135,7 @@ async def test_typed_ticks_take_it_and_leave_no_route_behind(autojump_clock: Any
     async with market_and_client() as (market, client):
         async with client.ticks("R_100") as stream:
             await market.tick(2, 3, 3, 2, 4)
-            assert await epochs_of(stream, 4) == [1, 2, 3, 4]
+            assert await epochs_of(stream, 5) == [1, 2, 3, 3, 4]
             assert len(routes_of(client).routes) == 1
         assert not routes_of(client).routes
         await trio.sleep(1)

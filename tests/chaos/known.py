@@ -13,17 +13,11 @@ from typing import Final
 
 #: Faults, by a pattern for their texts, and what becomes of them.
 HELD_BACK: Final[Mapping[str, str]] = {
-    r"answer_late:[^:]*:ticks": "G05: what comes between a late first reply and the next is lost",
-    r"late_subscription": "G05: the same",
     r"mute": "G16 is not there yet: a mute stream is not noticed",
 }
 
 #: Findings, by promise and a pattern for their texts, and what is behind them.
-KNOWN: Final[Mapping[tuple[str, str], str]] = {
-    ("G09", r"^contracts?:.* ended with AlreadySubscribed"): (
-        "open_contract() and the stream of all open contracts cannot live side by side"
-    ),
-}
+KNOWN: Final[Mapping[tuple[str, str], str]] = {}
 
 
 def is_held_back(fault: str) -> bool:

@@ -131,3 +131,165 @@ async def test_all_open_contracts_are_waited_for_while_there_are_none(autojump_c
     assert messages[0]["proposal_open_contract"] == {}
     assert messages[2]["error"]["code"] == "ContractNotFound"
     assert messages[3]["proposal_open_contract"]["contract_id"] == 7
+
+
+def streams_of(sim: Simulator) -> list[Any]:
+    """Return the streams of contracts at the server."""
+    return [
+        stream
+        for connection in sim.connections
+        for stream in connection.streams
+        if stream.kind == "proposal_open_contract"
+    ]
+
+
+async def updates(stream: Subscription[Any], seconds: float) -> Counter[Any]:
+    """Count the states of so many seconds by contract."""
+    told: Counter[Any] = Counter()
+    with trio.move_on_after(seconds):
+        async for state in stream:
+            told[state.contract_id] += 1
+    return told
+
+
+@pytest.mark.parametrize("generation", ["v3", "options"])
+@pytest.mark.parametrize("contracts", [0, 3])
+@pytest.mark.parametrize("read", [0, 1, 5])
+async def test_g06_leaving_all_open_contracts_leaves_no_stream(
+    autojump_clock: Any, generation: str, contracts: int, read: int
+) -> None:
+    async with simulated(generation) as (sim, client):
+        for _ in range(contracts):
+            await client.buy(CONTRACT, 10)
+        async with client.subscribe(ALL) as stream:
+            for _ in range(min(read, 1 + 4 * contracts)):
+                await anext(stream)
+            await client.buy(CONTRACT, 10)
+        await trio.sleep(5)
+        assert streams_of(sim) == []
+        await client.buy(CONTRACT, 10)
+        await trio.sleep(5)
+        assert streams_of(sim) == []
+        assert client.status.subscriptions == 0
+        asked = [r for r in sim.connections[0].requests if "forget" in r or "forget_all" in r]
+        assert len(asked) <= 2
+
+
+async def test_g06_leaving_all_open_contracts_while_they_are_asked_for_leaves_no_stream(
+    autojump_clock: Any,
+) -> None:
+    for pause in (0.0, 0.1, 0.2, 0.3, 0.4, 0.6):
+        async with simulated() as (sim, client):
+            await client.buy(CONTRACT, 10)
+            sim.faults.delay(0.1)
+            with trio.move_on_after(pause):
+                async with client.subscribe(ALL) as stream:
+                    await told_of(stream, 60)
+            sim.faults.clear()
+            await client.buy(CONTRACT, 10)
+            await trio.sleep(5)
+            assert streams_of(sim) == []
+
+
+async def test_g06_who_joins_all_open_contracts_while_another_leaves_stays(
+    autojump_clock: Any,
+) -> None:
+    for pause in (0.0, 0.05, 0.15, 0.25, 0.5):
+        async with simulated() as (sim, client):
+            bought = {(await client.buy(CONTRACT, 10)).contract_id}
+            sim.faults.delay(0.1)
+            async with client.subscribe(ALL) as stream:
+                await anext(stream)
+            await trio.sleep(pause)
+            async with client.subscribe(ALL) as stream:
+                await trio.sleep(3)
+                bought.add((await client.buy(CONTRACT, 10)).contract_id)
+                await trio.sleep(3)
+                await told_of(stream, 0.1)
+                assert set(await told_of(stream, 6)) == bought
+            sim.faults.clear()
+            await trio.sleep(5)
+            assert streams_of(sim) == []
+
+
+@pytest.mark.parametrize("generation", ["v3", "options"])
+@pytest.mark.parametrize("all_first", [True, False])
+@pytest.mark.parametrize("all_leave_first", [True, False])
+async def test_g09_one_contract_and_all_are_followed_side_by_side(
+    autojump_clock: Any, generation: str, *, all_first: bool, all_leave_first: bool
+) -> None:
+    async with simulated(generation) as (sim, client):
+        first = (await client.buy(CONTRACT, 10)).contract_id
+        second = (await client.buy(CONTRACT, 10)).contract_id
+        family, one = client.subscribe(ALL), client.open_contract(first)
+        for stream in (family, one) if all_first else (one, family):
+            await stream.__aenter__()
+        for _ in range(3):
+            assert (await updates(one, 8))[first] >= 3
+            seen = await told_of(family, 0.1)
+            assert seen[first] >= 3
+            assert seen[second] >= 3
+            sim.faults.drop()
+            await trio.sleep(5)
+            await updates(one, 0.1)
+            await told_of(family, 0.1)
+        leaving, staying = (family, one) if all_leave_first else (one, family)
+        await leaving.__aexit__(None, None, None)
+        await trio.sleep(3)
+        if all_leave_first:
+            assert (await updates(one, 8))[first] >= 3
+            assert len(streams_of(sim)) == 1
+        else:
+            await told_of(family, 0.1)
+            seen = await told_of(family, 8)
+            assert seen[first] >= 3
+            assert seen[second] >= 3
+        await staying.__aexit__(None, None, None)
+        await trio.sleep(5)
+        assert streams_of(sim) == []
+
+
+@pytest.mark.parametrize("buy_leaves", [True, False])
+async def test_g09_a_contract_is_followed_beside_the_stream_of_its_purchase(
+    autojump_clock: Any, *, buy_leaves: bool
+) -> None:
+    order = {"buy": "1", "price": 10, "parameters": CONTRACT}
+    async with simulated() as (sim, client):
+        purchase = client.subscribe(order)
+        await purchase.__aenter__()
+        contract_id = (await anext(purchase))["buy"]["contract_id"]
+        one = client.open_contract(contract_id)
+        await one.__aenter__()
+        for _ in range(2):
+            assert (await updates(one, 8))[contract_id] >= 3
+            assert (await told_of(purchase, 0.1))[contract_id] >= 3
+            sim.faults.drop()
+            await trio.sleep(5)
+        leaving, staying = (purchase, one) if buy_leaves else (one, purchase)
+        await leaving.__aexit__(None, None, None)
+        await trio.sleep(3)
+        if buy_leaves:
+            assert (await updates(one, 8))[contract_id] >= 3
+        else:
+            await told_of(purchase, 0.1)
+            assert (await told_of(purchase, 8))[contract_id] >= 3
+        await staying.__aexit__(None, None, None)
+        await trio.sleep(5)
+        assert streams_of(sim) == []
+
+
+async def test_g09_a_borrowed_stream_ends_when_the_contract_is_sold(autojump_clock: Any) -> None:
+    async with simulated() as (sim, client), client.subscribe(ALL):
+        for outage in (False, True):
+            contract_id = (await client.buy(CONTRACT, 10)).contract_id
+            await trio.sleep(3)
+            async with client.open_contract(contract_id) as one:
+                await trio.sleep(3)
+                if outage:
+                    sim.faults.refuse(900)
+                    sim.faults.drop()
+                with trio.fail_after(1000):
+                    states = [state async for state in one]
+                assert states[-1].is_sold
+        await trio.sleep(2)
+        assert client.status.subscriptions == 1

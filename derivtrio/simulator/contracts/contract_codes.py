@@ -64,9 +64,10 @@ def _duration_text(seconds: int) -> str:
 def shortcode(order: ContractOrder, payout: Decimal, start: int, expiry: int) -> str:
     """Return the code of *order*: its type, symbol, payout, start, end and barriers.
 
-    Deriv marks an end that was given as `date_expiry` with an `F`; that is not done here.
+    Deriv marks an end that was given as `date_expiry` with an `F`, and a number of ticks with a
+    `T`. (An `F` at the start marks a contract that starts later; there are none here.)
     """
-    end = f"{order.ticks}T" if order.ticks is not None else str(expiry)
+    end = f"{order.ticks}T" if order.ticks is not None else f"{expiry}{'F' * bool(order.expiry)}"
     return "_".join(
         [
             order.contract_type,

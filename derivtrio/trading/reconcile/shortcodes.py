@@ -4,6 +4,8 @@ Deriv writes the terms of a contract into one word, differently for each family:
 
     CALL_R_100_19.53_1718717545_1718718145_S0P_0            payout, start, end, barrier
     CALL_R_100_19.53_1718717545_5T_S30P_0                   the same, for 5 ticks
+    CALL_R_100_19.53_1718717545_1718718145F_S0P_0           the same, with a fixed end
+    CALL_R_100_19.53_1718717545F_1718718145_S0P_0           the same, starting later
     EXPIRYMISS_R_100_10_1718717545_1718718145_S94P_S-94P    the same, with two barriers
     TICKHIGH_R_50_100_1718717545_5t_1                       payout, start, ticks, selected tick
     MULTUP_R_100_10.00_30_1718717545_4872355199_60m_6.00    stake, multiplier, start, end,
@@ -154,12 +156,14 @@ def _lasts(wanted: Mapping[str, Any], terms: re.Match[str]) -> bool:
 def _ends(date_expiry: Any, terms: re.Match[str]) -> bool:
     """Return whether a contract with these *terms* ends at *date_expiry*, if that is given.
 
-    A contract that ends when the market closes (`F`) may end at another time of the same day.
+    An `F` at the end marks a contract whose end was given, not its duration. One that ends on a
+    later day than it starts ends when the market closes on that day, whatever time was given.
     """
     if date_expiry is None:
         return True
-    end = int(terms["end"])
-    if terms["unit"] == "F" and isinstance(date_expiry, int):
+    start, end = int(terms["start"]), int(terms["end"])
+    ends_later = terms["unit"] == "F" and start // _DAY != end // _DAY
+    if ends_later and isinstance(date_expiry, int):
         return date_expiry // _DAY == end // _DAY
     return terms["unit"] not in ("T", "t") and number(date_expiry) == end
 

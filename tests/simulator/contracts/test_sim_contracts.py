@@ -143,7 +143,7 @@ def test_durations(
 def test_an_end_can_be_given_in_place_of_a_duration(session: ServerSession) -> None:
     fields = {name: value for name, value in RISE.items() if name not in NO_DURATION}
     receipt = buy(session, fields | {"date_expiry": START + 100})
-    assert receipt["shortcode"] == f"CALL_R_100_19.53_{START}_{START + 100}_S0P_0"
+    assert receipt["shortcode"] == f"CALL_R_100_19.53_{START}_{START + 100}F_S0P_0"
 
 
 def test_a_barrier_can_be_relative_or_a_price(session: ServerSession) -> None:
@@ -332,7 +332,7 @@ def test_a_multiplier_is_sold_at_the_bid_whatever_price_is_asked_for(
     [
         (RISE | {"symbol": "1HZ100V"}, "CALL_1HZ100V_19.53_{start}_5T_S0P_0"),
         (LASTING | {"barrier": "+0.40"}, "CALL_R_100_{payout}_{start}_{minute}_S40P_0"),
-        (LASTING_UNTIL | {"date_expiry": START + 60}, "CALL_R_100_19.53_{start}_{minute}_S0P_0"),
+        (LASTING_UNTIL | {"date_expiry": START + 60}, "CALL_R_100_19.53_{start}_{minute}F_S0P_0"),
         (LASTING | {"symbol": "stpRNG"}, "CALL_STPRNG_{payout}_{start}_{minute}_S0P_0"),
         (RISE | {"contract_type": "DIGITEVEN"}, "DIGITEVEN_R_100_{payout}_{start}_5T_0_0"),
         (

@@ -63,11 +63,31 @@ SEEN: list[tuple[str, dict[str, Any]]] = [
         {"symbol": "1HZ100V"},
     ),
     ("DIGITEVEN_R_10_1.96_1585708464_1T", {"symbol": "R_10"}),
+    (
+        "CALL_OTC_DJI_19.54_1710485400F_1710486300_S0P_0",
+        {"symbol": "OTC_DJI", "date_start": 1710485400, "duration": 15, "duration_unit": "m"},
+    ),
+    (
+        "CALL_FRXEURUSD_19.54_1710485400_1710539999F_S0P_0",
+        {"symbol": "frxEURUSD", "date_expiry": 1710539999},
+    ),
+    (
+        "CALL_FRXEURUSD_19.54_1710485400_1710719999F_S0P_0",  # the market closes before midnight
+        {"symbol": "frxEURUSD", "date_expiry": 1710719000},
+    ),
     ("CALL_OTC_DJI_19.54_1710485400F_1710486300_S0P_0", {"symbol": "OTC_DJI"}),
 ]
 
 #: Each with parameters that did not lead to it.
 OTHERS: list[tuple[str, dict[str, Any]]] = [
+    (
+        "CALL_1HZ100V_17.61_1716220562_1716221100F_S0P_0",
+        {"symbol": "1HZ100V", "date_expiry": 1716221160},
+    ),
+    (
+        "CALL_1HZ10V_19.54_1710485400F_1710486300_S0P_0",
+        {"symbol": "1HZ10V", "date_start": 1710485460},
+    ),
     ("TICKHIGH_R_50_100_1619506193_5t_1", {"symbol": "R_50", "selected_tick": 3, **TICKS}),
     ("TICKHIGH_R_50_100_1619506193_4t_1", {"symbol": "R_50", "selected_tick": 1, **TICKS}),
     (
