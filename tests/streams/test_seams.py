@@ -226,6 +226,8 @@ async def test_g05_history_that_is_never_answered_is_a_gap(autojump_clock: Any) 
                 await peer.reply(request, **tick(epoch, 1.0), subscription={"id": "x"})
         elif "ping" in request:
             await peer.reply(request, ping="pong")
+        elif "time" in request:  # else the connection would be replaced: it answers no calls
+            await peer.reply(request, time=105)
 
     settings = Settings(response_timeout=5)
     async with (
