@@ -8,6 +8,7 @@ async with derivtrio.open_client(app_id=1089) as client:
 
 from typing import TYPE_CHECKING, Any
 
+from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.status import State, Status
 from derivtrio.client import Client, open_client
 from derivtrio.concurrency.buffer import OverflowPolicy
@@ -36,6 +37,7 @@ from derivtrio.errors import (
     InvalidURL,
     LinkError,
     MarketClosed,
+    MuteStream,
     NotContinuous,
     NotExecuted,
     OutcomeUnknown,
@@ -43,6 +45,7 @@ from derivtrio.errors import (
     PermissionDenied,
     ProtocolViolation,
     RateLimited,
+    ReconnectRequested,
     ResponseTimeout,
     RestoreTimeout,
     RestRejected,
@@ -61,6 +64,7 @@ from derivtrio.events import (
     Opened,
     Overflow,
     Ready,
+    Stale,
     Throttled,
     Waiting,
 )
@@ -140,7 +144,9 @@ __all__ = [
     "MarketClosed",
     "MessageReceived",
     "MessageSent",
+    "Metrics",
     "Money",
+    "MuteStream",
     "NotBought",
     "NotContinuous",
     "NotExecuted",
@@ -163,6 +169,7 @@ __all__ = [
     "Purchase",
     "RateLimited",
     "Ready",
+    "ReconnectRequested",
     "ResponseTimeout",
     "RestRejected",
     "RestoreTimeout",
@@ -171,6 +178,7 @@ __all__ = [
     "Settings",
     "SlowConsumer",
     "Sold",
+    "Stale",
     "State",
     "Status",
     "Subscription",

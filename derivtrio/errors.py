@@ -20,10 +20,11 @@
     ├── InvalidURL                the endpoint is no WebSocket URL (also a ValueError)
     └── LinkError                 why one attempt, or one connection, ended
         ├── ConnectTimeout        ├── HeartbeatMissed
-        ├── ConnectRefused        ├── PeerClosed
-        ├── CertificateRejected   ├── ProtocolViolation
-        ├── EndpointFailed        └── RestoreTimeout
-        ├── HandshakeFailed
+        ├── ConnectRefused        ├── MuteStream
+        ├── CertificateRejected   ├── PeerClosed
+        ├── EndpointFailed        ├── ProtocolViolation
+        ├── HandshakeFailed       ├── ReconnectRequested
+        │                         └── RestoreTimeout
         ├── HandshakeRejected     the server answered the handshake with an HTTP status
         └── RestRejected          … or the REST call for a one-time URL
 
@@ -431,6 +432,14 @@ class PeerClosed(LinkError):
 
 class HeartbeatMissed(LinkError):
     """The server went mute: nothing came within the heartbeat's deadlines."""
+
+
+class MuteStream(LinkError):
+    """A stream said nothing although the server had more, and asking for it again did not help."""
+
+
+class ReconnectRequested(LinkError):
+    """The program has asked for a new connection, with `client.reconnect`."""
 
 
 class ProtocolViolation(LinkError):

@@ -32,6 +32,7 @@ def _instance_of(kind: type) -> Any:
 
 
 _duration = _between(float, 0, "a number of seconds, more than 0", strictly=True)
+_duration_or_none: Any = optional(_duration)
 _not_negative = _between(float, 0, "a number of seconds, not negative")
 _factor = _between(float, 1, "a number, at least 1")
 _count = _between(int, 1, "a whole number, at least 1")
@@ -61,6 +62,8 @@ class Settings:
         close_timeout: for the goodbye; after that the socket is closed by force.
         heartbeat_interval: after so long without a message the client sends a ping.
         heartbeat_timeout: how long the server may then take to send anything at all.
+        stale_after: after so long without a word, a stream is compared with what the server has
+            (see `streams.staleness`); `None` means never.
         response_timeout: how long a written request waits for its reply.
         backoff: how long to wait between attempts.
         stable_after: how long a connection must stay `READY` for the backoff to start anew.
@@ -83,6 +86,7 @@ class Settings:
     close_timeout: float = attrs.field(default=2, validator=_duration)
     heartbeat_interval: float = attrs.field(default=25, validator=_duration)
     heartbeat_timeout: float = attrs.field(default=10, validator=_duration)
+    stale_after: float | None = attrs.field(default=60, validator=_duration_or_none)
     response_timeout: float = attrs.field(default=60, validator=_duration)
     backoff: Backoff = attrs.field(factory=Backoff, validator=_instance_of(Backoff))
     stable_after: float = attrs.field(default=60, validator=_not_negative)

@@ -40,6 +40,9 @@ from derivtrio.api import codec
 from derivtrio.api.catalog import NAMES, TRADES, is_safe, name_of
 from derivtrio.calls.routing import FIRST_FOREIGN_ID, Stream
 from derivtrio.errors import (
+    ApiError,
+    ClientClosed,
+    ConnectionFailed,
     ConnectionLost,
     OutcomeUnknown,
     ResponseTimeout,
@@ -83,6 +86,16 @@ TRANSITIONS: Final[Mapping[tuple[Life, Step], Life]] = {
     (WRITTEN, DECIDE): DECIDED,
     (WRITTEN, LEAVE): ABANDONED,
     (WRITTEN, LOSE): QUEUED,
+}
+
+#: How a call that failed has ended, in a word; the first kind that fits counts.
+OUTCOMES: Final[Mapping[type[Exception], str]] = {
+    ApiError: "refused",
+    OutcomeUnknown: "unknown",
+    ResponseTimeout: "timeout",
+    ConnectionLost: "lost",
+    ClientClosed: "unsent",
+    ConnectionFailed: "unsent",
 }
 
 
@@ -161,6 +174,16 @@ class Call:
     def abandoned(self) -> bool:
         """Whether its caller went away before its end."""
         return self.state is ABANDONED
+
+    @property
+    def outcome(self) -> str:
+        """How it has ended, in the words of `Metrics.calls`."""
+        if self.error is not None:
+            kinds = (kind for kind in OUTCOMES if isinstance(self.error, kind))
+            return OUTCOMES[next(kinds, ConnectionLost)]
+        if self.state is DECIDED:
+            return "answered"
+        return "cancelled" if self.req_id else "unsent"
 
     @property
     def wanted(self) -> bool:

@@ -75,6 +75,7 @@ class Connection:
         reading: the same for its reader alone; cancelled when it waits for what will never come.
         disconnect: how the connection ended, once that is known.
         close_by: when the goodbye must be over, on trio's clock.
+        sent: how many messages were written.
 
     """
 
@@ -86,6 +87,7 @@ class Connection:
     reading: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     disconnect: Disconnect | None = attrs.field(default=None, init=False)
     close_by: float = attrs.field(default=float("inf"), init=False)
+    sent: int = attrs.field(default=0, init=False)
     _messages: Messages = attrs.field(init=False)
     _writes: int = attrs.field(default=0, init=False)
     _idle: trio.Event | None = attrs.field(default=None, init=False)
@@ -136,6 +138,7 @@ class Connection:
         loses the connection and with it the caller's scope.
         """
         self._writes += 1
+        self.sent += len(messages)
         stall = self._settings.heartbeat_interval + self._settings.heartbeat_timeout
         with trio.move_on_after(stall) as patience:
             try:
@@ -164,6 +167,16 @@ class Connection:
     def heard(self) -> float:
         """When the server last sent anything, on trio's clock."""
         return self._stream.heard
+
+    @property
+    def bytes_received(self) -> int:
+        """How many bytes have come, the handshake's included."""
+        return self._stream.bytes_received
+
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes were written, the handshake's included."""
+        return self._stream.bytes_sent
 
     def arrival(self) -> trio.Event:
         """Return an event that is set when the server next sends anything, be it a fragment."""

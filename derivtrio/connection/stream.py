@@ -87,6 +87,8 @@ class WatchedStream(trio.abc.Stream):
     Attributes:
         answer: the server's answer to the handshake, as far as it has come.
         heard: when the peer last sent anything, on trio's clock.
+        bytes_received: how many bytes came from the peer.
+        bytes_sent: how many were written.
         ended: whether the peer's side of the stream is over.
         error: what broke the stream, if that was not a plain end.
         close: the peer's Close, once it has come.
@@ -100,6 +102,8 @@ class WatchedStream(trio.abc.Stream):
     below: trio.abc.Stream
     answer: Answer = attrs.field(factory=Answer, init=False)
     heard: float = attrs.field(factory=trio.current_time, init=False)
+    bytes_received: int = attrs.field(default=0, init=False)
+    bytes_sent: int = attrs.field(default=0, init=False)
     ended: bool = attrs.field(default=False, init=False)
     error: Exception | None = attrs.field(default=None, init=False)
     close: Close | None = attrs.field(default=None, init=False)
@@ -155,6 +159,7 @@ class WatchedStream(trio.abc.Stream):
             return b""
         self.ended = not data
         self.heard = trio.current_time()
+        self.bytes_received += len(data)
         if self._arrival is not None:
             self._arrival.set()
             self._arrival = None
@@ -171,6 +176,7 @@ class WatchedStream(trio.abc.Stream):
         try:
             with breaking:
                 await self.below.send_all(data)
+            self.bytes_sent += len(data)
         except trio.BrokenResourceError as error:
             if self.answer.status is None:
                 raise self._failed_handshake(error) from error

@@ -116,7 +116,7 @@ class Registry:
         connection, nursery = self.session.usable_connection, self._renewals
         if connection is not None and nursery is not None:
             task = partial(renew, upstream, forgets, connection, self.session)
-            nursery.start_soon(task, name="derivtrio.renewal")
+            nursery.start_soon(task, name=f"derivtrio.renewal{self.session.label}")
 
     def replace_proposal(self, proposal_id: str) -> None:
         """Ask again for the stream whose proposal is used up: the server goes silent on it."""

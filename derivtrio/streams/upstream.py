@@ -6,7 +6,8 @@ take back; its consumers are told, and the registry asks for the stream again. I
 server refuses it for good, or when the last consumer has detached.
 """
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -57,6 +58,9 @@ class Upstream:
         ids: the `subscription.id`s it has on the present connection; `ticks` with a list of
             symbols has several.
         latest: the newest message, decoded or as JSON.
+        last_wall: when it came, in seconds since the epoch; None before the first.
+        parts: the newest message of each part, and when it came, where one request has several
+            ids: `ticks` of a list of symbols, all open contracts. Else None.
         over: whether nothing more will come of it.
 
     """
@@ -66,8 +70,16 @@ class Upstream:
     _renew: "Callable[[Upstream], None]" = attrs.field(repr=False)
     ids: list[str] = attrs.field(factory=list, init=False)
     latest: dict[str, Any] | str | bytes | None = attrs.field(default=None, init=False, repr=False)
+    last_wall: float | None = attrs.field(default=None, init=False)
+    parts: dict[Any, tuple[float, dict[str, Any]]] | None = attrs.field(
+        default=None, init=False, repr=False
+    )
     over: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.is_family or isinstance((self.request or {}).get("ticks"), list | tuple):
+            self.parts = {}
 
     def attach(self, consumer: Consumer, *, replay: bool = True) -> None:
         """Let *consumer* share it from the newest message on, or without *replay* from the next.
@@ -75,7 +87,7 @@ class Upstream:
         A proposal of a lost connection is not replayed: its id is of no use any more.
         """
         self._consumers += (consumer,)
-        latest = self._latest_message()
+        latest = self.latest_message()
         if replay and latest is not None and (self.ids or self.name != "proposal"):
             consumer.take(latest)
             if not self.ids:  # there is no connection now, and that message may be old
@@ -97,6 +109,9 @@ class Upstream:
             self.request = resumption(self.name, self.request or {}, message)
         # A stream may be quiet for long after its first message: as text that takes a third.
         self.latest = message if self.ids else _as_text(message)
+        self.last_wall = time.time()
+        if self.parts is not None:
+            self._note_parts([message])
         for consumer in self._consumers:
             if not consumer.take(message):
                 self.over = not self.detach(consumer)
@@ -145,8 +160,23 @@ class Upstream:
 
     def _interrupt(self) -> None:
         self.ids.clear()
+        if self.parts:
+            self.parts.clear()
         for consumer in self._consumers:
             consumer.interrupt()
+
+    def _note_parts(self, messages: Sequence[dict[str, Any]]) -> None:
+        """Note the newest message about each symbol, or about each contract that is not sold."""
+        parts = self.parts = {} if self.parts is None else self.parts
+        for message in messages:
+            tick, contract = message.get("tick"), message.get("proposal_open_contract")
+            if isinstance(tick, dict) and isinstance(symbol := tick.get("symbol"), str):
+                parts[symbol] = (time.time(), message)
+            elif isinstance(contract, dict) and "contract_id" in contract:
+                contract_id = str(contract["contract_id"])
+                parts[contract_id] = (time.time(), message)
+                if contract.get("is_sold"):
+                    del parts[contract_id]
 
     def _note_id(self, stream_id: str | None) -> None:
         if stream_id in self.ids:
@@ -156,7 +186,8 @@ class Upstream:
         elif not self.ids and not self.is_family:
             self.close()  # answered, and the server has nothing to add: a sold contract
 
-    def _latest_message(self) -> dict[str, Any] | None:
+    def latest_message(self) -> dict[str, Any] | None:
+        """Return the newest message, decoded."""
         latest = self.latest
         return codec.decode(latest) if isinstance(latest, str | bytes) else latest
 
@@ -179,6 +210,9 @@ class Upstream:
         if self.over:
             return messages
         self.latest = messages[-1]
+        self.last_wall = time.time()
+        if self.parts is not None:
+            self._note_parts(messages)
         for consumer in self._consumers:
             if not consumer.take_all(messages):
                 self.over = not self.detach(consumer)
@@ -190,7 +224,7 @@ class Upstream:
         wanted = (self.request or {}).get("ticks")
         if not isinstance(wanted, str):
             return None
-        tick = (self._latest_message() or {}).get("tick")
+        tick = (self.latest_message() or {}).get("tick")
         return self if isinstance(tick, dict) and tick.get("symbol") == wanted else None
 
     def take_ticks(self, ticks: list[Tick], data: bytes) -> bool:
@@ -198,6 +232,7 @@ class Upstream:
         if self.over:
             return False
         self.latest = data
+        self.last_wall = time.time()
         for consumer in self._consumers:
             if not consumer.take_ticks(ticks):
                 self.over = not self.detach(consumer)

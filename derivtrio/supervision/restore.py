@@ -4,6 +4,9 @@ Nothing survives a socket: no authorization, no subscription. So before a connec
 ready, each is asked for, and each is answered.
 """
 
+import logging
+from typing import Final
+
 import trio
 
 from derivtrio.calls.session import Session
@@ -15,6 +18,9 @@ from derivtrio.streams.registry import Registry
 from derivtrio.streams.resubscribe import promote, resubscribe
 from derivtrio.supervision.authorization import Authorization
 
+#: After so many seconds of restoration, and as often again, it is logged what calls wait for.
+_WAITING_TOLD: Final = 2.0
+
 
 async def restore(
     connection: Connection, session: Session, registry: Registry, authorization: Authorization
@@ -24,11 +30,13 @@ async def restore(
     *Cancellation*: comes when the connection is lost; this does not return then.
     """
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_lose_if_late, connection, session, name="derivtrio.restore-timeout")
+        name = f"derivtrio.restore-timeout{session.label}"
+        nursery.start_soon(_lose_if_late, connection, session, name=name)
+        nursery.start_soon(_tell_what_waits, session, name=f"derivtrio.waiting{session.label}")
         try:
             await authorization.prove(connection, session)
             session.queue.open_to(Urgency.TRADE)
-            nursery.start_soon(promote, session, name="derivtrio.promotion")
+            nursery.start_soon(promote, session, name=f"derivtrio.promotion{session.label}")
             await resubscribe(registry, connection, session)
         except ClientClosed:
             await trio.sleep_forever()  # the client says goodbye, and then cancels this
@@ -46,3 +54,12 @@ async def _lose_if_late(connection: Connection, session: Session) -> None:
         await trio.sleep(deadline - now)  # meanwhile the deadline may move
     text = f"authorization and resubscription took longer than {limit:g} s"
     connection.lose(Disconnect("us", NORMAL, error=RestoreTimeout(text)))
+
+
+async def _tell_what_waits(session: Session) -> None:
+    """Log now and then, at DEBUG, what calls wait for, as long as some do."""
+    while True:
+        await trio.sleep(_WAITING_TOLD)
+        if waiting := len(session.queue) - session.queue.restoring:
+            text = "%d calls wait for %s"
+            session.bus.log(logging.DEBUG, text, waiting, session.waiting_for)
