@@ -37,6 +37,7 @@ from derivtrio.streams.snapshots import (
     message_stream,
     proposal_stream,
 )
+from derivtrio.streams.staleness import Staleness
 from derivtrio.streams.subscription import Subscription, event_stream
 from derivtrio.streams.ticks import tick_stream
 from derivtrio.streams.transactions import transaction_stream
@@ -133,7 +134,7 @@ def _assembled(
     registry = Registry(session)
     trades.used = registry.replace_proposal
     supervisor = Supervisor(session, authorization, registry)
-    lifetime = Lifetime(supervisor)
+    lifetime = Lifetime(supervisor, Staleness(session, registry))
     return Client(session, supervisor, lifetime), lifetime
 
 

@@ -277,7 +277,7 @@ class EventBus:
                 text = "%s requests wait, %.0f s at first, for the rate limit"
                 self.log(logging.INFO, text, group, delay)
             case Stale(stream=stream, since=since):
-                text = "%s is mute: the server has more than it has sent in the last %.0f s"
+                text = "%s has been mute for %.0f s, though the server has more"
                 silence = max(0.0, time.time() - since)
                 self.log(logging.WARNING, text, stream, silence, symbol=stream)
             case Gap(stream=stream) | Overflow(stream=stream):

@@ -15,7 +15,6 @@ from typing import Final
 HELD_BACK: Final[Mapping[str, str]] = {
     r"answer_late:[^:]*:ticks": "G05: what comes between a late first reply and the next is lost",
     r"late_subscription": "G05: the same",
-    r"mute": "G16 is not there yet: a mute stream is not noticed",
     r"backend_dead": "G01 is not whole yet: WebSocket frames count as a sign of life",
     r"poison": "G17 is not there yet: one bad stream breaks connections for all",
     r"id_storm": "G18 is not there yet: forgets are not bounded",
