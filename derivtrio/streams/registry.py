@@ -75,6 +75,7 @@ class Registry:
     _renewals: trio.Nursery | None = attrs.field(default=None, init=False)
     _refused: dict[str, int] = attrs.field(factory=dict, init=False)
     _refused_one: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _added: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def __len__(self) -> int:
         return len(self._wanted)
@@ -85,6 +86,13 @@ class Registry:
     def add(self, upstream: Upstream) -> None:
         """Want *upstream* on every connection from now on."""
         self._wanted[upstream] = None
+        self._added.set()
+
+    async def wait_for_streams(self) -> None:
+        """Wait while there is no stream."""
+        while not self._wanted:
+            self._added = trio.Event()
+            await self._added.wait()
 
     def hold(self, key: str | None) -> SharedUpstream:
         """Return where consumers with this *key* meet; a new place for each one without a key."""

@@ -136,6 +136,7 @@ class Staleness:
             return
         between_looks = min(_LONGEST, self._stale_after / _LOOKS)
         while True:
+            await self._registry.wait_for_streams()
             silent = self._longest_silent()
             if silent is not None:
                 await self._check(silent)
