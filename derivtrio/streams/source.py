@@ -104,7 +104,9 @@ class ServerStream:
 
     async def _subscribed(self) -> Upstream:
         """Return a new upstream, which the server has granted."""
-        upstream = self._upstream = Upstream(self.name, self.request, self._registry.renew)
+        registry, counters = self._registry, self._registry.session.bus.counters
+        upstream = Upstream(self.name, self.request, registry.renew, counters)
+        self._upstream = upstream
         upstream.attach(self)
         for tries_left in reversed(range(_TRIES)):
             try:

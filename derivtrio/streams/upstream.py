@@ -6,13 +6,13 @@ take back; its consumers are told, and the registry asks for the stream again. I
 server refuses it for good, or when the last consumer has detached.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
 
 from derivtrio.api import codec
+from derivtrio.calls.metrics import Counters
 from derivtrio.calls.routing import Stream, stream_id_of
 from derivtrio.errors import ApiError, ConnectionLost, api_error
 from derivtrio.models import Tick
@@ -68,6 +68,8 @@ class Upstream:
     name: str
     request: Mapping[str, Any] | None = attrs.field(repr=False)
     _renew: "Callable[[Upstream], None]" = attrs.field(repr=False)
+    #: The reader notes there when a batch came: asking the clock for each tick would cost more.
+    _counters: Counters = attrs.field(factory=Counters, repr=False)
     ids: list[str] = attrs.field(factory=list, init=False)
     latest: dict[str, Any] | str | bytes | None = attrs.field(default=None, init=False, repr=False)
     last_wall: float | None = attrs.field(default=None, init=False)
@@ -109,7 +111,7 @@ class Upstream:
             self.request = resumption(self.name, self.request or {}, message)
         # A stream may be quiet for long after its first message: as text that takes a third.
         self.latest = message if self.ids else _as_text(message)
-        self.last_wall = time.time()
+        self.last_wall = self._counters.last_message_wall
         if self.parts is not None:
             self._note_parts([message])
         for consumer in self._consumers:
@@ -168,13 +170,14 @@ class Upstream:
     def _note_parts(self, messages: Sequence[dict[str, Any]]) -> None:
         """Note the newest message about each symbol, or about each contract that is not sold."""
         parts = self.parts = {} if self.parts is None else self.parts
+        wall = self._counters.last_message_wall or 0.0
         for message in messages:
             tick, contract = message.get("tick"), message.get("proposal_open_contract")
             if isinstance(tick, dict) and isinstance(symbol := tick.get("symbol"), str):
-                parts[symbol] = (time.time(), message)
+                parts[symbol] = (wall, message)
             elif isinstance(contract, dict) and "contract_id" in contract:
                 contract_id = str(contract["contract_id"])
-                parts[contract_id] = (time.time(), message)
+                parts[contract_id] = (wall, message)
                 if contract.get("is_sold"):
                     del parts[contract_id]
 
@@ -210,7 +213,7 @@ class Upstream:
         if self.over:
             return messages
         self.latest = messages[-1]
-        self.last_wall = time.time()
+        self.last_wall = self._counters.last_message_wall
         if self.parts is not None:
             self._note_parts(messages)
         for consumer in self._consumers:
@@ -232,7 +235,7 @@ class Upstream:
         if self.over:
             return False
         self.latest = data
-        self.last_wall = time.time()
+        self.last_wall = self._counters.last_message_wall
         for consumer in self._consumers:
             if not consumer.take_ticks(ticks):
                 self.over = not self.detach(consumer)
