@@ -8,6 +8,7 @@ async with derivtrio.open_client(app_id=1089) as client:
 
 from typing import TYPE_CHECKING, Any
 
+from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.status import State, Status
 from derivtrio.client import Client, open_client
 from derivtrio.concurrency.buffer import OverflowPolicy
@@ -37,6 +38,7 @@ from derivtrio.errors import (
     InvalidURL,
     LinkError,
     MarketClosed,
+    MuteStream,
     NotContinuous,
     NotExecuted,
     OutcomeUnknown,
@@ -45,6 +47,7 @@ from derivtrio.errors import (
     ProtocolViolation,
     ProxyFailed,
     RateLimited,
+    ReconnectRequested,
     ResponseTimeout,
     RestoreTimeout,
     RestRejected,
@@ -64,6 +67,7 @@ from derivtrio.events import (
     Opened,
     Overflow,
     Ready,
+    Stale,
     Throttled,
     Waiting,
 )
@@ -144,7 +148,9 @@ __all__ = [
     "MarketClosed",
     "MessageReceived",
     "MessageSent",
+    "Metrics",
     "Money",
+    "MuteStream",
     "NotBought",
     "NotContinuous",
     "NotExecuted",
@@ -168,6 +174,7 @@ __all__ = [
     "Purchase",
     "RateLimited",
     "Ready",
+    "ReconnectRequested",
     "ResponseTimeout",
     "RestRejected",
     "RestoreTimeout",
@@ -176,6 +183,7 @@ __all__ = [
     "Settings",
     "SlowConsumer",
     "Sold",
+    "Stale",
     "State",
     "Status",
     "StreamFailed",

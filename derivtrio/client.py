@@ -12,6 +12,7 @@ from derivtrio.api import Api
 from derivtrio.api.catalog import name_of
 from derivtrio.calls.call import raw_call
 from derivtrio.calls.doubts import TradeLog
+from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.other_clients import other_clients
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.request import make_call
@@ -21,9 +22,9 @@ from derivtrio.calls.status import EventBus, Status
 from derivtrio.concurrency.background import running
 from derivtrio.concurrency.buffer import OverflowPolicy
 from derivtrio.concurrency.runs import require_trio
-from derivtrio.connection.disconnect import NORMAL
+from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
-from derivtrio.errors import ConnectionChanged, invalid_request
+from derivtrio.errors import ConnectionChanged, ReconnectRequested, invalid_request
 from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
 from derivtrio.policy.rate_limits import Budgets, Pacer
@@ -37,6 +38,7 @@ from derivtrio.streams.snapshots import (
     message_stream,
     proposal_stream,
 )
+from derivtrio.streams.staleness import Staleness
 from derivtrio.streams.subscription import Subscription, event_stream
 from derivtrio.streams.ticks import tick_stream
 from derivtrio.streams.transactions import transaction_stream
@@ -58,6 +60,7 @@ async def open_client(
     token: TokenSource | None = None,
     settings: Settings = _DEFAULTS,
     pacer: Pacer | None = None,
+    name: str | None = None,
 ) -> AsyncGenerator["Client"]:
     """Open a client; yield it when its first connection is ready; close it at the block's end.
 
@@ -67,6 +70,10 @@ async def open_client(
     `token` authorizes every new connection on v3: a str; several of them, the first being for the
     account that is meant where a request has no `loginid`; or an async function, which is asked for
     a token each time, and once more if the server finds that one invalid.
+
+    *name* tells this client from others in the same process: it stands in the log records (in front
+    of the text, and as the field `client`), in events (`client`), in `Client.metrics` and in the
+    names of the client's tasks.
 
     Clients with the same *pacer* keep within the server's rate limits together; otherwise each has
     its own.
@@ -88,8 +95,9 @@ async def open_client(
 
     """
     require_trio()
-    client, lifetime = _assembled(as_endpoint(endpoint, app_id), token, settings, pacer)
-    async with running(lifetime.serve, stop=lifetime.stop, name="derivtrio.reconnect"):
+    client, lifetime = _assembled(as_endpoint(endpoint, app_id), token, settings, pacer, name)
+    task_name = f"derivtrio.reconnect{lifetime.supervisor.session.label}"
+    async with running(lifetime.serve, stop=lifetime.stop, name=task_name):
         with lifetime.body:
             try:
                 if settings.wait_ready:
@@ -106,13 +114,20 @@ async def open_client(
 
 
 def _assembled(
-    endpoint: Endpoint, token: TokenSource | None, settings: Settings, pacer: Pacer | None
+    endpoint: Endpoint,
+    token: TokenSource | None,
+    settings: Settings,
+    pacer: Pacer | None,
+    name: str | None,
 ) -> tuple["Client", Lifetime]:
     """Put the parts of a client together, from the bottom up; return it and its lifetime."""
     if not isinstance(settings, Settings):
         text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
         raise TypeError(text)
-    bus, router = EventBus(), Router()
+    if name is not None and (not isinstance(name, str) or not name):
+        text = f"name is a str that is not empty, or None, not {name!r}"
+        raise ValueError(text)
+    bus, router = EventBus(name), Router()
     queue = SendQueue(settings.outbox, _budgets(settings, pacer, endpoint), bus.announce)
     authorization = Authorization(endpoint, Identity(checked_for(endpoint, token)))
     trades = TradeLog(lambda: authorization.loginid, others=other_clients(endpoint))
@@ -121,7 +136,7 @@ def _assembled(
     registry = Registry(session)
     trades.used = registry.replace_proposal
     supervisor = Supervisor(session, authorization, registry)
-    lifetime = Lifetime(supervisor)
+    lifetime = Lifetime(supervisor, Staleness(session, registry))
     return Client(session, supervisor, lifetime), lifetime
 
 
@@ -455,8 +470,10 @@ class Client(Trader):
         buffer: int = 1024,
         overflow: OverflowPolicy = "error",
     ) -> Subscription[Event]:
-        """Return a stream of what happens to the connection, from its entering on.
+        """Return a stream of what happens to the connection: the present state, then each change.
 
+        The first item is the event that says where the client is: `Ready` if it is ready, or else
+        the last `Connecting`, `Opened` or `Waiting`, with the time at which it happened.
         With `traffic` it has every message too, tokens masked. `buffer` and `overflow` are those of
         `subscribe`.
         """
@@ -498,10 +515,39 @@ class Client(Trader):
             attempt=state.attempt,
             since=state.since,
             round_trip=state.round_trip,
+            last_message_at=session.bus.counters.last_message_wall,
             pending=len(session.queue) + session.count_unanswered(),
+            waiting_for=session.waiting_for,
             subscriptions=len(self._registry),
             last_error=state.last_error,
         )
+
+    @property
+    def metrics(self) -> Metrics:
+        """What was counted since the client was opened: messages, calls, reconnects, and so on."""
+        return self._session.metrics
+
+    async def reconnect(self) -> None:
+        """Replace the connection by a new one, now; return when that is ready.
+
+        The old connection ends with a goodbye, and whatever its loss means for a call or a stream
+        is the same as for any other loss: reads are asked again, changes that were written end in
+        `OutcomeUnknown`, streams go on without a hole. If there is no connection, or it is already
+        lost, there is nothing to replace: this waits for the next one. After a connection that did
+        not stay ready for `Settings.stable_after` the backoff applies, so calling this in a loop
+        does no harm.
+
+        *Cancellation*: ends the waiting; the connection is replaced all the same.
+
+        Raises:
+            ClientClosed, ConnectionFailed: the client has ended.
+
+        """
+        connection = self._session.usable_connection
+        if connection is not None and not self._session.state.ending:
+            error = ReconnectRequested("the program asked for a new connection")
+            connection.lose(Disconnect("us", NORMAL, error=error))
+        await self.wait_ready()
 
     async def wait_ready(self) -> None:
         """Wait until calls flow.

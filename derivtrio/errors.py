@@ -25,10 +25,11 @@
     │   └── Unreadable            a file of it is damaged
     └── LinkError                 why one attempt, or one connection, ended
         ├── ConnectTimeout        ├── HeartbeatMissed
-        ├── ConnectRefused        ├── PeerClosed
-        ├── CertificateRejected   ├── ProtocolViolation
-        ├── EndpointFailed        ├── ProxyFailed
-        ├── HandshakeFailed       └── RestoreTimeout
+        ├── ConnectRefused        ├── MuteStream
+        ├── CertificateRejected   ├── PeerClosed
+        ├── EndpointFailed        ├── ProtocolViolation
+        ├── HandshakeFailed       ├── ReconnectRequested
+        ├── ProxyFailed           └── RestoreTimeout
         ├── HandshakeRejected     the server answered the handshake with an HTTP status
         └── RestRejected          … or the REST call for a one-time URL
 
@@ -532,6 +533,14 @@ class PeerClosed(LinkError):
 
 class HeartbeatMissed(LinkError):
     """The server gave no sign of life in time: no API message, no pong, or no bytes taken."""
+
+
+class MuteStream(LinkError):
+    """A stream said nothing although the server had more, and asking for it again did not help."""
+
+
+class ReconnectRequested(LinkError):
+    """The program has asked for a new connection, with `client.reconnect`."""
 
 
 class ProtocolViolation(LinkError):

@@ -5,7 +5,8 @@ One connection's life reads `Connecting`, `Opened`, `Authorized` (where there is
 `Waiting` says how long it is until the next attempt. A connection that ended otherwise than by a
 Close of either side has a `Failed` with the reason just before its `Closed`.
 
-Every event has the `time` at which it was announced, in seconds since the epoch.
+Every event has the `time` at which it was announced, in seconds since the epoch, and as
+`client` the `name` with which its client was opened.
 """
 
 import time
@@ -22,12 +23,17 @@ def _now() -> Any:
     return attrs.field(factory=time.time, kw_only=True)
 
 
+def _name() -> Any:
+    return attrs.field(default=None, kw_only=True, repr=False)
+
+
 @attrs.frozen
 class Connecting:
     """An attempt begins; `attempt` counts from 1 since the last stable connection."""
 
     attempt: int
     time: float = _now()
+    client: str | None = _name()
 
 
 @attrs.frozen
@@ -36,6 +42,7 @@ class Opened:
 
     connection: int
     time: float = _now()
+    client: str | None = _name()
 
 
 @attrs.frozen
@@ -44,6 +51,7 @@ class Authorized:
 
     loginid: str
     time: float = _now()
+    client: str | None = _name()
 
 
 @attrs.frozen
@@ -52,6 +60,7 @@ class Ready:
 
     connection: int
     time: float = _now()
+    client: str | None = _name()
 
 
 @attrs.frozen
@@ -60,6 +69,7 @@ class MessageReceived:
 
     data: str | bytes
     time: float = _now()
+    client: str | None = _name()
 
 
 @attrs.frozen
@@ -68,6 +78,21 @@ class MessageSent:
 
     data: str | bytes
     time: float = _now()
+    client: str | None = _name()
+
+
+@attrs.frozen
+class Stale:
+    """The server has more of `stream`, and has not sent it: the stream is asked for again.
+
+    `stream` is a symbol, or the name of a call such as `balance`. `since` is when the stream last
+    said something, in seconds since the epoch.
+    """
+
+    stream: str
+    since: float
+    time: float = _now()
+    client: str | None = _name()
 
 
 @attrs.frozen
@@ -84,6 +109,7 @@ class Closed:
     was_clean: bool
     by: By
     time: float = _now()
+    client: str | None = _name()
 
 
 @attrs.frozen
@@ -92,6 +118,7 @@ class Failed:
 
     error: Exception
     time: float = _now()
+    client: str | None = _name()
 
 
 @attrs.frozen
@@ -101,6 +128,7 @@ class Waiting:
     delay: float
     attempt: int
     time: float = _now()
+    client: str | None = _name()
 
 
 @attrs.frozen
@@ -116,6 +144,7 @@ class Gap:
     filled: bool
     reason: str
     time: float = _now()
+    client: str | None = _name()
 
 
 @attrs.frozen
@@ -125,6 +154,7 @@ class Throttled:
     group: str
     delay: float
     time: float = _now()
+    client: str | None = _name()
 
 
 @attrs.frozen
@@ -134,6 +164,7 @@ class Overflow:
     stream: str
     dropped: int
     time: float = _now()
+    client: str | None = _name()
 
 
 Event = (
@@ -143,6 +174,7 @@ Event = (
     | Ready
     | MessageReceived
     | MessageSent
+    | Stale
     | Closed
     | Failed
     | Waiting

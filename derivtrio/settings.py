@@ -122,6 +122,7 @@ def _check_subprotocols(_: object, __: object, names: Any) -> None:
 
 
 _duration = _between(float, 0, "a number of seconds, more than 0", strictly=True)
+_duration_or_none: Any = optional(_duration)
 _not_negative = _between(float, 0, "a number of seconds, not negative")
 _factor = _between(float, 1, "a number, at least 1")
 _count = _between(int, 1, "a whole number, at least 1")
@@ -153,6 +154,8 @@ class Settings:
             Frames of the WebSocket protocol are no sign of life.
         heartbeat_timeout: how long the server may then take for an API message. A single message
             may therefore take no longer than `heartbeat_interval + heartbeat_timeout` to arrive.
+        stale_after: after so long without a word, a stream is compared with what the server has
+            (see `streams.staleness`); `None` means never.
         response_timeout: how long a written request waits for its reply. After that the client
             asks for a sign of life, too.
         backoff: how long to wait between attempts.
@@ -182,6 +185,7 @@ class Settings:
     close_timeout: float = attrs.field(default=2, validator=_duration)
     heartbeat_interval: float = attrs.field(default=25, validator=_duration)
     heartbeat_timeout: float = attrs.field(default=10, validator=_duration)
+    stale_after: float | None = attrs.field(default=60, validator=_duration_or_none)
     response_timeout: float = attrs.field(default=60, validator=_duration)
     backoff: Backoff = attrs.field(factory=Backoff, validator=_instance_of(Backoff))
     stable_after: float = attrs.field(default=60, validator=_not_negative)

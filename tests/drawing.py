@@ -20,6 +20,7 @@ from derivtrio.simulator import open_simulator
 TASKS: Final = {
     "your program": ("enters open_client", "client.py"),
     "derivtrio.reconnect": ("one connection after another", "supervision/supervisor.py"),
+    "derivtrio.staleness": ("notices streams that are mute", "streams/staleness.py"),
     "derivtrio.websocket": ("handshake, pings, Close", "connection/connection.py"),
     "trio_websocket": ("trio-websocket's own reader", ""),
     "derivtrio.reader": ("socket -> router -> buffers", "supervision/tasks.py"),

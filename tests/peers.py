@@ -24,7 +24,7 @@ from wsproto.events import (
     TextMessage,
 )
 
-from derivtrio import Client
+from derivtrio import Client, State
 from derivtrio.api.codec import decode, encode
 
 E = TypeVar("E")
@@ -365,6 +365,8 @@ class Diary:
         """Write down everything from now on, the end of the client included."""
         events = client.events(traffic=traffic, buffer=100_000)
         await self._stack.enter_async_context(events)
+        if client.status.state is State.READY:
+            await anext(events)  # the present state, which is no news
         self._nursery.start_soon(self._write, events)
 
     async def _write(self, events: Any) -> None:

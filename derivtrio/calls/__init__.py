@@ -8,6 +8,7 @@
 - `doubts`: the trades whose outcome is not known; `other_clients`: what other clients of this
   process know of them; `server_time`: when they were written, by the server's clock.
 - `status`: events, and the state that follows from them.
+- `metrics`: what is counted.
 - `pages`: lists that the server gives page by page.
 - `fast_ticks`: ticks that go around the routing of dicts.
 

@@ -40,7 +40,10 @@ from derivtrio.api import codec
 from derivtrio.api.catalog import NAMES, TRADES, is_safe, name_of
 from derivtrio.calls.routing import FIRST_FOREIGN_ID, Stream
 from derivtrio.errors import (
+    ApiError,
     BrokenConnection,
+    ClientClosed,
+    ConnectionFailed,
     ConnectionLost,
     OutcomeUnknown,
     ResponseTimeout,
@@ -85,6 +88,16 @@ TRANSITIONS: Final[Mapping[tuple[Life, Step], Life]] = {
     (WRITTEN, DECIDE): DECIDED,
     (WRITTEN, LEAVE): ABANDONED,
     (WRITTEN, LOSE): QUEUED,
+}
+
+#: How a call that failed has ended, in a word; the first kind that fits counts.
+OUTCOMES: Final[Mapping[type[Exception], str]] = {
+    ApiError: "refused",
+    OutcomeUnknown: "unknown",
+    ResponseTimeout: "timeout",
+    ConnectionLost: "lost",
+    ClientClosed: "unsent",
+    ConnectionFailed: "unsent",
 }
 
 
@@ -178,6 +191,16 @@ class Call:
         """
         enough = MAX_BREAKS - 1 if self.then is None else 1
         return self.only_on is None and len(self.breaks) >= enough
+
+    @property
+    def outcome(self) -> str:
+        """How it has ended, in the words of `Metrics.calls`."""
+        if self.error is not None:
+            kinds = (kind for kind in OUTCOMES if isinstance(self.error, kind))
+            return OUTCOMES[next(kinds, ConnectionLost)]
+        if self.state is DECIDED:
+            return "answered"
+        return "cancelled" if self.req_id else "unsent"
 
     @property
     def wanted(self) -> bool:

@@ -43,6 +43,7 @@ class SendQueue:
         limits_matter: set when something is first held back on the present connection.
         held_back: for how long restoration has waited for budgets on the present connection.
         suspects: reads that may have broken connections, and wait to be asked alone.
+        throttled_for: for how long anything has waited for budgets, on all connections.
 
     """
 
@@ -52,6 +53,7 @@ class SendQueue:
     limits_matter: trio.Event = attrs.field(factory=trio.Event, init=False)
     held_back: Stopwatch = attrs.field(factory=Stopwatch, init=False)
     suspects: list[Call] = attrs.field(factory=list, init=False)
+    throttled_for: Stopwatch = attrs.field(factory=Stopwatch, init=False)
     _connection: int | None = attrs.field(default=None, init=False)
     _arrived: deque[Call] = attrs.field(factory=deque, init=False)
     _room: WaitingRoom[Call] = attrs.field(init=False)
@@ -141,6 +143,22 @@ class SendQueue:
         self._room.max_urgency = urgency
         self.wake_writer()
 
+    @property
+    def waits_for_restoration(self) -> bool:
+        """Whether only what restores the connection may go."""
+        return self._room.max_urgency is None
+
+    @property
+    def restoring(self) -> int:
+        """How many requests that restore the connection wait here."""
+        return sum(call.restores for call in (*self._room, *self._arrived))
+
+    @property
+    def throttled_groups(self) -> list[str]:
+        """The rate-limit groups for which something waits now."""
+        now = trio.current_time()
+        return sorted(group for group, until in self._room.stopped(now).items() if until > now)
+
     def promote_restoration(self) -> None:
         """Make what still restores the connection as urgent as user calls: it has waited enough."""
         self._room.promote()
@@ -149,6 +167,7 @@ class SendQueue:
     def end(self) -> None:
         """Note that there is no connection: from now on the channel fills up."""
         self._connection = None
+        self.throttled_for.note(trio.current_time(), running=False)
 
     def wake_writer(self) -> None:
         """Have the writer, which may be waiting at the channel, look what there is to do."""
@@ -254,7 +273,9 @@ class SendQueue:
         self._due = min(until.values(), default=math.inf)
         self._throttled &= self.budgets.paused(now).union(until)
         self._announce(until, now)
-        held_back = now < self._due < math.inf and self._room.holds_restoration
+        throttled = now < self._due < math.inf
+        self.throttled_for.note(now, running=throttled)
+        held_back = throttled and self._room.holds_restoration
         self.held_back.note(now, running=held_back)
         if held_back and self._room.max_urgency is Urgency.TRADE:
             self.open_to(Urgency.USER)  # they need not wait for what waits itself

@@ -17,6 +17,7 @@ import trio
 from derivtrio.api import codec
 from derivtrio.calls.call import MAX_BREAKS, Call, api_call
 from derivtrio.calls.doubts import BUYS
+from derivtrio.calls.metrics import LAST_BUCKET
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
 from derivtrio.errors import ApiError, ConnectionChanged, ConnectionLost, DerivError, RateLimited
@@ -154,7 +155,13 @@ def _after(
 
 
 def _noted(reply: dict[str, Any], call: Call, session: Session) -> dict[str, Any]:
-    """Return *reply*; take the limits, or the server's time, from it, if it has them."""
+    """Return *reply*; take the time it took, and the limits or the server's time, if it has them.
+
+    The latency's bucket is the number of binary digits of its milliseconds.
+    """
+    if call.written_mono is not None:  # it is None where a call was decided without being written
+        took = int((trio.current_time() - call.written_mono) * 1000).bit_length()
+        session.bus.counters.latencies[min(took, LAST_BUCKET)] += 1
     if call.name == "website_status":
         note_limits(reply, session)
     elif call.name == "time":
@@ -182,6 +189,7 @@ def _note_end(call: Call, session: Session) -> None:
     if call.abandoned:
         session.queue.withdraw(call)
         session.given_up |= call.written_mono is not None and call.answer is None
+    session.bus.counters.calls[call.outcome] += 1
     if call.is_trade:
         session.trades.end(call)
     elif call.abandoned:

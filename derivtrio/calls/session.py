@@ -12,12 +12,14 @@ import trio
 
 from derivtrio.calls.call import Call
 from derivtrio.calls.doubts import TradeLog
+from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
 from derivtrio.calls.status import ConnectionState, EventBus, State
 from derivtrio.concurrency.runs import require_trio
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Generation
+from derivtrio.events import Gap, Opened, Stale
 from derivtrio.settings import Settings
 
 
@@ -47,6 +49,7 @@ class Session:
         reauthorize: authorizes the connection anew, because a call has ended with an error that
             says so; returns whether the call may be made once more.
         home: the `trio.run` that the client belongs to.
+        label: what the names of this client's tasks end with.
 
     """
 
@@ -63,6 +66,10 @@ class Session:
     on_trial: Suspect | None = attrs.field(default=None, init=False)
     reauthorize: Callable[[Call, Exception], Awaitable[bool]] | None = None
     home: trio.lowlevel.TrioToken = attrs.field(factory=require_trio, init=False)
+    label: str = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.label = "" if self.bus.name is None else f" [{self.bus.name}]"
 
     @property
     def state(self) -> ConnectionState:
@@ -91,6 +98,51 @@ class Session:
         if doubted:
             self.timed_out, self.given_up = trio.Event(), False
         return doubted
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What calls that are not written yet wait for, in words; None if they go at once."""
+        state, number = self.state.name, self.state.connection
+        if state is State.RESTORING:
+            if self.queue.waits_for_restoration:
+                return f"the authorization of connection {number}"
+            streams = self.queue.restoring + sum(
+                isinstance(each, Call) and each.restores and not each.decided
+                for each in self.router.waiting()
+            )
+            return f"the restoration of connection {number}: {streams} streams are not answered yet"
+        if state in (State.CONNECTING, State.WAITING):
+            return f"a connection: attempt {self.state.attempt}"
+        groups = self.queue.throttled_groups if state is State.READY else []
+        return f"the rate limit of {', '.join(groups)}" if groups else None
+
+    def count(self, connection: Connection) -> None:
+        """Add what was counted of *connection*, which has ended."""
+        counters = self.bus.counters
+        counters.messages_sent += connection.sent
+        counters.bytes_received += connection.bytes_received
+        counters.bytes_sent += connection.bytes_sent
+
+    @property
+    def metrics(self) -> Metrics:
+        """What was counted since the start, the present connection included."""
+        counters, present = self.bus.counters, self.connection
+        return Metrics(
+            name=self.bus.name,
+            since=counters.since_wall,
+            connections=counters.events[Opened],
+            messages_received=counters.messages_received,
+            messages_sent=counters.messages_sent + (present.sent if present else 0),
+            bytes_received=counters.bytes_received + (present.bytes_received if present else 0),
+            bytes_sent=counters.bytes_sent + (present.bytes_sent if present else 0),
+            calls=dict(counters.calls),
+            reconnects=dict(counters.reconnects),
+            gaps=counters.events[Gap],
+            stale_streams=counters.events[Stale],
+            dropped_items=counters.dropped_items,
+            throttled_seconds=self.queue.throttled_for.read(trio.current_time()),
+            latencies=counters.latency_pairs(),
+        )
 
     def count_unanswered(self) -> int:
         """Return how many calls were written and wait for their reply."""

@@ -38,17 +38,22 @@ import attrs
 import msgspec
 import trio
 
+from derivtrio.calls.metrics import Counters
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.events import (
     Closed,
     Connecting,
     Event,
     Failed,
+    Gap,
     MessageReceived,
     MessageSent,
     Opened,
+    Overflow,
     Ready,
+    Stale,
     Throttled,
+    Waiting,
 )
 
 logger = logging.getLogger("derivtrio")
@@ -100,7 +105,11 @@ class Status(msgspec.Struct, frozen=True):
         attempt: which attempt this is since the last stable connection, counted from 1.
         since: when it entered this state, in seconds since the epoch.
         round_trip: how long the server took for the last heartbeat, in seconds.
+        last_message_at: when the last message came, on whichever connection, in seconds since the
+            epoch; None before the first.
         pending: how many calls wait to be written or answered.
+        waiting_for: what calls that are not written yet wait for, in words; None if they go at
+            once.
         subscriptions: how many streams it keeps.
         last_error: what ended the last attempt or connection.
 
@@ -111,7 +120,9 @@ class Status(msgspec.Struct, frozen=True):
     attempt: int
     since: float
     round_trip: float | None
+    last_message_at: float | None
     pending: int
+    waiting_for: str | None
     subscriptions: int
     last_error: Exception | None
 
@@ -182,23 +193,33 @@ class EventBus:
     """The listeners to what happens.
 
     Attributes:
+        name: the name with which the client was opened.
         state: follows the events before any listener is told.
+        counters: what the client counts.
         traffic: how many listeners want every message.
+        present: the event that says best where the client is now; None before the first.
+        last_wall: when the last event was announced, messages not included.
 
     """
 
+    name: str | None = None
     state: ConnectionState = attrs.field(factory=ConnectionState)
+    counters: Counters = attrs.field(factory=Counters)
     traffic: int = attrs.field(default=0, init=False)
+    present: Event | None = attrs.field(default=None, init=False)
+    last_wall: float | None = attrs.field(default=None, init=False)
     _ended: bool = attrs.field(default=False, init=False)
     _listeners: dict[Buffer[Event], bool] = attrs.field(factory=dict, init=False)
 
     def listen(self, buffer: Buffer[Event], *, traffic: bool) -> None:
-        """Put every event from now on into *buffer*; messages only if it asks for *traffic*.
+        """Put the `present` and every later event into *buffer*; messages only with *traffic*.
 
         After the end there are none.
         """
         if self._ended:
             buffer.close()
+        elif self.present is not None:
+            buffer.put(self.present)
         self._listeners[buffer] = traffic
         self.traffic += traffic
 
@@ -208,9 +229,17 @@ class EventBus:
 
     def announce(self, event: Event) -> None:
         """Tell *event* to all listeners, at once."""
+        if self.name is not None:
+            event = attrs.evolve(event, client=self.name)
+        connection = self.state.connection
         self.state.follow(event)
-        self._log(event)
+        self.counters.events[type(event)] += 1
+        self._log(event, self.state.connection or connection)
         about_traffic = isinstance(event, MessageReceived | MessageSent)
+        if isinstance(event, Connecting | Opened | Ready | Waiting):
+            self.present = event
+        if not about_traffic:
+            self.last_wall = event.time
         for buffer, traffic in list(self._listeners.items()):
             if traffic or not about_traffic:
                 buffer.put(event)
@@ -221,14 +250,39 @@ class EventBus:
         for buffer in self._listeners:
             buffer.close()
 
-    @staticmethod
-    def _log(event: Event) -> None:
+    def log(
+        self,
+        level: int,
+        text: str,
+        *args: object,
+        connection: int | None = None,
+        symbol: str | None = None,
+    ) -> None:
+        """Log *text*, with what programs filter by as fields of the record."""
+        fields = {
+            "client": self.name,
+            "connection": self.state.connection if connection is None else connection,
+            "attempt": self.state.attempt,
+            "symbol": symbol,
+        }
+        if self.name is not None:
+            text, args = "[%s] " + text, (self.name, *args)
+        logger.log(level, text, *args, extra=fields, stacklevel=2)
+
+    def _log(self, event: Event, connection: int | None) -> None:
         match event:
-            case Ready(connection=connection) if connection > 1:
-                logger.info("ready again, on connection %d", connection)
+            case Ready(connection=number) if number > 1:
+                self.log(logging.INFO, "ready again, on connection %d", number)
             case Throttled(group=group, delay=delay):
-                logger.info("%s requests wait, %.0f s at first, for the rate limit", group, delay)
+                text = "%s requests wait, %.0f s at first, for the rate limit"
+                self.log(logging.INFO, text, group, delay)
+            case Stale(stream=stream, since=since):
+                text = "%s has been mute for %.0f s, though the server has more"
+                silence = max(0.0, time.time() - since)
+                self.log(logging.WARNING, text, stream, silence, symbol=stream)
+            case Gap(stream=stream) | Overflow(stream=stream):
+                self.log(logging.DEBUG, "%s", event, symbol=stream)
             case MessageReceived() | MessageSent():
                 pass  # a program that wants messages in its log listens to them
             case _:
-                logger.debug("%s", event)
+                self.log(logging.DEBUG, "%s", event, connection=connection)

@@ -95,6 +95,7 @@ class Connection:
         secrets: what was sent on it and is not to be shown, if the server repeats it.
         heard: when the server last sent an API message, on trio's clock; at first, when the
             connection was opened.
+        sent: how many messages were written.
 
     """
 
@@ -108,6 +109,7 @@ class Connection:
     close_by: float = attrs.field(default=math.inf, init=False)
     secrets: list[str] = attrs.field(factory=list, init=False, repr=False)
     heard: float = attrs.field(factory=trio.current_time, init=False)
+    sent: int = attrs.field(default=0, init=False)
     _messages: Messages = attrs.field(init=False)
     _arrival: trio.Event | None = attrs.field(default=None, init=False)
     _batches: int = attrs.field(default=0, init=False)
@@ -188,6 +190,7 @@ class Connection:
         one that stalls (`stalls_at`), which the heartbeat watches.
         """
         self._writes += 1
+        self.sent += len(messages)
         if self._writes == 1:
             self._writing_since = trio.current_time()
         try:
@@ -215,6 +218,16 @@ class Connection:
         if self._writes:
             self._idle = trio.Event() if self._idle is None else self._idle
             await self._idle.wait()
+
+    @property
+    def bytes_received(self) -> int:
+        """How many bytes have come, the handshake's included."""
+        return self._stream.received
+
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes were written, the handshake's included."""
+        return self._stream.written
 
     @property
     def end(self) -> Disconnect:

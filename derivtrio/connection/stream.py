@@ -94,6 +94,7 @@ class WatchedStream(trio.abc.Stream):
     Attributes:
         answer: the server's answer to the handshake, as far as it has come.
         received: how many bytes have come.
+        written: how many bytes the socket has taken.
         writes: how many writes the socket has taken.
         took: when the socket last took bytes of a long write, on trio's clock.
         ended: whether the peer's side of the stream is over.
@@ -113,6 +114,7 @@ class WatchedStream(trio.abc.Stream):
     below: trio.abc.Stream
     answer: Answer = attrs.field(factory=Answer, init=False)
     received: int = attrs.field(default=0, init=False)
+    written: int = attrs.field(default=0, init=False)
     writes: int = attrs.field(default=0, init=False)
     took: float = attrs.field(default=0.0, init=False)
     ended: bool = attrs.field(default=False, init=False)
@@ -184,9 +186,11 @@ class WatchedStream(trio.abc.Stream):
                 while len(data) > WRITE_SIZE:
                     await self.below.send_all(data[:WRITE_SIZE])
                     data = data[WRITE_SIZE:]
+                    self.written += WRITE_SIZE
                     self.took = trio.current_time()
                 await self.below.send_all(data)
                 self.writes += 1
+                self.written += len(data)
         except trio.BrokenResourceError as error:
             if self.answer.status is None:
                 raise self._failed_handshake(error) from error

@@ -110,6 +110,7 @@ class Registry:
     _doubted: dict[Upstream, bool] = attrs.field(factory=dict, init=False)
     _refused: dict[str, int] = attrs.field(factory=dict, init=False)
     _refused_one: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _added: trio.Event = attrs.field(factory=trio.Event, init=False)
     _forgets: LeakyBucket = attrs.field(factory=lambda: LeakyBucket(1), init=False)
     _strangers: LeakyBucket = attrs.field(
         factory=lambda: LeakyBucket(_STRANGERS_A_SECOND), init=False
@@ -127,9 +128,16 @@ class Registry:
     def add(self, upstream: Upstream) -> None:
         """Want *upstream* on every connection from now on."""
         self._wanted[upstream] = None
+        self._added.set()
         self.suspects.began(upstream)
         if upstream.sharing is not None:
             self.contracts.add(upstream)
+
+    async def wait_for_streams(self) -> None:
+        """Wait while there is no stream."""
+        while not self._wanted:
+            self._added = trio.Event()
+            await self._added.wait()
 
     def hold(self, key: str | None) -> SharedUpstream:
         """Return where consumers with this *key* meet; a new place for each one without a key."""
@@ -174,7 +182,7 @@ class Registry:
         connection, nursery = self.session.usable_connection, self._renewals
         if connection is None or nursery is None:
             return False
-        nursery.start_soon(task, connection, name="derivtrio.renewal")
+        nursery.start_soon(task, connection, name=f"derivtrio.renewal{self.session.label}")
         return True
 
     def ask_again(self, upstream: Upstream | None) -> None:
@@ -182,7 +190,8 @@ class Registry:
         if self._renewals is None or upstream is None:
             return
         if upstream not in self._doubted:
-            self._renewals.start_soon(self._ask_again, upstream, name="derivtrio.renewal")
+            name = f"derivtrio.renewal{self.session.label}"
+            self._renewals.start_soon(self._ask_again, upstream, name=name)
         self._doubted[upstream] = True
 
     async def _ask_again(self, upstream: Upstream) -> None:

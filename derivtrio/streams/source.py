@@ -104,11 +104,17 @@ class ServerStream:
     _upstream: Upstream | None = attrs.field(default=None, init=False)
     _next_report: int = attrs.field(default=1, init=False)
     _unreadable: LeakyBucket | None = attrs.field(default=None, init=False, repr=False)
+    _counted: int = attrs.field(default=0, init=False)
 
     @property
     def id(self) -> str | None:
         """The first of the ids it has on the present connection."""
         return None if self._upstream is None else next(iter(self._upstream.ids), None)
+
+    @property
+    def last_at(self) -> float | None:
+        """When the server last sent something for it, in seconds since the epoch."""
+        return None if self._upstream is None else self._upstream.last_wall
 
     async def attach(self) -> None:
         """Subscribe and wait for the first reply, or join consumers that have."""
@@ -135,9 +141,9 @@ class ServerStream:
     async def _subscribed(self) -> Upstream:
         """Return a new upstream, which the server has granted."""
         registry, contracts = self._registry, self._registry.contracts
-        upstream = self._upstream = Upstream(
-            self.name, self.request, registry.renew, registry.session.router.note_stranger
-        )
+        session, let_go = registry.session, registry.session.router.note_stranger
+        upstream = Upstream(self.name, self.request, registry.renew, let_go, session.bus.counters)
+        self._upstream = upstream
         upstream.attach(self)
         if self.name in ("buy", "proposal_open_contract"):
             upstream.sharing = contracts
@@ -280,8 +286,10 @@ class ServerStream:
 
         The first loss is announced, and then each time that the losses have doubled.
         """
-        dropped = self.items.dropped
+        session, dropped = self._registry.session, self.items.dropped
+        session.bus.counters.dropped_items += dropped - self._counted
+        self._counted = dropped
         if dropped >= self._next_report:
             self._next_report = 2 * dropped
-            self._registry.session.bus.announce(Overflow(self.items.name, dropped))
+            session.bus.announce(Overflow(self.items.name, dropped))
         return not self.items.closed

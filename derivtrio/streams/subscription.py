@@ -31,6 +31,11 @@ class Source(Protocol):
         """The server's id of the stream on the present connection."""
         ...
 
+    @property
+    def last_at(self) -> float | None:
+        """When the stream last got something, in seconds since the epoch."""
+        ...
+
     async def attach(self) -> None:
         """Let items flow into the buffer; raise what the server has against it."""
         ...
@@ -86,6 +91,14 @@ class Subscription(Generic[T]):
         return self._source.id
 
     @property
+    def last_at(self) -> float | None:
+        """When the stream last got something from the server, in seconds since the epoch.
+
+        None before the first message. What is fetched from the server's history does not count.
+        """
+        return self._source.last_at
+
+    @property
     def dropped(self) -> int:
         """How many items the overflow policy has taken from this consumer."""
         return self._items.dropped
@@ -136,17 +149,21 @@ def event_stream(
 ) -> Subscription[Event]:
     """Return the subscription that `client.events` describes."""
     items: Buffer[Event] = new_buffer("events", buffer, overflow)
-    return Subscription(items, EventSource(bus, items, traffic))
+    return Subscription(items, EventSource(bus, items, traffic=traffic))
 
 
-@attrs.define(eq=False)
 class EventSource:
     """The source of a subscription to the client's own events."""
 
-    _bus: EventBus
-    _items: Buffer[Event]
-    _traffic: bool
     id: None = None
+
+    def __init__(self, bus: EventBus, items: Buffer[Event], *, traffic: bool) -> None:
+        self._bus, self._items, self._traffic = bus, items, traffic
+
+    @property
+    def last_at(self) -> float | None:
+        """When the client last announced an event, in seconds since the epoch."""
+        return self._bus.last_wall
 
     async def attach(self) -> None:
         """Listen from now on."""

@@ -205,6 +205,11 @@ class TransactionSource:
         """The server's id of the stream on the present connection."""
         return self._stream.id
 
+    @property
+    def last_at(self) -> float | None:
+        """When the server last sent something for it, in seconds since the epoch."""
+        return self._stream.last_at
+
     async def attach(self) -> None:
         """Let transactions flow, and learn which are old."""
         await self._stream.attach()

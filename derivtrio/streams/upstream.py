@@ -6,7 +6,7 @@ take back; its consumers are told, and the registry asks for the stream again. I
 server refuses it for good, or when the last consumer has detached.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
@@ -14,6 +14,7 @@ import trio
 
 from derivtrio.api import codec
 from derivtrio.calls.call import Call, label_of
+from derivtrio.calls.metrics import Counters
 from derivtrio.calls.routing import Stream, stream_id_of
 from derivtrio.errors import ApiError, BrokenConnection, ConnectionLost, api_error, unreadable
 from derivtrio.models import Tick
@@ -85,6 +86,9 @@ class Upstream:
         ids: the `subscription.id`s it has on the present connection, as the keys of a dict;
             `ticks` with a list of symbols has several.
         latest: the newest message, decoded or as JSON.
+        last_wall: when it came, in seconds since the epoch; None before the first.
+        parts: the newest message of each part, and when it came, where one request has several
+            ids: `ticks` of a list of symbols, all open contracts. Else None.
         over: whether nothing more will come of it.
         on_answer: called once, when the server next grants it; None if nobody cares.
         asked: the call that asks for it, until the reply comes.
@@ -96,8 +100,14 @@ class Upstream:
     request: Mapping[str, Any] | None = attrs.field(repr=False)
     _renew: "Callable[[Upstream], None]" = attrs.field(repr=False)
     _let_go: Callable[[str], None] = attrs.field(repr=False)
+    #: The reader notes there when a batch came: asking the clock for each tick would cost more.
+    _counters: Counters = attrs.field(factory=Counters, repr=False)
     ids: dict[str, None] = attrs.field(factory=dict, init=False)
     latest: dict[str, Any] | str | bytes | None = attrs.field(default=None, init=False, repr=False)
+    last_wall: float | None = attrs.field(default=None, init=False)
+    parts: dict[Any, tuple[float, dict[str, Any]]] | None = attrs.field(
+        default=None, init=False, repr=False
+    )
     over: bool = attrs.field(default=False, init=False)
     on_answer: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
     asked: Call | None = attrs.field(default=None, init=False, repr=False)
@@ -105,13 +115,17 @@ class Upstream:
     _late: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
+    def __attrs_post_init__(self) -> None:
+        if self.is_family or isinstance((self.request or {}).get("ticks"), list | tuple):
+            self.parts = {}
+
     def attach(self, consumer: Consumer, *, replay: bool = True) -> None:
         """Let *consumer* share it from the newest message on, or without *replay* from the next.
 
         A proposal of a lost connection is not replayed: its id is of no use any more.
         """
         self._consumers += (consumer,)
-        latest = self._latest_message()
+        latest = self.latest_message()
         if replay and latest is not None and (self.ids or self.name != "proposal"):
             consumer.take(latest)
             if not self.ids:  # there is no connection now, and that message may be old
@@ -137,6 +151,9 @@ class Upstream:
             self._note_lateness()
         # A stream may be quiet for long after its first message: as text that takes a third.
         self.latest = _as_text(message) if is_reply else message
+        self.last_wall = self._counters.last_message_wall
+        if self.parts is not None:
+            self._note_parts([message])
         for consumer in self._consumers:
             if not consumer.take(message):
                 self.over = not self.detach(consumer)
@@ -209,6 +226,8 @@ class Upstream:
 
     def _interrupt(self) -> None:
         self.ids.clear()
+        if self.parts:
+            self.parts.clear()
         for consumer in self._consumers:
             consumer.interrupt()
 
@@ -253,7 +272,22 @@ class Upstream:
         self._late = written is not None and trio.current_time() - written >= _LATE
         self.asked = None
 
-    def _latest_message(self) -> dict[str, Any] | None:
+    def _note_parts(self, messages: Sequence[dict[str, Any]]) -> None:
+        """Note the newest message about each symbol, or about each contract that is not sold."""
+        parts = self.parts = {} if self.parts is None else self.parts
+        wall = self._counters.last_message_wall or 0.0
+        for message in messages:
+            tick, contract = message.get("tick"), message.get("proposal_open_contract")
+            if isinstance(tick, dict) and isinstance(symbol := tick.get("symbol"), str):
+                parts[symbol] = (wall, message)
+            elif isinstance(contract, dict) and "contract_id" in contract:
+                contract_id = str(contract["contract_id"])
+                parts[contract_id] = (wall, message)
+                if contract.get("is_sold"):
+                    del parts[contract_id]
+
+    def latest_message(self) -> dict[str, Any] | None:
+        """Return the newest message, decoded."""
         latest = self.latest
         return codec.decode(latest) if isinstance(latest, str | bytes) else latest
 
@@ -277,6 +311,9 @@ class Upstream:
             if stream_id.__class__ is not str or stream_id not in ids:
                 return messages
         self.latest = messages[-1]
+        self.last_wall = self._counters.last_message_wall
+        if self.parts is not None:
+            self._note_parts(messages)
         for consumer in self._consumers:
             if not consumer.take_all(messages):
                 self.over = not self.detach(consumer)
@@ -288,7 +325,7 @@ class Upstream:
         wanted = (self.request or {}).get("ticks")
         if not isinstance(wanted, str):
             return None
-        tick = (self._latest_message() or {}).get("tick")
+        tick = (self.latest_message() or {}).get("tick")
         return self if isinstance(tick, dict) and tick.get("symbol") == wanted else None
 
     def take_ticks(self, ticks: list[Tick], data: bytes) -> bool:
@@ -296,6 +333,7 @@ class Upstream:
         if self.over:
             return False
         self.latest = data
+        self.last_wall = self._counters.last_message_wall
         for consumer in self._consumers:
             if not consumer.take_ticks(ticks):
                 self.over = not self.detach(consumer)

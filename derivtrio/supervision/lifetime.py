@@ -20,6 +20,7 @@ from derivtrio.concurrency.background import patience
 from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.policy.retry import is_fatal
+from derivtrio.streams.staleness import Staleness
 from derivtrio.supervision.supervisor import Supervisor
 
 _MAX_REASON: Final = 123
@@ -37,6 +38,7 @@ class Lifetime:
     """
 
     supervisor: Supervisor
+    staleness: Staleness
     body: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     entered: bool = attrs.field(default=False, init=False)
     _tasks: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
@@ -47,7 +49,11 @@ class Lifetime:
         """Keep a connection up until `stop` or until there is no hope; then decide everything."""
         try:
             with self._tasks:
-                self._failure = await self.supervisor.reconnect()
+                async with trio.open_nursery() as nursery:
+                    label = self.supervisor.session.label
+                    nursery.start_soon(self.staleness.watch, name=f"derivtrio.staleness{label}")
+                    self._failure = await self.supervisor.reconnect()
+                    nursery.cancel_scope.cancel()
                 self.body.cancel()
         finally:
             self._decide_the_rest()

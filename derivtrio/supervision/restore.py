@@ -5,6 +5,7 @@ ready, each is asked for, and each is answered. How long that takes does not mat
 server gives one answer after another.
 """
 
+import logging
 from typing import Final
 
 import trio
@@ -24,6 +25,9 @@ _EARLY: Final = "to what restores the connection"
 #: How many streams an error names.
 _MOST_LISTED: Final = 5
 
+#: After so many seconds of restoration, and as often again, it is logged what calls wait for.
+_WAITING_TOLD: Final = 2.0
+
 
 async def restore(
     connection: Connection, session: Session, registry: Registry, authorization: Authorization
@@ -36,13 +40,14 @@ async def restore(
     suspects = registry.suspects
     suspects.on_answer = patience.answered
     async with trio.open_nursery() as nursery:
-        late = (connection, session, suspects, patience)
-        nursery.start_soon(_lose_if_late, *late, name="derivtrio.restore-timeout")
+        late, label = (connection, session, suspects, patience), session.label
+        nursery.start_soon(_lose_if_late, *late, name=f"derivtrio.restore-timeout{label}")
+        nursery.start_soon(_tell_what_waits, session, name=f"derivtrio.waiting{label}")
         try:
             await authorization.prove(connection, session)
             session.queue.open_to(Urgency.TRADE)
             patience.begin()
-            nursery.start_soon(promote, session, name="derivtrio.promotion")
+            nursery.start_soon(promote, session, name=f"derivtrio.promotion{label}")
             await resubscribe(registry, connection, session, suspects)
         except ClientClosed:
             await trio.sleep_forever()  # the client says goodbye, and then cancels this
@@ -106,6 +111,15 @@ async def _lose_if_late(
     unanswered = _listed(suspects.unanswered)
     text = f"no answer for {patience.limit:g} s " + (f"to {unanswered}" if unanswered else _EARLY)
     connection.lose(Disconnect("us", NORMAL, error=RestoreTimeout(text)))
+
+
+async def _tell_what_waits(session: Session) -> None:
+    """Log now and then, at DEBUG, what calls wait for, as long as some do."""
+    while True:
+        await trio.sleep(_WAITING_TOLD)
+        if waiting := len(session.queue) - session.queue.restoring:
+            text = "%d calls wait for %s"
+            session.bus.log(logging.DEBUG, text, waiting, session.waiting_for)
 
 
 def _listed(labels: list[str]) -> str:

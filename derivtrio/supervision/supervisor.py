@@ -32,7 +32,7 @@ from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection, open_connection
 from derivtrio.connection.dial import Dialer
 from derivtrio.connection.endpoints import closed_text
-from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
+from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError, ReconnectRequested
 from derivtrio.events import Closed, Connecting, Failed, Opened, Ready, Waiting
 from derivtrio.policy.backoff import Attempts
 from derivtrio.policy.rate_limits import Urgency
@@ -41,8 +41,6 @@ from derivtrio.streams.registry import Registry
 from derivtrio.supervision.authorization import Authorization
 from derivtrio.supervision.restore import restore
 from derivtrio.supervision.tasks import ask_for_limits, beat, expire, read, write
-
-logger = logging.getLogger("derivtrio")
 
 
 @attrs.define(eq=False)
@@ -77,11 +75,13 @@ class Supervisor:
             )
             advice = closed_text(self.authorization.endpoint, error)
             if isinstance(decision, ConnectionFailed):
-                logger.warning("%s%s", decision, f" ({advice})" if advice else "")
+                bus.log(logging.WARNING, "%s%s", decision, f" ({advice})" if advice else "")
                 return decision
+            bus.counters.reconnects[type(error).__name__] += 1
             text = advice or passing_text(error) or self.session.trial_text
+            level = logging.INFO if isinstance(error, ReconnectRequested) else logging.WARNING
             remark = f" ({text})" if text else ""
-            logger.warning("%s%s; trying again in %.1f s", error, remark, decision)
+            bus.log(level, "%s%s; trying again in %.1f s", error, remark, decision)
             bus.announce(Waiting(decision, attempts.number))
             await trio.sleep(decision)
 
@@ -112,15 +112,15 @@ class Supervisor:
         session = self.session
         with connection.scope:
             async with trio.open_nursery() as nursery:
-                start = nursery.start_soon
+                start, label = nursery.start_soon, session.label
                 session.queue.begin(connection.number)
-                start(read, connection, session, self.registry, name="derivtrio.reader")
-                start(write, connection, session, name="derivtrio.writer")
-                start(beat, connection, session, name="derivtrio.heartbeat")
-                start(expire, connection, session, name="derivtrio.deadlines")
-                start(self.registry.run, connection, name="derivtrio.streams")
+                start(read, connection, session, self.registry, name=f"derivtrio.reader{label}")
+                start(write, connection, session, name=f"derivtrio.writer{label}")
+                start(beat, connection, session, name=f"derivtrio.heartbeat{label}")
+                start(expire, connection, session, name=f"derivtrio.deadlines{label}")
+                start(self.registry.run, connection, name=f"derivtrio.streams{label}")
                 if session.queue.budgets.advertised:
-                    start(ask_for_limits, session, name="derivtrio.limits")
+                    start(ask_for_limits, session, name=f"derivtrio.limits{label}")
                 await restore(connection, session, self.registry, self.authorization)
                 session.queue.open_to(Urgency.RESTORATION)
                 self._ready_since, self._been_ready = trio.current_time(), True
@@ -146,6 +146,7 @@ class Supervisor:
         """Say how the connection ended, if there was one."""
         connection, self.session.connection = self.session.connection, None
         if connection is not None:
+            self.session.count(connection)
             end = connection.end
             self.session.bus.announce(Closed(end.code, end.reason, end.was_clean, end.by))
 

@@ -6,6 +6,7 @@ what it names.
 """
 
 import math
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
@@ -35,10 +36,13 @@ _AT_ONCE = 256
 
 async def read(connection: Connection, session: Session, registry: Registry) -> None:
     """Route what comes, until nothing more will. Never waits for a consumer."""
-    bus = session.bus
+    bus, counters = session.bus, session.bus.counters
     route = _route_fast if session.settings.fast else _route_plainly
     with connection.reading:
         while (batch := await connection.receive()) is not None:
+            if batch:
+                counters.last_message_wall = time.time()
+                counters.messages_received += len(batch)
             if bus.traffic:
                 for data in batch:
                     bus.announce(MessageReceived(_shown(data)))

@@ -381,6 +381,7 @@ async def test_a_message_in_fragments_is_one_message(fast: bool) -> None:
         connected(server, fast=fast) as client,
         client.events(traffic=True) as events,
     ):
+        assert isinstance(await anext(events), Ready)
         await server.do(server.send(fragments(100_000)))
         await server.do(server.send(json.dumps({"msg_type": "last"})))
         received = [await anext(events) for _ in range(2)]
@@ -397,6 +398,7 @@ async def test_binary_messages_go_both_ways_and_in_their_order(tls: Tls, fast: b
         connected(server, tls, fast=fast) as client,
         client.events(traffic=True) as events,
     ):
+        assert isinstance(await anext(events), Ready)
         for message in ('{"msg_type":"a"}', data, '{"msg_type":"b"}', [data[:7], data[7:]], b""):
             await server.do(server.send(message))
         received = [(await anext(events)).data for _ in range(5)]

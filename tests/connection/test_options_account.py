@@ -117,6 +117,7 @@ async def test_an_account_is_reached_over_tcp_and_again_after_a_loss() -> None:
         derivtrio.open_client(endpoint=account_at(sim, "t", "ROT5"), settings=QUICK) as client,
         client.events() as events,
     ):
+        assert isinstance(await anext(events), Ready)
         assert (await client.call({"balance": 1}))["balance"]["loginid"] == "ROT5"
         sim.faults.drop()
         authorized = None
@@ -584,6 +585,7 @@ async def test_every_attempt_uses_a_url_of_its_own(autojump_clock: Any) -> None:
             derivtrio.open_client(endpoint=sim.options_account(), settings=QUICK) as client,
             client.events() as events,
         ):
+            assert isinstance(await anext(events), Ready)
             for _ in range(3):
                 sim.faults.drop()
                 async for event in events:

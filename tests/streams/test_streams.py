@@ -330,7 +330,7 @@ async def test_the_events_of_a_client_that_has_ended_are_over(autojump_clock: An
         derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
     ):
         async with client.events() as left:
-            pass
+            assert isinstance(await anext(left), derivtrio.Ready)
         with trio.fail_after(5):
             assert [event async for event in left] == []
         await client.aclose()

@@ -23,6 +23,7 @@ ACCOUNTS = [
 
 async def reconnect(sim: Simulator, client: derivtrio.Client) -> None:
     async with client.events() as events:
+        assert isinstance(await anext(events), Ready)
         sim.faults.drop()
         async for event in events:
             if isinstance(event, Ready):

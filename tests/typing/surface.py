@@ -134,6 +134,7 @@ async def using(client: derivtrio.Client) -> None:
             assert_type(message, dict[str, Any])
         assert_type(ticks.id, str | None)
         assert_type(ticks.dropped, int)
+        assert_type(ticks.last_at, float | None)
         assert_type(ticks.gaps, tuple[derivtrio.Gap, ...])
     client.subscribe({"ticks": "R_100"}, overflow="newest")  # type: ignore[arg-type]
     async with client.events(traffic=True) as stream:
@@ -145,7 +146,12 @@ async def using(client: derivtrio.Client) -> None:
     assert_type(status.state, derivtrio.State)
     assert_type(status.round_trip, float | None)
     status.state = derivtrio.State.READY  # type: ignore[misc]
+    assert_type(status.last_message_at, float | None)
+    assert_type(status.waiting_for, str | None)
+    assert_type(client.metrics, derivtrio.Metrics)
+    assert_type(client.metrics.stale_streams, int)
     await client.wait_ready()
+    await client.reconnect()
     await client.aclose(4000, "done")
 
 

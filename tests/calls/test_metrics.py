@@ -1,0 +1,261 @@
+"""What a client counts, and how its name tells it from others."""
+
+import logging
+import time
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from scripted import Peer, Request, open_server, polite
+
+import derivtrio
+from derivtrio import Metrics, Settings
+from derivtrio.simulator import open_simulator
+
+PATIENT = Settings(heartbeat_interval=3600)
+
+
+async def test_the_metrics_count_messages_bytes_and_calls_by_their_end(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "buy" not in request and "ticks" not in request:
+            await trio.sleep(0.1)
+            await polite(peer, request)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT.but(response_timeout=9)) as client,
+    ):
+        assert client.metrics.messages_received == 0
+        await client.call({"time": 1})
+        await client.call({"time": 1})
+        with pytest.raises(derivtrio.ApiError):
+            await client.call({"active_symbols": "brief"})
+        with pytest.raises(derivtrio.OutcomeUnknown):
+            await client.call({"buy": "1", "price": 1})
+        with pytest.raises(derivtrio.ResponseTimeout):
+            await client.call({"ticks": "R_100"})
+        with trio.move_on_after(1):
+            await client.call({"ticks": "R_50"})
+        metrics = client.metrics
+    assert metrics.calls == {
+        "answered": 2,
+        "refused": 1,
+        "unknown": 1,
+        "timeout": 1,
+        "cancelled": 1,
+    }
+    assert (metrics.connections, metrics.messages_received, metrics.messages_sent) == (1, 3, 6)
+    assert metrics.bytes_received > 3 * 40
+    assert metrics.bytes_sent > 6 * 20
+    assert [pair for pair in metrics.latencies if pair[1]] == [(0.128, 2)]
+    assert metrics.latencies[-1] == (float("inf"), 0)
+    assert metrics.since <= time.time()
+
+
+async def test_the_metrics_are_frozen_and_outlive_connections(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+    ):
+        await client.call({"time": 1})
+        before = client.metrics
+        with pytest.raises(AttributeError):
+            before.gaps = 1  # type: ignore[misc]
+        sim.faults.drop()
+        await trio.sleep(5)
+        await client.reconnect()
+        after = client.metrics
+    assert isinstance(before, Metrics)
+    assert (before.connections, after.connections) == (1, 3)
+    assert after.reconnects == {"PeerClosed": 1, "ReconnectRequested": 1}
+    assert after.bytes_received > before.bytes_received
+    assert after.messages_sent >= before.messages_sent >= 1
+
+
+async def test_the_metrics_count_what_consumers_lose_and_how_long_requests_wait(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+        client.ticks("1HZ100V", buffer=5, overflow="drop_oldest") as ticks,
+    ):
+        await trio.sleep(30)
+        assert client.metrics.dropped_items == ticks.dropped >= 24
+        assert client.metrics.throttled_seconds == 0
+        async with trio.open_nursery() as nursery:
+            for _ in range(300):
+                nursery.start_soon(client.call, {"time": 1})
+        throttled = client.metrics.throttled_seconds
+        assert 30 < throttled < 65
+        await trio.sleep(100)
+        assert client.metrics.throttled_seconds == throttled
+
+
+async def test_the_name_is_in_logs_events_metrics_and_task_names(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT, name="left %s") as client,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as other,
+        client.events() as events,
+        other.events() as others,
+    ):
+        first, second = await anext(events), await anext(others)
+        assert (first.client, second.client) == ("left %s", None)
+        assert (client.metrics.name, other.metrics.name) == ("left %s", None)
+        sim.faults.drop()
+        await trio.sleep(5)
+        await client.wait_ready()
+        names = {task.name for task in _tasks(trio.lowlevel.current_root_task())}
+    assert {"derivtrio.reader [left %s]", "derivtrio.reader"} <= names
+    assert {"derivtrio.reconnect [left %s]", "derivtrio.reconnect"} <= names
+    for record in caplog.records:
+        assert {"client", "connection", "attempt", "symbol"} <= vars(record).keys()
+    warnings = [r for r in caplog.records if r.levelno == logging.WARNING]
+    named = [record.getMessage() for record in warnings if vars(record)["client"] == "left %s"]
+    assert len(named) == 1
+    assert named[0].startswith("[left %s] the connection ended without a Close; trying again in")
+    ready = [r for r in caplog.records if r.getMessage().endswith("ready again, on connection 2")]
+    assert [vars(record)["connection"] for record in ready] == [2, 2]
+
+
+def _tasks(task: trio.lowlevel.Task) -> list[trio.lowlevel.Task]:
+    below = [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    return [task, *(each for child in below for each in _tasks(child))]
+
+
+@pytest.mark.parametrize("name", ["", 5, b"left"])
+async def test_a_name_is_a_text(name: Any) -> None:
+    with pytest.raises(ValueError, match="name is a str"):
+        async with derivtrio.open_client(endpoint="ws://x.invalid", name=name):
+            pass
+
+
+def test_the_name_of_a_client_is_not_in_the_text_of_an_event() -> None:
+    assert "client" not in repr(derivtrio.Ready(1, client="left"))
+    assert {each.name for each in attrs.fields(derivtrio.Stale)} == {
+        "stream",
+        "since",
+        "time",
+        "client",
+    }
+
+
+async def test_events_begin_with_the_present_state(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+    ):
+        await trio.sleep(50)
+        async with client.events() as events, client.events(traffic=True) as more:
+            first = await anext(events)
+            assert isinstance(first, derivtrio.Ready)
+            assert first.connection == 1
+            assert await anext(more) == first
+        sim.faults.refuse(100)
+        sim.faults.drop()
+        await trio.sleep(50)
+        async with client.events() as events:
+            assert type(await anext(events)) in (derivtrio.Waiting, derivtrio.Connecting)
+
+
+async def test_reconnect_replaces_the_connection_and_settles_calls_as_any_loss(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if peer.number > 1:
+            await polite(peer, request)
+
+    ends: list[Any] = []
+
+    async def ask(request: Request) -> None:
+        try:
+            ends.append(await client.call(request))
+        except derivtrio.DerivError as error:
+            ends.append(error)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(ask, {"time": 1})
+        nursery.start_soon(ask, {"buy": "1", "price": 1})
+        await trio.sleep(1)
+        async with trio.open_nursery() as callers:
+            for _ in range(3):  # once it is being replaced, the others wait for the same
+                callers.start_soon(client.reconnect)
+        assert client.status.connection == 2
+        assert isinstance(client.status.last_error, derivtrio.ReconnectRequested)
+        await trio.sleep(1)
+        assert {type(end) for end in ends} == {dict, derivtrio.OutcomeUnknown}
+        await client.aclose()
+        with pytest.raises(derivtrio.ClientClosed):
+            await client.reconnect()
+
+
+async def test_reconnect_in_a_loop_backs_off_and_without_a_connection_waits(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        for _ in range(20):
+            await client.reconnect()
+        assert trio.current_time() > 30  # full jitter, from 0.5 s up
+        server.refuses = True
+        with trio.move_on_after(100) as scope:
+            await client.reconnect()
+        assert scope.cancelled_caught
+        server.refuses = False
+        await client.reconnect()
+        assert client.status.state is derivtrio.State.READY
+
+
+async def test_the_status_says_when_the_last_message_came(autojump_clock: Any) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        assert client.status.last_message_at is None
+        before = time.time()
+        await client.call({"time": 1})
+        assert before <= (client.status.last_message_at or 0) <= time.time()
+        last = client.status.last_message_at
+        await server.peers[0].drop()
+        await trio.sleep(10)
+        assert client.status.last_message_at == last
+
+
+async def test_the_status_and_the_log_say_what_calls_wait_for(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if peer.number == 1 or "ticks" not in request:
+            await peer.reply(request, tick={"n": peer.number}, subscription={"id": "y" * 32})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        client.subscribe({"ticks": "R_100"}),
+        client.subscribe({"ticks": "R_50"}),
+        trio.open_nursery() as nursery,
+    ):
+        assert client.status.waiting_for is None
+        server.refuses = True
+        await server.peers[0].drop()
+        await trio.sleep(1)
+        assert "a connection: attempt" in str(client.status.waiting_for)
+        server.refuses = False
+        nursery.start_soon(client.call, {"time": 1})
+        await trio.sleep(5)
+        assert client.status.state is derivtrio.State.RESTORING
+        text = "the restoration of connection 2: 2 streams are not answered yet"
+        assert client.status.waiting_for == text
+        await trio.sleep(3)
+        nursery.cancel_scope.cancel()
+    assert f"1 calls wait for {text}" in [record.getMessage() for record in caplog.records]
