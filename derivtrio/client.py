@@ -29,7 +29,6 @@ from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
 from derivtrio.policy.rate_limits import Budgets, Pacer
 from derivtrio.settings import Settings
-from derivtrio.streams.candles import candle_stream
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import subscribing
 from derivtrio.streams.snapshots import (
@@ -38,10 +37,8 @@ from derivtrio.streams.snapshots import (
     message_stream,
     proposal_stream,
 )
-from derivtrio.streams.staleness import Staleness
 from derivtrio.streams.subscription import Subscription, event_stream
 from derivtrio.streams.ticks import tick_stream
-from derivtrio.streams.transactions import transaction_stream
 from derivtrio.supervision.authorization import Authorization, Identity, TokenSource, checked_for
 from derivtrio.supervision.lifetime import Lifetime
 from derivtrio.supervision.login import CHANGES, change_account, change_by_call, log_out
@@ -136,6 +133,8 @@ def _assembled(
     registry = Registry(session)
     trades.used = registry.replace_proposal
     supervisor = Supervisor(session, authorization, registry)
+    from derivtrio.streams.staleness import Staleness  # noqa: PLC0415 - not needed to import us
+
     lifetime = Lifetime(supervisor, Staleness(session, registry))
     return Client(session, supervisor, lifetime), lifetime
 
@@ -344,6 +343,8 @@ class Client(Trader):
             InvalidRequest: an argument that makes no sense; nothing was sent.
 
         """
+        from derivtrio.streams.candles import candle_stream  # noqa: PLC0415 - not all need it
+
         return candle_stream(
             self._registry,
             symbol,
@@ -398,6 +399,8 @@ class Client(Trader):
 
         """
         account = self._account(loginid)
+        from derivtrio.streams.transactions import transaction_stream  # noqa: PLC0415 - not all do
+
         return transaction_stream(self._registry, account, buffer=buffer, overflow=overflow)
 
     def open_contract(

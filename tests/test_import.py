@@ -21,13 +21,19 @@ from derivtrio import models
 THIRD_PARTY = {"derivtrio", "msgspec", "typing_extensions"}
 STANDARD = {"_decimal", "_json", "_uuid", "decimal", "json", "numbers", "uuid"}
 
-#: What only the command line, an account of the Options API, or a mishap needs.
+#: What only some programs need, or only a client that is opened.
 LATER = (
     "derivtrio.cli.",
     "derivtrio.codegen.",
     "derivtrio.connection.account.",
+    "derivtrio.connection.addresses.",
+    "derivtrio.connection.proxy.",
     "derivtrio.connection.rest.",
+    "derivtrio.recording.",
     "derivtrio.simulator.",
+    "derivtrio.streams.candles.",
+    "derivtrio.streams.staleness.",
+    "derivtrio.streams.transactions.",
     "derivtrio.trading.reconcile.",
 )
 

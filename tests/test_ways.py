@@ -8,7 +8,7 @@ MOST = {
     "a tick": (12, 27),  # one of them checks its values, in `api/parsing`
     "a call and its reply": (15, 80),
     # Two of these: the task that looks for mute streams may run beside it (`streams/staleness`).
-    "a reconnect with one stream": (32, 400),
+    "a reconnect with one stream": (34, 440),
     "a purchase whose reply is lost": (25, 125),
 }
 

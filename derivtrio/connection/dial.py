@@ -12,17 +12,15 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 import trio
 
 from derivtrio.concurrency.background import patience
-from derivtrio.connection.addresses import Addresses
 from derivtrio.connection.endpoints import Endpoint, StreamOpener
 from derivtrio.connection.fast.sockets import fast_socket
 from derivtrio.connection.fast.tls import RecordStream, open_records
-from derivtrio.connection.proxy import check_proxy, open_tunnel, proxy_for
 from derivtrio.connection.stream import breaking
 from derivtrio.connection.url import Address
 from derivtrio.errors import (
@@ -33,6 +31,9 @@ from derivtrio.errors import (
     LinkError,
 )
 from derivtrio.settings import Settings
+
+if TYPE_CHECKING:
+    from derivtrio.connection.addresses import Addresses
 
 T = TypeVar("T")
 
@@ -72,10 +73,13 @@ class Dialer:
     """
 
     settings: Settings
-    _addresses: Addresses | None = attrs.field(default=None, init=False)
+    _addresses: "Addresses | None" = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        check_proxy(self.settings.proxy)
+        if self.settings.proxy is not None:
+            from derivtrio.connection.proxy import check_proxy  # noqa: PLC0415 - few have one
+
+            check_proxy(self.settings.proxy)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -124,14 +128,25 @@ class Dialer:
 
         """
         if self._addresses is None:  # the first time, and never with streams of an endpoint's own
+            from derivtrio.connection.addresses import Addresses  # noqa: PLC0415 - see above
+
             self._addresses = Addresses()
+        if self.settings.proxy is None:
+            return await self._open(self._addresses.open_tcp, host, port)
+        return await self._open_tunnel(host, port, self._addresses, secure=secure)
+
+    async def _open_tunnel(
+        self, host: str, port: int, addresses: "Addresses", *, secure: bool
+    ) -> trio.abc.Stream:
+        from derivtrio.connection.proxy import open_tunnel, proxy_for  # noqa: PLC0415 - few have one
+
         proxy = proxy_for(self.settings.proxy, host, port, secure=secure)
         if proxy is None:
-            return await self._open(self._addresses.open_tcp, host, port)
+            return await self._open(addresses.open_tcp, host, port)
         if proxy.scheme == "socks5":
-            host = await self._open(self._addresses.choose, host, port)
-        opener, what = self._addresses.open_tcp, f"proxy {proxy}"
-        stream: trio.abc.Stream = await self._open(opener, proxy.host, proxy.port, what)
+            host = await self._open(addresses.choose, host, port)
+        what = f"proxy {proxy}"
+        stream: trio.abc.Stream = await self._open(addresses.open_tcp, proxy.host, proxy.port, what)
         if proxy.scheme == "https":
             context = self.settings.ssl_context or platform_context()
             stream = await open_tls(stream, context, proxy.host, fast=False)

@@ -7,7 +7,6 @@ and what would be right. None repeats the query, userinfo or port: a password ma
 
 import re
 from collections.abc import Sequence
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
@@ -195,6 +194,8 @@ def _parse_port(port: str) -> int | None:
 
 
 def _is_ipv4(host: str) -> bool:
+    from ipaddress import AddressValueError, IPv4Address  # noqa: PLC0415 - few URLs have numbers
+
     try:
         IPv4Address(host)
     except AddressValueError:
@@ -203,6 +204,8 @@ def _is_ipv4(host: str) -> bool:
 
 
 def _is_ipv6(literal: str) -> bool:
+    from ipaddress import AddressValueError, IPv6Address  # noqa: PLC0415 - few URLs have numbers
+
     try:
         IPv6Address(literal)
     except AddressValueError:

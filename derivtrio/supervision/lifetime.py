@@ -10,7 +10,7 @@ left.
    cancellation instead of many copies of the error. Then everything is decided.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
@@ -20,8 +20,10 @@ from derivtrio.concurrency.background import patience
 from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.policy.retry import is_fatal
-from derivtrio.streams.staleness import Staleness
 from derivtrio.supervision.supervisor import Supervisor
+
+if TYPE_CHECKING:  # it is imported with the first client
+    from derivtrio.streams.staleness import Staleness
 
 _MAX_REASON: Final = 123
 _OWN_CODES: Final = range(3000, 5000)
@@ -38,7 +40,7 @@ class Lifetime:
     """
 
     supervisor: Supervisor
-    staleness: Staleness
+    staleness: "Staleness"
     body: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     entered: bool = attrs.field(default=False, init=False)
     _tasks: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
