@@ -16,7 +16,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import attrs
-from served import line, started
+from served import finished, line, started
 
 ROOT = Path(__file__).parents[2]
 LESSONS = ROOT / "examples" / "lessons"
@@ -37,6 +37,9 @@ class Run:
         """Run the command, and return what it prints."""
         if "^C" in self.shown:
             return self._interrupted()
+        if ".supervisor " in self.command:
+            # trio-websocket leaves a socket unclosed, which pytest would complain about in here.
+            return tuple(finished(*self.command.split()[1:]).stdout.splitlines())
         return tuple(output_of(self.command).splitlines())
 
     def _interrupted(self) -> tuple[str, ...]:
