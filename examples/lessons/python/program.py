@@ -15,5 +15,5 @@ async def talk(url: str) -> None:
             print("[message]", reply["ping"])
         print("[close] the block is over:", client.status.state.value)
     if patience.cancelled_caught:
-        print("[late] no answer within 5 s:", client.status.state.value)
+        print("[late] no answer within 5 s")
         raise SystemExit(1)
