@@ -12,16 +12,22 @@
 """
 
 import argparse
-import io
 import logging
+import random
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
 
 import trio
+import trio.testing
 
 import derivtrio
 from derivtrio.simulator import EndingName, open_ending_server
 from examples.lessons.servers import NAMES
+
+if TYPE_CHECKING:
+    import io
 
 #: A lesson's program: it takes the URL of a server.
 Program = Callable[[str], Awaitable[None]]
@@ -34,10 +40,22 @@ def run(program: Program, *, arguments: list[str] | None = None) -> int:
     _prepare_output()
     try:
         return derivtrio.run(_bounded, program, options)
-    except* derivtrio.DerivError as group:
+    except* (derivtrio.DerivError, ValueError) as group:  # ValueError: trio-websocket's, for a URL
         for error in _leaves(group):
             print(f"[error] {error}")
     return 1
+
+
+def rehearse(program: Callable[[], Awaitable[None]]) -> int:
+    """Run *program*, which has a server of its own, on a clock that nobody waits for.
+
+    The clock begins at 0 and jumps to the next thing that is due. What is drawn by lot is the same
+    in every run.
+    """
+    _prepare_output()
+    random.seed(1)
+    trio.run(program, clock=trio.testing.MockClock(autojump_threshold=0))
+    return 0
 
 
 async def _bounded(program: Program, options: argparse.Namespace) -> int:
@@ -68,17 +86,17 @@ def _parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _leaves(group: BaseExceptionGroup[derivtrio.DerivError]) -> Iterator[BaseException]:
-    """Yield the errors in *group*, without the groups that nurseries have put around them."""
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error*, or the errors in it, without the groups that nurseries put around them."""
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+        yield from _leaves(each)
 
 
 def _prepare_output() -> None:
     """Print each line at once, and keep the client's log quiet: the lessons print what happens."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
+    with suppress(AttributeError):  # where it is not a file, but a string, as in tests
+        cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
     logging.getLogger("derivtrio").setLevel(logging.CRITICAL)

@@ -1,7 +1,7 @@
 """The logs in the lessons' pages, and the programs that print them.
 
-`PYTHONPATH=tests python -m lessons.consoles` runs every command and writes what it prints into the
-pages.
+`python -m tests.lessons.consoles` runs every command and writes what it prints into the pages;
+with names of lessons, only theirs.
 
 A block of the language `console` has commands, each after `$ `, and under each what it prints, on
 standard output. `^C` in a line of its own is where Ctrl-C is pressed.
@@ -16,7 +16,8 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import attrs
-from served import line, started
+
+from tests.served import finished, line, started
 
 ROOT = Path(__file__).parents[2]
 LESSONS = ROOT / "examples" / "lessons"
@@ -37,6 +38,9 @@ class Run:
         """Run the command, and return what it prints."""
         if "^C" in self.shown:
             return self._interrupted()
+        if ".supervisor " in self.command:
+            # trio-websocket leaves a socket unclosed, which pytest would complain about in here.
+            return tuple(finished(*self.command.split()[1:]).stdout.splitlines())
         return tuple(output_of(self.command).splitlines())
 
     def _interrupted(self) -> tuple[str, ...]:

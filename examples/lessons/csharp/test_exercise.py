@@ -23,7 +23,7 @@ async def test_the_limit_is_for_everything(autojump_clock: MockClock, fault: str
 
 async def test_history_and_stream_are_looked_at(autojump_clock: MockClock) -> None:
     async with (
-        open_simulator(port=None) as sim,
+        open_simulator(port=None, start=1_800_000_000) as sim,
         derivtrio.open_client(endpoint=sim.endpoint) as client,
     ):
         now = int(sim.now())

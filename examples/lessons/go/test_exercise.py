@@ -6,17 +6,8 @@ from trio.testing import MockClock
 
 import derivtrio
 from derivtrio.simulator import DEMO_TOKEN, open_simulator
+from examples.lessons.contracts import CONTRACT
 from examples.lessons.go.exercise import hold
-
-CONTRACT = {
-    "contract_type": "CALL",
-    "symbol": "R_100",
-    "currency": "USD",
-    "basis": "stake",
-    "amount": 10,
-    "duration": 60,
-    "duration_unit": "m",
-}
 
 
 async def test_it_is_sold_on_the_way_out(autojump_clock: MockClock) -> None:

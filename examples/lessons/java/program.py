@@ -14,7 +14,7 @@ CAUSES = {
 async def talk(url: str) -> None:
     """Ask once, hang up after the answer, and say who ended the connection."""
     settings = derivtrio.Settings(
-        max_attempts=1, stable_after=0, heartbeat_interval=0.1, heartbeat_timeout=0.1
+        max_attempts=1, stable_after=0, heartbeat_interval=0.5, heartbeat_timeout=0.5
     )
     async with (
         derivtrio.open_client(endpoint=url, settings=settings) as client,

@@ -1,13 +1,13 @@
 """Exercise 8: hand out a client that lives as long as whoever uses it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import derivtrio
 
 
 @asynccontextmanager
-async def connected(endpoint: derivtrio.Endpoint) -> AsyncIterator[derivtrio.Client]:
+async def connected(endpoint: derivtrio.Endpoint) -> AsyncGenerator[derivtrio.Client]:
     """Yield a client that is ready, and has been asked for the server's time once.
 
     After the block no connection is left, whatever happens in it. This version makes the mistake of

@@ -10,7 +10,7 @@ TOKEN = os.getenv("DERIV_TOKEN", "demo-token")
 
 async def talk(url: str) -> None:
     """Say what is so at each step, and ask only when calls flow."""
-    settings = derivtrio.Settings(wait_ready=False, restore_timeout=1)
+    settings = derivtrio.Settings(wait_ready=False, restore_timeout=5)
     async with (
         derivtrio.open_client(endpoint=url, token=TOKEN, settings=settings) as client,
         client.events() as events,

@@ -6,14 +6,14 @@ import derivtrio
 
 
 async def talk(url: str) -> None:
-    """Ask once, and wait for at most one second; what goes wrong is the caller's to know."""
+    """Ask once, and wait for at most five seconds; what goes wrong is the caller's to know."""
     settings = derivtrio.Settings(max_attempts=1)
-    with trio.fail_after(30), trio.move_on_after(1) as patience:
+    with trio.move_on_after(5) as patience:
         async with derivtrio.open_client(endpoint=url, settings=settings) as client:
             print("[open]")
             reply = await client.call({"ping": 1})
             print("[message]", reply["ping"])
         print("[close] the block is over:", client.status.state.value)
     if patience.cancelled_caught:
-        print("[late] no answer within 1 s:", client.status.state.value)
+        print("[late] no answer within 5 s")
         raise SystemExit(1)

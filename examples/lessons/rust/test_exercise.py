@@ -8,22 +8,11 @@ from trio.testing import MockClock
 
 import derivtrio
 from derivtrio.simulator import DEMO_TOKEN, open_simulator
+from examples.lessons.contracts import CONTRACT
 from examples.lessons.rust import outcomes
 from examples.lessons.rust.exercise import outcome
 
-BUY = {
-    "buy": "1",
-    "price": 10,
-    "parameters": {
-        "contract_type": "CALL",
-        "symbol": "R_100",
-        "currency": "USD",
-        "basis": "stake",
-        "amount": 10,
-        "duration": 5,
-        "duration_unit": "t",
-    },
-}
+BUY = {"buy": "1", "price": 10, "parameters": CONTRACT}
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import derivtrio
 
 
 @asynccontextmanager
-async def connected(endpoint: derivtrio.Endpoint) -> AsyncIterator[derivtrio.Client]:
+async def connected(endpoint: derivtrio.Endpoint) -> AsyncGenerator[derivtrio.Client]:
     async with derivtrio.open_client(endpoint=endpoint) as client:
         await client.call({"time": 1})
         yield client

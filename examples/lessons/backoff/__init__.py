@@ -1,0 +1,1 @@
+"""Backoff, and a thousand clients. See README.md."""

@@ -1,0 +1,1 @@
+"""Calls that end decided. See README.md."""

@@ -1,0 +1,1 @@
+"""A bot, its tests, its disasters. See README.md."""

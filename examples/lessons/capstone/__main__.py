@@ -1,0 +1,9 @@
+"""`python -m examples.lessons.capstone`: run the program of this lesson."""
+
+import sys
+
+from examples.lessons.capstone.program import main
+from examples.lessons.command import rehearse
+
+if __name__ == "__main__":
+    sys.exit(rehearse(main))

@@ -1,0 +1,1 @@
+"""Channels and slow consumers. See README.md."""

@@ -1,0 +1,1 @@
+"""Continuity without I/O. See README.md."""

@@ -1,0 +1,1 @@
+"""Silence is not health. See README.md."""

@@ -1,0 +1,1 @@
+"""The supervisor by hand. See README.md."""

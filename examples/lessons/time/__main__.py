@@ -1,0 +1,9 @@
+"""`python -m examples.lessons.time`: run the program of this lesson."""
+
+import sys
+
+from examples.lessons.command import rehearse
+from examples.lessons.time.program import main
+
+if __name__ == "__main__":
+    sys.exit(rehearse(main))
