@@ -29,13 +29,8 @@ from urllib.parse import quote
 
 import attrs
 
-from derivtrio.recording.formats import (
-    FORMATS,
-    FileFormat,
-    append_lines,
-    repair_lines,
-    replace_file,
-)
+from derivtrio.recording.formats import FORMATS, FileFormat
+from derivtrio.recording.safe_files import append_lines, repair_lines, replace_file
 from derivtrio.recording.store import StoreBusy, StoreError, Unreadable
 from derivtrio.recording.tables import CANDLES, TICKS, Batch, Row, Table, Value
 

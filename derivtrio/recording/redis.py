@@ -160,7 +160,7 @@ class RedisStore:
             with self._explained():
                 await self._add(entries[begin : begin + _AT_ONCE])
 
-    async def _add(self, entries: Sequence["Entry"]) -> None:
+    async def _add(self, entries: Sequence["StreamEntry"]) -> None:
         pipeline = self._client.pipeline(transaction=False, raise_on_error=False)
         async with pipeline as pipe:
             replies = [
@@ -181,19 +181,19 @@ class RedisStore:
                 if _KNOWN not in str(error):
                     raise
 
-    def _entries(self, batch: Batch) -> Iterator["Entry"]:
+    def _entries(self, batch: Batch) -> Iterator["StreamEntry"]:
         for symbol, epoch, n, *prices in batch.get(TICKS, ()):
             named = zip(("quote", "ask", "bid"), prices, strict=True)
             members = {name: repr(price) for name, price in named if price is not None}
             identity = (1000 * int(epoch or 0), int(n or 0))
             tick = {"symbol": str(symbol), "epoch": str(epoch), **members}
-            yield Entry(self._address.key(str(symbol)), identity, tick)
+            yield StreamEntry(self._address.key(str(symbol)), identity, tick)
         for symbol, length, after, before, reason in batch.get(GAPS, ()):
             if not length:
                 gap = {"gap": str(reason), "after": str(after), "before": str(before)}
                 identity = (1000 * int(after or 0) + 999, 0)
                 members = {"symbol": str(symbol), **gap}
-                yield Entry(self._address.key(str(symbol)), identity, members)
+                yield StreamEntry(self._address.key(str(symbol)), identity, members)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -211,7 +211,7 @@ class RedisStore:
 
 
 @attrs.frozen
-class Entry:
+class StreamEntry:
     """An entry of a stream, with the two numbers of its id."""
 
     stream: str
