@@ -14,7 +14,8 @@ import trio
 from derivtrio.cli.moments import read_end, read_moment
 from derivtrio.cli.target import perform
 from derivtrio.recording import TABLES, TICKS, Row, Table
-from derivtrio.recording.formats import CSV, JSON_LINES, LineFormat, ParquetSink
+from derivtrio.recording.formats import CSV, JSON_LINES, LineFormat
+from derivtrio.recording.parquet import ParquetSink
 from derivtrio.recording.reading import read
 from derivtrio.recording.tables import CANDLES, Selection
 

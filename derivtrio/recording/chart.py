@@ -63,7 +63,7 @@ class Chart:
 
     def _draw(self, axes: Any) -> None:
         handles = [
-            _shade(axes, self.gaps, _GAP, 0.35, "gap: the server had no ticks any more"),
+            _shade(axes, self.gaps, _GAP, 0.35, "gap"),
             _shade(axes, self.quiet, _QUIET, 0.13, "no ticks: closed, or not recorded"),
         ]
         rising = [candle for candle in self.candles if candle.close >= candle.open]

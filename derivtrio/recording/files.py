@@ -16,6 +16,7 @@
 
 import errno
 import logging
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -29,13 +30,8 @@ from urllib.parse import quote
 
 import attrs
 
-from derivtrio.recording.formats import (
-    FORMATS,
-    FileFormat,
-    append_lines,
-    repair_lines,
-    replace_file,
-)
+from derivtrio.recording.formats import FORMATS, FileFormat
+from derivtrio.recording.safe_files import append_lines, repair_lines, replace_file
 from derivtrio.recording.store import StoreBusy, StoreError, Unreadable
 from derivtrio.recording.tables import CANDLES, TICKS, Batch, Row, Table, Value
 
@@ -78,11 +74,15 @@ class FileStore:
         if not all(field in self.template for field in ("{symbol}", "{date}")):
             text = f"the path of files has {{symbol}} and {{date}} in it; {self.template} has not"
             raise StoreError(text)
+        folder = Path(self.template.split("{")[0] + "x").parent
         try:
-            Path(self.template.split("{")[0] + "x").parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             text = f"{self.template}: {error.strerror}"
             raise StoreError(text) from error
+        if not os.access(folder, os.W_OK):
+            text = f"{self.template}: nothing can be written into {folder}"
+            raise StoreError(text)
 
     def newest(self, table: Table, *key: str | int) -> int | None:
         """Return the highest value of the key's next column; None without a row."""

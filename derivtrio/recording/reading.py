@@ -3,6 +3,7 @@
 Rows come in the order of their keys, a chunk at a time, so memory does not grow with the recording.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -39,8 +40,11 @@ def _read_sqlite(path: Path, selection: Selection) -> Iterator[Sequence[Row]]:
     where, values = _where(selection)
     key = ", ".join(f'"{name}"' for name in table.keys)
     query = f'SELECT {columns} FROM "{table.name}"{where} ORDER BY {key}'  # noqa: S608
+    # Nobody writes where nobody may; there SQLite could not make the files that readers share.
+    shut = path.exists() and not os.access(path.absolute().parent, os.W_OK)
+    mode = "immutable=1" if shut and not path.with_name(path.name + "-wal").exists() else "mode=ro"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as db:
             cursor = db.execute(query, values)
             while rows := cursor.fetchmany(CHUNK):
                 yield rows

@@ -147,3 +147,11 @@ def test_a_database_of_others_is_one_line_and_leaves_no_file(tmp_path: Path) -> 
 def test_a_name_with_odd_characters(tmp_path: Path) -> None:
     path = filled(tmp_path / "what? 100%#.db", {})
     assert lines(str(path), "--to", str(START))
+
+
+def test_a_file_in_a_folder_that_cannot_be_written(
+    db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
+    assert lines(str(db), "--to", str(START))
+    assert [each.name for each in db.parent.iterdir()] == ["ticks.db"]

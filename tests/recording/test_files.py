@@ -301,3 +301,11 @@ def test_a_json_line_has_the_columns(tmp_path: Path) -> None:
     FileStore(template(tmp_path, "jsonl")).write({TICKS: [tick(DAY)]})
     (line,) = (tmp_path / "data/R_100/2023-11-14.jsonl").read_text().splitlines()
     assert json.loads(line) == dict(zip(TICKS.names, tick(DAY), strict=True))
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(StoreError, match="nothing can be written into"):
+        FileStore(template(tmp_path, "csv"))

@@ -1,6 +1,7 @@
 """`record`: exactly once, across restarts, outages and stores that fail."""
 
 import logging
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -195,4 +196,24 @@ async def test_a_restart_at_the_weekend_goes_on_on_monday_from_friday(
         await run_for(5000, sim, store, "frxEURUSD")
         assert_equals_market(store, sim, "frxEURUSD", 1000)
         assert store.rows(TICKS)[-1][1] > NEXT_MONDAY
+    assert store.rows(GAPS) == []
+
+
+async def test_g05_a_connection_that_breaks_at_the_weekend_costs_no_tick(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server refuses to go on then; what came before it is fetched, and Monday comes."""
+    caplog.set_level("WARNING", logger="derivtrio")
+    monkeypatch.setattr(series, "PAUSE", 600.0)
+    store, friday = MemoryStore(), MONDAY + 4 * 86400 + 20 * 3600 + 45 * 60
+    faults = ["refuse:400@300", "drop@300.5", "drop@20000", "drop@90000"]
+    async with open_simulator(port=None, start=friday, faults=faults) as sim:
+        await run_for(NEXT_MONDAY + 1200 - friday, sim, store, "frxEURUSD", candles=[60])
+        assert_equals_market(store, sim, "frxEURUSD", 500)
+        rows = store.rows(CANDLES)
+        assert [row[2] for row in rows] == sorted({row[1] // 60 * 60 for row in store.rows(TICKS)})[
+            -len(rows) - 1 : -1
+        ]
+    pauses = [b[1] - a[1] for a, b in pairwise(store.rows(TICKS))]
+    assert [pause > 3600 for pause in pauses].count(True) == 1
     assert store.rows(GAPS) == []

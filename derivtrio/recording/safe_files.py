@@ -1,0 +1,61 @@
+"""Files that survive a crash: replaced as a whole, or appended to and cut back to whole lines."""
+
+import os
+from pathlib import Path
+
+from derivtrio.recording.formats import LineFormat
+from derivtrio.recording.store import StoreError
+from derivtrio.recording.tables import Row, Table
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write *data* to *path*: whoever reads it sees the old file or the new one, never a part."""
+    part = path.with_name(path.name + ".tmp")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def append_lines(path: Path, header: bytes, lines: bytes) -> None:
+    """Append *lines* to *path*, all or nothing; a new file gets the *header* first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        size = file.tell()
+        try:
+            file.write(lines if size else header + lines)
+            file.flush()
+        except OSError:
+            os.truncate(path, size)  # a full disk may have taken a part of them
+            raise
+
+
+def repair_lines(path: Path, lines: LineFormat, table: Table) -> Row | None:
+    """Cut off what a crash has left after the last whole row in *path*; return that row.
+
+    That is a line without its end, or lines with zeros: a power failure leaves these.
+
+    Raises:
+        StoreError: the file has something else in it than rows of *table*, and was not touched.
+
+    """
+    data, header = path.read_bytes(), lines.header(table)
+    end = data.rfind(b"\n") + 1
+    if end and not data.startswith(header):
+        text = f"{path} is another file: its first line is not {header.decode().strip()}"
+        raise StoreError(text)
+    row, least = None, min(end, len(header))
+    while row is None and end > least:
+        begin = data.rfind(b"\n", 0, end - 1) + 1
+        line = data[begin : end - 1]
+        try:
+            row = lines.parse(table, line)
+        except ValueError as error:
+            if b"\0" not in line:
+                text = f"{path} is another file: a line of it is no row of {table.name} ({error})"
+                raise StoreError(text) from error
+            end = begin
+    if end < len(data):
+        os.truncate(path, end)
+    return row
