@@ -57,6 +57,9 @@ from derivtrio.redaction import masked
 #: A read that was written on so many connections, all of which were lost, may be what breaks them.
 MAX_BREAKS: Final = 3
 
+#: How many connections may break before a suspect is asked on them; then it has waited enough.
+_MOST_PASSES: Final = 2
+
 
 class Life(IntEnum):
     """The states of a call. They are integers because these are quick keys of a table."""
@@ -159,6 +162,7 @@ class Call:
     on_error: Callable[[Exception], None] | None = attrs.field(default=None, init=False, repr=False)
     breaks: tuple[BrokenConnection, ...] = attrs.field(default=(), init=False, repr=False)
     _connection: int | None = attrs.field(default=None, init=False)
+    _passes: int = attrs.field(default=0, init=False)
     _patience: float = attrs.field(default=0.0, init=False, repr=False)
     _reply: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
     _caller: trio.lowlevel.Task | None = attrs.field(default=None, init=False, repr=False)
@@ -265,6 +269,16 @@ class Call:
         self._take(LOSE)
         self.deadline = math.inf
         return self
+
+    def passed_over(self, why: BrokenConnection) -> None:
+        """Note that a connection broke before this call, a suspect, could be asked on it."""
+        self._passes += 1
+        if self._passes == _MOST_PASSES:
+            text = (
+                f"{why} before {self.name} could be asked again;"
+                f" {len(self.breaks)} connections had broken before the reply to it came"
+            )
+            self.fail(ConnectionLost(text, self.request, self._connection, self.breaks))
 
     def expire(self) -> None:
         """Decide the call, whose deadline has passed."""

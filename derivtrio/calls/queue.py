@@ -22,7 +22,7 @@ import attrs
 import trio
 
 from derivtrio.calls.call import Call
-from derivtrio.errors import DerivError
+from derivtrio.errors import BrokenConnection, DerivError
 from derivtrio.events import Event, Throttled
 from derivtrio.policy.rate_limits import Budgets, Urgency
 from derivtrio.policy.throttling import Stopwatch, WaitingRoom
@@ -106,6 +106,12 @@ class SendQueue:
             self._arrived.extendleft(reversed(calls))
         if calls:
             self.wake_writer()
+
+    def pass_over(self, why: BrokenConnection) -> None:
+        """Note that a connection broke before the suspects that wait could be asked on it."""
+        for call in self.suspects:
+            call.passed_over(why)
+        self.suspects[:] = [call for call in self.suspects if not call.decided]
 
     def put_again(self, calls: Sequence[Call]) -> None:
         """Queue *calls*, which were lost with their connection, before all others; not suspects."""

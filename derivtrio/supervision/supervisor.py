@@ -137,6 +137,8 @@ class Supervisor:
         ended = [receiver.lost(why) for receiver in session.router.clear()]
         lost = [call for call in ended if isinstance(call, Call)]
         self.registry.connection_lost(why, end, [call for call in lost if call.only_on is None])
+        if self._ready_since is not None and session.on_trial is None:
+            session.queue.pass_over(why)
         session.queue.put_again(lost)
         for guard in session.guards:  # after the calls inside: an unknown outcome must get out
             guard.cancel()

@@ -161,6 +161,7 @@ def test_g12_cancelled_anywhere_the_client_goes_on(operation: Any) -> None:
                 "derivtrio.limits",
                 "derivtrio.reader",
                 "derivtrio.reconnect",
+                "derivtrio.staleness",
                 "derivtrio.streams",
                 "derivtrio.websocket",
                 "derivtrio.writer",
