@@ -30,7 +30,7 @@ from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Tran
 from derivtrio.policy.rate_limits import Budgets, Pacer
 from derivtrio.settings import Settings
 from derivtrio.streams.registry import Registry
-from derivtrio.streams.requests import subscribing
+from derivtrio.streams.requests import WhenClosed, subscribing
 from derivtrio.streams.snapshots import (
     balance_stream,
     contract_stream,
@@ -301,6 +301,7 @@ class Client(Trader):
         strict: bool = False,
         buffer: int = 1024,
         overflow: OverflowPolicy = "error",
+        when_closed: WhenClosed = "raise",
     ) -> Subscription[Tick]:
         """Return the ticks of *symbol*, in order, each once, whatever happens to the connection.
 
@@ -313,12 +314,24 @@ class Client(Trader):
 
         `buffer` and `overflow` are those of `subscribe`; history does not count.
 
+        *when_closed* says what happens while the market is closed. With `"raise"` the stream ends
+        with `MarketClosed`; entering raises it, too. With `"wait"` entering returns at once. The
+        `async for` then delivers the history that was asked for, if any, and sleeps until the
+        market opens by the server's trading times; it asks every ten minutes whether it has. It
+        goes on with what was missed. A log record, INFO, says until when it sleeps.
+
         Raises:
-            InvalidRequest: *symbol* or *start* makes no sense; nothing was sent.
+            InvalidRequest: an argument that makes no sense; nothing was sent.
 
         """
         return tick_stream(
-            self._registry, symbol, start, strict=strict, buffer=buffer, overflow=overflow
+            self._registry,
+            symbol,
+            start,
+            strict=strict,
+            buffer=buffer,
+            overflow=overflow,
+            when_closed=when_closed,
         )
 
     def candles(
@@ -331,13 +344,14 @@ class Client(Trader):
         strict: bool = False,
         buffer: int = 1024,
         overflow: OverflowPolicy = "error",
+        when_closed: WhenClosed = "raise",
     ) -> Subscription[Candle]:
         """Return the candles of *symbol*, as they form and, at their end, with `closed` set.
 
         *granularity* is their length in seconds, one of those that Deriv has. With *start* the
         stream begins with the first candle that opens at or after that epoch; with `closed_only`
         it has each candle once, in its final form. Otherwise it is as `ticks` is: the candle that
-        was forming when a connection broke comes in its final form, too.
+        was forming when a connection broke, or the market closed, comes in its final form, too.
 
         Raises:
             InvalidRequest: an argument that makes no sense; nothing was sent.
@@ -354,6 +368,7 @@ class Client(Trader):
             strict=strict,
             buffer=buffer,
             overflow=overflow,
+            when_closed=when_closed,
         )
 
     def balance(

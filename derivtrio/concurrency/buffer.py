@@ -147,6 +147,10 @@ class Buffer(Generic[T]):
         while self._waiting:
             self._wake()
 
+    def reopen(self) -> None:
+        """Undo `close`: items can be put in again."""
+        self.closed, self._error = False, None
+
     async def get(self) -> T:
         """Return the next item.
 

@@ -5,8 +5,9 @@ Around that stands a second loop, for what ends a stream, or the whole program:
 
 1. The stream begins with the newest row that is kept, that row included. After a crash the rows of
    its second may be incomplete; those that are known come again, and the store ignores them.
-2. Whatever ends the stream later (the market has closed, the server cannot bear it just now, rows
-   came faster than the disk takes them) is waited out, and the stream begins again as in 1.
+2. While the market is closed, the stream waits. Whatever ends it later (the server cannot bear it
+   just now, rows came faster than the disk takes them) is waited out, and the stream begins again
+   as in 1.
 3. A refusal of the first request is an error: the symbol may be misspelled.
 4. The row that is kept must come again. If not, the server's history no longer reaches there, and
    that is a gap.
@@ -25,7 +26,6 @@ from derivtrio.errors import (
     ClientClosed,
     ConnectionFailed,
     DerivError,
-    MarketClosed,
     SlowConsumer,
 )
 from derivtrio.events import Gap
@@ -81,7 +81,7 @@ class TickSeries:
 
     def subscribe(self, client: Client, start: int | None) -> Subscription[Tick]:
         """Return the ticks from the epoch *start* on."""
-        return client.ticks(self.symbol, start=start)
+        return client.ticks(self.symbol, start=start, when_closed="wait")
 
     async def newest(self, store: Store) -> int | None:
         """Return the epoch of the newest tick."""
@@ -110,7 +110,9 @@ class CandleSeries:
 
     def subscribe(self, client: Client, start: int | None) -> Subscription[Candle]:
         """Return the closed candles that open at the epoch *start* or later."""
-        return client.candles(self.symbol, self.granularity, start=start, closed_only=True)
+        return client.candles(
+            self.symbol, self.granularity, start=start, closed_only=True, when_closed="wait"
+        )
 
     async def newest(self, store: Store) -> int | None:
         """Return the opening time of the newest candle."""
@@ -136,7 +138,6 @@ class Follower:
     #: The newest row: of the store at first, then of those given to the writer.
     _newest: int | None = attrs.field(default=None, init=False)
     _granted: bool = attrs.field(default=False, init=False)
-    _said_closed: bool = attrs.field(default=False, init=False)
 
     def __str__(self) -> str:
         length = self._kind.granularity
@@ -171,7 +172,7 @@ class Follower:
         begin = self._start if self._newest is None else self._newest
         self._kind.restart()
         async with self._kind.subscribe(self._client, begin) as stream:
-            self._granted, self._said_closed = True, False
+            self._granted = True
             known, gaps = self._newest, 0
             try:
                 async for item in stream:
@@ -207,14 +208,9 @@ class Follower:
 
     async def _wait_after(self, error: DerivError) -> None:
         """Wait until the stream may be asked for again; raise *error* if that is no use."""
-        if isinstance(error, MarketClosed):
-            level = logging.DEBUG if self._said_closed else logging.WARNING
-            self._said_closed = True
-            _log.log(level, "%s: the market is closed; trying every %.0f s", self, PAUSE)
-        elif isinstance(error, ConnectionFailed) or not (self._granted or _may_pass(error)):
+        if isinstance(error, ConnectionFailed) or not (self._granted or _may_pass(error)):
             raise error
-        else:
-            _log.warning("%s: %s; trying again in %.0f s", self, error, PAUSE)
+        _log.warning("%s: %s; trying again in %.0f s", self, error, PAUSE)
         await trio.sleep(PAUSE)
 
 

@@ -15,6 +15,7 @@ What each kind of stream delivers:
 - `ticks`, `candles`: each once and in order, with a hole where some may be missing.
 - `epochs`: which epochs of a live stream are believed.
 - `holes`, `backfill`: what is missing, and how it is fetched.
+- `closed_markets`, `opening_times`: how they wait for a market that is closed, and until when.
 - `transactions`: the same with the account's statement.
 - `contracts`: what streams of contracts share, and how they end.
 - `snapshots`: streams whose every message is the whole truth.

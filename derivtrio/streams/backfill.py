@@ -9,6 +9,7 @@ may come after an unfilled hole.
 
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
@@ -24,6 +25,7 @@ from derivtrio.errors import (
     ClientClosed,
     ConnectionLost,
     DerivError,
+    MarketClosed,
     NotContinuous,
     ResponseTimeout,
     unreadable,
@@ -46,12 +48,21 @@ class BackfillReader(Generic[T]):
     """Reads a buffer of ticks or candles; fills the holes in it.
 
     With `strict`, a gap is raised as `NotContinuous`.
+
+    Attributes:
+        gaps: the holes that could not be filled.
+        outlast: waits until a market that is closed opens, and opens the buffer again; it is given
+            the last items that came from history at the end. None: `MarketClosed` is raised.
+
     """
 
     _session: Session
     _items: Buffer[T | Hole]
     _strict: bool
+    outlast: "Callable[[MarketClosed, Sequence[T]], Awaitable[None]] | None" = None
     gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
+    #: The last items that came from history for a hole that reaches to the server's present.
+    _newest: Sequence[T] = attrs.field(default=(), init=False)
     _filling: "Filling[T] | None" = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -67,10 +78,14 @@ class BackfillReader(Generic[T]):
                 continue
             try:
                 arrived = self._items.take() or await self._items.get()
-            except (DerivError, StopAsyncIteration):
+            except (DerivError, StopAsyncIteration) as error:
                 if self._filling is not None:
                     continue  # another task fills a hole that comes before this end
-                raise
+                if self.outlast is None or not isinstance(error, MarketClosed):
+                    raise
+                newest, self._newest = self._newest, ()
+                await self.outlast(error, newest)
+                continue
             if not isinstance(arrived, Hole):
                 return arrived
             self._filling = Filling(Filler(arrived))
@@ -122,7 +137,10 @@ class BackfillReader(Generic[T]):
         except UNREADABLE as error:
             self._note_unreadable(filling, error)
             return
-        filling.page.extend(cast("list[T]", items))  # a hole in ticks brings ticks
+        fetched = cast("list[T]", items)  # a hole in ticks brings ticks
+        filling.page.extend(fetched)
+        if filling.is_last and fetched:
+            self._newest = fetched
         self._note(gap)
 
     def _note_unreadable(self, filling: "Filling[T]", error: Exception) -> None:
@@ -158,10 +176,15 @@ class BackfillReader(Generic[T]):
 class Filling(Generic[T]):
     """A hole that is being filled: what to ask for, and what has come and was not read yet.
 
-    Several tasks may read a stream; they fetch `one_at_a_time`.
+    Several tasks may read a stream; they fetch `one_at_a_time`. A hole that `is_last` reaches to
+    the server's present.
     """
 
     filler: Filler
+    is_last: bool = attrs.field(init=False)
     unreadable: int = attrs.field(default=0, init=False)
     page: deque[T] = attrs.field(factory=deque, init=False)
     one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.is_last = self.filler.hole.before is None

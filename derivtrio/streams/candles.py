@@ -18,10 +18,12 @@ from derivtrio.streams.epochs import Epochs
 from derivtrio.streams.holes import Hole, candle_in
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import (
+    WhenClosed,
     check_granularity,
     check_start,
     check_strict,
     check_symbol,
+    check_when_closed,
 )
 from derivtrio.streams.source import ServerStream
 from derivtrio.streams.subscription import Subscription, new_buffer
@@ -37,19 +39,26 @@ def candle_stream(
     strict: bool,
     buffer: int,
     overflow: OverflowPolicy,
+    when_closed: WhenClosed = "raise",
 ) -> Subscription[Candle]:
     """Return the subscription that `client.candles` describes."""
     check_symbol(symbol)
     check_granularity(granularity)
     check_start(start)
     check_strict(overflow, strict=strict)
+    check_when_closed(when_closed)
     items: Buffer[Candle | Hole] = new_buffer(symbol, buffer, overflow)
     newest = {"end": "latest", "count": 1, "subscribe": 1}
     request = {"ticks_history": symbol, "style": "candles", "granularity": granularity, **newest}
     epochs = Epochs(2 * granularity, trio.current_time)
     translator = CandleTranslator(symbol, granularity, start, closed_only, epochs)
     source = ServerStream(registry, "ticks_history", request, translator, items)
-    return Subscription(items, source, BackfillReader(registry.session, items, strict))
+    reader: BackfillReader[Candle] = BackfillReader(registry.session, items, strict)
+    if when_closed == "raise":
+        return Subscription(items, source, reader)
+    from derivtrio.streams.closed_markets import waiting  # noqa: PLC0415 - not all need it
+
+    return Subscription(items, waiting(symbol, source, translator, reader), reader)
 
 
 @attrs.define(eq=False)
@@ -98,6 +107,13 @@ class CandleTranslator:
         """Note that messages may be lost from here to the next."""
         self._reply_due = True
         if self._forming is not None:
+            self._interrupted = True
+
+    def resume(self, delivered: Sequence[Candle]) -> None:
+        """Go on after the candles *delivered* from history, if any; others may be missing then."""
+        self.interrupt()
+        if delivered:
+            self.start, self._forming = delivered[-1].open_time + self.granularity, None
             self._interrupted = True
 
     def skip(self) -> Sequence[Never]:

@@ -23,7 +23,7 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
@@ -47,6 +47,9 @@ from derivtrio.policy.throttling import LeakyBucket
 from derivtrio.streams.contracts import ContractStreams
 from derivtrio.streams.resubscribe import Suspects, renew
 from derivtrio.streams.upstream import Upstream
+
+if TYPE_CHECKING:  # it is imported when a stream waits for its market
+    from derivtrio.streams.opening_times import OpeningTimes
 
 logger = logging.getLogger("derivtrio")
 
@@ -116,6 +119,8 @@ class Registry:
         factory=lambda: LeakyBucket(_STRANGERS_A_SECOND), init=False
     )
 
+    _opening_times: "OpeningTimes | None" = attrs.field(default=None, init=False, repr=False)
+
     def __attrs_post_init__(self) -> None:
         self.contracts = ContractStreams(self.session, self._renew, self._start)
 
@@ -138,6 +143,14 @@ class Registry:
         while not self._wanted:
             self._added = trio.Event()
             await self._added.wait()
+
+    def opening_times(self) -> "OpeningTimes":
+        """Return when markets open; made when it is first asked for."""
+        if self._opening_times is None:
+            from derivtrio.streams.opening_times import OpeningTimes  # noqa: PLC0415 - rarely used
+
+            self._opening_times = OpeningTimes(self.session)
+        return self._opening_times
 
     def hold(self, key: str | None) -> SharedUpstream:
         """Return where consumers with this *key* meet; a new place for each one without a key."""

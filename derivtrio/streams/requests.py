@@ -5,7 +5,7 @@ again on every new connection.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from derivtrio.api import codec
 from derivtrio.api.catalog import GRANULARITIES, is_safe, may_stream
@@ -15,6 +15,9 @@ from derivtrio.errors import invalid_request
 
 #: The last epoch that Deriv's schemas have room for; one in milliseconds is beyond it.
 _LAST_EPOCH: Final = 9_999_999_999
+
+#: What a stream does when its market is closed: raise `MarketClosed`, or wait until it opens.
+WhenClosed = Literal["raise", "wait"]
 
 
 def subscribing(request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -95,4 +98,11 @@ def check_strict(overflow: object, *, strict: bool) -> None:
     """Raise an InvalidRequest if a *strict* stream has a policy that drops items."""
     if strict and overflow != "error":
         text = f"the overflow of a strict stream is 'error', not {overflow!r}, which drops items"
+        raise invalid_request(text)
+
+
+def check_when_closed(when_closed: object) -> None:
+    """Raise an InvalidRequest if *when_closed* is not what a stream can do then."""
+    if when_closed not in get_args(WhenClosed):
+        text = f'when_closed is "raise" or "wait", not {when_closed!r}'
         raise invalid_request(text)

@@ -95,7 +95,7 @@ class ServerStream:
     known of what may be missing after an interruption; the next message is the new truth.
     """
 
-    _registry: Registry = attrs.field(repr=False)
+    registry: Registry = attrs.field(repr=False)
     name: str
     request: Mapping[str, Any] = attrs.field(repr=False)
     translator: Translator | None = attrs.field(repr=False)
@@ -118,9 +118,9 @@ class ServerStream:
 
     async def attach(self) -> None:
         """Subscribe and wait for the first reply, or join consumers that have."""
-        session = self._registry.session
+        session = self.registry.session
         session.require_home()
-        shared = self._shared = self._registry.hold(key_of(self.name, self.request))
+        shared = self._shared = self.registry.hold(key_of(self.name, self.request))
         session.router.fast_ticks.untyped_consumers += self._takes_untyped_ticks
         async with shared.one_at_a_time():
             upstream = shared.upstream
@@ -132,15 +132,15 @@ class ServerStream:
         self.items.close()
         if self._shared is None:
             return
-        self._registry.release(self._shared)
-        self._registry.session.router.fast_ticks.untyped_consumers -= self._takes_untyped_ticks
+        self.registry.release(self._shared)
+        self.registry.session.router.fast_ticks.untyped_consumers -= self._takes_untyped_ticks
         self._shared = None
         if self._upstream is not None and not self._upstream.detach(self):
-            self._registry.remove(self._upstream)
+            self.registry.remove(self._upstream)
 
     async def _subscribed(self) -> Upstream:
         """Return a new upstream, which the server has granted."""
-        registry, contracts = self._registry, self._registry.contracts
+        registry, contracts = self.registry, self.registry.contracts
         session, let_go = registry.session, registry.session.router.note_stranger
         upstream = Upstream(self.name, self.request, registry.renew, let_go, session.bus.counters)
         self._upstream = upstream
@@ -157,7 +157,7 @@ class ServerStream:
 
     async def _is_granted(self, upstream: Upstream, *, is_last_try: bool) -> bool:
         """Ask for *upstream*; return whether it has begun, by itself or as a part of another."""
-        registry, contracts = self._registry, self._registry.contracts
+        registry, contracts = self.registry, self.registry.contracts
         call = upstream.asked = api_call(self.request, then=upstream)
         try:
             await make_call(call, registry.session)
@@ -188,7 +188,7 @@ class ServerStream:
         The first reply to an untyped `ticks_history` is the history, and each consumer asks for
         its own. A proposal that is being bought just now is not replayed: it is used up.
         """
-        session = self._registry.session
+        session = self.registry.session
         if self.translator is None and "ticks_history" in self.request:
             once = {name: value for name, value in self.request.items() if name != "subscribe"}
             self.take(await make_call(api_call(once), session))
@@ -266,7 +266,7 @@ class ServerStream:
             return False
         missing = self.translator.skip()  # type: ignore[union-attr]  # only this one can fail
         if missing is None:
-            self._registry.ask_again(self._upstream)
+            self.registry.ask_again(self._upstream)
         elif not self.items.put_all(missing):
             self._survives()
         return not self.items.closed
@@ -286,7 +286,7 @@ class ServerStream:
 
         The first loss is announced, and then each time that the losses have doubled.
         """
-        session, dropped = self._registry.session, self.items.dropped
+        session, dropped = self.registry.session, self.items.dropped
         session.bus.counters.dropped_items += dropped - self._counted
         self._counted = dropped
         if dropped >= self._next_report:

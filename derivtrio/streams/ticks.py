@@ -15,7 +15,13 @@ from derivtrio.streams.backfill import BackfillReader
 from derivtrio.streams.epochs import FAR_BEHIND, Epochs
 from derivtrio.streams.holes import Hole, HoleEnd
 from derivtrio.streams.registry import Registry
-from derivtrio.streams.requests import check_start, check_strict, check_symbol
+from derivtrio.streams.requests import (
+    WhenClosed,
+    check_start,
+    check_strict,
+    check_symbol,
+    check_when_closed,
+)
 from derivtrio.streams.source import ServerStream
 from derivtrio.streams.subscription import Subscription, new_buffer
 
@@ -35,16 +41,23 @@ def tick_stream(
     strict: bool,
     buffer: int,
     overflow: OverflowPolicy,
+    when_closed: WhenClosed = "raise",
 ) -> Subscription[Tick]:
     """Return the subscription that `client.ticks` describes."""
     check_symbol(symbol)
     check_start(start)
     check_strict(overflow, strict=strict)
+    check_when_closed(when_closed)
     items: Buffer[Tick | Hole] = new_buffer(symbol, buffer, overflow)
     request = {"ticks": symbol, "subscribe": 1}
     translator = TickTranslator(symbol, start, Epochs(clock=trio.current_time))
     source = ServerStream(registry, "ticks", request, translator, items)
-    return Subscription(items, source, BackfillReader(registry.session, items, strict))
+    reader: BackfillReader[Tick] = BackfillReader(registry.session, items, strict)
+    if when_closed == "raise":
+        return Subscription(items, source, reader)
+    from derivtrio.streams.closed_markets import waiting  # noqa: PLC0415 - not all need it
+
+    return Subscription(items, waiting(symbol, source, translator, reader), reader)
 
 
 class Seam(Enum):
@@ -143,6 +156,15 @@ class TickTranslator:
         """Note that messages may be lost from here to the next."""
         if self._last is not None:
             self._seam = Seam.LOST
+
+    def resume(self, delivered: Sequence[Tick]) -> None:
+        """Go on after the ticks *delivered* from history, if any; others may be missing then."""
+        if delivered:
+            known = delivered if self._last is None else (*self._earlier, self._last, *delivered)
+            last = self._last = delivered[-1]
+            same_second = [tick for tick in known[:-1] if tick.epoch == last.epoch]
+            self._earlier = tuple(same_second[-_MOST_A_SECOND:])
+        self.interrupt()
 
     def answered(self, *, late: bool) -> None:
         """Note that the last message fed was the reply with which the stream begins, or resumes."""

@@ -1,17 +1,20 @@
 """`record`: exactly once, across restarts, outages and stores that fail."""
 
+import itertools
 import logging
 from itertools import pairwise
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from stores import MemoryStore, busy, market_rows, quotes
 
 import derivtrio
-from derivtrio.recording import CANDLES, GAPS, TICKS, StoreError, record, recorder, series, writer
+from derivtrio.recording import CANDLES, GAPS, TICKS, StoreError, record, recorder, writer
 from derivtrio.simulator import Simulator, open_simulator
 from derivtrio.simulator.calls import history_window
+from derivtrio.simulator.market import market
 
 START = 1_700_000_000
 MONDAY = 1_699_833_600  # 2023-11-13, 00:00 UTC
@@ -174,21 +177,62 @@ async def test_it_returns_when_the_client_is_closed(autojump_clock: Any) -> None
 
 
 async def test_a_closed_market_is_waited_for(
-    autojump_clock: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(series, "PAUSE", 600.0)
+    caplog.set_level(logging.INFO, "derivtrio")
     store, sunday_night = MemoryStore(), NEXT_MONDAY - 3600
     async with open_simulator(port=None, start=sunday_night) as sim:
         await run_for(5000, sim, store, "frxEURUSD")
         assert_equals_market(store, sim, "frxEURUSD", 100)
     closed = [r for r in caplog.records if "the market is closed" in r.getMessage()]
-    assert [r.levelno for r in closed].count(logging.WARNING) == 1
+    assert [r.levelno for r in closed] == [logging.INFO]
+    assert "until 2023-11-20 00:00:00 UTC" in closed[0].getMessage()
+
+
+async def test_a_recorder_of_forex_has_the_weekends_as_its_only_gaps(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three weeks, with outages in the week, over a closing, over an opening, and in between."""
+    slow = attrs.evolve(market.SYMBOLS["frxEURUSD"], period=300)
+    monkeypatch.setattr(market, "SYMBOLS", market.SYMBOLS | {"frxEURUSD": slow})
+    store, hour, day = MemoryStore(), 3600, 86400
+    begin, end = MONDAY + 2 * day, MONDAY + 23 * day
+    closing, opening = MONDAY + 4 * day + 20 * hour, NEXT_MONDAY
+    outages = [
+        (begin + 10 * hour, 2 * hour),
+        (closing, 5 * hour),  # it closes meanwhile
+        (opening - 30 * hour, 600),
+        (opening + 7 * day - 600, 3 * hour),  # it opens meanwhile
+    ]
+    faults = []
+    for at, seconds in outages:
+        faults += [f"refuse:{seconds}@{at - begin}", f"drop@{at - begin + 0.1}"]
+    # Pings and looks for mute streams would be most of what happens in these weeks.
+    settings = derivtrio.Settings(heartbeat_interval=1800, stale_after=None)
+    async with open_simulator(port=None, start=begin, faults=faults, idle_timeout=1e7) as sim:
+        with trio.move_on_after(end - begin):
+            async with derivtrio.open_client(endpoint=sim.endpoint, settings=settings) as client:
+                await record(client, ["frxEURUSD"], store, candles=[3600])
+        assert_equals_market(store, sim, "frxEURUSD", 4000)
+        ticks = [row[1] for row in store.rows(TICKS)]
+        candles = [row[2] for row in store.rows(CANDLES)]
+        due = sim.market.candles("frxEURUSD", 3600, candles[0], candles[-1] + 3599)
+        assert candles == [candle.open_time for candle in due]
+    assert store.rows(GAPS) == []
+    assert ticks[0] <= begin
+    assert end - ticks[-1] < hour
+    for times, longest in ((ticks, hour), (candles, hour)):
+        holes = [(a, b) for a, b in itertools.pairwise(times) if b - a > longest]
+        weekends = [opening + week * 7 * day for week in range(3)]
+        assert [b - b % (7 * day) for _, b in holes] == [w - w % (7 * day) for w in weekends]
+        for (a, b), monday in zip(holes, weekends, strict=True):
+            assert monday - 52.1 * hour - longest <= a
+            assert monday <= b < monday + hour
 
 
 async def test_a_restart_at_the_weekend_goes_on_on_monday_from_friday(
-    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: Any,
 ) -> None:
-    monkeypatch.setattr(series, "PAUSE", 600.0)
     store, friday = MemoryStore(), MONDAY + 4 * 86400 + 20 * 3600
     async with open_simulator(port=None, start=friday) as sim:
         await run_for(600, sim, store, "frxEURUSD")
