@@ -116,6 +116,7 @@ async def repeat(
     while True:
         if call.is_trade:
             session.trades.begin(call)
+        session.note_begun(call)
         try:
             if first:
                 session.queue.put_first([call])
@@ -188,6 +189,8 @@ def _note_end(call: Call, session: Session) -> None:
         session.router.remove(call.req_id)
     if call.name in BUYS:
         session.trades.note_used(call)
+    if session.observer is not None:
+        session.observer.call_ended(call)
 
 
 async def repeat_suspects(connection: Connection, session: Session) -> None:

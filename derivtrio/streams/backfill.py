@@ -123,6 +123,8 @@ class BackfillReader(Generic[T]):
             self._note_unreadable(filling, error)
             return
         filling.page.extend(cast("list[T]", items))  # a hole in ticks brings ticks
+        if self._session.observer is not None:
+            self._session.observer.fetched(self._items.name, len(items))
         self._note(gap)
 
     def _note_unreadable(self, filling: "Filling[T]", error: Exception) -> None:

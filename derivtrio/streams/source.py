@@ -135,7 +135,7 @@ class ServerStream:
     async def _subscribed(self) -> Upstream:
         """Return a new upstream, which the server has granted."""
         registry, contracts = self._registry, self._registry.contracts
-        upstream = self._upstream = Upstream(
+        upstream = self._upstream = registry.new_upstream(
             self.name, self.request, registry.renew, registry.session.router.note_stranger
         )
         upstream.attach(self)
