@@ -114,9 +114,7 @@ async def repeat(
     first_failed: float | None = None
     reauthorized = False
     while True:
-        if call.is_trade:
-            session.trades.begin(call)
-        session.note_begun(call)
+        _note_begun(call, session)
         try:
             if first:
                 session.queue.put_first([call])
@@ -176,6 +174,14 @@ def slow_down(call: Call, refusal: RateLimited, session: Session) -> None:
     refusal.retry_after = session.queue.budgets.refused(call.name, refusal.code, now, written)
     if refusal.retry_after is not None:
         session.queue.throttled(call.name, Urgency.USER)
+
+
+def _note_begun(call: Call, session: Session) -> None:
+    """Note that *call* is about to be queued."""
+    if call.is_trade:
+        session.trades.begin(call)
+    if session.observer is not None:
+        session.observer.call_begun(call)
 
 
 def _note_end(call: Call, session: Session) -> None:

@@ -117,11 +117,6 @@ class Session:
             self.timed_out, self.given_up = trio.Event(), False
         return doubted
 
-    def note_begun(self, call: Call) -> None:
-        """Tell the observer, if there is one, that *call* is queued."""
-        if self.observer is not None:
-            self.observer.call_begun(call)
-
     def count_unanswered(self) -> int:
         """Return how many calls were written and wait for their reply."""
         receivers = self.router.waiting()

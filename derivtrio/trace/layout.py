@@ -160,7 +160,7 @@ def _states(client: ClientTrace, length: float) -> Row:
     end = length if client.ended is None else client.ended
     steps = [(at, each) for at, each in client.events if isinstance(each, (*_STATES, Closed))]
     ends = [*(at for at, _ in steps[1:]), end]
-    for (at, event), until in zip(steps, ends, strict=True):
+    for (at, event), until in zip(steps, ends, strict=False):
         name = _STATES.get(type(event))
         if name is not None:
             text = f"{name} for {seconds(until - at)}{_detail(event)}"

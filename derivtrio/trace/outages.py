@@ -160,7 +160,7 @@ def outages_of(client: ClientTrace) -> list[Outage]:
         reading.read(at, event)
     outages = reading.outages
     ends = [*(outage.began for outage in outages[1:]), float("inf")]
-    for outage, end in zip(outages, ends, strict=True):
+    for outage, end in zip(outages, ends, strict=False):
         outage.fetched = client.fetched_between(outage.began, end)
     return outages
 
