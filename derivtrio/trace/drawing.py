@@ -50,7 +50,7 @@ class _Canvas:
         """Draw what lasts from the first time of *span* to the second."""
         x, end = self.at(span[0]), self.at(span[1])
         self.shapes.append(
-            f'<rect class="{kind}" x="{x}" y="{top:g}" width="{max(end - x, 0)}"'
+            f'<rect class="{kind}" x="{x}" y="{top:g}" width="{max(end - x, 1)}"'
             f' height="{height:g}" data-h={quoteattr(_printable(text))}/>'
         )
 

@@ -93,7 +93,7 @@
       }
       for (const n of [low - 1, low]) {
         const away = Math.abs(path.places[n] - x) * scale();
-        if (away <= 6 && (!best || away < best.away)) best = { away, path, n };
+        if (away <= 6 && (!best || away <= best.away)) best = { away, path, n };
       }
     }
     return best;

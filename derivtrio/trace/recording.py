@@ -16,7 +16,7 @@ from derivtrio.events import Event
 T = TypeVar("T")
 
 #: How many dots there may be in all streams together, and how many each stream may have at least.
-MOST_DOTS: Final = 160_000
+MOST_DOTS: Final = 320_000
 FEWEST_DOTS: Final = 200
 
 MOST_CALLS: Final = 4000
