@@ -144,7 +144,7 @@ def _bar(canvas: _Canvas, row: Row, bar: Bar, top: float) -> None:
     inset = 7 if row.kind == "tasks" else 4
     canvas.rect(bar.kind, span, top + inset, _ROW - 2 * inset, bar.text)
     if row.kind != "tasks":
-        canvas.text("in-bar", span, top + 15, bar.name)
+        canvas.text(f"in-bar in-{bar.kind}", span, top + 15, bar.name)
 
 
 def _mark(canvas: _Canvas, mark: Mark, top: float) -> str:

@@ -25,7 +25,7 @@ _COLOURS: Final = {
     "live": "a live tick",
     "fetched": "fetched from the history",
     "call": "a call",
-    "failed-call": "a call without an answer",
+    "failed-call": "a call that failed",
     "connection": "a connection",
     "nursery": "a nursery",
     "outage": "an outage",
