@@ -17,7 +17,7 @@ from derivtrio.calls.other_clients import other_clients
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.request import make_call
 from derivtrio.calls.routing import Router
-from derivtrio.calls.session import Session
+from derivtrio.calls.session import Session, on_new_client
 from derivtrio.calls.status import EventBus, Status
 from derivtrio.concurrency.background import running
 from derivtrio.concurrency.buffer import OverflowPolicy
@@ -132,6 +132,8 @@ def _assembled(
     session.reauthorize = partial(authorization.renew, session=session)
     registry = Registry(session)
     trades.used = registry.replace_proposal
+    if (watch := on_new_client.get()) is not None:
+        watch(session, registry)
     supervisor = Supervisor(session, authorization, registry)
     from derivtrio.streams.staleness import Staleness  # noqa: PLC0415 - not needed to import us
 

@@ -115,8 +115,7 @@ async def repeat(
     first_failed: float | None = None
     reauthorized = False
     while True:
-        if call.is_trade:
-            session.trades.begin(call)
+        _note_begun(call, session)
         try:
             if first:
                 session.queue.put_first([call])
@@ -184,6 +183,14 @@ def slow_down(call: Call, refusal: RateLimited, session: Session) -> None:
         session.queue.throttled(call.name, Urgency.USER)
 
 
+def _note_begun(call: Call, session: Session) -> None:
+    """Note that *call* is about to be queued."""
+    if call.is_trade:
+        session.trades.begin(call)
+    if session.observer is not None:
+        session.observer.call_begun(call)
+
+
 def _note_end(call: Call, session: Session) -> None:
     """Note that the caller of *call* has its answer, or has gone away."""
     if call.abandoned:
@@ -196,6 +203,8 @@ def _note_end(call: Call, session: Session) -> None:
         session.router.remove(call.req_id)
     if call.name in BUYS:
         session.trades.note_used(call)
+    if session.observer is not None:
+        session.observer.call_ended(call)
 
 
 async def repeat_suspects(connection: Connection, session: Session) -> None:

@@ -5,7 +5,8 @@ present one, and `usable_connection` is the answer to the question that all part
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from contextvars import ContextVar
+from typing import Any, Protocol
 
 import attrs
 import trio
@@ -21,6 +22,28 @@ from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Generation
 from derivtrio.events import Gap, Opened, Stale
 from derivtrio.settings import Settings
+
+
+class Observer(Protocol):
+    """Is told what no event tells; `derivtrio.trace` has one."""
+
+    def call_begun(self, call: Call) -> None:
+        """Note that *call* is queued."""
+        ...
+
+    def call_ended(self, call: Call) -> None:
+        """Note that the caller of *call* has its answer, or has gone away."""
+        ...
+
+    def fetched(self, symbol: str, count: int) -> None:
+        """Note that *count* missed items of *symbol* came from the server's history."""
+        ...
+
+
+#: Is called with each new client's session and registry of streams; set by `derivtrio.trace`.
+on_new_client: ContextVar[Callable[["Session", Any], None] | None] = ContextVar(
+    "on_new_client", default=None
+)
 
 
 class Suspect(Protocol):
@@ -48,6 +71,7 @@ class Session:
             earlier connections. If this one breaks, too, that is not counted against the server.
         reauthorize: authorizes the connection anew, because a call has ended with an error that
             says so; returns whether the call may be made once more.
+        observer: is told of calls and filled holes; usually None.
         home: the `trio.run` that the client belongs to.
         label: what the names of this client's tasks end with.
 
@@ -65,6 +89,7 @@ class Session:
     guards: set[trio.CancelScope] = attrs.field(factory=set, init=False)
     on_trial: Suspect | None = attrs.field(default=None, init=False)
     reauthorize: Callable[[Call, Exception], Awaitable[bool]] | None = None
+    observer: Observer | None = attrs.field(default=None, init=False)
     home: trio.lowlevel.TrioToken = attrs.field(factory=require_trio, init=False)
     label: str = attrs.field(init=False)
 

@@ -32,14 +32,13 @@ import logging
 import time
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 import msgspec
 import trio
 
 from derivtrio.calls.metrics import Counters
-from derivtrio.concurrency.buffer import Buffer
 from derivtrio.events import (
     Closed,
     Connecting,
@@ -188,6 +187,18 @@ class ConnectionState:
             self._changed = trio.Event()
 
 
+class Listener(Protocol):
+    """Takes events: a buffer, or what `derivtrio.trace` records them with."""
+
+    def put(self, event: Event, /) -> object:
+        """Take *event*, at once."""
+        ...
+
+    def close(self) -> None:
+        """Note that there will be no more."""
+        ...
+
+
 @attrs.define(eq=False)
 class EventBus:
     """The listeners to what happens.
@@ -209,9 +220,9 @@ class EventBus:
     present: Event | None = attrs.field(default=None, init=False)
     last_wall: float | None = attrs.field(default=None, init=False)
     _ended: bool = attrs.field(default=False, init=False)
-    _listeners: dict[Buffer[Event], bool] = attrs.field(factory=dict, init=False)
+    _listeners: dict[Listener, bool] = attrs.field(factory=dict, init=False)
 
-    def listen(self, buffer: Buffer[Event], *, traffic: bool) -> None:
+    def listen(self, buffer: Listener, *, traffic: bool) -> None:
         """Put the `present` and every later event into *buffer*; messages only with *traffic*.
 
         After the end there are none.
@@ -223,7 +234,7 @@ class EventBus:
         self._listeners[buffer] = traffic
         self.traffic += traffic
 
-    def ignore(self, buffer: Buffer[Event]) -> None:
+    def ignore(self, buffer: Listener) -> None:
         """Stop `listen`."""
         self.traffic -= self._listeners.pop(buffer, False)
 

@@ -6,6 +6,7 @@ and everything that is printed comes from there.
 """
 
 import sys
+from contextlib import nullcontext
 from functools import partial
 from typing import Final
 
@@ -31,12 +32,19 @@ from derivtrio.cli.target import perform
 from derivtrio.events import Event
 from derivtrio.redaction import shown_url
 from derivtrio.simulator import Simulator, open_simulator
+from derivtrio.trace import timeline
 
 SYMBOL: Final = "1HZ100V"
 
 
 @click.command()
-def demo() -> None:
+@click.option(
+    "--timeline",
+    "picture",
+    type=click.Path(dir_okay=False, writable=True),
+    help="Draw the run into this file: a page of HTML; .json is for Perfetto, .mmd for Mermaid.",
+)
+def demo(picture: str | None) -> None:
     """Show ticks surviving two broken connections.
 
     It takes about 20 seconds. A simulated server and a client run inside the program; no network is
@@ -47,7 +55,7 @@ def demo() -> None:
 
     async def main() -> None:
         nonlocal complete
-        complete = await show(Pace())
+        complete = await show(Pace(), picture)
 
     perform(main)
     sys.exit(not complete)
@@ -138,16 +146,22 @@ class RaisingConsole(Console):
         raise  # noqa: PLE0704 - rich calls this where it handles that error
 
 
-async def show(pace: Pace) -> bool:
-    """Run the demo over TCP and print it; return whether no tick is missing or wrong."""
+async def show(pace: Pace, picture: str | None = None) -> bool:
+    """Run the demo over TCP and print it; return whether no tick is missing or wrong.
+
+    With *picture* it is drawn into that file.
+    """
     console = RaisingConsole(soft_wrap=True, highlight=False, markup=False)
     async with open_simulator() as sim:
         console.print(f"A simulated Deriv server at {shown_url(sim.url)}, a derivtrio client, and")
         console.print("two broken connections. The prices are made up. About 20 seconds.\n")
-        done = await demonstrate(sim, sim.url, pace, partial(show_line, console))
+        with timeline(picture) if picture is not None else nullcontext():
+            done = await demonstrate(sim, sim.url, pace, partial(show_line, console))
         console.print()
         for text in summary(done, pace.ticks, sim.market):
             console.print(text)
+        if picture is not None:
+            console.print(f"The picture is in {picture}.")
     return survived(done, pace.ticks, sim.market)
 
 

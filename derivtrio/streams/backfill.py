@@ -137,11 +137,16 @@ class BackfillReader(Generic[T]):
         except UNREADABLE as error:
             self._note_unreadable(filling, error)
             return
-        fetched = cast("list[T]", items)  # a hole in ticks brings ticks
+        self._keep(cast("list[T]", items), filling)  # a hole in ticks brings ticks
+        self._note(gap)
+
+    def _keep(self, fetched: "list[T]", filling: "Filling[T]") -> None:
+        """Keep what was fetched, until the consumer takes it."""
         filling.page.extend(fetched)
         if filling.is_last and fetched:
             self._newest = fetched
-        self._note(gap)
+        if self._session.observer is not None:
+            self._session.observer.fetched(self._items.name, len(fetched))
 
     def _note_unreadable(self, filling: "Filling[T]", error: Exception) -> None:
         """Note a reply that cannot be read: the window is asked for again, or becomes a gap."""

@@ -101,11 +101,13 @@ class Registry:
 
     Attributes:
         suspects: those that may be what breaks connections.
+        new_upstream: makes an upstream; `derivtrio.trace` makes one that counts its messages.
 
     """
 
     session: Session
     suspects: Suspects = attrs.field(factory=Suspects, init=False)
+    new_upstream: Callable[..., Upstream] = attrs.field(default=Upstream, init=False, repr=False)
     contracts: ContractStreams = attrs.field(init=False, repr=False)
     _wanted: dict[Upstream, None] = attrs.field(factory=dict, init=False)
     _shared: dict[str, SharedUpstream] = attrs.field(factory=dict, init=False)

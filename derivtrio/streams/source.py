@@ -142,8 +142,9 @@ class ServerStream:
         """Return a new upstream, which the server has granted."""
         registry, contracts = self.registry, self.registry.contracts
         session, let_go = registry.session, registry.session.router.note_stranger
-        upstream = Upstream(self.name, self.request, registry.renew, let_go, session.bus.counters)
-        self._upstream = upstream
+        upstream = self._upstream = registry.new_upstream(
+            self.name, self.request, registry.renew, let_go, session.bus.counters
+        )
         upstream.attach(self)
         if self.name in ("buy", "proposal_open_contract"):
             upstream.sharing = contracts

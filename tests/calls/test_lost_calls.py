@@ -15,7 +15,7 @@ SETTINGS = Settings(backoff=Backoff(first=0.5, cap=1), pacing=False)
 async def test_g03_a_read_on_a_server_that_closes_at_any_message_ends_decided(
     autojump_clock: Any,
 ) -> None:
-    async def close_at_once(peer: Peer, request: Request) -> None:  # noqa: ARG001 - whatever it is
+    async def close_at_once(peer: Peer, request: Request) -> None:
         await peer.websocket.aclose(1000, "goodbye")
 
     with trio.fail_after(30):

@@ -11,7 +11,7 @@ import trio
 from stores import MemoryStore, busy, market_rows, quotes
 
 import derivtrio
-from derivtrio.recording import CANDLES, GAPS, TICKS, StoreError, record, recorder, writer
+from derivtrio.recording import CANDLES, GAPS, TICKS, StoreError, record, recorder, series, writer
 from derivtrio.simulator import Simulator, open_simulator
 from derivtrio.simulator.calls import history_window
 from derivtrio.simulator.market import market

@@ -1,0 +1,190 @@
+"""The picture as SVG.
+
+Times are whole units of the group `time`, which is scaled sideways to fit; zooming changes only
+that scale. Everything in it is drawn with strokes that do not scale, so that a dot stays round. The
+units are so large that no time is more than 2^24 of them: a browser counts in single precision.
+Text is outside of that group, because it must not be stretched; the script of the page moves it.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+from xml.sax.saxutils import escape, quoteattr
+
+import attrs
+
+from derivtrio.trace.layout import Bar, Frame, Mark, Picture, Row, Section
+from derivtrio.trace.recording import Dots
+
+#: The width of the picture where there is no script, and of the column of titles, in pixels.
+WIDTH: Final = 1200
+LABELS: Final = 190
+
+_ROW: Final = 22
+_HEADING: Final = 30
+_AXIS: Final = 26
+_FOOT: Final = 8
+
+#: The most units a picture is long.
+_MOST_UNITS: Final = 2**24
+
+#: How long a title may be, in characters.
+_LONGEST_TITLE: Final = 24
+
+
+@attrs.define
+class _Canvas:
+    """Collects what is drawn; `unit` is in seconds."""
+
+    unit: float
+    shapes: list[str] = attrs.field(factory=list)
+    texts: list[str] = attrs.field(factory=list)
+    titles: list[str] = attrs.field(factory=list)
+
+    def at(self, time: float) -> int:
+        """Return *time* in units."""
+        return round(time / self.unit)
+
+    def rect(
+        self, kind: str, span: tuple[float, float], top: float, height: float, text: str
+    ) -> None:
+        """Draw what lasts from the first time of *span* to the second."""
+        x, end = self.at(span[0]), self.at(span[1])
+        self.shapes.append(
+            f'<rect class="{kind}" x="{x}" y="{top:g}" width="{max(end - x, 1)}"'
+            f' height="{height:g}" data-h={quoteattr(_printable(text))}/>'
+        )
+
+    def text(self, kind: str, span: tuple[float, float], y: float, text: str) -> None:
+        """Write *text* into *span*, where there is room for it."""
+        x, width = self.at(span[0]), self.at(span[1]) - self.at(span[0])
+        said = escape(_printable(text))
+        self.texts.append(
+            f'<text class="{kind}" data-x="{x}" data-w="{width}" y="{y:g}">{said}</text>'
+        )
+
+
+def svg(picture: Picture) -> str:
+    """Return *picture* as one SVG element."""
+    canvas = _Canvas(unit_of(picture.length))
+    top, bands = float(_AXIS), []
+    for section in picture.sections:
+        start = top
+        top = _section(canvas, section, top)
+        bands.append((section, start, top))
+    back = [shape for band in bands for shape in _bands(canvas, *band, picture.length)]
+    units = max(canvas.at(picture.length), 1)
+    height = top + _FOOT
+    scale = (WIDTH - LABELS - 10) / units
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" id="picture" width="{WIDTH}"'
+        f' height="{height:g}" viewBox="0 0 {WIDTH} {height:g}" role="img"'
+        f' aria-label="time line" data-units="{units}" data-unit="{canvas.unit:g}"'
+        f' data-left="{LABELS}">'
+    )
+    window = f'<rect id="window" x="{LABELS}" width="{WIDTH - LABELS}" height="{height:g}"/>'
+    parts = [
+        f'{head}<clipPath id="clip">{window}</clipPath><g clip-path="url(#clip)">',
+        f'<g id="grid"/><g id="time" transform="translate({LABELS},0) scale({scale:.9g},1)">',
+        *back,
+        *canvas.shapes,
+        '</g><g id="texts">',
+        *canvas.texts,
+        '</g><g id="axis"/></g><g id="titles">',
+        *canvas.titles,
+        "</g></svg>",
+    ]
+    return "".join(parts)
+
+
+def unit_of(length: float) -> float:
+    """Return the unit for a picture of *length* seconds: a millisecond, or more if it is long."""
+    unit = 0.001
+    while length / unit > _MOST_UNITS:
+        unit *= 10
+    return unit
+
+
+def _section(canvas: _Canvas, section: Section, top: float) -> float:
+    """Draw *section* from *top* down; return where it ends."""
+    canvas.titles.append(
+        f'<text class="section" x="12" y="{top + 20:g}">{escape(section.title)}</text>'
+    )
+    first = top + _HEADING
+    for frame in section.frames:
+        _frame(canvas, frame, first)
+    for number, row in enumerate(section.rows):
+        _row(canvas, row, first + number * _ROW)
+    return first + len(section.rows) * _ROW + 6
+
+
+def _frame(canvas: _Canvas, frame: Frame, first: float) -> None:
+    top = first + frame.first * _ROW + 1
+    height = (frame.last - frame.first + 1) * _ROW - 2
+    canvas.rect(frame.kind, (frame.began, frame.ended), top, height, frame.text)
+
+
+def _row(canvas: _Canvas, row: Row, top: float) -> None:
+    title = _printable(row.title)
+    shown = title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…"
+    if shown:
+        canvas.titles.append(
+            f'<text x="{16 + 9 * min(row.indent, 6)}" y="{top + 15:g}"'
+            f" data-h={quoteattr(title)}>{escape(shown)}</text>"
+        )
+    for bar in row.bars:
+        _bar(canvas, row, bar, top)
+    for kind, dots in (("live", row.live), ("fetched", row.fetched)):
+        if dots.times:
+            canvas.shapes.append(_dots(canvas, kind, dots, row.title, top + _ROW / 2))
+    canvas.shapes += [_mark(canvas, mark, top) for mark in row.marks]
+
+
+def _bar(canvas: _Canvas, row: Row, bar: Bar, top: float) -> None:
+    span = (bar.began, bar.ended)
+    inset = 7 if row.kind == "tasks" else 4
+    canvas.rect(bar.kind, span, top + inset, _ROW - 2 * inset, bar.text)
+    if row.kind != "tasks":
+        canvas.text(f"in-bar in-{bar.kind}", span, top + 15, bar.name)
+
+
+def _mark(canvas: _Canvas, mark: Mark, top: float) -> str:
+    said = quoteattr(_printable(mark.text))
+    x = canvas.at(mark.at)
+    return f'<path class="mark {mark.kind}" d="M{x} {top + _ROW - 3:g}h0" data-h={said}/>'
+
+
+def _dots(canvas: _Canvas, kind: str, dots: Dots, title: str, y: float) -> str:
+    """Draw all dots of one kind as one path, each by its distance from the one before."""
+    steps, last = [], 0
+    for time in dots.times:
+        x = canvas.at(time)
+        steps.append(f"m{x - last} 0h0")
+        last = x
+    several = any(count != 1 for count in dots.counts)
+    counts = f' data-n="{" ".join(map(str, dots.counts))}"' if several else ""
+    return (
+        f'<path class="dots {kind}" data-title={quoteattr(_printable(title))}{counts}'
+        f' d="M0 {y:g}{"".join(steps)}"/>'
+    )
+
+
+def _bands(
+    canvas: _Canvas, section: Section, top: float, bottom: float, length: float
+) -> Iterator[str]:
+    """Yield a band for each outage of *section*, which lies behind everything else."""
+    drawn = _Canvas(canvas.unit)
+    for number, outage in enumerate(section.outages, 1):
+        span = (outage.began, length if outage.ended is None else outage.ended)
+        drawn.rect("outage", span, top + 4, bottom - top - 4, outage.sentence)
+        canvas.text("in-band", span, top + 18, f"outage {number}")
+    yield from drawn.shapes
+
+
+def _printable(text: str) -> str:
+    """Return *text* without what XML cannot hold."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def texts_of(lines: Iterable[str]) -> str:
+    """Return *lines* as items of an HTML list."""
+    return "".join(f"<li>{escape(_printable(line))}</li>" for line in lines)

@@ -1,0 +1,357 @@
+"""Which row of the picture each thing has. No drawing in here.
+
+A client has a section: its states, the tasks of its connections, its calls, its streams. Each
+connection is a frame around its tasks, and each outage is a band. The program's own tasks have a
+section of their own, the tasks of a nursery in a frame.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import attrs
+
+from derivtrio.events import (
+    Authorized,
+    Closed,
+    Connecting,
+    Event,
+    Failed,
+    Gap,
+    Opened,
+    Overflow,
+    Ready,
+    Throttled,
+    Waiting,
+)
+from derivtrio.trace.outages import Outage, outages_of, seconds, told
+from derivtrio.trace.recording import (
+    CallSpan,
+    ClientTrace,
+    Dots,
+    NurserySpan,
+    Recording,
+    StreamDots,
+    TaskSpan,
+)
+
+#: How many rows calls have at most, and tasks of the same name; what does not fit overlaps.
+_MOST_CALL_ROWS: Final = 6
+_MOST_SAME: Final = 4
+
+#: How many rows the program's tasks have at most.
+_MOST_TASK_ROWS: Final = 150
+
+#: The tasks of a connection, in the order in which they stand in the picture.
+_CONNECTION: Final = "websocket reader writer heartbeat deadlines streams limits".split()
+
+#: What a state of the connection is called in the picture, by the event that begins it.
+_STATES: Final[dict[type, str]] = {
+    Connecting: "connecting",
+    Opened: "restoring",
+    Ready: "ready",
+    Waiting: "backoff",
+}
+
+
+@attrs.frozen
+class Bar:
+    """Something that lasts: `kind` is its colour, `name` stands in it, `text` explains it."""
+
+    kind: str
+    began: float
+    ended: float
+    name: str
+    text: str
+
+
+@attrs.frozen
+class Mark:
+    """Something that happens at one moment."""
+
+    at: float
+    kind: str
+    text: str
+
+
+@attrs.define(eq=False)
+class Row:
+    """One line of the picture."""
+
+    title: str
+    kind: str
+    indent: int = 0
+    bars: list[Bar] = attrs.field(factory=list)
+    marks: list[Mark] = attrs.field(factory=list)
+    live: Dots = attrs.field(factory=Dots)
+    fetched: Dots = attrs.field(factory=Dots)
+
+
+@attrs.frozen(eq=False)
+class Frame:
+    """What surrounds several rows for a time: a connection, or a nursery."""
+
+    kind: str
+    first: int
+    last: int
+    began: float
+    ended: float
+    name: str
+    text: str
+
+
+@attrs.define(eq=False)
+class Section:
+    """Rows that belong together."""
+
+    title: str
+    rows: list[Row] = attrs.field(factory=list)
+    frames: list[Frame] = attrs.field(factory=list)
+    outages: list[Outage] = attrs.field(factory=list)
+
+
+@attrs.frozen(eq=False)
+class Picture:
+    """All of it; `length` is in seconds."""
+
+    length: float
+    sections: list[Section]
+
+    @property
+    def outages(self) -> list[Outage]:
+        """All outages."""
+        return [outage for section in self.sections for outage in section.outages]
+
+
+def arranged(recording: Recording) -> Picture:
+    """Return what is in *recording*, with a place for each thing."""
+    length = recording.length or _last_moment(recording)
+    sections = [_program(recording, length)]
+    for client in recording.clients:
+        tasks = [task for task in recording.tasks if task.client == client.number]
+        sections.append(_client(client, tasks, length, alone=len(recording.clients) == 1))
+    return Picture(length, [section for section in sections if section.rows])
+
+
+def _last_moment(recording: Recording) -> float:
+    """Return when the last thing happened; of a recording that still goes on."""
+    times = [task.ended or task.began for task in recording.tasks]
+    for client in recording.clients:
+        times += [at for at, _ in client.events]
+        times += [at for each in client.streams.values() for at in each.live.times[-1:]]
+    return max(times, default=0.0)
+
+
+def _client(
+    client: ClientTrace, tasks: Sequence[TaskSpan], length: float, *, alone: bool
+) -> Section:
+    section = Section("client" if alone else f"client {client.number}", outages=outages_of(client))
+    section.rows.append(_states(client, length))
+    first = len(section.rows)
+    section.rows += _connection_rows(tasks, length)
+    section.frames += _connections(client, first, len(section.rows) - 1, length)
+    section.rows += _calls(client.calls, length)
+    section.rows += [_stream(stream) for stream in client.streams.values()]
+    return section
+
+
+def _states(client: ClientTrace, length: float) -> Row:
+    """Return the row of the connection's states; what else happens is marked in it."""
+    row = Row("state", "states")
+    end = length if client.ended is None else client.ended
+    steps = [(at, each) for at, each in client.events if isinstance(each, (*_STATES, Closed))]
+    ends = [*(at for at, _ in steps[1:]), end]
+    for (at, event), until in zip(steps, ends, strict=False):
+        name = _STATES.get(type(event))
+        if name is not None:
+            text = f"{name} for {seconds(until - at)}{_detail(event)}"
+            row.bars.append(Bar(name, at, until, name, text))
+    row.marks += [
+        Mark(at, _mark_kind(event), text)
+        for at, event in client.events
+        if (text := _happening(event))
+    ]
+    return row
+
+
+def _detail(event: Event) -> str:
+    match event:
+        case Connecting(attempt=attempt):
+            return f", attempt {attempt}"
+        case Waiting(delay=delay, attempt=attempt):
+            return f": a pause of {seconds(delay)} before attempt {attempt}"
+        case Opened(connection=connection):
+            return f": authorizing and resubscribing on connection {connection}"
+        case Ready(connection=connection):
+            return f" on connection {connection}"
+    return ""
+
+
+def _mark_kind(event: Event) -> str:
+    return "bad" if isinstance(event, Failed | Gap | Overflow) else "note"
+
+
+def _happening(event: Event) -> str:  # noqa: PLR0911 - a table
+    """Return a sentence for an event that is no state; an empty text for the others."""
+    match event:
+        case Failed(error=error):
+            return f"failed: {told(error)}"
+        case Closed(code=code, by=by):
+            return f"closed by {by}, code {code}"
+        case Authorized():
+            return "authorized"
+        case Gap(stream=stream, after=after, before=before, reason=reason):
+            return f"{stream}: nothing between {after} and {before} ({reason})"
+        case Throttled(group=group, delay=delay):
+            return f"{group} requests are held back for {seconds(delay)}"
+        case Overflow(stream=stream, dropped=dropped):
+            return f"{stream}: {dropped} items dropped, its consumer lags"
+    return ""
+
+
+def _connection_rows(tasks: Iterable[TaskSpan], length: float) -> list[Row]:
+    """Return a row for each kind of task of a connection; those of later ones share them."""
+    rows: dict[str, Row] = {}
+    for task in tasks:
+        name = task.name.removeprefix("derivtrio.")
+        if name == "reconnect" or not task.name.startswith("derivtrio."):
+            continue
+        row = rows.setdefault(name, Row(name, "tasks", indent=1))
+        row.bars.append(_task_bar(task, length))
+    order = {name: place for place, name in enumerate(_CONNECTION)}
+    return [rows[name] for name in sorted(rows, key=lambda name: order.get(name, len(order)))]
+
+
+def _task_bar(task: TaskSpan, length: float) -> Bar:
+    ended = length if task.ended is None else task.ended
+    end = "still runs" if task.ended is None else f"ended after {seconds(ended - task.began)}"
+    return Bar("task", task.began, ended, task.name, f"task {task.name}, {end}")
+
+
+def _connections(client: ClientTrace, first: int, last: int, length: float) -> list[Frame]:
+    """Return a frame around the tasks of each connection."""
+    if last < first:
+        return []
+    frames: list[Frame] = []
+    opened: tuple[float, int] | None = None
+    for at, event in [*client.events, (length, None)]:
+        if isinstance(event, Opened):
+            opened = (at, event.connection)
+        elif opened is not None and (event is None or isinstance(event, Closed)):
+            began, number = opened
+            text = (
+                f"connection {number}: one cancel scope around these tasks; open for"
+                f" {seconds(at - began)}, {_end_of(event)}"
+            )
+            name = f"connection {number}"
+            frames.append(Frame("connection", first, last, began, at, name, text))
+            opened = None
+    return frames
+
+
+def _end_of(event: Closed | None) -> str:
+    return "still open" if event is None else f"closed by {event.by} with code {event.code}"
+
+
+def _calls(calls: Iterable[CallSpan], length: float) -> list[Row]:
+    """Put calls into as few rows as they need; what comes at the same time stands side by side."""
+    rows: list[Row] = []
+    ends: list[float] = []
+    for call in calls:
+        ended = length if call.ended is None else call.ended
+        free = next((place for place, end in enumerate(ends) if end <= call.queued), None)
+        if free is None and len(rows) < _MOST_CALL_ROWS:
+            free = len(rows)
+            rows.append(Row("" if rows else "calls", "calls"))
+            ends.append(0.0)
+        place = len(rows) - 1 if free is None else free
+        ends[place] = max(ends[place], ended)
+        rows[place].bars.append(_call_bar(call, ended))
+    return rows
+
+
+def _call_bar(call: CallSpan, ended: float) -> Bar:
+    kind = "call" if call.good else "failed-call"
+    waited = (call.written or ended) - call.queued
+    sent = "never sent" if call.written is None else f"sent after {seconds(waited)}"
+    end = call.end or "not ended yet"
+    text = f"{call.label}: {sent}, {end} after {seconds(ended - call.queued)}"
+    return Bar(kind, call.queued, ended, call.label, text)
+
+
+def _stream(stream: StreamDots) -> Row:
+    return Row(stream.label, "stream", live=stream.live, fetched=stream.fetched)
+
+
+def _program(recording: Recording, length: float) -> Section:
+    """Return the program's own tasks: each below the one that has the nursery it runs in."""
+    section = Section("program")
+    children: dict[int, list[TaskSpan]] = {}
+    for task in recording.tasks:
+        if task.client is None:
+            above = 0 if task.parent is None else task.parent.number
+            children.setdefault(above, []).append(task)
+    places: dict[int, set[int]] = {}
+    for root in children.get(0, []):
+        _add_task(section, root, children, places, length)
+    section.frames += _nurseries(recording.nurseries, places, length)
+    return section
+
+
+def _add_task(
+    section: Section,
+    task: TaskSpan,
+    children: dict[int, list[TaskSpan]],
+    places: dict[int, set[int]],
+    length: float,
+) -> None:
+    """Give *task* a row, and the tasks below it rows below that."""
+    first = len(section.rows)
+    _place(section, [task], children, places, length)
+    for row in section.rows[first:]:
+        row.bars.sort(key=lambda bar: bar.began)
+
+
+def _place(
+    section: Section,
+    same: list[TaskSpan],
+    children: dict[int, list[TaskSpan]],
+    places: dict[int, set[int]],
+    length: float,
+) -> None:
+    """Give tasks of one name rows, as few as they need without overlapping, then their children."""
+    first, ends = len(section.rows), list[float]()
+    for task in same:
+        ended = length if task.ended is None else task.ended
+        free = next((place for place, end in enumerate(ends) if end <= task.began), None)
+        if free is None and len(ends) < _MOST_SAME and len(section.rows) < _MOST_TASK_ROWS:
+            free = len(ends)
+            section.rows.append(Row(task.name, "tasks", indent=task.depth))
+            ends.append(0.0)
+        if not ends:
+            return
+        place = len(ends) - 1 if free is None else free
+        ends[place] = max(ends[place], ended)
+        section.rows[first + place].bars.append(_task_bar(task, length))
+        if task.nursery is not None:
+            places.setdefault(task.nursery.number, set()).add(first + place)
+    below: dict[str, list[TaskSpan]] = {}
+    for task in same:
+        for child in children.get(task.number, []):
+            below.setdefault(child.name, []).append(child)
+    for group in below.values():
+        _place(section, group, children, places, length)
+
+
+def _nurseries(
+    nurseries: Iterable[NurserySpan], places: dict[int, set[int]], length: float
+) -> list[Frame]:
+    frames = []
+    for nursery in nurseries:
+        rows = places.get(nursery.number)
+        if rows:
+            ended = length if nursery.ended is None else nursery.ended
+            text = (
+                f"a nursery: it ended after its last task, {seconds(ended - nursery.began)} later"
+            )
+            frames.append(Frame("nursery", min(rows), max(rows), nursery.began, ended, "", text))
+    return frames

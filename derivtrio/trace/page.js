@@ -1,0 +1,185 @@
+"use strict";
+(() => {
+  const svg = document.getElementById("picture");
+  const byId = (id) => document.getElementById(id);
+  const units = Number(svg.dataset.units), unit = Number(svg.dataset.unit);
+  const left = Number(svg.dataset.left), height = Number(svg.getAttribute("height"));
+  const time = byId("time"), axis = byId("axis"), grid = byId("grid"), tip = byId("tip");
+  const texts = [...byId("texts").children].map((node) => ({
+    node, x: Number(node.dataset.x), w: Number(node.dataset.w), need: 0,
+  }));
+  const dots = [...svg.querySelectorAll(".dots")];
+  const bounds = svg.viewBox.baseVal;
+  let from = 0, to = units, width = bounds.width;
+
+  const room = () => width - left - 10;
+  const scale = () => room() / (to - from);
+  const place = (x) => left + (x - from) * scale();
+
+  function show(first, last) {
+    const span = Math.min(Math.max(last - first, Math.min(20, units)), units * 1.02);
+    const middle = (first + last) / 2;
+    from = Math.min(Math.max(middle - span / 2, -units * 0.02), units * 1.02 - span);
+    to = from + span;
+    draw();
+  }
+
+  function draw() {
+    const s = scale();
+    time.setAttribute("transform", `translate(${left - from * s},0) scale(${s},1)`);
+    for (const text of texts) {
+      const begin = Math.max(place(text.x), left), end = Math.min(place(text.x + text.w), width);
+      text.need = text.need || text.node.getComputedTextLength() + 8;
+      const fits = end - begin >= text.need;
+      text.node.style.display = fits ? "" : "none";
+      if (fits) text.node.setAttribute("x", begin + 4);
+    }
+    rule();
+    byId("range").textContent = `${said(from, true)} to ${said(to, true)}`;
+  }
+
+  function step() {
+    const least = (90 / scale()) * unit;
+    const sizes = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
+    const large = sizes.find((size) => size >= least);
+    if (least > 1) return large || Math.ceil(least / 86400) * 86400;
+    const power = 10 ** Math.floor(Math.log10(least));
+    return [1, 2, 5, 10].map((n) => n * power).find((size) => size >= least);
+  }
+
+  function rule() {
+    const size = step(), lines = [], parts = [];
+    const begin = Math.max(0, Math.ceil((from * unit) / size)), end = (Math.min(to, units) * unit) / size;
+    for (let n = begin; n <= end; n++) {
+      const x = place((n * size) / unit);
+      lines.push(`<line x1="${x}" x2="${x}" y1="20" y2="${height}"/>`);
+      parts.push(`<text x="${x + 4}" y="15">${said((n * size) / unit, false, size)}</text>`);
+    }
+    grid.innerHTML = lines.join("");
+    axis.innerHTML = parts.join("");
+  }
+
+  function said(x, exact, size) {
+    const seconds = Math.max(x, 0) * unit, total = units * unit;
+    const digits = exact || size < 1 ? Math.max(0, Math.min(3, Math.ceil(-Math.log10((size || (to - from) * unit / 100))))) : 0;
+    if (total < 120) return `${seconds.toFixed(digits)} s`;
+    const two = (n) => String(Math.floor(n)).padStart(2, "0");
+    const rest = (seconds % 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
+    const days = Math.floor(seconds / 86400), day = days ? `${days} d ` : "";
+    return `${day}${two((seconds % 86400) / 3600)}:${two((seconds % 3600) / 60)}:${rest}`;
+  }
+
+  function zoom(factor, at) {
+    const span = (to - from) * factor;
+    const share = (at - from) / (to - from);
+    show(at - span * share, at - span * share + span);
+  }
+
+  const atPointer = (event) => {
+    const box = svg.getBoundingClientRect();
+    return from + ((event.clientX - box.left) * (bounds.width / box.width) - left) / scale();
+  };
+
+  function nearestDot(event) {
+    const box = svg.getBoundingClientRect(), y = event.clientY - box.top, x = atPointer(event);
+    let best = null;
+    for (const path of dots) {
+      path.places = path.places || read(path);
+      if (Math.abs(path.y - y) > 9) continue;
+      let low = 0, high = path.places.length - 1;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (path.places[middle] < x) low = middle + 1; else high = middle;
+      }
+      for (const n of [low - 1, low]) {
+        const away = Math.abs(path.places[n] - x) * scale();
+        if (away <= 6 && (!best || away <= best.away)) best = { away, path, n };
+      }
+    }
+    return best;
+  }
+
+  function read(path) {
+    const shape = path.getAttribute("d"), places = [];
+    path.y = Number(/^M0 ([\d.]+)/.exec(shape)[1]);
+    path.counts = path.dataset.n ? path.dataset.n.split(" ") : null;
+    let x = 0;
+    for (const match of shape.matchAll(/m(\d+) 0h0/g)) places.push((x += Number(match[1])));
+    return places;
+  }
+
+  function explain(event) {
+    const dot = event.target.closest("#frame") && nearestDot(event);
+    let text = event.target.dataset && event.target.dataset.h;
+    if (dot) {
+      const count = dot.path.counts ? dot.path.counts[dot.n] : "1";
+      const kind = dot.path.classList.contains("fetched") ? "fetched from the history" : "live";
+      text = `${dot.path.dataset.title}: ${count} ${kind}, at ${said(dot.path.places[dot.n], true, 0.01)}`;
+    }
+    tip.style.display = text ? "block" : "none";
+    if (!text) return;
+    tip.textContent = text;
+    const box = tip.getBoundingClientRect();
+    tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - box.width - 8))}px`;
+    const below = event.clientY + 18 + box.height < innerHeight;
+    tip.style.top = `${below ? event.clientY + 18 : Math.max(4, event.clientY - box.height - 12)}px`;
+  }
+
+  function fitWidth() {
+    width = Math.max(byId("frame").clientWidth, 500);
+    svg.setAttribute("width", width);
+    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    byId("window").setAttribute("width", width - left);
+    draw();
+  }
+
+  let held = null;
+  svg.addEventListener("pointerdown", (event) => {
+    held = { x: event.clientX, from, to };
+    svg.classList.add("moving");
+    svg.setPointerCapture(event.pointerId);
+  });
+  svg.addEventListener("pointermove", (event) => {
+    if (!held) return explain(event);
+    tip.style.display = "none";
+    const moved = (held.x - event.clientX) / scale();
+    show(held.from + moved, held.to + moved);
+  });
+  const release = () => { held = null; svg.classList.remove("moving"); };
+  svg.addEventListener("pointerup", release);
+  svg.addEventListener("pointercancel", release);
+  svg.addEventListener("pointerleave", () => { tip.style.display = "none"; });
+  svg.addEventListener("wheel", (event) => {
+    if (event.ctrlKey || event.metaKey) {
+      event.preventDefault();
+      zoom(1.0015 ** event.deltaY, atPointer(event));
+    } else if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
+      event.preventDefault();
+      const moved = event.deltaX / scale();
+      show(from + moved, to + moved);
+    }
+  }, { passive: false });
+  svg.addEventListener("dblclick", (event) => zoom(0.25, atPointer(event)));
+
+  const middle = () => (from + to) / 2;
+  const acts = {
+    "+": () => zoom(0.5, middle()), "-": () => zoom(2, middle()), 0: () => show(0, units),
+    ArrowLeft: () => show(from - (to - from) / 5, to - (to - from) / 5),
+    ArrowRight: () => show(from + (to - from) / 5, to + (to - from) / 5),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (!event.ctrlKey && !event.metaKey && acts[event.key]) acts[event.key]();
+  });
+  byId("in").onclick = acts["+"];
+  byId("out").onclick = acts["-"];
+  byId("fit").onclick = acts[0];
+  for (const button of document.querySelectorAll("#why button")) {
+    button.onclick = () => {
+      const first = Number(button.dataset.from), last = Number(button.dataset.to);
+      const margin = Math.max(last - first, 10) * 0.6;
+      show(first - margin, last + margin);
+    };
+  }
+  addEventListener("resize", fitWidth);
+  fitWidth();
+})();

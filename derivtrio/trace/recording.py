@@ -1,0 +1,198 @@
+"""What was seen of a run, as data. Times are in seconds on trio's clock, since the beginning.
+
+The size is bounded, however long the run is. Ticks that come close together are counted as one
+*dot*; when a stream has too many dots, each two of them become one. Of calls, tasks and events the
+first some thousand are kept, and the others are counted. `left_out` says so.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from typing import Final, Generic, TypeVar
+
+import attrs
+
+from derivtrio.events import Event
+
+T = TypeVar("T")
+
+#: How many dots there may be in all streams together, and how many each stream may have at least.
+MOST_DOTS: Final = 320_000
+FEWEST_DOTS: Final = 200
+
+MOST_CALLS: Final = 4000
+MOST_TASKS: Final = 4000
+MOST_EVENTS: Final = 4000
+
+#: Ticks that come within so many seconds are one dot from the beginning.
+_FINEST: Final = 0.01
+
+
+@attrs.define(eq=False)
+class Dots:
+    """When items came: one dot stands for those that came within `width` seconds.
+
+    Attributes:
+        times: of the first item of each dot.
+        counts: how many items each dot stands for.
+
+    """
+
+    times: list[float] = attrs.field(factory=list)
+    counts: list[int] = attrs.field(factory=list)
+    width: float = _FINEST
+    _next: float = attrs.field(default=float("-inf"), init=False)
+
+    def add(self, at: float, count: int, most: int) -> None:
+        """Count *count* items that came *at* that time; keep *most* dots at most."""
+        if at < self._next:
+            self.counts[-1] += count
+            return
+        self.times.append(at)
+        self.counts.append(count)
+        self._next = at + self.width
+        if len(self.times) > most:
+            self._coarsen(most // 2)
+
+    def total(self, since: float = float("-inf"), until: float = float("inf")) -> int:
+        """Return how many items came from *since* to *until*."""
+        first, last = bisect_left(self.times, since), bisect_right(self.times, until)
+        return sum(self.counts[first:last])
+
+    def _coarsen(self, most: int) -> None:
+        """Merge dots until there are *most*."""
+        while len(self.times) > most:
+            self.width *= 2
+            coarse = Dots(width=self.width)
+            for at, count in zip(self.times, self.counts, strict=True):
+                coarse.add(at, count, len(self.times))
+            self.times, self.counts, self._next = coarse.times, coarse.counts, coarse._next
+
+
+@attrs.define(eq=False)
+class Kept(Generic[T]):
+    """The first `most` things; the others are only counted."""
+
+    most: int
+    things: list[T] = attrs.field(factory=list, init=False)
+    left_out: int = attrs.field(default=0, init=False)
+
+    def add(self, thing: T) -> bool:
+        """Keep *thing*, or count it; return whether it is kept."""
+        if len(self.things) >= self.most:
+            self.left_out += 1
+            return False
+        self.things.append(thing)
+        return True
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.things)
+
+    def __len__(self) -> int:
+        return len(self.things)
+
+
+@attrs.define(eq=False)
+class NurserySpan:
+    """A nursery: the cancel scope around tasks that end together. `ended` is None while it runs."""
+
+    number: int
+    began: float
+    ended: float | None = None
+    running: int = 0
+
+
+@attrs.define(eq=False)
+class TaskSpan:
+    """The life of one task. `client` is None for a task of the program itself."""
+
+    number: int
+    name: str
+    parent: "TaskSpan | None"
+    nursery: NurserySpan | None
+    began: float
+    client: int | None = None
+    ended: float | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many tasks are above it."""
+        return 0 if self.parent is None else self.parent.depth + 1
+
+
+@attrs.define(eq=False)
+class CallSpan:
+    """One call: when it was queued, when it was written last, when it ended, and how."""
+
+    label: str
+    queued: float
+    written: float | None = None
+    ended: float | None = None
+    end: str = ""
+    good: bool = True
+
+
+@attrs.define(eq=False)
+class StreamDots:
+    """What came in one stream: live, and from the server's history after an outage."""
+
+    label: str
+    live: Dots = attrs.field(factory=Dots)
+    fetched: Dots = attrs.field(factory=Dots)
+
+
+@attrs.define(eq=False)
+class ClientTrace:
+    """What was seen of one client; `ended` is None while it is open."""
+
+    number: int
+    began: float
+    ended: float | None = None
+    events: Kept[tuple[float, Event]] = attrs.field(factory=lambda: Kept(MOST_EVENTS))
+    calls: Kept[CallSpan] = attrs.field(factory=lambda: Kept(MOST_CALLS))
+    streams: dict[str, StreamDots] = attrs.field(factory=dict)
+    #: How often anything was recorded, which is what recording costs.
+    records: int = 0
+
+    def fetched_between(self, since: float, until: float) -> dict[str, int]:
+        """Return how many missed items of each stream were fetched from *since* to *until*."""
+        totals = {
+            label: each.fetched.total(since, until)
+            for label, each in self.streams.items()
+            if each.fetched.times
+        }
+        return {label: total for label, total in totals.items() if total}
+
+
+@attrs.define(eq=False)
+class Recording:
+    """All that was seen between `began_wall` (seconds since 1970) and `length` seconds later."""
+
+    began_wall: float
+    length: float = 0.0
+    clients: list[ClientTrace] = attrs.field(factory=list)
+    tasks: Kept[TaskSpan] = attrs.field(factory=lambda: Kept(MOST_TASKS))
+    nurseries: list[NurserySpan] = attrs.field(factory=list)
+    streams: int = 0
+
+    @property
+    def most_dots(self) -> int:
+        """How many dots each stream may have now."""
+        return max(FEWEST_DOTS, MOST_DOTS // max(8, 2 * self.streams))
+
+    def left_out(self) -> list[str]:
+        """Return what the recording does not show one by one, as sentences."""
+        said = []
+        if coarse := max((dots.width for dots in self._dots()), default=0.0):
+            said.append(f"A dot stands for the items of up to {coarse:g} s.")
+        if tasks := self.tasks.left_out:
+            said.append(f"{tasks:,} later tasks are not shown.")
+        for name in ("calls", "events"):
+            number = sum(getattr(client, name).left_out for client in self.clients)
+            if number:
+                said.append(f"{number:,} later {name} are not shown.")
+        return said
+
+    def _dots(self) -> Iterator[Dots]:
+        for client in self.clients:
+            for stream in client.streams.values():
+                yield from (dots for dots in (stream.live, stream.fetched) if dots.times)

@@ -1,0 +1,102 @@
+"""The page in a real browser: it zooms, it explains, and nothing fails in its script."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+import derivtrio
+from derivtrio.simulator import open_simulator
+from derivtrio.trace import timeline
+
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
+BROWSER: Final = next(filter(None, map(shutil.which, _NAMES)), None)
+
+needs_browser = pytest.mark.skipif(
+    BROWSER is None, reason="no Chromium: apt-get install chromium, or put one on the PATH"
+)
+
+#: Runs before the page's script; what goes wrong is counted.
+_BEFORE: Final = """<script>
+const faults = [];
+addEventListener("error", (event) => faults.push(event.message));
+addEventListener("securitypolicyviolation", (event) => faults.push(event.violatedDirective));
+</script></head>"""
+
+#: Runs after it: points, zooms, and puts what it saw into the page.
+_AFTER: Final = """<script>
+const seen = { faults };
+const picture = document.getElementById("picture"), tip = document.getElementById("tip");
+const scale = () => document.getElementById("time").transform.baseVal.consolidate().matrix.a;
+function point(target, x, y) {
+  const there = { bubbles: true, clientX: x, clientY: y };
+  target.dispatchEvent(new PointerEvent("pointermove", there));
+  return tip.style.display === "block" ? tip.textContent : "";
+}
+const band = document.querySelector("rect.outage"), box = band.getBoundingClientRect();
+seen.outage = point(band, box.x + box.width / 2, box.y + 4);
+const dots = document.querySelector(".dots.fetched").getBoundingClientRect();
+seen.dot = point(picture, dots.right, dots.y + dots.height / 2);
+const before = scale();
+document.getElementById("in").click();
+seen.zoomed = scale() / before;
+const wheel = { ctrlKey: true, deltaY: -400, clientX: 600, clientY: 100, cancelable: true };
+picture.dispatchEvent(new WheelEvent("wheel", wheel));
+seen.wheel = scale() / before;
+document.querySelector("#why button").click();
+const shown = document.querySelector("rect.outage").getBoundingClientRect();
+seen.share = shown.width / picture.getBoundingClientRect().width;
+document.getElementById("fit").click();
+seen.fit = scale() / before;
+seen.axis = document.querySelectorAll("#axis text").length;
+document.title = "seen " + JSON.stringify(seen);
+</script></body>"""
+
+
+def dump(path: Path) -> str:
+    """Return the page as the browser has it after its scripts have run."""
+    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    profile = f"--user-data-dir={path.parent / 'profile'}"
+    done = subprocess.run(
+        [*command, profile, "--window-size=1300,1000", path.as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout
+
+
+@needs_browser
+async def test_in_a_browser_the_page_explains_and_zooms_without_an_error(
+    autojump_clock: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.html"
+    async with open_simulator(port=None) as sim:
+        with timeline(path):
+            async with (
+                derivtrio.open_client(endpoint=sim.endpoint) as client,
+                client.ticks("1HZ100V") as ticks,
+            ):
+                for number in range(20):
+                    await anext(ticks)
+                    if number == 8:
+                        sim.faults.drop()
+                        sim.faults.refuse(4)
+    page = path.read_text(encoding="utf-8")
+    page = page.replace("</head>", _BEFORE).replace("</body>", _AFTER)
+    path.write_text(page, encoding="utf-8")
+    (title,) = re.findall(r"<title>seen (.*?)</title>", dump(path))
+    seen = json.loads(title)
+    assert seen["faults"] == []
+    assert seen["outage"].startswith("Connection 1 broke after ")
+    assert re.match(r"1HZ100V: \d+ fetched from the history, at ", seen["dot"])
+    assert seen["zoomed"] == pytest.approx(2, rel=0.01)
+    assert seen["wheel"] > 2.5
+    assert 0.2 < seen["share"] < 0.8
+    assert seen["fit"] == pytest.approx(1, rel=0.05)
+    assert seen["axis"] >= 4
