@@ -79,14 +79,15 @@ class HealthServer:
         try:
             with trio.move_on_after(PATIENCE):
                 await self._answer(stream)
-        except trio.BrokenResourceError:
-            pass  # the visitor has left
+        except (trio.BrokenResourceError, h11.ProtocolError):
+            pass  # the visitor has left, or is no HTTP client
         finally:
             self._visitors -= 1
             await trio.aclose_forcefully(stream)
 
     async def _answer(self, stream: trio.abc.Stream) -> None:
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_SIZE)
+        request: h11.Request | None = None
         try:
             request = await _request(http, stream)
             if request is None:
@@ -101,7 +102,8 @@ class HealthServer:
             ("Connection", "close"),
         ]
         head = http.send(h11.Response(status_code=page.status, headers=headers)) or b""
-        body = http.send(h11.Data(data=page.body)) or b""
+        only_head = request is not None and request.method == b"HEAD"  # h11 refuses a body then
+        body = b"" if only_head else http.send(h11.Data(data=page.body)) or b""
         await stream.send_all(head + body)
         if isinstance(stream, trio.SocketStream):
             await stream.send_eof()

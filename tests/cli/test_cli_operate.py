@@ -326,6 +326,20 @@ async def test_other_requests_are_refused(autojump_clock: Any, raw: bytes, statu
         assert (await asked(Health(client), raw))[0] == status
 
 
+async def test_head_has_no_body(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+        trio.open_nursery() as nursery,
+    ):
+        ours, theirs = trio.testing.memory_stream_pair()
+        nursery.start_soon(HealthServer(Health(client)).serve, theirs)
+        await ours.send_all(get("/healthz", "HEAD"))
+        answer = b"".join([bytes(part) async for part in ours])
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
 async def test_slow_visitors_are_few_and_are_cut_off(autojump_clock: Any) -> None:
     async with (
         open_simulator(port=None) as sim,
