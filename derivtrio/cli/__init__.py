@@ -8,9 +8,11 @@
 - `simulate`: the command that serves a simulated Deriv.
 - `demo`: the command that shows ticks surviving broken connections; `outages` is its record and its
   summary.
+- `operate`: how commands that run for long tell others how they are: `systemd`, `health` (the
+  judgement), `health_server` (over HTTP) and `prometheus` (metrics).
 - `moments`: times as options.
 - `target`: where commands connect, and how they end.
-- `output`: how results and messages are shown.
+- `output`: how results and messages are shown; `logs`: the log as JSON.
 
 Needs the extra `cli` (click and rich). Imports: everything below, and the simulator. Begin with
 `commands`, then `ping`.

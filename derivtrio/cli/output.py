@@ -119,10 +119,11 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def log_to_stderr(level: int) -> Iterator[None]:
+def log_to_stderr(level: int, formatter: logging.Formatter | None = None) -> Iterator[None]:
     """Print the records of the logger `derivtrio` from *level* up, one line each."""
     logger = logging.getLogger("derivtrio")
     handler = logging.StreamHandler(_Stderr())
+    handler.setFormatter(formatter)
     handler.addFilter(_is_news)
     before = logger.level
     logger.addHandler(handler)

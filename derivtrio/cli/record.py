@@ -8,6 +8,7 @@ import click
 
 from derivtrio.api.catalog import GRANULARITIES
 from derivtrio.cli.moments import read_past_moment
+from derivtrio.cli.operate import Operation, operating
 from derivtrio.cli.output import one_line
 from derivtrio.cli.target import Target, connecting, perform
 from derivtrio.recording import StoreError, open_store
@@ -85,6 +86,7 @@ class Plan:
     callback=read_past_moment,
     help="Where a series begins that is not in the store yet: an epoch, or a date.  [default: now]",
 )
+@operating
 @functools.partial(
     connecting,
     account=click.option(
@@ -100,7 +102,9 @@ class Plan:
     ),
 )
 @click.pass_context
-def record(context: click.Context, /, target_server: Target, **options: Any) -> None:
+def record(
+    context: click.Context, /, target_server: Target, operation: Operation, **options: Any
+) -> None:
     """Keep the ticks of SYMBOLS in TARGET, each once.
 
     This goes on until Ctrl-C or SIGTERM. When it is started again, it goes on where it ended, and
@@ -113,18 +117,20 @@ def record(context: click.Context, /, target_server: Target, **options: Any) -> 
     if plan.symbols and not (plan.ticks or plan.candles):
         message = "--no-ticks leaves nothing to record; add --candles SECONDS"
         raise click.UsageError(message)
-    perform(functools.partial(carry_out, target_server, plan), target_server)
+    perform(functools.partial(carry_out, target_server, plan, operation), target_server)
 
 
-async def carry_out(target: Target, plan: Plan) -> None:
+async def carry_out(target: Target, plan: Plan, operation: Operation) -> None:
     """Record as planned, until cancelled."""
-    async with open_store(plan.target) as store, target.open(None) as client:
-        await keep(
-            client,
-            plan.symbols,
-            store,
-            ticks=plan.ticks,
-            candles=plan.candles,
-            account=plan.account,
-            start=plan.start,
-        )
+    async with open_store(plan.target) as opened:
+        store = operation.watching(opened)
+        async with operation.open(target, None) as client:
+            await keep(
+                client,
+                plan.symbols,
+                store,
+                ticks=plan.ticks,
+                candles=plan.candles,
+                account=plan.account,
+                start=plan.start,
+            )

@@ -7,6 +7,7 @@ import attrs
 import click
 
 from derivtrio.cli.moments import read_past_moment
+from derivtrio.cli.operate import Operation, operating
 from derivtrio.cli.target import Target, connecting, perform
 from derivtrio.recording import record as keep
 
@@ -58,20 +59,24 @@ def check_scheme(_context: click.Context, _parameter: click.Parameter, target: s
     callback=read_past_moment,
     help="Where a stream without entries begins: an epoch, or a date.  [default: now]",
 )
+@operating
 @connecting
-def relay(target_server: Target, **options: Any) -> None:
+def relay(target_server: Target, operation: Operation, **options: Any) -> None:
     """Hand on the ticks of SYMBOLS to Redis streams, each once.
 
     This goes on until Ctrl-C or SIGTERM, and goes on where it ended when it is started again. Two
     relays may feed the same streams; one can die without a tick being lost or doubled.
     """
-    perform(functools.partial(hand_on, target_server, Relay(**options)), target_server)
+    job = Relay(**options)
+    perform(functools.partial(hand_on, target_server, job, operation), target_server)
 
 
-async def hand_on(target: Target, relay: Relay) -> None:
+async def hand_on(target: Target, relay: Relay, operation: Operation) -> None:
     """Relay until cancelled."""
     from derivtrio.recording.redis import RedisAddress, open_redis  # noqa: PLC0415 - needs an extra
 
     address = RedisAddress.of(relay.target, relay.symbols)
-    async with open_redis(address, relay.maxlen) as store, target.open(None) as client:
-        await keep(client, relay.symbols, store, start=relay.start)
+    async with open_redis(address, relay.maxlen) as opened:
+        store = operation.watching(opened)
+        async with operation.open(target, None) as client:
+            await keep(client, relay.symbols, store, start=relay.start)

@@ -30,7 +30,7 @@ from derivtrio import (
     open_client,
     run,
 )
-from derivtrio.cli.output import log_to_stderr, one_line
+from derivtrio.cli.output import log_to_stderr, note, one_line
 from derivtrio.connection.account import REST_URL
 from derivtrio.connection.endpoints import Endpoint, as_endpoint
 from derivtrio.supervision.authorization import checked_token, speaks_options
@@ -55,6 +55,7 @@ class Target:
     Attributes:
         chosen: whether the user named the server; otherwise it is the default.
         verbose: whether to show the client's whole log.
+        log_format: `text` or `json`.
 
     """
 
@@ -62,15 +63,39 @@ class Target:
     token: str | None = attrs.field(repr=False)
     chosen: bool
     verbose: bool
+    log_format: str = "text"
+
+    @property
+    def formatter(self) -> logging.Formatter | None:
+        """What makes lines of the log; None for plain text."""
+        if self.log_format != "json":
+            return None
+        from derivtrio.cli.logs import JsonFormatter  # noqa: PLC0415 - few need it
+
+        secrets = (self.token, getattr(self.endpoint, "token", None))
+        return JsonFormatter([each for each in secrets if isinstance(each, str)])
+
+    def note(self, level: int, text: object, **fields: str) -> None:
+        """Say *text* on standard error: as it is, or as a record of a log in JSON."""
+        if self.log_format == "json":
+            record = logging.makeLogRecord(
+                {"name": "derivtrio.cli", "levelno": level, "msg": text, **fields}
+            )
+            record.levelname = logging.getLevelName(level)
+            formatter = self.formatter
+            text = formatter.format(record) if formatter else text
+        note(text)
 
     @property
     def log_level(self) -> int:
         """The level from which the client's log is shown."""
         return logging.DEBUG if self.verbose else logging.INFO
 
-    def open(self, max_attempts: int | None = ATTEMPTS) -> AbstractAsyncContextManager[Client]:
+    def open(
+        self, max_attempts: int | None = ATTEMPTS, *, wait_ready: bool = True
+    ) -> AbstractAsyncContextManager[Client]:
         """Return a client that gives up after *max_attempts*."""
-        settings = Settings(max_attempts=max_attempts)
+        settings = Settings(max_attempts=max_attempts, wait_ready=wait_ready)
         return open_client(endpoint=self.endpoint, token=self.token, settings=settings)
 
 
@@ -82,6 +107,7 @@ def target_for(
     rest_url: str = REST_URL,
     *,
     verbose: bool = False,
+    log_format: str = "text",
 ) -> Target:
     """Return the target that the options name. With an *account*, *rest_url* gives its URL.
 
@@ -95,12 +121,13 @@ def target_for(
             text = "the Options API takes no token on its WebSocket; use --account, not --url"
             raise ValueError(text)
         checked_token(token)
-        return Target(there, token, chosen=url is not None, verbose=verbose)
+        chosen = url is not None
+        return Target(there, token, chosen, verbose, log_format)
     if token is None:
         text = "--account needs a token for the account, in DERIV_TOKEN"
         raise ValueError(text)
     endpoint = OptionsAccount(account, app_id, token, base=rest_url)
-    return Target(endpoint, token=None, chosen=True, verbose=verbose)
+    return Target(endpoint, None, chosen=True, verbose=verbose, log_format=log_format)
 
 
 def checked(check: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, Any], Any]:
@@ -160,6 +187,13 @@ _CONNECTION_OPTIONS: Final = (
         help="Deriv's REST API, which gives the WebSocket URL for the --account.",
     ),
     click.option("-v", "--verbose", is_flag=True, help="Show the client's log on standard error."),
+    click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How to write standard error; json has one object a line, with fields.",
+    ),
 )
 
 
@@ -180,10 +214,13 @@ def connecting(
         account: str | None,
         rest_url: str,
         verbose: bool,
+        log_format: str,
         **others: Any,
     ) -> None:
         try:
-            target = target_for(url, app_id, token, account, rest_url, verbose=verbose)
+            target = target_for(
+                url, app_id, token, account, rest_url, verbose=verbose, log_format=log_format
+            )
         except ValueError as error:
             raise click.UsageError(one_line(error)) from None
         command(target, **others)
@@ -199,7 +236,10 @@ def perform(main: Callable[[], Awaitable[None]], target: Target | None = None) -
     With a *target*, the client's log goes to standard error.
     """
     failure: BaseException | None = None
-    with log_to_stderr(logging.CRITICAL if target is None else target.log_level):
+    level, formatter = logging.CRITICAL, None
+    if target is not None:
+        level, formatter = target.log_level, target.formatter
+    with log_to_stderr(level, formatter):
         try:
             run(main)
         # A command with a nursery raises a group. Any other exception is a bug: let Python show it.
@@ -227,6 +267,9 @@ def end_with(failure: BaseException, target: Target | None) -> None:
     text = one_line(failure)
     if isinstance(failure, ConnectionFailed | LinkError) and target and not target.chosen:
         text = f"{text} ({_V3_HINT})"
+    if target and target.log_format == "json":
+        target.note(logging.ERROR, text)
+        sys.exit(1)
     raise click.ClickException(text)
 
 

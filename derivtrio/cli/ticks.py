@@ -1,13 +1,16 @@
 """`derivtrio ticks`: the prices of some symbols, without end or up to a count."""
 
 import functools
+import logging
 import time
+from collections.abc import Callable
 
 import attrs
 import click
 import trio
 
 from derivtrio import Subscription, Tick
+from derivtrio.cli.operate import Operation, operating
 from derivtrio.cli.output import note, sentence, show_tick
 from derivtrio.cli.target import ATTEMPTS, Target, connecting, perform
 
@@ -32,8 +35,15 @@ def read_start(
     callback=read_start,
     help="Begin with the ticks of this time, in seconds since 1970.  [default: the newest]",
 )
+@operating
 @connecting
-def ticks(target: Target, symbols: tuple[str, ...], count: int | None, start: int | None) -> None:
+def ticks(
+    target: Target,
+    operation: Operation,
+    symbols: tuple[str, ...],
+    count: int | None,
+    start: int | None,
+) -> None:
     """Print the ticks of SYMBOLS, each tick once.
 
     The ticks of each symbol are in order. Without --count this goes on until Ctrl-C, and lost
@@ -41,7 +51,7 @@ def ticks(target: Target, symbols: tuple[str, ...], count: int | None, start: in
     before the ticks that follow; in JSON their ask and bid are null. If the server does not have
     them any more, standard error says between which times ticks are missing.
     """
-    perform(functools.partial(follow, target, symbols, count, start), target)
+    perform(functools.partial(follow, target, symbols, count, start, operation), target)
 
 
 @attrs.define
@@ -63,26 +73,36 @@ class Tally:
 
 
 async def follow(
-    target: Target, symbols: tuple[str, ...], count: int | None, start: int | None
+    target: Target,
+    symbols: tuple[str, ...],
+    count: int | None,
+    start: int | None,
+    operation: Operation,
 ) -> None:
     """Print *count* ticks of *symbols*, from the epoch *start* on; each symbol has its task."""
     tally = Tally(count)
     async with (
-        target.open(None if count is None else ATTEMPTS) as client,
+        operation.open(target, None if count is None else ATTEMPTS) as client,
         trio.open_nursery() as nursery,
     ):
         for symbol in dict.fromkeys(symbols):  # each symbol once, in the order given
             stream = client.ticks(symbol, start=start)
-            nursery.start_soon(follow_one, stream, tally, nursery.cancel_scope)
+            say = functools.partial(target.note, logging.WARNING, symbol=symbol)
+            nursery.start_soon(follow_one, stream, tally, nursery.cancel_scope, say)
 
 
-async def follow_one(stream: Subscription[Tick], tally: Tally, everyone: trio.CancelScope) -> None:
+async def follow_one(
+    stream: Subscription[Tick],
+    tally: Tally,
+    everyone: trio.CancelScope,
+    say: Callable[[object], None] = note,
+) -> None:
     """Print the ticks of *stream*, and its gaps. Cancel *everyone* when all is printed."""
     shown = 0
     async with stream:
         async for tick in stream:
             for gap in stream.gaps[shown:]:
-                note(sentence(gap))
+                say(sentence(gap))
                 shown += 1
             if tally.take():
                 show_tick(tick)

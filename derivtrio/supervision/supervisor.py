@@ -131,8 +131,10 @@ class Supervisor:
         """Decide every call that was written to *connection* and not answered."""
         session, end = self.session, connection.end
         session.queue.end()
-        if end.error is not None and end.by != "server":
-            session.bus.announce(Failed(end.error))
+        if end.error is not None:
+            session.state.last_error = end.error  # a Close by the server is not `Failed`
+            if end.by != "server":
+                session.bus.announce(Failed(end.error))
         why = end.as_break(connection.number)
         ended = [receiver.lost(why) for receiver in session.router.clear()]
         lost = [call for call in ended if isinstance(call, Call)]

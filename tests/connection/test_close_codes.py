@@ -10,6 +10,7 @@ import derivtrio
 from derivtrio import Backoff, Closed, Failed, Settings
 from derivtrio.connection.handshake import Answer
 from derivtrio.errors import HandshakeFailed
+from derivtrio.simulator import open_simulator
 
 SETTINGS = Settings(backoff=Backoff(first=1, cap=1))
 SECRET = "s3cr3t-t0ken"
@@ -93,3 +94,18 @@ def test_g13_an_echo_of_our_request_shows_no_query() -> None:
     with pytest.raises(HandshakeFailed) as caught:
         Answer().feed(b"GET /ws/demo?otp=0ne-t1me HTTP/1.1\r\n")
     assert "0ne" not in str(caught.value)
+
+
+async def test_the_status_says_that_the_server_has_closed(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+        client.events() as events,
+    ):
+        sim.faults.close(1001)
+        async for event in events:
+            if isinstance(event, Closed):
+                break
+        error = client.status.last_error
+        assert isinstance(error, derivtrio.PeerClosed)
+        assert error.code == 1001

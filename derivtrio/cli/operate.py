@@ -1,0 +1,198 @@
+"""What long-running commands share: how they tell others whether they are well.
+
+| to | how |
+|---|---|
+| systemd | `READY=1`, `STATUS=`, `WATCHDOG=1`, `STOPPING=1` |
+| a probe | `--health HOST:PORT`: `/healthz`, `/metrics` |
+| anything that reads files | `--health-file PATH`: written anew every few seconds |
+
+`READY=1` is sent when the client is ready first. `WATCHDOG=1` is sent only if all is well and a
+message has come since the last time.
+
+One task beside the client does it; see `health` for what "well" means.
+"""
+
+import functools
+import json
+import logging
+import os
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import click
+import trio
+
+from derivtrio import Client
+from derivtrio.cli.health import FRESH, Health, WatchedStore
+from derivtrio.cli.systemd import Notifier
+from derivtrio.cli.target import Target
+from derivtrio.concurrency.background import running
+from derivtrio.recording import Store
+
+_log: Final = logging.getLogger("derivtrio.cli")
+
+#: How often the client's state is looked at, in seconds; oftener if the watchdog wants it.
+INTERVAL: Final = 5.0
+
+_ADDRESS: Final = re.compile(r"(?:(\[[0-9A-Fa-f:.]+\]|[\w.-]+):)?(\d{1,5})", re.ASCII)
+_LAST_PORT: Final = 65_535
+
+
+@attrs.frozen
+class ListenAddress:
+    """Where the health page is served."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def read_address(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> ListenAddress | None:
+    """Return the address that *text* means; a port alone is one of this machine's loopback."""
+    if text is None:
+        return None
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found[2]) > _LAST_PORT:
+        message = "an address is HOST:PORT, such as 127.0.0.1:9090"
+        raise click.BadParameter(message)
+    return ListenAddress((found[1] or "127.0.0.1").strip("[]"), int(found[2]))
+
+
+@attrs.define(eq=False)
+class Operation:
+    """Opens a client, and tells others how it is for as long as it is open."""
+
+    health: ListenAddress | None = None
+    health_file: Path | None = None
+    notifier: Notifier = attrs.field(factory=lambda: Notifier.of(os.environ))
+    store: WatchedStore | None = attrs.field(default=None, init=False)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody wants to be told."""
+        return any((self.health, self.health_file, self.notifier.address))
+
+    @property
+    def interval(self) -> float:
+        """How often to look, in seconds: twice in the time that the watchdog waits."""
+        return min(INTERVAL, (self.notifier.watchdog or 2 * INTERVAL) / 2)
+
+    def watching(self, store: Store) -> Store:
+        """Return *store*, watched: it is not well to have rows that it does not write."""
+        self.store = WatchedStore(store)
+        return self.store
+
+    @asynccontextmanager
+    async def open(self, target: Target, max_attempts: int | None) -> AsyncGenerator[Client]:
+        """Open a client of *target*; enter the block when it is ready.
+
+        *Cancellation*: says `STOPPING=1`, and closes the client.
+        """
+        if not self.wanted:
+            async with target.open(max_attempts) as client:
+                yield client
+            return
+        async with target.open(max_attempts, wait_ready=False) as client:
+            health, scope = Health(client, self.store), trio.CancelScope()
+            listeners = await self._listeners()
+            task = functools.partial(self._tell, health, listeners, scope)
+            async with running(task, stop=scope.cancel, name="derivtrio.operate"):
+                try:
+                    await client.wait_ready()
+                    self.notifier.tell(READY=1, STATUS=health.summary())
+                    yield client
+                finally:
+                    self.notifier.tell(STOPPING=1)
+
+    async def _listeners(self) -> list[trio.SocketListener]:
+        if self.health is None:
+            return []
+        try:
+            listeners = await trio.open_tcp_listeners(self.health.port, host=self.health.host)
+        except OSError as error:
+            message = f"cannot serve the health page at {self.health}: {error.strerror}"
+            raise click.ClickException(message) from None
+        port = listeners[0].socket.getsockname()[1]
+        _log.info("health page at http://%s/healthz", attrs.evolve(self.health, port=port))
+        return listeners
+
+    async def _tell(
+        self, health: Health, listeners: list[trio.SocketListener], scope: trio.CancelScope
+    ) -> None:
+        """Serve the health page, write the file and feed the watchdog until *scope* ends."""
+        with scope:
+            async with trio.open_nursery() as nursery:
+                if listeners:
+                    from derivtrio.cli.health_server import HealthServer  # noqa: PLC0415
+
+                    serve = HealthServer(health).serve
+                    nursery.start_soon(functools.partial(trio.serve_listeners, serve, listeners))
+                await self._look(health)
+
+    async def _look(self, health: Health) -> None:
+        """Look at *health* again and again; tell the manager and write the file."""
+        self._warn_of_impatience()
+        fed: float | None = None
+        while True:
+            heard, _ = health.signs
+            if heard != fed and not health.troubles:
+                fed = heard
+                self.notifier.tell(WATCHDOG=1, STATUS=health.summary())
+            elif self.notifier.address:
+                self.notifier.tell(STATUS=health.summary())
+            if self.health_file is not None:
+                _write_file(self.health_file, health)
+            await trio.sleep(self.interval)
+
+    def _warn_of_impatience(self) -> None:
+        patience = self.notifier.watchdog
+        if patience is not None and patience < FRESH:
+            text = "WatchdogSec is %g s: a silent market has one message in 25 s; take %g s or more"
+            _log.warning(text, patience, FRESH)
+
+
+def _write_file(path: Path, health: Health) -> None:
+    """Replace the file at *path*: whoever reads it sees the old text or the new one."""
+    part = path.with_name(path.name + ".tmp")
+    try:
+        part.write_text(json.dumps(health.report()) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:  # the work is worth more than its report
+        _log.warning("cannot write the health file %s: %s", path, error.strerror)
+
+
+_OPTIONS: Final = (
+    click.option(
+        "--health",
+        metavar="[HOST:]PORT",
+        callback=read_address,
+        help="Serve /healthz and /metrics there over HTTP. Without a host: 127.0.0.1.",
+    ),
+    click.option(
+        "--health-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write the state into this file, as JSON, every few seconds.",
+    ),
+)
+
+
+def operating(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a command that runs for long; it gets them as `operation`."""
+
+    @functools.wraps(command)
+    def with_operation(
+        *args: Any, health: ListenAddress | None, health_file: Path | None, **others: Any
+    ) -> None:
+        command(*args, operation=Operation(health, health_file), **others)
+
+    for option in reversed(_OPTIONS):
+        option(with_operation)
+    return with_operation
