@@ -42,7 +42,7 @@ async def test_what_cannot_be_meant_is_refused_and_not_sent(autojump_clock: Any)
         api: Any = client.api
         with pytest.raises(InvalidRequest, match="did you mean 'ticks_history'"):
             await api.tick_history("R_100", end="latest")
-        with pytest.raises(InvalidRequest, match="ticks_history is missing; it is a text that"):
+        with pytest.raises(InvalidRequest, match="ticks_history is missing; it is a text such as"):
             await api.ticks_history(end="latest")
         with pytest.raises(InvalidRequest, match="did you mean 'granularity'"):
             await api.ticks_history("R_100", end="latest", granularty=60)
