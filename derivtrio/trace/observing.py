@@ -272,8 +272,8 @@ class CountedUpstream(Upstream):
 
 
 def _stream_label(label: str) -> str:
-    """Return the label; of `ticks R_100` only the symbol, as subscriptions and gaps have it."""
-    return label.removeprefix("ticks ")
+    """Return the label; of ticks and candles only the symbol, as what is fetched has it."""
+    return label.removeprefix("ticks_history ").removeprefix("ticks ")
 
 
 def _end_of(call: Call) -> tuple[str, bool]:

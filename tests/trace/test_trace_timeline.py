@@ -283,3 +283,20 @@ def test_a_program_without_a_time_line_does_not_import_it() -> None:
 
     probe = "import derivtrio, sys; print([m for m in sys.modules if 'derivtrio.trace' in m])"
     assert finished("-c", probe).stdout.strip() == "[]"
+
+
+async def test_fetched_candles_are_in_the_row_of_their_stream(autojump_clock: Any) -> None:
+    async with open_simulator(port=None) as sim:
+        with timeline() as shown:
+            async with (
+                derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+                client.candles("R_100", 60, closed_only=True) as candles,
+            ):
+                await anext(candles)
+                sim.faults.drop()
+                sim.faults.refuse(200)
+                for _ in range(4):
+                    await anext(candles)
+    (stream,) = shown.recording.clients[0].streams.values()
+    assert sum(stream.fetched.counts) >= 3
+    assert sum(stream.live.counts) >= 2
