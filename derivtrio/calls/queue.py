@@ -194,7 +194,8 @@ class SendQueue:
 
         *Cancellation*: loses nothing.
         """
-        if (self._arrived or self._room) and (calls := self._let_out(most)):
+        is_empty = not (self._arrived or self._room or self._writer_woken)
+        if not is_empty and (calls := self._let_out(most)):
             return calls
         if self._due == math.inf:
             await self._arrival()
