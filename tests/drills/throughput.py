@@ -70,7 +70,7 @@ class Client:
     count: int
     memory: "Memory"
 
-    def ticks(self, symbol: str, *, start: int | None) -> Source:  # noqa: ARG002
+    def ticks(self, symbol: str, *, start: int | None, when_closed: str) -> Source:  # noqa: ARG002
         """Return a stream."""
         return Source(symbol, self.count, self.memory)
 
