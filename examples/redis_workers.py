@@ -13,6 +13,7 @@ least once; a worker that dies between its work and the acknowledgement is why i
 import contextlib
 import os
 import sys
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import coredis
@@ -20,6 +21,11 @@ import trio
 from coredis.exceptions import StreamDuplicateConsumerGroupError
 
 import derivtrio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coredis.response.types import StreamEntry
 
 URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/ticks")
 GROUP = "workers"
@@ -48,8 +54,8 @@ async def main(name: str) -> None:
             if not entries:
                 found = await redis.xreadgroup(GROUP, name, {stream: ">"}, count=10, block=500)
                 entries = (found or {}).get(stream, ())
-            for entry in entries:
-                await work(dict(entry.field_values))
+            for entry in cast("Sequence[StreamEntry]", entries):
+                await work({str(name): str(value) for name, value in entry.field_values.items()})
                 await redis.xack(stream, GROUP, [entry.identifier])
 
 
