@@ -1,6 +1,7 @@
 """The pages of the documentation, README.md and the guide, and the code on them."""
 
 import re
+import shlex
 from pathlib import Path
 
 import attrs
@@ -58,6 +59,11 @@ class Page:
     def commands(self) -> list[str]:
         """Return the lines of its shell blocks."""
         return [line for block in self.blocks("sh") for line in block.text.splitlines()]
+
+    def command(self, begin: str) -> list[str]:
+        """Return the one command on the page that begins so, as arguments of Python."""
+        (line,) = (line for line in self.commands() if line.startswith(begin))
+        return ["-m", *shlex.split(line)]
 
     def links(self) -> list[str]:
         """Return the targets of its links that are files, without the part after `#`."""

@@ -19,6 +19,7 @@ from served import Served, finished, served, started
 
 PAGE = read(GUIDE / "leave-it-running.md")
 COMMANDS = PAGE.commands()
+command = PAGE.command
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +31,6 @@ def server() -> Iterator[Served]:
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def command(begin: str) -> list[str]:
-    """Return the one command on the page that begins so, as arguments of Python."""
-    (line,) = (line for line in COMMANDS if line.startswith(begin))
-    return ["-m", *shlex.split(line)]
 
 
 def free_port() -> int:

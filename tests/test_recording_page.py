@@ -1,6 +1,5 @@
 """The guide's page about recording: its commands are carried out, and its code is tried."""
 
-import shlex
 import signal
 import sqlite3
 import time
@@ -22,6 +21,7 @@ from derivtrio.simulator import open_simulator
 
 PAGE = read(GUIDE / "recording.md")
 COMMANDS = PAGE.commands()
+command = PAGE.command
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,6 @@ def server() -> Iterator[Served]:
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def command(begin: str) -> list[str]:
-    """Return the one command on the page that begins so, as arguments of Python."""
-    (line,) = (line for line in COMMANDS if line.startswith(begin))
-    return ["-m", *shlex.split(line)]
 
 
 def carried_out(arguments: list[str], server: Served, done: Callable[[], object]) -> None:

@@ -11,7 +11,7 @@ import attrs
 import click
 import trio
 
-from derivtrio.cli.moments import read_end, read_moment
+from derivtrio.cli.moments import in_period
 from derivtrio.cli.target import perform
 from derivtrio.recording import TABLES, TICKS, Row, Table
 from derivtrio.recording.formats import CSV, JSON_LINES, LineFormat
@@ -37,20 +37,7 @@ class Export:
 @click.command()
 @click.argument("source", metavar="SOURCE")
 @click.option("--symbol", "symbols", multiple=True, help="May be repeated.  [default: all]")
-@click.option(
-    "--from",
-    "start",
-    metavar="TIME",
-    callback=read_moment,
-    help="The first epoch, or a date or time in UTC.  [default: the beginning]",
-)
-@click.option(
-    "--to",
-    "end",
-    metavar="TIME",
-    callback=read_end,
-    help="The last epoch; a date means all of its day.  [default: the end]",
-)
+@in_period
 @click.option(
     "--format",
     "kind",

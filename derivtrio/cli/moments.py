@@ -2,10 +2,13 @@
 
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import click
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _DAY: Final = 86_400
 
@@ -61,3 +64,22 @@ def read_past_moment(
         message = "that is in the future; it is counted in seconds, in UTC"
         raise click.BadParameter(message)
     return epoch
+
+
+def in_period(command: F) -> F:
+    """Give *command* the options `--from` and `--to`: the epochs `start` and `end`, or None."""
+    begin = click.option(
+        "--from",
+        "start",
+        metavar="TIME",
+        callback=read_moment,
+        help="The first epoch, or a date or time in UTC.  [default: the beginning]",
+    )
+    end = click.option(
+        "--to",
+        "end",
+        metavar="TIME",
+        callback=read_end,
+        help="The last epoch; a date means all of its day.  [default: the end]",
+    )
+    return begin(end(command))

@@ -7,7 +7,7 @@ import attrs
 import click
 import trio
 
-from derivtrio.cli.moments import read_end, read_moment
+from derivtrio.cli.moments import in_period
 from derivtrio.cli.output import note
 from derivtrio.cli.target import perform
 from derivtrio.recording import CANDLES, GAPS, TICKS
@@ -35,20 +35,7 @@ from derivtrio.recording.tables import Selection
     show_default=True,
     help="The picture: .png, .svg or .pdf.",
 )
-@click.option(
-    "--from",
-    "start",
-    metavar="TIME",
-    callback=read_moment,
-    help="The first epoch, or a date or time in UTC.  [default: the beginning]",
-)
-@click.option(
-    "--to",
-    "end",
-    metavar="TIME",
-    callback=read_end,
-    help="The last epoch; a date means all of its day.  [default: the end]",
-)
+@in_period
 def plot(
     *, source: str, symbol: str, length: int, out: Path, start: int | None, end: int | None
 ) -> None:
