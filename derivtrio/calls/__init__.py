@@ -5,6 +5,7 @@
 - `queue`: calls on their way to the writer.
 - `session`: what all parts of a client share.
 - `request`: make a call and wait for its reply.
+- `suspects`: reads that may be what breaks connections are asked alone.
 - `doubts`: the trades whose outcome is not known; `other_clients`: what other clients of this
   process know of them; `server_time`: when they were written, by the server's clock.
 - `status`: events, and the state that follows from them.

@@ -17,7 +17,6 @@ from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
 from derivtrio.calls.status import ConnectionState, EventBus, State
-from derivtrio.concurrency.runs import require_trio
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Generation
 from derivtrio.events import Gap, Opened, Stale
@@ -44,6 +43,17 @@ class Observer(Protocol):
 on_new_client: ContextVar[Callable[["Session", Any], None] | None] = ContextVar(
     "on_new_client", default=None
 )
+
+
+def require_trio() -> trio.lowlevel.TrioToken:
+    """Return the token of the present `trio.run`; raise a RuntimeError outside of one."""
+    try:
+        return trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        text = (
+            "derivtrio needs trio to run under, not asyncio: derivtrio.run(main) or trio.run(main)"
+        )
+        raise RuntimeError(text) from None
 
 
 class Suspect(Protocol):

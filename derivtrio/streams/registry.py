@@ -10,7 +10,7 @@ it must exist on every connection; `resubscribe` sees to that. How it ends, in o
    answer.
 5. If the server refuses a `forget` in passing, it is sent again after a pause, a few times.
 
-Streams that break connections are found out by `resubscribe.Suspects`.
+Streams that break connections are found out by `suspects.Suspects`.
 
 The router also finds streams that nobody wants, because a caller went away before the reply. They
 begin at step 4. Two things bound what a hostile server can do with them, one that sends ever new
@@ -45,7 +45,8 @@ from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import RETRY_PAUSE, is_passing
 from derivtrio.policy.throttling import LeakyBucket
 from derivtrio.streams.contracts import ContractStreams
-from derivtrio.streams.resubscribe import Suspects, renew
+from derivtrio.streams.resubscribe import renew
+from derivtrio.streams.suspects import Suspects
 from derivtrio.streams.upstream import Upstream
 
 if TYPE_CHECKING:  # it is imported when a stream waits for its market

@@ -27,8 +27,8 @@ import attrs
 import trio
 
 from derivtrio.calls.call import Call
-from derivtrio.calls.request import repeat_suspects
 from derivtrio.calls.session import Session
+from derivtrio.calls.suspects import repeat_suspects
 from derivtrio.connection.connection import Connection, open_connection
 from derivtrio.connection.dial import Dialer
 from derivtrio.connection.endpoints import closed_text
@@ -39,8 +39,9 @@ from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import passing_text
 from derivtrio.streams.registry import Registry
 from derivtrio.supervision.authorization import Authorization
+from derivtrio.supervision.heartbeat import beat
 from derivtrio.supervision.restore import restore
-from derivtrio.supervision.tasks import ask_for_limits, beat, expire, read, write
+from derivtrio.supervision.tasks import ask_for_limits, expire, read, write
 
 
 @attrs.define(eq=False)
