@@ -10,11 +10,11 @@ import trio
 
 from derivtrio.api import Api
 from derivtrio.api.catalog import name_of
-from derivtrio.calls.call import raw_call
 from derivtrio.calls.doubts import TradeLog
 from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.other_clients import other_clients
 from derivtrio.calls.queue import SendQueue
+from derivtrio.calls.raw import raw_call
 from derivtrio.calls.request import checked_call, make_call
 from derivtrio.calls.routing import Router
 from derivtrio.calls.session import Session, on_new_client, require_trio

@@ -7,10 +7,10 @@ from ways import ASKED, PACKAGE, WALKS, is_asked, walked
 
 #: How many stations each way passes at most, the plain way; and how often it changes files.
 MOST = {
-    "a tick": (12, 30),
-    "a call and its reply": (14, 85),
-    "a reconnect with one stream": (28, 560),
-    "a purchase whose reply is lost": (22, 155),
+    "a tick": (11, 30),
+    "a call and its reply": (10, 80),
+    "a reconnect with one stream": (27, 560),
+    "a purchase whose reply is lost": (19, 155),
 }
 
 

@@ -4,7 +4,7 @@ A `Session` lives as long as its client. Connections come and go beneath it: `co
 present one, and `usable_connection` is the answer to the question that all parts ask.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from derivtrio.calls.routing import Router
 from derivtrio.calls.status import ConnectionState, EventBus, State
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Generation
+from derivtrio.errors import BrokenConnection
 from derivtrio.events import Gap, Opened, Stale
 from derivtrio.settings import Settings
 
@@ -62,6 +63,11 @@ class Suspect(Protocol):
     @property
     def label(self) -> str:
         """What it is called in logs."""
+        ...
+
+    @property
+    def breaks(self) -> Sequence[BrokenConnection]:
+        """How the connections ended that it may have broken."""
         ...
 
 

@@ -314,27 +314,24 @@ class Registry:
         self._refused.clear()
         self._forgets.empty()
         self._strangers.empty()
-        on_trial, failed = self.session.on_trial, []
+        failed: list[Upstream] = []
+        on_trial = self.session.on_trial
         if self._wanted:
             failed = self.suspects.connection_lost(
                 why, on_trial, by_message=end.by_message, calls=bool(calls)
             )
-        if on_trial is not None:
-            ends = self.suspects.history(on_trial)
-            if isinstance(on_trial, Call):
-                ends = on_trial.breaks
-            if why not in ends:  # something else broke it, so it is a failed attempt like any
-                self.session.on_trial = None
-        for upstream, history in failed:
-            self._fail(upstream, history)
+        if on_trial is not None and why not in on_trial.breaks:
+            self.session.on_trial = None  # something else broke it: a failed attempt like any
+        for upstream in failed:
+            self._fail(upstream)
         for upstream in self:
             upstream.ids.clear()
         if self.contracts.in_use:
             self.contracts.connection_lost()
 
-    def _fail(self, upstream: Upstream, history: Sequence[BrokenConnection]) -> None:
-        """End *upstream*, which has broken the connections of *history*, at its consumers."""
-        error = stream_failed(upstream.label, upstream.request or {}, history)
+    def _fail(self, upstream: Upstream) -> None:
+        """End *upstream*, which has broken too many connections, at its consumers."""
+        error = stream_failed(upstream.label, upstream.request or {}, upstream.breaks)
         logger.warning("%s; everything else goes on", error)
         upstream.close(error)
         self._wanted.pop(upstream, None)

@@ -97,7 +97,7 @@ async def resubscribe(
     `promote` runs beside it.
     """
     since, wanted = trio.current_time(), list(upstreams)
-    suspected = sorted((each for each in wanted if each in suspects), key=suspects.breaks)
+    suspected = sorted(filter(suspects.__contains__, wanted), key=lambda each: len(each.breaks))
     # The stream of all open contracts comes last: the server refuses to others what it has granted.
     last = [each for each in wanted if each.is_family and suspected]
     first = [each for each in wanted if each not in suspects and each not in last]
@@ -107,7 +107,7 @@ async def resubscribe(
         session.queue.open_to(Urgency.RESTORATION)  # user calls need not wait for suspects
     proven = False
     for upstream in [each for each in suspected if each not in last] + last:
-        last_chance = suspects.breaks(upstream) >= MAX_BREAKS - 1
+        last_chance = len(upstream.breaks) >= MAX_BREAKS - 1
         proven = proven and not last_chance
         while not proven:
             proven = await works_still(connection, session, since, last_chance=last_chance)

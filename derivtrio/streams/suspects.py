@@ -20,7 +20,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-import attrs
 import trio
 
 from derivtrio.calls.call import MAX_BREAKS, Call
@@ -38,7 +37,6 @@ _PROBATION: Final = 5.0
 _PROBATIONS: Final = 30.0
 
 
-@attrs.define(eq=False)
 class Suspects:
     """Which streams may be what breaks connections; see the rules above.
 
@@ -47,24 +45,20 @@ class Suspects:
 
     """
 
-    on_answer: Callable[[], None] = attrs.field(default=lambda: None, init=False)
-    _breaks: dict[Upstream, tuple[BrokenConnection, ...]] = attrs.field(factory=dict, init=False)
-    #: Those that have broken a connection after their answer, by a message.
-    _late: dict[Upstream, None] = attrs.field(factory=dict, init=False)
-    #: On the present connection: the calls that ask for streams, and when which was answered.
-    _asked: dict[Upstream, Call] = attrs.field(factory=dict, init=False)
-    _answered: dict[Upstream, float] = attrs.field(factory=dict, init=False)
+    on_answer: Callable[[], None]
+
+    def __init__(self) -> None:
+        self.on_answer = lambda: None
+        #: Those that may have broken connections; each knows which.
+        self._suspected: dict[Upstream, None] = {}
+        #: Those of them that have done it after their answer, by a message.
+        self._late: dict[Upstream, None] = {}
+        #: On the present connection: the calls that ask for streams, and when which was answered.
+        self._asked: dict[Upstream, Call] = {}
+        self._answered: dict[Upstream, float] = {}
 
     def __contains__(self, upstream: Upstream) -> bool:
-        return upstream in self._breaks
-
-    def history(self, suspect: object) -> tuple[BrokenConnection, ...]:
-        """Return the ends of connections that *suspect* may have broken, if it is a stream."""
-        return next((ends for each, ends in self._breaks.items() if each is suspect), ())
-
-    def breaks(self, upstream: Upstream) -> int:
-        """Return how many connections *upstream* may have broken."""
-        return len(self._breaks.get(upstream, ()))
+        return upstream in self._suspected
 
     @property
     def unanswered(self) -> list[str]:
@@ -96,7 +90,7 @@ class Suspects:
 
     def remove(self, upstream: Upstream) -> None:
         """Note that nobody wants *upstream* any more, nor waits for its answer."""
-        self._breaks.pop(upstream, None)
+        self._suspected.pop(upstream, None)
         self._late.pop(upstream, None)
         self._answered.pop(upstream, None)
         if (call := self._asked.pop(upstream, None)) is not None:
@@ -106,14 +100,14 @@ class Suspects:
         """Return how long *upstream*, just answered, stays alone, in seconds."""
         if upstream not in self._late:
             return 0.0
-        if self.breaks(upstream) >= MAX_BREAKS - 1:
+        if len(upstream.breaks) >= MAX_BREAKS - 1:
             return _PROBATION
         return min(_PROBATION, _PROBATIONS / len(self._late))
 
     def connection_lost(
         self, why: BrokenConnection, on_trial: object | None, *, by_message: bool, calls: bool
-    ) -> list[tuple[Upstream, tuple[BrokenConnection, ...]]]:
-        """Judge the streams by the end of a connection; return those that have failed, and why.
+    ) -> list[Upstream]:
+        """Judge the streams by the end of a connection; return those that have failed.
 
         *on_trial* is what was asked alone just then. *by_message* says whether one message has
         ended the connection, *calls* whether that may have been the reply to a call.
@@ -128,7 +122,8 @@ class Suspects:
         if why.error is None:
             struck = []
         for upstream in struck:
-            self._breaks[upstream] = (*self._breaks.get(upstream, ()), why)
+            self._suspected[upstream] = None
+            upstream.breaks += (why,)
             if late:
                 self._late[upstream] = None
         self._acquit(struck, now)
@@ -137,7 +132,7 @@ class Suspects:
         # What was not asked alone shares the blame with others: that is no proof.
         alone = len(struck) == 1 and not calls
         proven = (each for each in struck if each is on_trial or alone)
-        return [(each, self._breaks[each]) for each in proven if self.breaks(each) >= MAX_BREAKS]
+        return [each for each in proven if len(each.breaks) >= MAX_BREAKS]
 
     def _recent(self, now: float) -> list[Upstream]:
         """Return the streams that may have sent that message: those that began just now.
@@ -149,8 +144,9 @@ class Suspects:
 
     def _acquit(self, struck: list[Upstream], now: float) -> None:
         """Suspect no longer what is over, or was answered and did no harm for a while."""
-        for upstream in list(self._breaks):
+        for upstream in list(self._suspected):
             harmless = self._answered.get(upstream, math.inf) <= now - _ACQUITTED
             if upstream not in struck and (upstream.over or harmless):
-                self._breaks.pop(upstream)
+                del self._suspected[upstream]
+                upstream.breaks = ()
                 self._late.pop(upstream, None)

@@ -126,7 +126,8 @@ class Supervisor:
                 session.queue.open_to(Urgency.RESTORATION)
                 self._ready_since, self._been_ready = trio.current_time(), True
                 session.bus.announce(Ready(connection.number))
-                start(repeat_suspects, connection, session, name=f"derivtrio.suspects{label}")
+                if session.queue.suspects:
+                    start(repeat_suspects, connection, session, name=f"derivtrio.suspects{label}")
 
     def decide_pending(self, connection: Connection) -> None:
         """Decide every call that was written to *connection* and not answered."""
