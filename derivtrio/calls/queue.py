@@ -10,7 +10,7 @@ user calls may go meanwhile, and `held_back` measures how long that lasts, becau
 against the patience with the server.
 
 A read that may have broken the last connections is a *suspect*. It waits here until
-`request.repeat_suspects` has it asked alone.
+`suspects.repeat_suspects` has it asked alone.
 """
 
 import math
@@ -142,7 +142,7 @@ class SendQueue:
         for call in list(self._room):
             if call.only_on is not None:
                 self._room.remove(call)
-                self._arrived.append(call)  # `write_calls` decides what becomes of it
+                self._arrived.append(call)  # `tasks.write_calls` decides what becomes of it
 
     def open_to(self, urgency: Urgency) -> None:
         """Let out what is so urgent, or more."""

@@ -1,7 +1,7 @@
 """One WebSocket connection, from the dial to the goodbye. It is used once and thrown away.
 
 The layers, from the socket up: `dial` (TCP and TLS), `stream` (what was seen of the bytes),
-`websocket` (trio-websocket), `messages` (one at a time; or many, in `fast`), and this page.
+`websocket` (trio-websocket; messages one at a time, or many, in `fast`), and this page.
 
 - A connection does not raise when it is lost. Whoever notices calls `lose`, the first reason
   stands, and the scope of everybody who works on this connection is cancelled.
@@ -23,10 +23,9 @@ from derivtrio.connection.dial import Dialer, time_limit, too_late
 from derivtrio.connection.disconnect import NORMAL, Disconnect, by_peer
 from derivtrio.connection.endpoints import Endpoint, ask
 from derivtrio.connection.fast.messages import FastMessages
-from derivtrio.connection.messages import Messages, PlainMessages
 from derivtrio.connection.stream import WatchedStream
 from derivtrio.connection.url import Address, parse_url
-from derivtrio.connection.websocket import Binary, Message
+from derivtrio.connection.websocket import Binary, Message, Messages, PlainMessages
 from derivtrio.errors import (
     HandshakeFailed,
     HandshakeRejected,
