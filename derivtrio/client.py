@@ -184,7 +184,7 @@ class Client(Trader):
         *Cancellation*: a call that was not written yet is never sent. One that was may be executed.
 
         Raises:
-            InvalidRequest: the request is invalid_request, or not as Deriv's schemas have it (see
+            InvalidRequest: the request is not a call, or not as Deriv's schemas have it (see
                 `Settings.check_requests`); nothing was sent.
             ApiError: the server's answer is an error.
             RateLimited: the server finds that too much is asked. What only reads is asked again for
@@ -286,7 +286,7 @@ class Client(Trader):
         others.
 
         Raises:
-            InvalidRequest: the request is invalid_request, or does not stream; nothing was sent.
+            InvalidRequest: the request is not a call, or does not stream; nothing was sent.
             ValueError: *buffer* is no number of messages, or *overflow* no policy.
 
         """

@@ -10,7 +10,7 @@ MOST = {
     "a tick": (11, 30),
     "a call and its reply": (10, 80),
     "a reconnect with one stream": (27, 560),
-    "a purchase whose reply is lost": (19, 155),
+    "a purchase whose reply is lost": (18, 155),
 }
 
 

@@ -32,8 +32,8 @@ from derivtrio.errors import BrokenConnection
 #: The user's own raw messages take their `req_id`s from here up; ours count from 1.
 FIRST_FOREIGN_ID: Final = 2**31
 
-#: How many unsubscribed ids are remembered, so that late messages do not repeat the `forget`; and
-#: one more for each request that was given up, but for no more than so many.
+#: How many unsubscribed ids are remembered, so that late messages do not repeat the `forget`. One
+#: more is remembered for each request that was given up, up to this number of requests.
 _REMEMBERED: Final = 1024
 _MOST_GIVEN_UP: Final = 10_000
 

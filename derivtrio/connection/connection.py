@@ -36,11 +36,11 @@ from derivtrio.errors import (
 from derivtrio.redaction import without
 from derivtrio.settings import Settings
 
-#: A message may have so many fragments, and one more for so many bytes of the largest message.
+#: How many fragments a message may have; and for how many bytes of the largest message one more.
 _MOST_FRAGMENTS = 1024
 _LEAST_FRAGMENT = 64
-#: As progress, a write counts as much as so many bytes: whoever writes all the time must not put
-#: off a verdict for long.
+#: As how many bytes of progress a write counts. A client that writes all the time must not put off
+#: a verdict for long.
 _PER_WRITE: Final = 2**14
 
 

@@ -25,7 +25,7 @@ from derivtrio.streams.requests import resumption
 #: it now and then; of `proposal_open_contract` without a `contract_id` each open contract has one.
 _MOST_IDS: Final = 8
 _MOST_CONTRACTS: Final = 10_000
-#: A reply that takes so many seconds is late. (At Deriv's distance it takes up to 0.2.)
+#: After how many seconds a reply is late. (At Deriv's distance it takes up to 0.2.)
 _LATE: Final = 0.25
 
 
