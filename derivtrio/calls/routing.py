@@ -11,7 +11,7 @@ The rules:
 3. If a message carries a subscription and nothing takes further messages of its request, the server
    is sending a stream that nobody wants (its caller went away, or its last consumer left). Its id
    is put on `unwanted`, once. Such streams are counted as `strangers`: each request that was given
-   up explains one of them, and a server that sends many more is hostile (`streams.registry`).
+   up explains one of them, and a server that sends many more is hostile (`streams.forgets`).
 4. `req_id`s count up for the life of the client, so no reply on one connection can answer a request
    that was made on another.
 

@@ -46,7 +46,7 @@ async def read(connection: Connection, session: Session, registry: Registry) -> 
                     bus.announce(MessageReceived(_shown(data)))
             route(batch, connection, session)
             if session.router.unwanted:
-                registry.unsubscribe_unwanted()
+                registry.forgets.send_unwanted()
             if connection.disconnect is not None:
                 return
     connection.lose_to_peer()
