@@ -58,7 +58,10 @@ _DEFAULT: Final = Settings(max_message_size=1_000_000)
 
 @attrs.frozen
 class Result:
-    """What came of a run: the finding, if there is one, and what happened on the way."""
+    """What came of a run: the finding, if there is one, and what happened on the way.
+
+    *virtual* is how long it has lasted, *processor* what it has cost, in seconds.
+    """
 
     plan: Plan = attrs.field(repr=False)
     strict: bool
@@ -69,7 +72,7 @@ class Result:
     faults: Counter[str]
     connections: int
     virtual: float
-    wall: float
+    processor: float
 
 
 def play(plan: Plan, *, strict: bool = False) -> Result:
@@ -77,9 +80,9 @@ def play(plan: Plan, *, strict: bool = False) -> Result:
 
     With *strict* a finding that is known ends the run like any other.
     """
-    begun, hot = time.perf_counter(), HotLoop()
+    begun, hot = time.process_time(), HotLoop()
     result = run_seeded(plan.seed, partial(_live, plan, hot, strict=strict), hot=hot)
-    return attrs.evolve(result, wall=time.perf_counter() - begun)
+    return attrs.evolve(result, processor=time.process_time() - begun)
 
 
 async def _live(plan: Plan, hot: HotLoop, *, strict: bool) -> Result:
@@ -102,7 +105,7 @@ async def _live(plan: Plan, hot: HotLoop, *, strict: bool) -> Result:
             faults=world.faults,
             connections=sim.accepted,
             virtual=trio.current_time(),
-            wall=0,
+            processor=0,
         )
 
 
