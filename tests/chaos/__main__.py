@@ -131,9 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--go-on", action="store_true", help="go on after a failure")
     parser.add_argument("--no-shrink", action="store_true", help="do not shorten a failure")
     parser.add_argument("--shrink-seconds", type=float, default=120, help="how long at most (120)")
-    parser.add_argument(
-        "--totals", type=Path, help="add to this file what each seed did (totals.py)"
-    )
+    parser.add_argument("--totals", type=Path, help="add there what each seed did")
     parser.add_argument("--tell", type=int, default=10, help="a line every so many seeds (10)")
     parser.add_argument("--log", action="store_true", help="show the client's log")
     return parser

@@ -4,8 +4,8 @@
    names (`trio._core._run._hypothesis_plugin_setup`), and says that they are for tests.
 2. The grammar of the simulator's faults is read, so that a new fault is drawn without a change.
 3. The tables of a client are counted by walking its objects, whatever they are called.
-4. `quick_clock` is a `trio.testing.MockClock` without a rate, so that reading it costs little: a run
-   does that a hundred times for each second that it simulates. trio lets nobody derive from it.
+4. `quick_clock` is a `trio.testing.MockClock` without a rate, so that reading it costs little: a
+   run does that a hundred times for each second that it simulates. trio lets nobody derive from it.
 """
 
 import math

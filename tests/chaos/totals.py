@@ -63,9 +63,8 @@ class Totals:
         for kind in _ITEMS:
             yield f"{kind} received", f"{figures[kind]:,}"
         for kind in _ASKED:
-            ends = {
-                name.split()[1]: n for name, n in figures.items() if name.startswith(f"{kind} ")
-            }
+            start = f"{kind} "
+            ends = {name[len(start) :]: figures[name] for name in figures if name.startswith(start)}
             more = ", ".join(f"{count:,} {end}" for end, count in sorted(ends.items()))
             yield kind, f"{sum(ends.values()):,} ({more})"
         yield "looked up by reconcile", f"{sum(_with(figures, 'cleared up: ')):,}"
