@@ -42,7 +42,8 @@ SYMBOL: Final = "1HZ100V"
     "--timeline",
     "picture",
     type=click.Path(dir_okay=False, writable=True),
-    help="Draw the run into this file: a page of HTML; .json is for Perfetto, .mmd for Mermaid.",
+    help="Draw the run into this file: a page of HTML; .svg is one picture, .json is for Perfetto,"
+    " .mmd for Mermaid.",
 )
 def demo(picture: str | None) -> None:
     """Show ticks surviving two broken connections.

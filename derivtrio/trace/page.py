@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape
 
-from derivtrio.trace.drawing import svg, texts_of, unit_of
+from derivtrio.trace.drawing import KINDS, STYLE, svg, texts_of, unit_of
 from derivtrio.trace.layout import Picture, arranged
 from derivtrio.trace.outages import seconds
 from derivtrio.trace.recording import Recording
@@ -17,25 +17,11 @@ _FOLDER: Final = Path(__file__).parent
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
-_COLOURS: Final = {
-    "ready": "ready",
-    "connecting": "connecting",
-    "restoring": "authorizing, resubscribing",
-    "backoff": "backoff",
-    "live": "a live tick",
-    "fetched": "fetched from the history",
-    "call": "a call",
-    "failed-call": "a call that failed",
-    "connection": "a connection",
-    "nursery": "a nursery",
-    "outage": "an outage",
-}
-
 
 def page(recording: Recording) -> str:
     """Return the page for *recording*."""
     picture = arranged(recording)
-    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
+    style = f"{STYLE}{(_FOLDER / 'page.css').read_text(encoding='utf-8')}"
     script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     began = datetime.fromtimestamp(recording.began_wall, UTC)
     return f"""<!DOCTYPE html>
@@ -105,7 +91,7 @@ def _reasons(picture: Picture) -> str:
 
 
 def _legend() -> str:
-    items = [f'<li><i class="{kind}"></i>{text}</li>' for kind, text in _COLOURS.items()]
+    items = [f'<li><i class="{kind}"></i>{text}</li>' for kind, text in KINDS.items()]
     return f'<ul id="legend">{"".join(items)}</ul>'
 
 
