@@ -26,7 +26,7 @@ FLOORS = (
 )
 
 #: On top of all floors: what users import, and what people run.
-ROOF = ("client", "signals", "__init__", "recording", "trace", "cli", "__main__")
+ROOF = ("client", "signals", "__init__", "web", "recording", "trace", "cli", "__main__")
 
 #: A floor of its own, which the client's floors do not see; `codegen` is a tool that nothing
 #: imports.

@@ -131,9 +131,9 @@ class Operation:
         with scope:
             async with trio.open_nursery() as nursery:
                 if listeners:
-                    from derivtrio.cli.health_server import HealthServer  # noqa: PLC0415
+                    from derivtrio.cli.health_server import health_server  # noqa: PLC0415
 
-                    serve = HealthServer(health).serve
+                    serve = health_server(health).serve
                     nursery.start_soon(functools.partial(trio.serve_listeners, serve, listeners))
                 await self._look(health)
 
