@@ -9,7 +9,8 @@
 - `demo`: the command that shows ticks surviving broken connections; `outages` is its record and its
   summary.
 - `operate`: how commands that run for long tell others how they are: `systemd`, `health` (the
-  judgement), `health_server` (over HTTP) and `prometheus` (metrics).
+  judgement), `health_server` (its pages) and `prometheus` (metrics).
+- `serving`: the live time line that several commands can serve.
 - `moments`: times as options.
 - `target`: where commands connect, and how they end.
 - `output`: how results and messages are shown; `logs`: the log as JSON.

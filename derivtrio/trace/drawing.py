@@ -6,6 +6,7 @@ units are so large that no time is more than 2^24 of them: a browser counts in s
 Text is outside of that group, because it must not be stretched; the script of the page moves it.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -53,21 +54,24 @@ _LONGEST_TITLE: Final = 24
 
 @attrs.define
 class Canvas:
-    """Collects what is drawn; `unit` is in seconds."""
+    """Collects what is drawn from the time `began` on; `unit` is in seconds."""
 
     unit: float
+    began: float
     shapes: list[str] = attrs.field(factory=list)
     texts: list[str] = attrs.field(factory=list)
     titles: list[str] = attrs.field(factory=list)
 
     def at(self, time: float) -> int:
-        """Return *time* in units."""
-        return round(time / self.unit)
+        """Return *time* in units; the beginning, if it is older."""
+        return max(0, round((time - self.began) / self.unit))
 
     def rect(
         self, kind: str, span: tuple[float, float], top: float, height: float, text: str
     ) -> None:
         """Draw what lasts from the first time of *span* to the second."""
+        if span[1] < self.began:
+            return
         x, end = self.at(span[0]), self.at(span[1])
         self.shapes.append(
             f'<rect class="{kind}" x="{x}" y="{top:g}" width="{max(end - x, 1)}"'
@@ -76,6 +80,8 @@ class Canvas:
 
     def text(self, kind: str, span: tuple[float, float], y: float, text: str) -> None:
         """Write *text* into *span*, where there is room for it."""
+        if span[1] < self.began:
+            return
         x, width = self.at(span[0]), self.at(span[1]) - self.at(span[0])
         said = escape(printable(text))
         self.texts.append(
@@ -83,9 +89,9 @@ class Canvas:
         )
 
 
-def svg(picture: Picture) -> str:
-    """Return *picture* as one SVG element."""
-    canvas = Canvas(unit_of(picture.length))
+def svg(picture: Picture, data: str = "") -> str:
+    """Return *picture* as one SVG element; *data* are more attributes of it."""
+    canvas = Canvas(unit_of(picture.span), picture.began)
     top, bands = float(AXIS), []
     for section in picture.sections:
         start = top
@@ -99,7 +105,7 @@ def svg(picture: Picture) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" id="picture" width="{WIDTH}"'
         f' height="{height:g}" viewBox="0 0 {WIDTH} {height:g}" role="img"'
         f' aria-label="time line" data-units="{units}" data-unit="{canvas.unit:g}"'
-        f' data-left="{LABELS}">'
+        f' data-begin="{picture.began:.3f}" data-left="{LABELS}"{data}>'
     )
     window = f'<rect id="window" x="{LABELS}" width="{WIDTH - LABELS}" height="{height:g}"/>'
     parts = [
@@ -154,10 +160,11 @@ def _row(canvas: Canvas, row: Row, top: float) -> None:
     for bar in row.bars:
         _bar(canvas, row, bar, top)
     for kind, dots in (("live", row.live), ("fetched", row.fetched)):
-        if dots.times:
+        if dots.times and dots.times[-1] >= canvas.began:
             canvas.shapes.append(_dots(canvas, kind, dots, row.title, top + ROW / 2))
     foot = top + (ROW - 3 if row.bars else ROW / 2)
-    canvas.shapes += [_mark(canvas, mark, foot) for mark in row.marks]
+    marks = (mark for mark in row.marks if mark.at >= canvas.began)
+    canvas.shapes += [_mark(canvas, mark, foot) for mark in marks]
 
 
 def _bar(canvas: Canvas, row: Row, bar: Bar, top: float) -> None:
@@ -177,12 +184,13 @@ def _mark(canvas: Canvas, mark: Mark, y: float) -> str:
 def _dots(canvas: Canvas, kind: str, dots: Dots, title: str, y: float) -> str:
     """Draw all dots of one kind as one path, each by its distance from the one before."""
     steps, last = [], 0
-    for time in dots.times:
+    first = bisect_left(dots.times, canvas.began)
+    for time in dots.times[first:]:
         x = canvas.at(time)
         steps.append(f"m{x - last} 0h0")
         last = x
-    several = any(count != 1 for count in dots.counts)
-    counts = f' data-n="{" ".join(map(str, dots.counts))}"' if several else ""
+    several = any(count != 1 for count in dots.counts[first:])
+    counts = f' data-n="{" ".join(map(str, dots.counts[first:]))}"' if several else ""
     return (
         f'<path class="dots {kind}" data-title={quoteattr(printable(title))}{counts}'
         f' d="M0 {y:g}{"".join(steps)}"/>'
@@ -193,7 +201,7 @@ def draw_bands(
     canvas: Canvas, section: Section, top: float, bottom: float, length: float
 ) -> Iterator[str]:
     """Yield a band for each outage of *section*, which lies behind everything else."""
-    drawn = Canvas(canvas.unit)
+    drawn = Canvas(canvas.unit, canvas.began)
     for number, outage in enumerate(section.outages, 1):
         span = (outage.began, length if outage.ended is None else outage.ended)
         drawn.rect("outage", span, top + 4, bottom - top - 4, outage.sentence)

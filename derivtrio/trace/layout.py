@@ -112,25 +112,40 @@ class Section:
 
 @attrs.frozen(eq=False)
 class Picture:
-    """All of it; `length` is in seconds."""
+    """All of it, from the time `began` to the time `length`, in seconds."""
 
     length: float
     sections: list[Section]
+    began: float = 0.0
+
+    @property
+    def span(self) -> float:
+        """How much time it shows, in seconds."""
+        return self.length - self.began
 
     @property
     def outages(self) -> list[Outage]:
-        """All outages."""
-        return [outage for section in self.sections for outage in section.outages]
+        """All outages that it shows."""
+        return [
+            outage
+            for section in self.sections
+            for outage in section.outages
+            if outage.ended is None or outage.ended >= self.began
+        ]
 
 
-def arranged(recording: Recording) -> Picture:
-    """Return what is in *recording*, with a place for each thing."""
-    length = recording.length or _last_moment(recording)
+def arranged(recording: Recording, now: float | None = None) -> Picture:
+    """Return what is in *recording*, with a place for each thing.
+
+    *now* is how long it is; None if that is not known.
+    """
+    length = recording.length or now or _last_moment(recording)
+    began = 0.0 if recording.last is None else max(0.0, length - recording.last)
     sections = [_program(recording, length)]
     for client in recording.clients:
         tasks = [task for task in recording.tasks if task.client == client.number]
         sections.append(_client(client, tasks, length, alone=len(recording.clients) == 1))
-    return Picture(length, [section for section in sections if section.rows])
+    return Picture(length, [section for section in sections if section.rows], began)
 
 
 def _last_moment(recording: Recording) -> float:

@@ -57,7 +57,7 @@ def still(
     """
     sections = [_with_headings(section) for section in picture.sections]
     picture = attrs.evolve(picture, sections=sections)
-    canvas = Canvas(unit_of(picture.length))
+    canvas = Canvas(unit_of(picture.span), picture.began)
     left = max(_width(row) for section in sections for row in section.rows)
     scale = (WIDTH - left - _RIGHT) / max(canvas.at(picture.length), 1)
 
@@ -71,7 +71,7 @@ def still(
         bands += draw_bands(canvas, section, top, bottom, picture.length)
         top = bottom
     parts = [
-        *_axis(picture.length, top, place),
+        *_axis(picture, top, place),
         f'<g transform="translate({left:g},0) scale({scale:.6g},1)">',
         *bands,
         *canvas.shapes,
@@ -160,11 +160,13 @@ def words(said: str, x: float, y: float, kind: str = "", anchor: str = "start") 
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}"{where}>{escape(printable(said))}</text>'
 
 
-def _axis(length: float, bottom: float, place: Place) -> Iterator[str]:
+def _axis(picture: Picture, bottom: float, place: Place) -> Iterator[str]:
     """Yield the lines of the axis, and the times above them."""
-    step = _step(length * 76 / (place(length) - place(0)))
+    began, length = picture.began, picture.length
+    step = _step(picture.span * 76 / (place(length) - place(began)))
     yield '<g id="grid">'
-    times = [number * step for number in range(int(length / step + 1e-6) + 1)]
+    numbers = range(ceil(began / step - 1e-6), int(length / step + 1e-6) + 1)
+    times = [number * step for number in numbers]
     for time in times:
         x = place(time)
         yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TITLE + 20}" y2="{bottom:g}"/>'
