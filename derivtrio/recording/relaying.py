@@ -22,7 +22,6 @@ import attrs
 from derivtrio.recording.store import StoreError
 from derivtrio.recording.tables import GAPS, TICKS, Batch
 
-
 Member = str | int | float
 
 
