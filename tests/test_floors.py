@@ -29,7 +29,17 @@ FLOORS = (
 OLD_NAMES = ("published", "shortcodes")
 
 #: On top of all floors: what users import, and what people run.
-ROOF = ("client", "signals", "__init__", "recording", "trace", "cli", "__main__", *OLD_NAMES)
+ROOF = (
+    "client",
+    "signals",
+    "__init__",
+    "web",
+    "recording",
+    "trace",
+    "cli",
+    "__main__",
+    *OLD_NAMES,
+)
 
 #: A floor of its own, which the client's floors do not see; `codegen` is a tool that nothing
 #: imports.

@@ -187,6 +187,10 @@ class SendQueue:
         group, until = self.budgets.limiting(name, urgency, now)
         self._announce({group: until}, now)
 
+    def room_at(self, call: Call) -> float:
+        """Return from when on the budgets have room for *call*, on trio's clock."""
+        return self.budgets.limiting(call.name, call.urgency, trio.current_time())[1]
+
     async def get(self, most: int) -> list[Call]:
         """Return up to *most* requests to write now; they are counted already.
 

@@ -35,12 +35,14 @@ async def repeat_suspects(connection: Connection, session: Session) -> None:
     """
     since, suspects, proven = trio.current_time(), session.queue.suspects, False
     while suspects:
-        last_chance = len(suspects[0].breaks) >= MAX_BREAKS - 1
+        call = min(suspects, key=session.queue.room_at)  # who waits for a budget holds up no other
+        last_chance = len(call.breaks) >= MAX_BREAKS - 1
         if last_chance or not proven:
             proven = await works_still(connection, session, since, last_chance=last_chance)
-        if not (proven and suspects):  # the caller may have gone away meanwhile
+        if not (proven and call in suspects):  # the caller may have gone away meanwhile
             continue
-        call = session.on_trial = suspects.pop(0)
+        session.on_trial = call
+        suspects.remove(call)
         session.queue.put_first([call])
         while not (call.decided or call.abandoned):  # noqa: ASYNC110 - this is rare
             await trio.sleep(_LOOK)

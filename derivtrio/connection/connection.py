@@ -60,11 +60,13 @@ async def open_connection(
         InvalidURL: what the endpoint returns is not a WebSocket URL.
 
     """
-    deadline = trio.current_time() + settings.connect_timeout
+    timeout = settings.connect_timeout
+    deadline = trio.current_time() + timeout
     dialer = dialer or Dialer(settings)
-    async with time_limit(deadline, "connection"):
+    async with time_limit(deadline, "URL from the endpoint", timeout) as awaited:
         with dialer.attempt():
             address = parse_url(await ask(endpoint.url, "the endpoint's url()"))
+            awaited.what = f"connection to {address.host} port {address.port}"
             stream = await dialer.open_stream(endpoint, address)
     connection = Connection(number, settings, address, WatchedStream(stream))
     async with running(
@@ -284,7 +286,8 @@ class Connection:
     def _why_not_opened(self) -> LinkError:
         late = None
         if not self._messages.websocket.ended:
-            late = too_late("answer to the WebSocket handshake")
+            timeout = self._settings.connect_timeout
+            late = too_late("answer to the WebSocket handshake", timeout)
         error = self._messages.websocket.crash or self._stream.answer.refusal or late
         if isinstance(error, HandshakeRejected):
             return self._without_secrets(error)

@@ -14,6 +14,7 @@ cannot keep a connection from being restored.
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import trio
@@ -106,12 +107,20 @@ async def resubscribe(
     if suspected:
         session.queue.open_to(Urgency.RESTORATION)  # user calls need not wait for suspects
     proven = False
-    for upstream in [each for each in suspected if each not in last] + last:
+    alone = [each for each in suspected if each not in last]
+    while alone or last:
+        upstream = min(alone or last, key=partial(_room_at, session=session))
+        (alone or last).remove(upstream)
         last_chance = len(upstream.breaks) >= MAX_BREAKS - 1
         proven = proven and not last_chance
         while not proven:
             proven = await works_still(connection, session, since, last_chance=last_chance)
         await _ask_alone(upstream, connection, session, suspects)
+
+
+def _room_at(upstream: Upstream, session: Session) -> float:
+    """Return when *upstream* may be asked for: a suspect that must wait holds up no other."""
+    return session.queue.room_at(api_call(upstream.request or {}, urgency=Urgency.RESTORATION))
 
 
 async def _ask_alone(
