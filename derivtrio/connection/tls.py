@@ -83,7 +83,7 @@ def _store_context() -> ssl.SSLContext | None:
 
 @lru_cache(maxsize=1)
 def _context_of(*files: tuple[Path, int]) -> ssl.SSLContext:  # noqa: ARG001 - what it depends on
-    """Return such a context; make a new one only when one of its *files* has changed.
+    """Return a context that trusts what is in *files*; a new one only when one of them has changed.
 
     Reading a few hundred certificates takes 30 ms and nearly a megabyte: too much for each attempt.
     """

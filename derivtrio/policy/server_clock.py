@@ -112,7 +112,7 @@ class ServerTime:
         return self._clock
 
     def note_answer(self, epoch: object, written: Moment, now: Moment) -> None:
-        """Take note of *epoch*, the server's time when it answered, *now*, what was *written*."""
+        """Take note of *epoch*, the server's time in the answer that has come *now*."""
         if not is_epoch(epoch) or epoch == self._last_epoch:
             return  # a second answer within a second says nothing new
         self._last_epoch = epoch
