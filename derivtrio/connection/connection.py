@@ -40,11 +40,17 @@ _PER_WRITE: Final = 2**14
 
 @asynccontextmanager
 async def open_connection(
-    endpoint: Endpoint, number: int, settings: Settings, dialer: Dialer | None = None
+    endpoint: Endpoint,
+    number: int,
+    settings: Settings,
+    dialer: Dialer | None = None,
+    *,
+    label: str = "",
 ) -> AsyncGenerator["Connection"]:
     """Dial; yield the open connection; say goodbye and close the socket.
 
-    The *dialer* is the client's, and remembers the addresses that have failed.
+    The *dialer* is the client's, and remembers the addresses that have failed. The names of the
+    client's tasks end with *label*.
 
     *Cancellation*: may be cancelled at any point; the goodbye is shielded, and bounded by
     `Settings.close_timeout`.
@@ -63,9 +69,8 @@ async def open_connection(
             awaited.what = f"connection to {address.host} port {address.port}"
             stream = await dialer.open_stream(endpoint, address)
     connection = Connection(number, settings, address, WatchedStream(stream))
-    async with running(
-        connection.run_websocket, stop=connection.stop_websocket, name="derivtrio.websocket"
-    ):
+    name = f"derivtrio.websocket{label}"
+    async with running(connection.run_websocket, stop=connection.stop_websocket, name=name):
         try:
             await connection.opened(deadline)
             dialer.note_success()

@@ -86,8 +86,8 @@ class Supervisor:
         session, endpoint = self.session, self.authorization.endpoint
         self._ready_since = session.on_trial = None
         try:
-            number, settings = self._opened + 1, session.settings
-            async with open_connection(endpoint, number, settings, self._dialer) as connection:
+            opening = (endpoint, self._opened + 1, session.settings, self._dialer)
+            async with open_connection(*opening, label=session.label) as connection:
                 session.connection = connection
                 self._opened = connection.number
                 session.bus.announce(Opened(connection.number))
