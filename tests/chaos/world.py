@@ -7,7 +7,15 @@ from typing import Any, Final
 import attrs
 import trio
 
-from derivtrio import ApiError, Client, ConnectionLost, DerivError, ResponseTimeout, Settings
+from derivtrio import (
+    ApiError,
+    Client,
+    ConnectionLost,
+    DerivError,
+    ResponseTimeout,
+    Settings,
+    StreamFailed,
+)
 from derivtrio.simulator import Ledger, Simulator
 from tests.chaos.known import known
 from tests.chaos.schedule import Plan
@@ -115,6 +123,9 @@ class World:
         """Return what is wrong about *error*; None if what has happened *since* explains it."""
         if isinstance(error, ApiError) and error.code in self.codes:
             return None
+        if isinstance(error, StreamFailed):  # others may have shared the stream before
+            broken = {each.connection for each in error.history}
+            return None if len(broken) >= LOSSES else f"it names only {broken}"
         if isinstance(error, ConnectionLost):
             lost = self.sim.accepted - since.accepted
             enough = lost >= LOSSES - 1 or self.closing
