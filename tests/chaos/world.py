@@ -123,11 +123,10 @@ class World:
         """Return what is wrong about *error*; None if what has happened *since* explains it."""
         if isinstance(error, ApiError) and error.code in self.codes:
             return None
-        if isinstance(error, StreamFailed):  # others may have shared the stream before
-            broken = {each.connection for each in error.history}
-            return None if len(broken) >= LOSSES else f"it names only {broken}"
         if isinstance(error, ConnectionLost):
             lost = self.sim.accepted - since.accepted
+            if isinstance(error, StreamFailed):  # others may have shared the stream before
+                lost = max(lost, len({each.connection for each in error.history}) - 1)
             enough = lost >= LOSSES - 1 or self.closing
             return None if enough else f"only {lost} connections came since"
         if isinstance(error, ResponseTimeout):
