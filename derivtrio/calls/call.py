@@ -228,7 +228,7 @@ class Call:
         if not self.safe:
             self.fail(self.doubt(f"{why} before the reply to {self.name} came"))
             return None
-        if why.error is not None:
+        if why.may_blame:
             self.breaks += (why,)
         if len(self.breaks) >= MAX_BREAKS:
             text = (

@@ -76,7 +76,7 @@ class Disconnect:
     @property
     def by_message(self) -> bool:
         """Whether one message has ended it: too big, not JSON, or not a frame at all."""
-        return isinstance(self.error, ProtocolViolation)
+        return isinstance(self.error, ProtocolViolation) and not self.error.blameless
 
     def answered(self, stream: WatchedStream) -> "Disconnect":
         """Return how our goodbye went: with the peer's Close, or without."""

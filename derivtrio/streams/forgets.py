@@ -117,4 +117,6 @@ def _flooded(strangers: float) -> Disconnect:
         f"the server sent {strangers:.0f} streams that nobody has asked for, each with an id of its"
         " own, faster than they can be forgotten"
     )
-    return Disconnect("us", POLICY_VIOLATION, error=ProtocolViolation(text))
+    violation = ProtocolViolation(text)
+    violation.blameless = True
+    return Disconnect("us", POLICY_VIOLATION, error=violation)
