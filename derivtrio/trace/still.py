@@ -146,12 +146,17 @@ def _row_texts(row: Row, y: float, place: Place) -> Iterator[str]:
     things += [(place(mark.at) - 3, place(mark.at) + 3, mark.name, "") for mark in row.marks]
     things.sort()
     ends = [*(begin for begin, *_ in things[1:]), float(WIDTH)]
+    taken = place(0)
     for (begin, end, name, kind), free in zip(things, ends, strict=False):
         need = LETTER * len(name) + 7
         if name and kind and need <= end - begin:
             yield words(name, begin + 4, y, kind)
         elif name and need <= free - end:
             yield words(name, end + 4, y, "beside")
+            end += need  # noqa: PLW2901 - the room is taken
+        elif name and need <= begin - taken:
+            yield words(name, begin - 4, y, "beside", "end")
+        taken = max(taken, end)
 
 
 def words(said: str, x: float, y: float, kind: str = "", anchor: str = "start") -> str:
