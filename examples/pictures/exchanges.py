@@ -25,7 +25,7 @@ def _document(
 
 def open_when_it_is_true() -> str:
     """Lesson 3: three facts, one after another; and a server that is open and never ready."""
-    exchanges = []
+    exchanges = list[Exchange]()
     for ending in ("answers", "silent"):
         shown = run_with(ending, php.talk)
         notes = [Note(0, "the original says\n“open” here", "bad")]
@@ -52,7 +52,7 @@ def who_ended_it() -> str:
         "network": ("dies", "The bytes stopped without a Close"),
         "heartbeat": ("silent", "Nothing came for too long"),
     }
-    exchanges = []
+    exchanges = list[Exchange]()
     for by, (ending, meaning) in shown.items():
         ran = run_with(ending, java.talk)
         at, code = ran.at("[close]"), ran.said("[close]")[:4]
@@ -71,7 +71,7 @@ def who_ended_it() -> str:
 
 def a_clean_close_takes_two() -> str:
     """Lesson 7: between our Close and the server's nothing is known."""
-    exchanges = []
+    exchanges = list[Exchange]()
     for title, ran in (
         ("The server answers the Close", run_with("answers", rust.talk)),
         ("It does not answer", _unanswered()),

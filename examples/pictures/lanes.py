@@ -99,7 +99,7 @@ def printed(run: Run) -> Row:
 
 def tasks(run: Run, names: Iterable[str]) -> list[Row]:
     """Return a row for each of those tasks of the run's client."""
-    rows = []
+    rows = list[Row]()
     for name in names:
         spans = [each for each in run.recording.tasks if each.name == f"derivtrio.{name}"]
         bars = [bar("task", each.began, each.ended or run.ended) for each in spans]

@@ -1,6 +1,6 @@
 """Lessons 11, 17 and 18, and the project's page: what a client goes through in a longer time."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import ModuleType
 from typing import Any, Final
@@ -147,12 +147,12 @@ def _contracts(seen: Run) -> Iterator[Bar]:
 
 
 @contextmanager
-def _wired(program: ModuleType) -> Iterator[list[Wire]]:
+def _wired(program: ModuleType) -> Generator[list[Wire]]:
     """Let the simulator that *program* opens be reached by a wire; yield a list of them."""
     wires = list[Wire]()
 
     @asynccontextmanager
-    async def opened(**arguments: Any) -> AsyncIterator[WiredSimulator]:
+    async def opened(**arguments: Any) -> AsyncGenerator[WiredSimulator]:
         async with open_wired(delay=0.01, **arguments) as sim:
             wires.append(sim.endpoint)
             yield sim

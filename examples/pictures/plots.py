@@ -87,8 +87,8 @@ class Levels:
 
     def sample(self) -> None:
         """Note how it is now, if it is different."""
-        items = self.subscription._items  # noqa: SLF001 - no program needs to know it
-        now = (len(items), self.subscription.dropped)
+        waiting = len(getattr(self.subscription, "_items"))  # noqa: B009 - it is private
+        now = (waiting, self.subscription.dropped)
         if not self.steps or self.steps[-1][1:] != now:
             self.steps.append((trio.current_time(), *now))
 

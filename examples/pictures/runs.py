@@ -5,10 +5,10 @@ Every source of chance is seeded, so that a run is the same each time and on eac
 
 import io
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 import trio
@@ -71,7 +71,7 @@ class Run(trio.abc.Instrument):
         return line.removeprefix(words).strip()
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def watching(self) -> Generator[None]:
         """Watch the program in the block, which runs in the present task."""
         with timeline() as self._timeline, redirect_stdout(_Printed(self)):
             told = on_new_client.get()
@@ -165,13 +165,13 @@ def _run(main: Callable[[], Awaitable[None]]) -> None:
 
 def _first(error: BaseException) -> BaseException:
     """Return *error*, or the first one in its group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    return _first(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
 
 
 @contextmanager
-def replaced(module: ModuleType | type, name: str, spied: object) -> Iterator[None]:
+def replaced(module: ModuleType | type, name: str, spied: object) -> Generator[None]:
     """Let *module* use *spied* under that name in the block."""
     before = getattr(module, name)
     setattr(module, name, spied)

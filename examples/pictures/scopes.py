@@ -1,6 +1,6 @@
 """Lessons 2, 4, 5, 8 and 12: what ends where its block or its scope ends."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from derivtrio import Event, Subscription
 from derivtrio.simulator import EndingName
-from derivtrio.trace.layout import Mark, Section
+from derivtrio.trace.layout import Mark, Row, Section
 from derivtrio.trace.recording import TaskSpan
 from examples.lessons.csharp import program as csharp
 from examples.lessons.perl import program as perl
@@ -25,7 +25,7 @@ Span = tuple[float, float]
 
 def a_block_is_a_lifetime() -> str:
     """Lesson 2: what is opened in a block is gone after it, by its end and by its limit."""
-    sections = []
+    sections = list[Section]()
     for ending in ("answers", "silent"):
         run = run_with(ending, python.talk, delay=0.35)
         (client,) = run.recording.clients
@@ -48,7 +48,7 @@ def a_block_is_a_lifetime() -> str:
 def scopes_cannot_be_forgotten() -> str:
     """Lesson 4: one scope around three steps; whichever it is that hangs, it ends there."""
     names = {"connecting": "connect", "ready": "call", "closing": "goodbye"}
-    sections = []
+    sections = list[Section]()
     for ending in ("answers", "silent"):
         run = run_with(ending, csharp.talk, delay=0.35)
         bars = {each.kind: each for each in state_bars(run)}
@@ -69,7 +69,7 @@ def scopes_cannot_be_forgotten() -> str:
 
 def deadlines_belong_to_the_caller() -> str:
     """Lesson 5: `receive` knows no clock; the deadline around it is the caller's."""
-    rows, began = [], 0.0
+    rows, began = list[Row](), 0.0
     for ending in ("answers", "silent", "closes-1000", "closes-1008", "dies"):
         run, spans = _received(ending)
         began = spans[0][0]
@@ -163,7 +163,7 @@ def _not_attempts(marks: list[Mark]) -> list[Mark]:
 
 
 @asynccontextmanager
-async def _open_in_memory(wire: Wire) -> AsyncIterator[WebSocketConnection]:
+async def _open_in_memory(wire: Wire) -> AsyncGenerator[WebSocketConnection]:
     """Do what `trio_websocket.open_websocket_url` does, over *wire*."""
     async with trio.open_nursery() as nursery:
         stream: Any = await wire.open_stream(

@@ -5,7 +5,7 @@ run on the virtual clock is the same each time. The log has one `Flight` for eac
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -148,7 +148,7 @@ def _name_of(text: str, *, up: bool) -> str:
 
 
 @asynccontextmanager
-async def open_wire(opener: Opener, *, delay: float = 0.1) -> AsyncIterator[Wire]:
+async def open_wire(opener: Opener, *, delay: float = 0.1) -> AsyncGenerator[Wire]:
     """Open an endpoint whose connections are opened by *opener*, each way *delay* seconds long."""
     async with trio.open_nursery() as nursery:
         yield Wire(opener, nursery, delay)
@@ -156,7 +156,7 @@ async def open_wire(opener: Opener, *, delay: float = 0.1) -> AsyncIterator[Wire
 
 
 @asynccontextmanager
-async def open_ending(ending: EndingName, *, delay: float = 0.1) -> AsyncIterator[Wire]:
+async def open_ending(ending: EndingName, *, delay: float = 0.1) -> AsyncGenerator[Wire]:
     """Open a wire to the server of the lessons that ends as *ending* says."""
     server = EndingServer(ending)
     async with trio.open_nursery() as nursery:
@@ -183,7 +183,7 @@ class WiredSimulator:
 
 
 @asynccontextmanager
-async def open_wired(*, delay: float = 0.1, **arguments: Any) -> AsyncIterator[WiredSimulator]:
+async def open_wired(*, delay: float = 0.1, **arguments: Any) -> AsyncGenerator[WiredSimulator]:
     """Open a simulator with a wire to it; for `open_simulator` in a lesson's program."""
     async with (
         open_simulator(**arguments) as sim,
