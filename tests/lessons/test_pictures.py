@@ -10,7 +10,8 @@ from examples.pictures.__main__ import LESSONS as OF_LESSONS
 from examples.pictures.__main__ import PICTURES, ROOT, stale
 
 FILES = {file for file, _ in PICTURES.values() if file.endswith(".svg")}
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *pages()]
+GUIDE = sorted((ROOT / "examples" / "guide").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDE, *pages()]
 
 
 def shown(text: str) -> list[tuple[str, str]]:
@@ -34,7 +35,7 @@ def test_each_lesson_has_a_picture() -> None:
 
 def test_every_picture_in_a_page_is_made_by_the_command() -> None:
     named = {
-        str((page.parent / file).relative_to(ROOT))
+        str((page.parent / file).resolve().relative_to(ROOT))
         for page in PAGES
         for _, file in shown(page.read_text(encoding="utf-8"))
     }
