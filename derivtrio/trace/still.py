@@ -40,6 +40,9 @@ LETTER: Final = 6.4
 _STEPS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
 _DAY: Final = 86_400
 
+#: The shortest time that an axis shows, in seconds.
+_SHORTEST: Final = 0.01
+
 #: What only the script of the page reads.
 _FOR_THE_SCRIPT: Final = re.compile(r""" data-[a-z]+=("[^"]*"|'[^']*')""")
 
@@ -56,7 +59,7 @@ def still(
     calls each kind of thing, and *style* is CSS for kinds that the page does not have.
     """
     sections = [_with_headings(section) for section in picture.sections]
-    picture = attrs.evolve(picture, sections=sections)
+    picture = Picture(max(picture.length, _SHORTEST), sections)
     canvas = Canvas(unit_of(picture.length))
     left = max(_width(row) for section in sections for row in section.rows)
     scale = (WIDTH - left - _RIGHT) / max(canvas.at(picture.length), 1)
