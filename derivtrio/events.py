@@ -167,6 +167,7 @@ class Overflow:
     client: str | None = _name()
 
 
+#: What `Client.events` yields.
 Event = (
     Connecting
     | Opened

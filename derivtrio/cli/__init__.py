@@ -6,7 +6,7 @@
   they look, with `charts`; `followed` and `live_view` are what they have in common.
 - `record`: the command that keeps what a server sends, see the folder `recording`.
 - `export`, `plot`: what was recorded, as data and as a chart.
-- `relay`: the command that hands ticks on to Redis.
+- `relay`: the command that hands ticks on to Redis or NATS.
 - `simulate`: the command that serves a simulated Deriv.
 - `demo`: the command that shows ticks surviving broken connections; `outages` is its record and its
   summary.

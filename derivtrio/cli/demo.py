@@ -41,7 +41,8 @@ SYMBOL: Final = "1HZ100V"
     "--timeline",
     "picture",
     type=click.Path(dir_okay=False, writable=True),
-    help="Draw the run into this file: a page of HTML; .json is for Perfetto, .mmd for Mermaid.",
+    help="Draw the run into this file: a page of HTML; .svg is one picture, .json is for Perfetto,"
+    " .mmd for Mermaid.",
 )
 @serve_option
 def demo(picture: str | None, page: ListenAddress | None) -> None:

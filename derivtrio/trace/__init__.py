@@ -15,6 +15,7 @@ The folder:
 - `outages`: why a client reconnected, in sentences and as a Mermaid sequence.
 - `layout`: which row of the picture each thing has.
 - `drawing`: the picture, as SVG.
+- `still`: the picture as one SVG file, for a page that shows pictures.
 - `page`: the picture with what explains it, as one HTML file.
 - `live`: `serve`; the page while the picture grows, for browsers.
 - `perfetto`: the same as trace events, which Perfetto and Chrome can show.

@@ -66,11 +66,12 @@ class Bar:
 
 @attrs.frozen
 class Mark:
-    """Something that happens at one moment."""
+    """Something that happens at one moment; `name` stands beside it, where there is room."""
 
     at: float
     kind: str
     text: str
+    name: str = ""
 
 
 @attrs.define(eq=False)
@@ -162,8 +163,10 @@ def _client(
     section = Section("client" if alone else f"client {client.number}", outages=outages_of(client))
     section.rows.append(_states(client, length))
     first = len(section.rows)
-    section.rows += _connection_rows(tasks, length)
-    section.frames += _connections(client, first, len(section.rows) - 1, length)
+    rows = _task_rows(tasks, length)
+    section.rows += rows
+    inside = sum(row.title in _CONNECTION for row in rows)
+    section.frames += _connections(client, first, first + inside - 1, length)
     section.rows += _calls(client.calls, length)
     section.rows += [_stream(stream) for stream in client.streams.values()]
     return section
@@ -223,8 +226,11 @@ def _happening(event: Event) -> str:  # noqa: PLR0911 - a table
     return ""
 
 
-def _connection_rows(tasks: Iterable[TaskSpan], length: float) -> list[Row]:
-    """Return a row for each kind of task of a connection; those of later ones share them."""
+def _task_rows(tasks: Iterable[TaskSpan], length: float) -> list[Row]:
+    """Return a row for each kind of task; those of later connections share them.
+
+    First come those that live and end with a connection.
+    """
     rows: dict[str, Row] = {}
     for task in tasks:
         name = task.name.removeprefix("derivtrio.")

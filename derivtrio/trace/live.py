@@ -23,7 +23,7 @@ import trio
 
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.trace.layout import arranged
-from derivtrio.trace.page import document, fragments, text_of
+from derivtrio.trace.page import document, fragments, style, text_of
 from derivtrio.trace.timelines import Timeline
 from derivtrio.web import Feed, Page, WebServer
 
@@ -121,8 +121,9 @@ class LiveTimeline:
         if path == b"/feed":
             return Feed(self.followed, "text/event-stream", _HEADERS)
         if path in _FILES:
-            body = text_of(path[1:].decode()).encode()
-            return Page(200, body, _FILES[path], _HEADERS)
+            name = path[1:].decode()
+            body = style() if name == "page.css" else text_of(name)
+            return Page(200, body.encode(), _FILES[path], _HEADERS)
         return Page(404, b"the time line is at /\n", headers=_HEADERS)
 
     async def draw(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape
 
-from derivtrio.trace.drawing import svg, texts_of, unit_of
+from derivtrio.trace.drawing import KINDS, STYLE, svg, texts_of, unit_of
 from derivtrio.trace.layout import Picture, arranged
 from derivtrio.trace.outages import seconds
 from derivtrio.trace.recording import Recording
@@ -18,31 +18,21 @@ _FOLDER: Final = Path(__file__).parent
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
-_COLOURS: Final = {
-    "ready": "ready",
-    "connecting": "connecting",
-    "restoring": "authorizing, resubscribing",
-    "backoff": "backoff",
-    "live": "a live tick",
-    "fetched": "fetched from the history",
-    "call": "a call",
-    "failed-call": "a call that failed",
-    "connection": "a connection",
-    "nursery": "a nursery",
-    "outage": "an outage",
-}
-
 
 def page(recording: Recording) -> str:
     """Return the page for *recording*, which needs nothing else."""
-    style = text_of("page.css")
     head = (
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         f"<title>derivtrio: {moment(recording.began_wall):%Y-%m-%d %H:%M:%S} UTC</title>\n"
-        f"<style>\n{style}</style>"
+        f"<style>\n{style()}</style>"
     )
     script = f"<script>\n{text_of('page.js')}</script>"
     return document(head, fragments(arranged(recording), recording), script)
+
+
+def style() -> str:
+    """Return the style of the page, and of the picture in it."""
+    return f"{STYLE}{text_of('page.css')}"
 
 
 def text_of(name: str) -> str:
@@ -154,5 +144,5 @@ def _when(at: float, recording: Recording) -> str:
 
 
 def _legend() -> str:
-    items = [f'<li><i class="{kind}"></i>{text}</li>' for kind, text in _COLOURS.items()]
+    items = [f'<li><i class="{kind}"></i>{text}</li>' for kind, text in KINDS.items()]
     return f'<ul id="legend">{"".join(items)}</ul>'

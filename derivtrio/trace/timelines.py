@@ -1,4 +1,4 @@
-"""`timeline`: record a block, and show it: as a page, for Perfetto, or as a Mermaid sequence."""
+"""`timeline`: record a block, and show it: as a page, a picture, Perfetto's or a sequence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +8,13 @@ from pathlib import Path
 import attrs
 import trio
 
+from derivtrio.trace.layout import arranged
 from derivtrio.trace.observing import Watcher
-from derivtrio.trace.outages import Outage, mermaid, outages_of
+from derivtrio.trace.outages import Outage, mermaid, outages_of, seconds
 from derivtrio.trace.page import page
 from derivtrio.trace.perfetto import trace_events
 from derivtrio.trace.recording import Recording
+from derivtrio.trace.still import still
 
 
 @contextmanager
@@ -21,9 +23,9 @@ def timeline(
 ) -> Iterator["Timeline"]:
     """Record what the clients that are opened in the block do; write it to *path* at the end.
 
-    The name's ending says what is written: `.json` is trace events for Perfetto, `.mmd` the last
-    outage as a Mermaid sequence, and anything else is a page of HTML. Without *path* nothing is
-    written; ask the `Timeline` for what you want.
+    The name's ending says what is written: `.svg` is a picture to put into a page, `.json` is trace
+    events for Perfetto, `.mmd` the last outage as a Mermaid sequence, and anything else is a page
+    of HTML. Without *path* nothing is written; ask the `Timeline` for what you want.
 
     Times are those of trio's clock, so a month on a virtual clock is a month in the picture. Memory
     and the file are bounded: what is too much to show is counted, and the page says so. With *last*
@@ -74,6 +76,13 @@ class Timeline:
         """Return the picture as one page, which needs nothing else."""
         return page(self.recording)
 
+    def svg(self, title: str = "") -> str:
+        """Return it as a picture without a script, 800 pixels wide; *title* stands above it."""
+        picture = arranged(self.recording, self.length)
+        text = " ".join(outage.sentence for outage in picture.outages)
+        said = title or f"{seconds(picture.span)} of a program with derivtrio"
+        return still(picture, title=said, text=text or "The connection never broke.")
+
     def perfetto(self) -> str:
         """Return it as JSON for https://ui.perfetto.dev, or for Chrome's `chrome://tracing`."""
         return trace_events(self.recording)
@@ -85,6 +94,6 @@ class Timeline:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it to *path*, whose ending says in which form."""
-        forms = {".json": self.perfetto, ".mmd": self.mermaid}
+        forms = {".svg": self.svg, ".json": self.perfetto, ".mmd": self.mermaid}
         form = forms.get(Path(path).suffix.lower(), self.html)
         Path(path).write_text(form(), encoding="utf-8")

@@ -1,0 +1,132 @@
+"""What is in the site, and in which order: pages of the repository, and groups of public names."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+ROOT: Final = Path(__file__).parents[2]
+GUIDE: Final = ROOT / "examples" / "guide"
+LESSONS: Final = ROOT / "examples" / "lessons"
+
+
+@attrs.frozen
+class Names:
+    """A page of the reference: public names of a module, in one group.
+
+    Attributes:
+        page: the page's file name, without its ending.
+        title: what the page is called.
+        about: one or two sentences in Markdown, which stand before the names.
+        module: the module that has the names.
+        names: the names, in the order of the page; none means all in the module's `__all__`.
+
+    """
+
+    page: str
+    title: str
+    about: str
+    module: str = "derivtrio"
+    names: tuple[str, ...] = ()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+REFERENCE: Final = (
+    Names(
+        "client",
+        "Client and streams",
+        "`open_client` makes a `Client`; its streams are `Subscription`s.",
+        names=_names("open_client Client Subscription OverflowPolicy run State Status Metrics"),
+    ),
+    Names(
+        "settings",
+        "Settings",
+        "How a client behaves. Durations are in seconds.",
+        names=_names("Settings Backoff Pacer"),
+    ),
+    Names(
+        "endpoints",
+        "Endpoints and tokens",
+        "Where a client connects, and for which account.",
+        names=_names("Endpoint V3 OptionsPublic OptionsAccount Generation TokenSource"),
+    ),
+    Names(
+        "models",
+        "Models",
+        "What typed streams carry, and what trading returns. Epochs are in seconds.",
+        names=_names(
+            "Tick Candle Balance Transaction Proposal OpenContract Purchase Sale Limits Position"
+            " ClosedContract Money"
+        ),
+    ),
+    Names(
+        "outcomes",
+        "Outcomes of orders",
+        "What `Client.reconcile` finds out about an order whose reply was lost.",
+        names=_names("Outcome Bought NotBought Sold NotSold Updated NotUpdated Ambiguous"),
+    ),
+    Names(
+        "events",
+        "Events",
+        "What `Client.events` tells. Each has its `time`, in seconds since the epoch.",
+        names=_names(
+            "Event Connecting Opened Authorized Ready Failed Closed Waiting Stale Gap Overflow"
+            " Throttled MessageReceived MessageSent"
+        ),
+    ),
+    Names(
+        "errors",
+        "Errors",
+        "Every error of the client is a `DerivError`. Errors carry data, and never a secret.",
+        names=_names(
+            "DerivError ApiError AccountDisabled AlreadySubscribed AuthorizationRequired"
+            " InvalidAppID InvalidRequest InvalidToken MarketClosed PermissionDenied RateLimited"
+            " ServerBusy ConnectionLost OutcomeUnknown NotExecuted StreamFailed BrokenConnection"
+            " ResponseTimeout ConnectionChanged NotContinuous SlowConsumer ClientClosed"
+            " ConnectionFailed Attempt InvalidURL LinkError ConnectTimeout ConnectRefused"
+            " CertificateRejected EndpointFailed HandshakeFailed HandshakeRejected RestRejected"
+            " ProxyFailed PeerClosed HeartbeatMissed MuteStream ReconnectRequested"
+            " ProtocolViolation RestoreTimeout"
+        ),
+    ),
+    Names(
+        "api",
+        "Calls by name",
+        "`client.api` has each of Deriv's calls as a method.",
+        "derivtrio.api",
+        names=("Api",),
+    ),
+    Names(
+        "recording",
+        "Recording",
+        "What a client gets, kept in a file or a database.",
+        "derivtrio.recording",
+    ),
+    Names(
+        "simulator",
+        "Simulator",
+        "A Deriv server for tests and demonstrations.",
+        "derivtrio.simulator",
+    ),
+    Names("trace", "Time lines", "Pictures of a run.", "derivtrio.trace"),
+)
+
+
+def linked(index: Path, pattern: str) -> list[Path]:
+    """Return the Markdown files that *index* links to by *pattern*, in its order, each once."""
+    found = re.findall(rf"\]\(({pattern})\)", index.read_text(encoding="utf-8"))
+    return [index.parent / target for target in dict.fromkeys(found)]
+
+
+def pages() -> dict[str, list[Path]]:
+    """Return the Markdown files of the site, by the part they belong to."""
+    return {
+        "": [ROOT / "README.md"],
+        "Guide": [GUIDE / "README.md", *linked(GUIDE / "README.md", r"[\w-]+\.md")],
+        "Lessons": [LESSONS / "README.md", *linked(LESSONS / "README.md", r"\w+/README\.md")],
+        "The project": [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"],
+    }
