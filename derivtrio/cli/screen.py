@@ -23,7 +23,7 @@ from typing import Final
 import attrs
 import click
 import trio
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleDimensions, RenderableType
 
 from derivtrio.cli.output import to_terminal
 from derivtrio.concurrency.background import running
@@ -36,6 +36,10 @@ _KEPT: Final = 20
 
 #: How long the terminal may take at the end, in seconds.
 _PATIENCE: Final = 0.3
+
+#: A size that none has, which stands for nothing drawn yet; and one if the terminal has none.
+_NONE: Final = ConsoleDimensions(0, 0)
+_USUAL: Final = ConsoleDimensions(80, 24)
 
 #: To the other screen, without a cursor; and back.
 _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[2J"
@@ -75,7 +79,7 @@ class Screen:
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _console: Console = attrs.field(factory=lambda: Console(highlight=False), init=False)
     _lines: list[str] = attrs.field(factory=list, init=False)
-    _size: tuple[int, int] = attrs.field(default=(0, 0), init=False)
+    _size: ConsoleDimensions = attrs.field(default=_NONE, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def show(self) -> None:
@@ -99,7 +103,7 @@ class Screen:
         numbers = [each for each in _REDRAWS if each is not None]
         with trio.open_signal_receiver(*numbers) as arrivals:
             async for _ in arrivals:
-                self._size = (0, 0)
+                self._size = _NONE
                 self._changed.set()
                 self._changed = trio.Event()
 
@@ -116,11 +120,19 @@ class Screen:
 
     def _draw(self) -> list[str]:
         """Return the lines of the view; two lines of the terminal stay free for the foot."""
-        width, height = self._size = self._console.size
+        self._console.size = width, height = self._size = _terminal_size()
         height = max(1, height - 2)
         with self._console.capture() as capture:
             self._console.print(self._view(width, height), no_wrap=True, crop=True)
         return capture.get().rstrip("\n").split("\n")[:height]
+
+
+def _terminal_size() -> ConsoleDimensions:
+    """Return the terminal's size now; what the environment says of it may be old."""
+    try:
+        return ConsoleDimensions(*os.get_terminal_size(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return _USUAL
 
 
 def _changes(before: list[str], now: list[str]) -> Iterable[str]:

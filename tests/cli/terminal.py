@@ -23,6 +23,14 @@ _HUNG = 60
 #: A line that is placed on the other screen, with its colours.
 _PLACED = re.compile(r"\x1b\[(\d+);1H\x1b\[2K((?:[^\x1b]|\x1b\[[0-9;]*m)*)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+#: Makes standard input the terminal that Ctrl-C comes from, and becomes the program.
+_TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
 _ENTER, _LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 
 
@@ -85,11 +93,6 @@ class Terminal:
         return status
 
 
-def _take_terminal() -> None:
-    """Make standard input the terminal that Ctrl-C comes from."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
 @contextmanager
 def on_terminal(
     *arguments: str, rows: int = 30, columns: int = 110, **variables: str
@@ -99,13 +102,12 @@ def on_terminal(
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     colours = {"TERM": "xterm-256color", "COLUMNS": "", "LINES": ""}
     process = subprocess.Popen(
-        [sys.executable, "-m", "derivtrio", *arguments],
+        [sys.executable, "-c", _TAKE_TERMINAL, "-m", "derivtrio", *arguments],
         env=environment(**{**colours, **variables}),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=_take_terminal,  # noqa: PLW1509 - no other thread holds a lock that it needs
     )
     os.close(theirs)
     terminal = Terminal(process, ours)

@@ -8,10 +8,13 @@ what that measures. What is compared is this process's CPU time.
 """
 
 import argparse
+import fcntl
 import os
 import pty
 import statistics
+import struct
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +30,9 @@ from tests.drills.server import open_server
 SYMBOL: Final = "1HZ100V"  # one tick a second
 RATE: Final = 10
 
+#: Of the terminal: lines and columns.
+SIZE: Final = (40, 120)
+
 #: How much of a core the view may take.
 MOST: Final = 0.02
 
@@ -38,6 +44,7 @@ _WARM: Final = 3
 def terminal() -> Iterator[None]:
     """Make standard output a terminal during the block; what comes there is thrown away."""
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
     kept = os.dup(1)
     os.dup2(theirs, 1)
     reader = threading.Thread(target=_read, args=(ours,), daemon=True)
