@@ -93,7 +93,7 @@ from derivtrio.models import (
     Transaction,
     Updated,
 )
-from derivtrio.policy.rate_limits import Pacer
+from derivtrio.policy.rate_limits import BudgetUse, Pacer
 from derivtrio.settings import Backoff, Settings
 from derivtrio.signals import run
 from derivtrio.streams.subscription import Subscription
@@ -117,6 +117,7 @@ __all__ = [
     "Balance",
     "Bought",
     "BrokenConnection",
+    "BudgetUse",
     "Candle",
     "CertificateRejected",
     "Client",

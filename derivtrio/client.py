@@ -26,7 +26,7 @@ from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
 from derivtrio.errors import ConnectionChanged, ReconnectRequested, invalid_request
 from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
-from derivtrio.policy.rate_limits import Budgets, Pacer
+from derivtrio.policy.rate_limits import Budgets, BudgetUse, Pacer
 from derivtrio.settings import Settings
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import WhenClosed, subscribing
@@ -545,6 +545,14 @@ class Client(Trader):
     def metrics(self) -> Metrics:
         """What was counted since the client was opened: messages, calls, reconnects, and so on."""
         return self._session.metrics
+
+    @property
+    def budgets(self) -> list[BudgetUse]:
+        """How much of each rate limit is used up now; empty with `Settings(pacing=False)`.
+
+        Clients with the same `pacer` see the same.
+        """
+        return self._session.queue.budgets.usage(trio.current_time())
 
     async def reconnect(self) -> None:
         """Replace the connection by a new one, now; return when that is ready.
