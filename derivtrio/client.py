@@ -544,7 +544,10 @@ class Client(Trader):
 
     @property
     def metrics(self) -> Metrics:
-        """What was counted since the client was opened: messages, calls, reconnects, and so on."""
+        """What was counted since the client was opened: messages, calls, reconnects, and so on.
+
+        It may be read in any thread, and after the client's end.
+        """
         return self._session.metrics
 
     async def reconnect(self) -> None:
