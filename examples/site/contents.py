@@ -105,14 +105,30 @@ REFERENCE: Final = (
         "Recording",
         "What a client gets, kept in a file or a database.",
         "derivtrio.recording",
+        _names(
+            "record open_store in_thread Store BlockingStore StoreError StoreBusy MissingExtra"
+            " Unreadable Table TABLES TICKS CANDLES GAPS TRANSACTIONS BALANCES CONTRACTS Batch Row"
+        ),
     ),
     Names(
         "simulator",
         "Simulator",
         "A Deriv server for tests and demonstrations.",
         "derivtrio.simulator",
+        _names(
+            "open_simulator Simulator Faults parse_fault random_faults ScheduledFault Market Tick"
+            " Candle Account demo_account DEMO_TOKEN SCOPES Ledger Transaction Contract Closing"
+            " Limits Quota Connection Stream ConnectionRecord Ending MemoryEndpoint"
+            " open_ending_server EndingName"
+        ),
     ),
-    Names("trace", "Time lines", "Pictures of a run.", "derivtrio.trace"),
+    Names(
+        "trace",
+        "Time lines",
+        "Pictures of a run.",
+        "derivtrio.trace",
+        _names("timeline Timeline Outage outages_of mermaid"),
+    ),
 )
 
 

@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any, Final
 
 import attrs
@@ -37,8 +38,9 @@ def of_function(function: Any, name: str) -> str:
 
 def of_property(wrapped: property, name: str) -> str:
     """Return a property with its type, as HTML."""
-    node = pdoc.doc_ast.parse(wrapped.fget)
-    assert isinstance(node, ast.FunctionDef)  # noqa: S101 - for mypy
+    getter = wrapped.fget
+    assert isinstance(getter, FunctionType)  # noqa: S101 - for mypy
+    node = pdoc.doc_ast.parse(getter)
     returned = "" if node.returns is None else f": {_text(node.returns)}"
     return _painted(name + returned)
 
