@@ -10,18 +10,17 @@ import trio
 
 from derivtrio.api import Api
 from derivtrio.api.catalog import name_of
-from derivtrio.calls.call import raw_call
 from derivtrio.calls.doubts import TradeLog
 from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.other_clients import other_clients
 from derivtrio.calls.queue import SendQueue
-from derivtrio.calls.request import make_call
+from derivtrio.calls.raw import raw_call
+from derivtrio.calls.request import checked_call, make_call
 from derivtrio.calls.routing import Router
-from derivtrio.calls.session import Session, on_new_client
+from derivtrio.calls.session import Session, on_new_client, require_trio
 from derivtrio.calls.status import EventBus, Status
 from derivtrio.concurrency.background import running
 from derivtrio.concurrency.buffer import OverflowPolicy
-from derivtrio.concurrency.runs import require_trio
 from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
 from derivtrio.errors import ConnectionChanged, ReconnectRequested, invalid_request
@@ -127,7 +126,7 @@ def _assembled(
     bus, router = EventBus(name), Router()
     queue = SendQueue(settings.outbox, _budgets(settings, pacer, endpoint), bus.announce)
     authorization = Authorization(endpoint, Identity(checked_for(endpoint, token)))
-    trades = TradeLog(lambda: authorization.loginid, others=other_clients(endpoint))
+    trades = TradeLog(authorization.whose, others=other_clients(endpoint))
     session = Session(settings, generation_of(endpoint), queue, router, bus, trades)
     session.reauthorize = partial(authorization.renew, session=session)
     registry = Registry(session)
@@ -196,7 +195,7 @@ class Client(Trader):
             ClientClosed, ConnectionFailed: the client has ended.
 
         """
-        call = self._new_call(request)
+        call = checked_call(request, self._session)
         if call.name in CHANGES:
             return await change_by_call(self._supervisor, call.request)
         return await make_call(call, self._session)
@@ -480,7 +479,7 @@ class Client(Trader):
             {} if parameters is None else parameters, more, self._session.generation
         )
         request = subscribing({"proposal": 1, **words})
-        self._new_call(request)
+        checked_call(request, self._session)
         return proposal_stream(self._registry, request, words, buffer=buffer, overflow=overflow)
 
     def events(

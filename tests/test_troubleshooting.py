@@ -39,7 +39,7 @@ DONE: Final = {
     "huge:10000000": "the server sent a message larger than … bytes",
     "mute:R_100": "… has been mute for … s, though the server has more",
     "refuse:5": "no connection to … port …: …",
-    "silence": "no answer to the WebSocket handshake within the connect timeout",
+    "silence": "no answer to the WebSocket handshake within … s",
     "reject:503": "HTTP …: …",
     "reject:401": "the URL was right before, so this may be a redeployment or a captive portal",
     "hang_up": "the server closed the connection during the handshake",

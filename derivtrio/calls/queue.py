@@ -10,7 +10,7 @@ user calls may go meanwhile, and `held_back` measures how long that lasts, becau
 against the patience with the server.
 
 A read that may have broken the last connections is a *suspect*. It waits here until
-`request.repeat_suspects` has it asked alone.
+`suspects.repeat_suspects` has it asked alone.
 """
 
 import math
@@ -144,7 +144,7 @@ class SendQueue:
         for call in list(self._room):
             if call.only_on is not None:
                 self._room.remove(call)
-                self._arrived.append(call)  # `write_calls` decides what becomes of it
+                self._arrived.append(call)  # `tasks.write_calls` decides what becomes of it
 
     def open_to(self, urgency: Urgency) -> None:
         """Let out what is so urgent, or more."""
@@ -188,6 +188,10 @@ class SendQueue:
         now = trio.current_time()
         group, until = self.budgets.limiting(name, urgency, now)
         self._announce({group: until}, now)
+
+    def room_at(self, call: Call) -> float:
+        """Return from when on the budgets have room for *call*, on trio's clock."""
+        return self.budgets.limiting(call.name, call.urgency, trio.current_time())[1]
 
     async def get(self, most: int) -> list[Call]:
         """Return up to *most* requests to write now; they are counted already.

@@ -4,12 +4,13 @@
 - `ping`, `call`, `ticks`: a command each; they connect to a server.
 - `record`: the command that keeps what a server sends, see the folder `recording`.
 - `export`, `plot`: what was recorded, as data and as a chart.
-- `relay`: the command that hands ticks on to Redis.
+- `relay`: the command that hands ticks on to Redis or NATS.
 - `simulate`: the command that serves a simulated Deriv.
 - `demo`: the command that shows ticks surviving broken connections; `outages` is its record and its
   summary.
 - `operate`: how commands that run for long tell others how they are: `systemd`, `health` (the
-  judgement), `health_server` (over HTTP) and `prometheus` (metrics).
+  judgement), `health_server` (its pages) and `prometheus` (metrics).
+- `serving`: the live time line that several commands can serve.
 - `moments`: times as options.
 - `target`: where commands connect, and how they end.
 - `output`: how results and messages are shown; `logs`: the log as JSON.

@@ -8,8 +8,7 @@
 - `handshake`: the server's HTTP answer.
 - `stream`: between the socket and trio-websocket; remembers what was seen of the bytes, and is the
   one place where the errors of the layers below get one name.
-- `websocket`: trio-websocket, contained.
-- `messages`: messages in and out, the plain way.
+- `websocket`: trio-websocket, contained; messages in and out, the plain way.
 - `disconnect`: how a connection ended.
 - `connection`: all of it together, from the dial to the goodbye.
 - `fast/`: messages in and out, many at once. `Settings(fast=False)` does without.

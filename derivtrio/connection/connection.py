@@ -1,7 +1,7 @@
 """One WebSocket connection, from the dial to the goodbye. It is used once and thrown away.
 
 The layers, from the socket up: `dial` (TCP and TLS), `stream` (what was seen of the bytes),
-`websocket` (trio-websocket), `messages` (one at a time; or many, in `fast`), and this page.
+`websocket` (trio-websocket; messages one at a time, or many, in `fast`), and this page.
 
 - A connection does not raise when it is lost. Whoever notices calls `lose`, the first reason
   stands, and the scope of everybody who works on this connection is cancelled.
@@ -23,10 +23,9 @@ from derivtrio.connection.dial import Dialer, time_limit, too_late
 from derivtrio.connection.disconnect import NORMAL, Disconnect, by_peer
 from derivtrio.connection.endpoints import Endpoint, ask
 from derivtrio.connection.fast.messages import FastMessages
-from derivtrio.connection.messages import Messages, PlainMessages
 from derivtrio.connection.stream import WatchedStream
 from derivtrio.connection.url import Address, parse_url
-from derivtrio.connection.websocket import Binary, Message
+from derivtrio.connection.websocket import Binary, Message, Messages, PlainMessages
 from derivtrio.errors import (
     HandshakeFailed,
     HandshakeRejected,
@@ -61,11 +60,13 @@ async def open_connection(
         InvalidURL: what the endpoint returns is not a WebSocket URL.
 
     """
-    deadline = trio.current_time() + settings.connect_timeout
+    timeout = settings.connect_timeout
+    deadline = trio.current_time() + timeout
     dialer = dialer or Dialer(settings)
-    async with time_limit(deadline, "connection"):
+    async with time_limit(deadline, "URL from the endpoint", timeout) as awaited:
         with dialer.attempt():
             address = parse_url(await ask(endpoint.url, "the endpoint's url()"))
+            awaited.what = f"connection to {address.host} port {address.port}"
             stream = await dialer.open_stream(endpoint, address)
     connection = Connection(number, settings, address, WatchedStream(stream))
     async with running(
@@ -285,7 +286,8 @@ class Connection:
     def _why_not_opened(self) -> LinkError:
         late = None
         if not self._messages.websocket.ended:
-            late = too_late("answer to the WebSocket handshake")
+            timeout = self._settings.connect_timeout
+            late = too_late("answer to the WebSocket handshake", timeout)
         error = self._messages.websocket.crash or self._stream.answer.refusal or late
         if isinstance(error, HandshakeRejected):
             return self._without_secrets(error)

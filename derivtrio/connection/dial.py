@@ -45,22 +45,31 @@ _HAS_STORE: Final = sys.platform in ("darwin", "win32")
 
 
 @asynccontextmanager
-async def time_limit(deadline: float, what: str) -> AsyncGenerator[None]:
+async def time_limit(deadline: float, what: str, seconds: float) -> AsyncGenerator["Awaited"]:
     """Bound the block by *deadline*, on trio's clock; what has come by then is taken first.
+
+    *what* and *seconds* are for the message. The block can change what it waits for.
 
     Raises:
         ConnectTimeout: *what* did not come in time.
 
     """
     async with patience(deadline) as scope:
-        yield
+        yield (awaited := Awaited(what))
     if scope.cancelled_caught:
-        raise too_late(what)
+        raise too_late(awaited.what, seconds)
 
 
-def too_late(what: str) -> ConnectTimeout:
-    """Return the error which says that *what* did not come in time."""
-    error = ConnectTimeout(f"no {what} within the connect timeout")
+@attrs.define
+class Awaited:
+    """What a block waits for, in words."""
+
+    what: str
+
+
+def too_late(what: str, seconds: float) -> ConnectTimeout:
+    """Return the error which says that *what* did not come within so many seconds."""
+    error = ConnectTimeout(f"no {what} within {seconds:g} s")
     error.__cause__ = trio.TooSlowError()
     return error
 

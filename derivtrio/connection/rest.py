@@ -162,7 +162,7 @@ async def post_for_url(
     transport = _Transport(http, httpcore2, dialer, trust)
     try:
         async with (
-            time_limit(trio.current_time() + _PATIENCE, f"one-time URL from {host}"),
+            time_limit(trio.current_time() + _PATIENCE, f"one-time URL from {host}", _PATIENCE),
             http.AsyncClient(transport=transport, timeout=None, trust_env=False) as web,
         ):
             response = await web.post(where, headers=headers)

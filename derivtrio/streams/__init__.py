@@ -8,6 +8,7 @@ What the user enters, and what the server sends:
 - `registry`: the streams that are wanted, and how they begin again and end at the server.
 - `requests`: what may be asked for, which requests are equal, and which one resumes a stream.
 - `resubscribe`: asking again, on a new connection or when the server has ended a stream.
+- `suspects`: which streams break connections.
 - `staleness`, `probes`: which streams should speak and do not; what the server is asked about them.
 
 What each kind of stream delivers:

@@ -10,7 +10,7 @@ it must exist on every connection; `resubscribe` sees to that. How it ends, in o
    answer.
 5. If the server refuses a `forget` in passing, it is sent again after a pause, a few times.
 
-Streams that break connections are found out by `resubscribe.Suspects`.
+Streams that break connections are found out by `suspects.Suspects`.
 
 The router also finds streams that nobody wants, because a caller went away before the reply. They
 begin at step 4. Two things bound what a hostile server can do with them, one that sends ever new
@@ -45,7 +45,8 @@ from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import RETRY_PAUSE, is_passing
 from derivtrio.policy.throttling import LeakyBucket
 from derivtrio.streams.contracts import ContractStreams
-from derivtrio.streams.resubscribe import Suspects, renew
+from derivtrio.streams.resubscribe import renew
+from derivtrio.streams.suspects import Suspects
 from derivtrio.streams.upstream import Upstream
 
 if TYPE_CHECKING:  # it is imported when a stream waits for its market
@@ -313,27 +314,24 @@ class Registry:
         self._refused.clear()
         self._forgets.empty()
         self._strangers.empty()
-        on_trial, failed = self.session.on_trial, []
+        failed: list[Upstream] = []
+        on_trial = self.session.on_trial
         if self._wanted:
             failed = self.suspects.connection_lost(
                 why, on_trial, by_message=end.by_message, calls=bool(calls)
             )
-        if on_trial is not None:
-            ends = self.suspects.history(on_trial)
-            if isinstance(on_trial, Call):
-                ends = on_trial.breaks
-            if why not in ends:  # something else broke it, so it is a failed attempt like any
-                self.session.on_trial = None
-        for upstream, history in failed:
-            self._fail(upstream, history)
+        if on_trial is not None and why not in on_trial.breaks:
+            self.session.on_trial = None  # something else broke it: a failed attempt like any
+        for upstream in failed:
+            self._fail(upstream)
         for upstream in self:
             upstream.ids.clear()
         if self.contracts.in_use:
             self.contracts.connection_lost()
 
-    def _fail(self, upstream: Upstream, history: Sequence[BrokenConnection]) -> None:
-        """End *upstream*, which has broken the connections of *history*, at its consumers."""
-        error = stream_failed(upstream.label, upstream.request or {}, history)
+    def _fail(self, upstream: Upstream) -> None:
+        """End *upstream*, which has broken too many connections, at its consumers."""
+        error = stream_failed(upstream.label, upstream.request or {}, upstream.breaks)
         logger.warning("%s; everything else goes on", error)
         upstream.close(error)
         self._wanted.pop(upstream, None)

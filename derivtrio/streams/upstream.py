@@ -93,6 +93,7 @@ class Upstream:
         on_answer: called once, when the server next grants it; None if nobody cares.
         asked: the call that asks for it, until the reply comes.
         sharing: with what it shares its messages; None for most.
+        breaks: how the connections ended that it may have broken (`suspects`).
 
     """
 
@@ -112,6 +113,7 @@ class Upstream:
     on_answer: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
     asked: Call | None = attrs.field(default=None, init=False, repr=False)
     sharing: Sharing | None = attrs.field(default=None, init=False, repr=False)
+    breaks: tuple[BrokenConnection, ...] = attrs.field(default=(), init=False, repr=False)
     _late: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 

@@ -81,9 +81,8 @@ class Authorization:
     _renewed_mono: float = attrs.field(default=-math.inf, init=False)
     _refusal: Exception | None = attrs.field(default=None, init=False)
 
-    @property
-    def loginid(self) -> str | None:
-        """The account of a request that names none; None without one, and during a change."""
+    def whose(self) -> str | None:
+        """Return the account of a request that names none; None without, and during a change."""
         if self.turn.locked() and not self._renewing:
             return None
         return self.identity.loginid or account_of(self.endpoint)

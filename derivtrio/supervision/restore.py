@@ -17,7 +17,8 @@ from derivtrio.errors import ClientClosed, DerivError, RestoreTimeout
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.throttling import Stopwatch
 from derivtrio.streams.registry import Registry
-from derivtrio.streams.resubscribe import Suspects, promote, resubscribe
+from derivtrio.streams.resubscribe import promote, resubscribe
+from derivtrio.streams.suspects import Suspects
 from derivtrio.supervision.authorization import Authorization
 
 _EARLY: Final = "to what restores the connection"

@@ -27,8 +27,8 @@ import attrs
 import trio
 
 from derivtrio.calls.call import Call
-from derivtrio.calls.request import repeat_suspects
 from derivtrio.calls.session import Session
+from derivtrio.calls.suspects import repeat_suspects
 from derivtrio.connection.connection import Connection, open_connection
 from derivtrio.connection.dial import Dialer
 from derivtrio.connection.endpoints import closed_text
@@ -39,8 +39,9 @@ from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import passing_text
 from derivtrio.streams.registry import Registry
 from derivtrio.supervision.authorization import Authorization
+from derivtrio.supervision.heartbeat import beat
 from derivtrio.supervision.restore import restore
-from derivtrio.supervision.tasks import ask_for_limits, beat, expire, read, write
+from derivtrio.supervision.tasks import ask_for_limits, expire, read, write
 
 
 @attrs.define(eq=False)
@@ -125,7 +126,8 @@ class Supervisor:
                 session.queue.open_to(Urgency.RESTORATION)
                 self._ready_since, self._been_ready = trio.current_time(), True
                 session.bus.announce(Ready(connection.number))
-                start(repeat_suspects, connection, session, name=f"derivtrio.suspects{label}")
+                if session.queue.suspects:
+                    start(repeat_suspects, connection, session, name=f"derivtrio.suspects{label}")
 
     def decide_pending(self, connection: Connection) -> None:
         """Decide every call that was written to *connection* and not answered."""

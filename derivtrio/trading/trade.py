@@ -14,9 +14,8 @@ from typing import Any, TypeVar, cast
 import trio
 
 from derivtrio.api.parsing import UNREADABLE
-from derivtrio.api.validation import check_request
 from derivtrio.calls.call import Call, api_call
-from derivtrio.calls.request import make_call
+from derivtrio.calls.request import checked_call, make_call
 from derivtrio.calls.session import Session
 from derivtrio.errors import (
     ConnectionChanged,
@@ -43,14 +42,6 @@ T = TypeVar("T")
 
 #: Makes a model from a reply.
 Read = Callable[[Mapping[str, Any]], T]
-
-
-def checked_call(request: Mapping[str, Any], session: Session) -> Call:
-    """Return the call that *request* makes, checked if `Settings.check_requests` says so."""
-    call = api_call(request)
-    if session.settings.check_requests:
-        check_request(call.name, request, session.generation)
-    return call
 
 
 def proposal_purchase(

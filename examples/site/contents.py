@@ -1,5 +1,6 @@
 """What is in the site, and in which order: pages of the repository, and groups of public names."""
 
+import importlib
 import re
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,8 @@ class Names:
         title: what the page is called.
         about: one or two sentences in Markdown, which stand before the names.
         module: the module that has the names.
-        names: the names, in the order of the page; none means all in the module's `__all__`.
+        names: the names that come first, in the order of the page.
+        rest: whether all other names of the module follow that no page has.
 
     """
 
@@ -29,6 +31,7 @@ class Names:
     about: str
     module: str = "derivtrio"
     names: tuple[str, ...] = ()
+    rest: bool = True
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -47,12 +50,14 @@ REFERENCE: Final = (
         "Settings",
         "How a client behaves. Durations are in seconds.",
         names=_names("Settings Backoff Pacer"),
+        rest=False,
     ),
     Names(
         "endpoints",
         "Endpoints and tokens",
         "Where a client connects, and for which account.",
         names=_names("Endpoint V3 OptionsPublic OptionsAccount Generation TokenSource"),
+        rest=False,
     ),
     Names(
         "models",
@@ -62,12 +67,14 @@ REFERENCE: Final = (
             "Tick Candle Balance Transaction Proposal OpenContract Purchase Sale Limits Position"
             " ClosedContract Money"
         ),
+        rest=False,
     ),
     Names(
         "outcomes",
         "Outcomes of orders",
         "What `Client.reconcile` finds out about an order whose reply was lost.",
         names=_names("Outcome Bought NotBought Sold NotSold Updated NotUpdated Ambiguous"),
+        rest=False,
     ),
     Names(
         "events",
@@ -77,6 +84,7 @@ REFERENCE: Final = (
             "Event Connecting Opened Authorized Ready Failed Closed Waiting Stale Gap Overflow"
             " Throttled MessageReceived MessageSent"
         ),
+        rest=False,
     ),
     Names(
         "errors",
@@ -92,6 +100,7 @@ REFERENCE: Final = (
             " ProxyFailed PeerClosed HeartbeatMissed MuteStream ReconnectRequested"
             " ProtocolViolation RestoreTimeout"
         ),
+        rest=False,
     ),
     Names(
         "api",
@@ -99,6 +108,7 @@ REFERENCE: Final = (
         "`client.api` has each of Deriv's calls as a method.",
         "derivtrio.api",
         names=("Api",),
+        rest=False,
     ),
     Names(
         "recording",
@@ -127,9 +137,18 @@ REFERENCE: Final = (
         "Time lines",
         "Pictures of a run.",
         "derivtrio.trace",
-        _names("timeline Timeline Outage outages_of mermaid"),
+        _names("timeline serve Timeline Outage outages_of mermaid"),
     ),
 )
+
+
+def names_of(group: Names) -> list[str]:
+    """Return the names that stand on the page *group*."""
+    if not group.rest:
+        return list(group.names)
+    shown = {name for page in REFERENCE if page.module == group.module for name in page.names}
+    every = importlib.import_module(group.module).__all__
+    return [*group.names, *(name for name in every if name not in shown)]
 
 
 def linked(index: Path, pattern: str) -> list[Path]:

@@ -15,7 +15,7 @@ import pdoc.docstrings
 
 from derivtrio.api.catalog import PUBLISHED, entry
 from examples.site import signatures
-from examples.site.contents import REFERENCE, Names
+from examples.site.contents import REFERENCE, Names, names_of
 from examples.site.documents import as_html, place_of
 
 #: Kinds of descriptors that are documented as a member.
@@ -55,7 +55,7 @@ def entries(group: Names) -> Iterator[Entry]:
 
     """
     module = importlib.import_module(group.module)
-    for name in group.names or tuple(module.__all__):
+    for name in names_of(group):
         yield _entry(module, name)
 
 

@@ -70,7 +70,6 @@ class World:
     attempts_at: list[float] = attrs.field(factory=list)
     tables: Counter[str] = attrs.field(factory=Counter)
     calm_since: float | None = None
-    throttled_until: float = 0.0
     _digest: Any = attrs.field(factory=lambda: hashlib.blake2b(digest_size=8))
 
     @property

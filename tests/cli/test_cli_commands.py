@@ -19,7 +19,7 @@ def test_help_lists_every_command() -> None:
 @pytest.mark.parametrize("name", ["ping", "call", "ticks", "record", "relay"])
 def test_what_connects_says_where(name: str) -> None:
     text = run(name, "--help").output
-    for word in ("url", "app-id", "token", "account", "rest-url"):
+    for word in ("url", "app-id", "token", "account", "rest-url", "proxy"):
         assert f"--{word}" in text
         assert f"DERIV_{word.upper().replace('-', '_')}" in text
     assert "--verbose" in text

@@ -13,7 +13,7 @@ alone costs a third less. Written in bulk, a hundred concurrent calls cost a qua
   send. It has no I/O.
 - `filtering` is the stream that trio-websocket reads. It sees only the frames that are not taken:
   the handshake, pings, fragments, binary messages, Close, and whatever is illegal.
-- `messages` reads and writes with both, in place of `connection.messages`.
+- `messages` reads and writes with both, in place of `connection.websocket.PlainMessages`.
 - `tls` hands over all records of a read at once, in place of `trio.SSLStream`.
 - `sockets` waits first and then receives, and sends without a pause, in place of
   `trio.SocketStream`.
