@@ -1,7 +1,8 @@
-"""What the guide's pages name exists: methods of the client, public names, parts of trio."""
+"""What the pages name exists: methods of the client, public names, each other."""
 
 import re
 from operator import attrgetter
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -26,6 +27,20 @@ def test_the_methods_and_names_exist(page: Page) -> None:
     assert named(page, "client") - set(dir(derivtrio.Client)) == set()
     assert named(page, "derivtrio") - known == set()
     assert named(page, "trio") - set(dir(trio)) == set()
+
+
+def neighbours(page: Page) -> dict[str, str]:
+    """Return where the third line of a page of the guide leads: `before`, `next`."""
+    return dict(re.findall(r"(before|next): \[[^]]*\]\(([^)]*)\)", page.text.splitlines()[2]))
+
+
+def test_the_pages_of_the_guide_are_a_chain() -> None:
+    pages = {Path(page.name).name: neighbours(page) for page in PAGES if page.name.count("/") == 2}
+    del pages["README.md"]
+    for name, around in pages.items():
+        assert "next" not in around or pages[around["next"]]["before"] == name
+        assert "before" not in around or pages[around["before"]]["next"] == name
+    assert len([name for name, around in pages.items() if len(around) == 1]) == 2  # its ends
 
 
 def test_the_table_says_something() -> None:
