@@ -22,6 +22,7 @@ class Names:
         about: one or two sentences in Markdown, which stand before the names.
         module: the module that has the names.
         names: the names that come first, in the order of the page.
+        drawing: a module whose docstring stands there, too; empty if none.
         rest: whether all other names of the module follow that no page has.
 
     """
@@ -31,6 +32,7 @@ class Names:
     about: str
     module: str = "derivtrio"
     names: tuple[str, ...] = ()
+    drawing: str = ""
     rest: bool = True
 
 
@@ -89,7 +91,8 @@ REFERENCE: Final = (
     Names(
         "errors",
         "Errors",
-        "Every error of the client is a `DerivError`. Errors carry data, and never a secret.",
+        "A program catches the class that says enough.",
+        drawing="derivtrio.errors",
         names=_names(
             "DerivError ApiError AccountDisabled AlreadySubscribed AuthorizationRequired"
             " InvalidAppID InvalidRequest InvalidToken MarketClosed PermissionDenied RateLimited"
