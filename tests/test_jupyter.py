@@ -10,9 +10,9 @@ import pytest
 from pages import GUIDE, LIVE_URL, read
 from served import served
 
-nbclient = pytest.importorskip("nbclient", reason="no nbclient: pip install nbclient ipykernel")
+nbclient = pytest.importorskip("nbclient", reason="no nbclient: pip install '.[jupyter]'")
 nbformat = pytest.importorskip("nbformat")
-pytest.importorskip("ipykernel", reason="no ipykernel: pip install nbclient ipykernel")
+pytest.importorskip("ipykernel", reason="no ipykernel: pip install '.[jupyter]'")
 
 PAGE = read(GUIDE / "jupyter.md")
 CELLS = [block.text for block in PAGE.blocks("py")]
