@@ -101,7 +101,8 @@ class Closed:
 
     `code` and `reason` are those of the Close frame that the peer sent; without one the code is
     1006 and the reason empty, as RFC 6455 section 7.1.5 has it. `was_clean` says that Close frames
-    went both ways.
+    went both ways. `by` says who ended it: `"us"`, `"server"`, `"network"` (a byte stream that
+    ended without a Close frame) or `"heartbeat"` (no sign of life).
     """
 
     code: int

@@ -59,7 +59,18 @@ logger = logging.getLogger("derivtrio")
 
 
 class State(Enum):
-    """Where a client is in its life."""
+    """Where a client is in its life.
+
+    Attributes:
+        CONNECTING: it makes an attempt: URL, TCP, TLS, handshake.
+        RESTORING: the WebSocket is open; authorization and subscriptions are not answered yet.
+        READY: calls flow.
+        WAITING: it waits before the next attempt.
+        CLOSING: it says goodbye.
+        CLOSED: it was closed, by its program.
+        FAILED: it has given up.
+
+    """
 
     CONNECTING = "connecting"
     RESTORING = "restoring"
