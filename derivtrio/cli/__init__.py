@@ -10,6 +10,7 @@
   summary.
 - `operate`: how commands that run for long tell others how they are: `systemd`, `health` (the
   judgement), `health_server` (over HTTP) and `prometheus` (metrics).
+- `progress`: how far what is fetched from the past is.
 - `moments`: times as options.
 - `target`: where commands connect, and how they end.
 - `output`: how results and messages are shown; `logs`: the log as JSON.
