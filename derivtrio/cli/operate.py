@@ -29,7 +29,7 @@ import trio
 from derivtrio import Client
 from derivtrio.cli.health import FRESH, Health, WatchedStore
 from derivtrio.cli.output import errors_to_terminal
-from derivtrio.cli.progress import Bar, LogLines, showing_progress
+from derivtrio.cli.progress import LogLines, ProgressBar, showing_progress
 from derivtrio.cli.serving import (
     ListenAddress,
     listeners_at,
@@ -84,7 +84,7 @@ class Operation:
         *Cancellation*: says `STOPPING=1`, and closes the client.
         """
         is_seen = bar and errors_to_terminal() and target.log_format == "text"
-        view = Bar() if is_seen else LogLines()
+        view = ProgressBar() if is_seen else LogLines()
         opened = functools.partial(self._watched, target) if self.wanted else target.open
         async with (
             serving(self.page),

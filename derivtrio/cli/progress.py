@@ -101,7 +101,7 @@ class LogLines:
 
 
 @attrs.define(eq=False)
-class Bar:
+class ProgressBar:
     """Draws a bar on standard error, while something is fetched."""
 
     _progress: Any = attrs.field(default=None, init=False)
@@ -139,7 +139,7 @@ def _rich_progress() -> Any:
 
 
 @asynccontextmanager
-async def showing_progress(client: Client, view: LogLines | Bar) -> AsyncGenerator[None]:
+async def showing_progress(client: Client, view: LogLines | ProgressBar) -> AsyncGenerator[None]:
     """Show beside the block how far *client* is with what it fetches from the past."""
     scope = trio.CancelScope()
     async with client.events() as events:
@@ -149,7 +149,7 @@ async def showing_progress(client: Client, view: LogLines | Bar) -> AsyncGenerat
 
 
 async def _follow(
-    events: Subscription[Event], view: LogLines | Bar, scope: trio.CancelScope
+    events: Subscription[Event], view: LogLines | ProgressBar, scope: trio.CancelScope
 ) -> None:
     backlog = Backlog()
     try:
