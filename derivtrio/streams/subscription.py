@@ -4,23 +4,21 @@ A subscription puts three parts together:
 
 - a *source*, which fills a buffer as long as the subscription is entered;
 - the *buffer* of items, from which the user's task reads;
-- if the source leaves holes, a *reader* that fills them on the way from the buffer to the user.
+- if the source leaves holes, a *reader* that fills each one when the user's task gets to it.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import attrs
 
 from derivtrio.calls.status import EventBus
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
-from derivtrio.errors import SlowConsumer
+from derivtrio.errors import DerivError, SlowConsumer
 from derivtrio.events import Event, Gap
 
 T = TypeVar("T")
-
-T_co = TypeVar("T_co", covariant=True)
 
 
 class Source(Protocol):
@@ -45,16 +43,39 @@ class Source(Protocol):
         ...
 
 
-class Reader(Protocol[T_co]):
-    """Reads a buffer that has holes in it, and fills them."""
+class Reader(Protocol[T]):
+    """Fills the holes in a buffer, when they are read."""
+
+    @property
+    def stand_in(self) -> type:
+        """The class of what stands for missing items."""
+        ...
+
+    @property
+    def behind(self) -> bool:
+        """Whether items may be missing that come before those in the buffer."""
+        ...
+
+    @property
+    def accepts(self) -> Callable[[T], bool] | None:
+        """Returns whether an item is wanted; None: each is."""
+        ...
 
     @property
     def gaps(self) -> Sequence[Gap]:
         """The holes that could not be filled."""
         ...
 
-    def get(self) -> Awaitable[T_co]:
-        """Return the next item."""
+    def note_missing(self, stand_in: Any, /) -> None:
+        """Note that what *stand_in* stands for is missing."""
+        ...
+
+    async def next_missing(self) -> T | None:
+        """Return the next missing item, when it is there; None if the caller has to look again."""
+        ...
+
+    async def goes_on_after(self, error: Exception) -> bool:
+        """Return whether the stream goes on after its end with *error*, when it does."""
         ...
 
 
@@ -136,7 +157,28 @@ class Subscription(Generic[T]):
         if not self._entered:
             self._require_entered()
         reader = self._reader
-        return self._items.get() if reader is None else reader.get()
+        return self._items.get() if reader is None else self._next(reader)
+
+    async def _next(self, reader: Reader[T]) -> T:
+        """Return the next item; what is missing before it comes first."""
+        items = self._items
+        while True:
+            if reader.behind:
+                missing = await reader.next_missing()
+                if missing is not None:
+                    return missing
+                continue
+            try:
+                item = items.take() or await items.get()
+            except (DerivError, StopAsyncIteration) as error:
+                # While another task fills a hole that comes before this end, it is not the end yet.
+                if not reader.behind and not await reader.goes_on_after(error):
+                    raise
+                continue
+            if item.__class__ is reader.stand_in:
+                reader.note_missing(item)
+            elif (accepts := reader.accepts) is None or accepts(item):
+                return cast("T", item)
 
     def _require_entered(self) -> None:
         if not self._entered:
