@@ -1,13 +1,9 @@
 """One consumer's part in a stream: the two ends of its buffer.
 
 - A `BufferedConsumer` takes what the server sends, from the upstream, and puts items in.
-- A `Subscription` is what user code enters and iterates over. It takes the items out.
-
-What a subscription works with:
-
-- a *source*, which lets items flow into the buffer as long as the subscription is entered;
-- the *buffer* of items, from which the user's task reads;
-- if the source leaves holes, a *reader* that fills each one when the user's task gets to it.
+- A `Subscription` is what user code enters and iterates over. It takes the items out. Its *source*
+  lets items flow into the buffer as long as it is entered. If the source leaves holes, a *reader*
+  fills each one when the user's task gets to it.
 """
 
 import logging
