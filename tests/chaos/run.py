@@ -43,6 +43,10 @@ CALM: Final = SETTLED + 60
 _UNTHROTTLED: Final = 20.0
 _THROTTLED: Final = 7200.0
 
+#: A symbol with few ticks, and how many seconds there are between two.
+SLOW: Final = "R_75"
+SLOW_PERIOD: Final = 40
+
 _DEPOSIT: Final = Decimal(10_000_000)
 _QUICK: Final = Settings(
     connect_timeout=5,
@@ -88,6 +92,7 @@ def play(plan: Plan, *, strict: bool = False) -> Result:
 async def _live(plan: Plan, hot: HotLoop, *, strict: bool) -> Result:
     limits = Limits() if plan.limits else None
     async with open_simulator(plan.seed, port=None, start=START, limits=limits) as sim:
+        inside.slow_down(sim.market, SLOW, SLOW_PERIOD)
         sim.deposit(next(iter(sim.accounts)), _DEPOSIT)
         nobody: Any = None
         world = World(plan, sim, nobody, _QUICK if plan.quick else _DEFAULT, hot.scope, strict)
