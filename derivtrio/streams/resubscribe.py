@@ -151,7 +151,7 @@ class Suspects:
         if on_trial is not None:
             struck = [each for each in self._answered | self._asked if each is on_trial]
             struck = struck if late or struck == unanswered else []
-        if not why.may_blame:
+        if struck and not why.may_blame:
             struck = []
         for upstream in struck:
             self._breaks[upstream] = (*self._breaks.get(upstream, ()), why)

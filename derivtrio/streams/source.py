@@ -120,6 +120,12 @@ class ServerStream:
         """Return the newest message, decoded or as JSON; while that is taken, the one before."""
         return None if self._upstream is None else self._upstream.latest
 
+    def leave_fast_way(self) -> None:
+        """Let further messages of the stream come as messages, on this connection."""
+        routes = self.registry.session.router.fast_ticks.routes
+        for req_id in [key for key, route in routes.items() if route is self._upstream]:
+            del routes[req_id]
+
     async def attach(self) -> None:
         """Subscribe and wait for the first reply, or join consumers that have."""
         session = self.registry.session

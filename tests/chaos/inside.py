@@ -30,7 +30,13 @@ _TABLES: Final = (dict, list, set, deque, WeakKeyDictionary)
 _FOR_EVER: Final = 1e9
 
 #: Tables that have a limit of their own, and so many entries at most.
-BOUNDED: Final = {"TradeLog._known": 10_000, "TradeLog._in_doubt": 1000}
+BOUNDED: Final = {
+    "TradeLog._known": 10_000,
+    "TradeLog._in_doubt": 1000,
+    "AccountTrades.known": 10_000,
+    "AccountTrades.doubts": 10_000,
+    "Router._unsubscribed": 11_024,
+}
 
 #: Data without tables: what was received or announced, and what never changes.
 _LEAVES: Final = ("derivtrio.models", "derivtrio.errors", "derivtrio.events", "derivtrio.settings")

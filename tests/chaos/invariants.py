@@ -168,7 +168,8 @@ def one_upstream(world: World) -> Iterator[str]:
     there = Counter(tuple(stream.key)[:3] for stream in connection.streams)
     wanted = {each.key for each in _present(world) if each.key}
     prices = {key for key in there if key[0] in _TICKING}
-    for key in wanted - prices:
+    # Who does not read may have fallen behind, and has no stream then.
+    for key in {each.key for each in _present(world) if each.key and each.is_reading} - prices:
         yield f"the server has no stream {key}"
     for key in prices - wanted:
         yield f"the server has a stream {key} that nobody wants"
