@@ -328,6 +328,7 @@ class Registry:
             self._fail(upstream, history)
         for upstream in self:
             upstream.ids.clear()
+            upstream.lingers = False
         if self.contracts.in_use:
             self.contracts.connection_lost()
 

@@ -143,7 +143,7 @@ class TickTranslator:
             return self._doubted("a message without a price")
         subscription = message.get("subscription")
         stream_id = subscription.get("id") if isinstance(subscription, dict) else None
-        if stream_id is not None and stream_id != self._id:
+        if stream_id != self._id and isinstance(stream_id, str):
             self._id = stream_id
             self.interrupt()
         return self.advance(tick_in(tick, self.symbol))

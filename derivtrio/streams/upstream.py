@@ -80,6 +80,10 @@ class Sharing(Protocol):
         """Have *upstream* live on another's stream; return whether there is one that will do."""
         ...
 
+    async def clear_now(self) -> None:
+        """End all of them at the server; return when those that are wanted have begun again."""
+        ...
+
 
 @attrs.define(eq=False)
 class Upstream:
@@ -97,6 +101,8 @@ class Upstream:
         over: whether nothing more will come of it.
         on_answer: called once, when the server next grants it; None if nobody cares.
         asked: the call that asks for it, until the reply comes.
+        lingers: whether the server may have a stream for it that it has not told of: a request for
+            it was not answered in time, or with an error that does not say that nothing was done.
         sharing: with what it shares its messages; None for most.
 
     """
@@ -116,6 +122,7 @@ class Upstream:
     over: bool = attrs.field(default=False, init=False)
     on_answer: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
     asked: Call | None = attrs.field(default=None, init=False, repr=False)
+    lingers: bool = attrs.field(default=False, init=False)
     sharing: Sharing | None = attrs.field(default=None, init=False, repr=False)
     _late: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
@@ -154,6 +161,7 @@ class Upstream:
             self.request = resumption(self.name, self.request or {}, message)
         if is_reply := not self.ids:
             self._note_lateness()
+            self.lingers = False
         self.last_wall = self._counters.last_message_wall
         if self.parts is not None:
             self._note_parts([message])

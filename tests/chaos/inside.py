@@ -33,8 +33,8 @@ _FOR_EVER: Final = 1e9
 BOUNDED: Final = {
     "TradeLog._known": 10_000,
     "TradeLog._in_doubt": 1000,
-    "AccountTrades.known": 10_000,
-    "AccountTrades.doubts": 10_000,
+    "AccountTrades.known": 1000,
+    "AccountTrades.doubts": 1000,
     "Router._unsubscribed": 11_024,
 }
 

@@ -281,7 +281,9 @@ class Player:
     async def _while_throttled(self) -> float:
         """Wait while requests wait for a rate limit; return how long that took."""
         client, begun, idle = self.world.client, trio.current_time(), False
-        while self.world.events["Throttled"] and not idle:
+        # What a storm of ids brings is forgotten as the limits allow, and that begins at once.
+        may_be = self.world.events["Throttled"] or self.world.faults["id_storm"]
+        while may_be and not idle:
             before = client.metrics.throttled_seconds
             await trio.sleep(_UNTHROTTLED)
             is_ready = client.status.state is State.READY
