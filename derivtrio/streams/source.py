@@ -236,10 +236,10 @@ class ServerStream:
             return self.items.put_all(messages) or self._survives()
         return all(map(self.take, messages))
 
-    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
-        """Put *ticks*, from *batch* before *end*, into the buffer; return whether to go on."""
+    def take_ticks(self, ticks: list[Tick], data: bytes, batch: Sequence[Any]) -> bool:
+        """Put *ticks*, from *batch* up to *data*, into the buffer; return whether to go on."""
         translator: Any = self.translator  # a `TickTranslator`: see `fast_ticks`
-        added = translator.advance_all(ticks, batch, end)
+        added = translator.advance_all(ticks, data, batch)
         survives = self.items.put_all(added) or self._survives()
         return survives if translator.doubt is None else self._trusts(translator) and survives
 

@@ -179,9 +179,9 @@ class TickTranslator:
         return items
 
     def advance_all(
-        self, ticks: Sequence[Tick], batch: Sequence[Any] = (), end: int = 0
+        self, ticks: Sequence[Tick], data: Any = None, batch: Sequence[Any] = ()
     ) -> Sequence[Tick | Hole]:
-        """Return what *ticks* add, from the messages of *batch* before *end*; usually *ticks*."""
+        """Return what *ticks* add, from the messages of *batch* up to *data*; usually *ticks*."""
         tick = self._last
         if self._seam is None and tick is not None:
             epoch = tick.epoch
@@ -193,8 +193,9 @@ class TickTranslator:
                 if epoch <= self._epochs.horizon and tick.symbol == self.symbol:
                     self._last = tick
                     return ticks
-        messages = batch[end - len(ticks) : end] if batch else (None,) * len(ticks)
-        triples = zip(ticks, messages, (None, *messages[:-1]), strict=False)
+        end = next((i for i, each in enumerate(batch, 1) if each is data), 0)
+        messages = [None] * len(ticks) if end < len(ticks) else batch[end - len(ticks) : end]
+        triples = zip(ticks, messages, [None, *messages[:-1]], strict=False)
         return [item for triple in triples for item in self.advance(*triple)]
 
     def interrupt(self) -> None:

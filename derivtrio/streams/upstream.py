@@ -42,8 +42,8 @@ class Consumer(Protocol):
         """Take *messages*; return whether more is wanted."""
         ...
 
-    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
-        """Take *ticks*, from the messages of *batch* before *end*; return whether more is wanted.
+    def take_ticks(self, ticks: list[Tick], data: bytes, batch: Sequence[Any]) -> bool:
+        """Take *ticks*, from the messages of *batch* up to *data*; return whether more is wanted.
 
         Only the ticks are decoded.
         """
@@ -341,15 +341,15 @@ class Upstream:
         tick = (self.latest_message() or {}).get("tick")
         return self if isinstance(tick, dict) and tick.get("symbol") == wanted else None
 
-    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
-        """Pass *ticks* on, from the messages of *batch* before *end*; return whether to go on."""
+    def take_ticks(self, ticks: list[Tick], data: bytes, batch: Sequence[Any]) -> bool:
+        """Pass *ticks* on, from the messages of *batch* up to *data*; return whether to go on."""
         if self.over:
             return False
         self.last_wall = self._counters.last_message_wall
         for consumer in self._consumers:
-            if not consumer.take_ticks(ticks, batch, end):
+            if not consumer.take_ticks(ticks, data, batch):
                 self.over = not self.detach(consumer)
-        self.latest = batch[end - 1]
+        self.latest = data
         return not self.over
 
 

@@ -326,7 +326,7 @@ def test_g05_where_the_id_changes_is_a_seam(together: bool) -> None:  # noqa: FB
     if together:
         decoded = [Tick("R_100", each["tick"]["epoch"], each["tick"]["quote"]) for each in came]
         batch: list[Any] = [b"something else", *map(json.dumps, came), b"and more"]
-        got += translator.advance_all(decoded, batch, len(batch) - 1)
+        got += translator.advance_all(decoded, batch[-2], batch)
     else:
         for each in came:
             got += translator.feed(each)
