@@ -1,12 +1,16 @@
 """G05, G06, G14: whatever breaks, a consumer gets exactly the market. See `drills`."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
 from derivtrio.simulator import Market
-from tests.drills import month, sockets
+from derivtrio.streams.ticks import TickTranslator
+from tests.drills import fuzz_targets, month, namespaces, network, sockets
 from tests.drills.witness import Row, Witness, candle_witness, tick_witness
 from tests.proxy import KINDS, random_fates
 
@@ -34,6 +38,114 @@ async def test_g05_g14_hours_of_faults_leave_nothing_behind(
     assert drill.events["ready"] > 100
     assert drill.ticks.seen > 3 * 4800
     assert drill.candles.seen > 40
+
+
+def test_g01_g05_networks_of_the_kernel_fail_and_nothing_is_lost() -> None:
+    """It runs in a process of its own, because it moves to another network namespace."""
+    chosen = ("black hole both ways", "reset", "connection forgotten by a router")
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.drills.network"]
+        + ["--interval=0.2", "--slack=20", "--hold=0.1", "--rate=20"]
+        + [f"--incident={name}" for name in chosen],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=GUARD,
+        check=False,
+    )
+    if result.returncode == network.IMPOSSIBLE:
+        pytest.skip(result.stdout.strip())
+    assert result.stdout.endswith("PASSED\n"), result.stdout + result.stderr
+    assert result.returncode == 0
+
+
+@pytest.mark.parametrize("target", fuzz_targets.TARGETS)
+def test_g18_the_targets_of_the_fuzzer_hold_for_its_seeds_and_their_beginnings(target: str) -> None:
+    seeds = fuzz_targets.SEEDS[target]
+    for seed in seeds:
+        for end in range(0, len(seed) + 1, 1 + len(seed) // 40):
+            fuzz_targets.TARGETS[target](seed[:end])
+            fuzz_targets.TARGETS[target](seed[:end] + seeds[0])
+
+
+@pytest.mark.parametrize(
+    ("target", "data"),
+    [
+        ("frames", b"\x81\x02\x7b\x7d\x81\x03\xe0\xdf\xdf"),  # not UTF-8: wsproto's own verdict
+        ("seams", bytes([0x01, 0xE3, 0xE3, 0x00, 0x20])),  # another symbol, in a batch
+    ],
+)
+def test_g18_what_the_fuzzer_has_found(target: str, data: bytes) -> None:
+    fuzz_targets.TARGETS[target](data)
+
+
+def test_the_targets_see_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(translator: Any, ticks: Any) -> list[Any]:
+        return [item for tick in ticks[1:] for item in translator.advance(tick)]
+
+    monkeypatch.setattr(TickTranslator, "advance_all", forgetful)
+    for target in ("streams", "seams"):
+        with pytest.raises(AssertionError):
+            for seed in fuzz_targets.SEEDS[target]:
+                fuzz_targets.TARGETS[target](seed)
+
+
+# What is made of a network's failures
+
+
+def outcome(**changes: Any) -> network.Outcome:
+    values = {"name": "reset", "found": 1.0, "by": "network", "back": 2.0, "left": 0} | changes
+    return network.Outcome(**values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "remarks"),
+    [
+        ({}, []),
+        ({"found": 3.5}, []),
+        ({"found": 3.6}, ["reset: found after 3.60 s, not within 3.5 s"]),
+        ({"found": None, "by": ""}, ["reset: never found"]),
+        ({"back": None}, ["reset: no ticks for 60 s after it"]),
+        ({"left": 2}, ["reset: 2 files are left open"]),
+        ({"name": "30 % of the packets lost", "found": None}, []),
+        ({"name": "30 % of the packets lost", "found": 9.0}, []),
+    ],
+)
+def test_an_outcome_of_a_failed_network_is_judged(
+    changes: dict[str, Any], remarks: list[str]
+) -> None:
+    assert outcome(**changes).remarks(3.5) == remarks
+
+
+def test_a_drill_of_networks_that_came_to_no_end_has_not_passed() -> None:
+    client: Any = None
+    plan = network.Plan(incidents=("reset", "link down"))
+    witness = rows(tick_witness("ticks", 1, "1HZ100V"), *true_rows(2))
+    drill = network.Drill(plan, client, client, witness)
+    drill.outcomes.append(outcome())
+    assert drill.remarks == ["the drill came to no end"]
+    drill.outcomes.append(outcome(name="link down"))
+    assert drill.passed
+    drill.gaps, drill.left = 1, 2
+    assert drill.remarks == [
+        "1 gaps, although the server has every tick",
+        "2 files are open after the client's end",
+    ]
+
+
+def test_every_firewall_rule_is_of_an_end_and_a_chain_that_exist() -> None:
+    for incident in network.INCIDENTS.values():
+        assert incident.begin
+        for end, command in (*incident.begin, *incident.end):
+            assert end in ("client", "server")
+            assert command.split()[0] in ("ip", "nft", "tc")
+            if command.startswith("nft add"):
+                assert command.split()[5] in ("input", "output")
+
+
+def test_without_linux_there_are_no_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert namespaces.missing() == "network namespaces are Linux's"
 
 
 # What a witness must find

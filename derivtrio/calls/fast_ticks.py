@@ -13,7 +13,7 @@ A message goes this way if
 Everything else goes the plain way (`Router.route`), which also knows what to say of messages that
 cannot be read. If any consumer wants tick messages as dicts, all tick messages go the plain way, so
 that none is decoded twice. What is skipped is not checked either: nonsense in the `echo_req` of a
-tick is not noticed.
+tick is not noticed, nor is another `subscription.id` than before.
 
 Under load, whole batches are ticks. After such a batch the next one is decoded together, as one
 JSON array. (Measured: a fifth of the decoding time.) If that fails, each message is decoded alone.

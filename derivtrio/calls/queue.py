@@ -10,7 +10,7 @@ user calls may go meanwhile, and `held_back` measures how long that lasts, becau
 against the patience with the server.
 
 A read that may have broken the last connections is a *suspect*. It waits here until
-`request.repeat_suspects` has it asked alone.
+`suspects.repeat_suspects` has it asked alone.
 """
 
 import math
@@ -44,6 +44,7 @@ class SendQueue:
         held_back: for how long restoration has waited for budgets on the present connection.
         suspects: reads that may have broken connections, and wait to be asked alone.
         throttled_for: for how long anything has waited for budgets, on all connections.
+        clock: trio's; other threads may ask it, and `trio.current_time` may not be called there.
 
     """
 
@@ -54,6 +55,7 @@ class SendQueue:
     held_back: Stopwatch = attrs.field(factory=Stopwatch, init=False)
     suspects: list[Call] = attrs.field(factory=list, init=False)
     throttled_for: Stopwatch = attrs.field(factory=Stopwatch, init=False)
+    clock: trio.abc.Clock = attrs.field(factory=trio.lowlevel.current_clock, init=False)
     _connection: int | None = attrs.field(default=None, init=False)
     _arrived: deque[Call] = attrs.field(factory=deque, init=False)
     _room: WaitingRoom[Call] = attrs.field(init=False)
@@ -142,7 +144,7 @@ class SendQueue:
         for call in list(self._room):
             if call.only_on is not None:
                 self._room.remove(call)
-                self._arrived.append(call)  # `write_calls` decides what becomes of it
+                self._arrived.append(call)  # `tasks.write_calls` decides what becomes of it
 
     def open_to(self, urgency: Urgency) -> None:
         """Let out what is so urgent, or more."""
@@ -162,7 +164,7 @@ class SendQueue:
     @property
     def throttled_groups(self) -> list[str]:
         """The rate-limit groups for which something waits now."""
-        now = trio.current_time()
+        now = self.clock.current_time()
         return sorted(group for group, until in self._room.stopped(now).items() if until > now)
 
     def promote_restoration(self) -> None:

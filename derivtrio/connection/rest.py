@@ -19,15 +19,10 @@ import attrs
 import trio
 
 from derivtrio.api import codec
-from derivtrio.connection.dial import (
-    Dialer,
-    open_tls,
-    platform_context,
-    present_dialer,
-    time_limit,
-)
+from derivtrio.connection.dial import Dialer, present_dialer, time_limit
 from derivtrio.connection.handshake import worth_keeping
 from derivtrio.connection.stream import breaking
+from derivtrio.connection.tls import open_tls, platform_context
 from derivtrio.connection.url import parse_url
 from derivtrio.errors import (
     ConnectRefused,
@@ -162,7 +157,7 @@ async def post_for_url(
     transport = _Transport(http, httpcore2, dialer, trust)
     try:
         async with (
-            time_limit(trio.current_time() + _PATIENCE, f"one-time URL from {host}"),
+            time_limit(trio.current_time() + _PATIENCE, f"one-time URL from {host}", _PATIENCE),
             http.AsyncClient(transport=transport, timeout=None, trust_env=False) as web,
         ):
             response = await web.post(where, headers=headers)

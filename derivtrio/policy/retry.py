@@ -29,6 +29,7 @@ client itself has `UNTIL_ANSWERED`. What is not safe to repeat is never asked ag
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
@@ -177,12 +178,15 @@ def retry_after_seconds(retry_after: str | None) -> float | None:
         if until.tzinfo is None:  # it says -0000; every date of HTTP is GMT
             until = until.replace(tzinfo=UTC)
         return min(max(0.0, until.timestamp() - time.time()), _LONGEST_RETRY_AFTER)
-    except (ValueError, TypeError, OverflowError, IndexError):  # it is none, or none of ours
+    except (ValueError, TypeError, OverflowError, IndexError):  # it is not a date
         return None
 
 
 def passing_text(error: Exception) -> str:
-    """Return what *error* is taken for, if it would have been fatal on first contact."""
+    """Return what *error* is taken for, if it would have been fatal on first contact.
+
+    Of a connection that broke, return what the operating system says of it, if it says anything.
+    """
     if isinstance(error, CertificateRejected):
         if error.not_yet_valid:
             return "this machine's clock may be wrong"
@@ -193,6 +197,16 @@ def passing_text(error: Exception) -> str:
         return "the proxy let us through before, so it may be restarting"
     if isinstance(error, HandshakeRejected | RestRejected) and is_fatal(error):
         return "the URL was right before, so this may be a redeployment or a captive portal"
+    return _network_text(error) if isinstance(error, PeerClosed) else ""
+
+
+def _network_text(error: BaseException) -> str:
+    """Return the system's words for the first of the causes of *error* that has a number."""
+    cause = error.__cause__
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
+            return os.strerror(cause.errno)
+        cause = cause.__cause__
     return ""
 
 

@@ -231,7 +231,7 @@ class ServerStream:
         return trusted and not items.closed
 
     def take_all(self, messages: list[dict[str, Any]]) -> bool:
-        """Do so with each of *messages*."""
+        """Take each of *messages*."""
         if self.translator is None:
             return self.items.put_all(messages) or self._survives()
         return all(map(self.take, messages))

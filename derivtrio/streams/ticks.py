@@ -184,13 +184,13 @@ class TickTranslator:
         """Return what *ticks* add, from the messages of *batch* up to *data*; usually *ticks*."""
         tick = self._last
         if self._seam is None and tick is not None:
-            epoch = tick.epoch
+            epoch, symbol = tick.epoch, self.symbol
             for tick in ticks:
-                if tick.epoch <= epoch:
+                if tick.epoch <= epoch or tick.symbol != symbol:
                     break
                 epoch = tick.epoch
             else:  # a look at the last one is enough for what concerns all of them
-                if epoch <= self._epochs.horizon and tick.symbol == self.symbol:
+                if epoch <= self._epochs.horizon:
                     self._last = tick
                     return ticks
         end = next((i for i, each in enumerate(batch, 1) if each is data), 0)

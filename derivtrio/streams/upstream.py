@@ -27,7 +27,7 @@ from derivtrio.streams.requests import resumption
 #: ones that count. Of `proposal_open_contract` without a `contract_id` each open contract has one.
 _MOST_IDS: Final = 8
 _MOST_CONTRACTS: Final = 10_000
-#: A reply that takes so many seconds is late. (At Deriv's distance it takes up to 0.2.)
+#: After how many seconds a reply is late. (At Deriv's distance it takes up to 0.2.)
 _LATE: Final = 0.25
 
 
@@ -104,6 +104,7 @@ class Upstream:
         lingers: whether the server may have a stream for it that it has not told of: a request for
             it was not answered in time, or with an error that does not say that nothing was done.
         sharing: with what it shares its messages; None for most.
+        breaks: how the connections ended that it may have broken (`suspects`).
 
     """
 
@@ -124,6 +125,7 @@ class Upstream:
     asked: Call | None = attrs.field(default=None, init=False, repr=False)
     lingers: bool = attrs.field(default=False, init=False)
     sharing: Sharing | None = attrs.field(default=None, init=False, repr=False)
+    breaks: tuple[BrokenConnection, ...] = attrs.field(default=(), init=False, repr=False)
     _late: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 

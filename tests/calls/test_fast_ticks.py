@@ -65,6 +65,8 @@ def test_a_tick_of_a_route_is_decoded_into_a_tick() -> None:
         as_bytes(MESSAGE | {"error": {"code": "WrongResponse"}}),
         as_bytes(MESSAGE | {"tick": {}}),
         as_bytes(MESSAGE | {"tick": TICK | {"quote": "1.5"}}),
+        *(as_bytes(MESSAGE | {"tick": TICK | {"pip_size": size}}) for size in (-1, 21, 10**20)),
+        *(as_bytes(MESSAGE | {"tick": TICK | {"epoch": epoch}}) for epoch in (-1, 10**10)),
         as_bytes({"req_id": 3, "ohlc": TICK}),
         as_bytes(MESSAGE)[:-1],
         encode(MESSAGE),
@@ -337,9 +339,50 @@ def test_under_load_a_batch_is_decoded_in_one_go(monkeypatch: pytest.MonkeyPatch
     assert len(route.taken) == 16
 
 
+async def test_g18_nor_do_three_of_them_with_true_ticks_in_between(autojump_clock: Any) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as stream:
+        for epoch in range(2, 7):
+            await market.tick(epoch)
+            await trio.sleep(1)  # each comes alone
+            await market.tick(9_000_000_000 + epoch)
+            await trio.sleep(1)
+        await market.tick(7)
+        assert await epochs_of(stream, 7) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_g18_a_tick_of_another_symbol_is_nobodys_in_a_batch_either() -> None:
+    translator = TickTranslator("R_100")
+    first, other, last = Tick("R_100", 1, 1.5), Tick("R_50", 2, 7.0), Tick("R_100", 3, 1.5)
+    assert list(translator.advance_all([first])) == [first]
+    _, *others = translator.advance_all([other, last])
+    assert others == [last]
+    assert translator.doubt is not None
+
+
+@pytest.mark.parametrize("size", [-1, 21, 10**18, 10**20])
+async def test_g18_a_tick_has_no_more_decimals_than_can_be_shown(
+    autojump_clock: Any, size: int
+) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as stream:
+        peer, request = market.asked[0]
+        odd = {"symbol": "R_100", "epoch": 2, "quote": 1.5, "pip_size": size}
+        for batch in ([odd], [odd, odd]):
+            for tick in batch:
+                await peer.reply(request, tick=tick, subscription={"id": "x"})
+            await trio.sleep(1)
+        await market.tick(2)
+        assert await epochs_of(stream, 2) == [1, 2]
+
+
+#: Epochs as they come, and some from far ahead.
+EPOCHS = st.integers(min_value=1, max_value=30) | st.integers(10**6, 10**6 + 3)
+
+
 @given(
     st.lists(
-        st.lists(st.integers(min_value=1, max_value=30)) | st.just("interruption"), max_size=6
+        st.lists(st.tuples(EPOCHS, st.sampled_from(["R_100", "R_100", "R_100", "R_50"])))
+        | st.just("interruption"),
+        max_size=6,
     ),
     st.none() | st.integers(min_value=0, max_value=20),
 )
@@ -352,9 +395,11 @@ def test_g05_ticks_taken_together_are_as_if_taken_one_by_one(
             together.interrupt()
             apart.interrupt()
             continue
-        ticks = [Tick("R_100", epoch, 1.5) for epoch in batch]
+        ticks = [Tick(symbol, epoch, 1.5) for epoch, symbol in batch]
         one_by_one = [item for tick in ticks for item in apart.advance(tick)]
         assert list(together.advance_all(ticks)) == one_by_one
+    assert str(together.doubt) == str(apart.doubt)
+    together.doubt = apart.doubt = None  # an exception equals nothing but itself
     assert together == apart
 
 

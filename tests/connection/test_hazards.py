@@ -8,6 +8,7 @@ nothing is left behind: `open_endpoint` looks for tasks and open lines at the en
 
 import errno
 import gc
+import os
 import ssl
 import struct
 from collections.abc import Callable
@@ -67,7 +68,7 @@ from derivtrio import (
 )
 from derivtrio.connection.connection import open_connection
 from derivtrio.policy.retry import is_fatal
-from derivtrio.supervision.tasks import Pong
+from derivtrio.supervision.heartbeat import Pong
 
 #: The next attempt comes almost at once, and no test waits for it.
 SETTINGS = Settings(
@@ -117,6 +118,7 @@ async def test_h01_a_silent_handshake_ends_at_the_connect_timeout(
     async with open_endpoint(answer(response)) as endpoint:
         error = await failed_attempt(endpoint)
         assert isinstance(error, ConnectTimeout)
+        assert str(error) == "no answer to the WebSocket handshake within 3 s"
         assert [type(cause) for cause in causes(error)] == [ConnectTimeout, trio.TooSlowError]
         assert trio.current_time() == endpoint.lines[0].closed_at == 3
 
@@ -126,6 +128,7 @@ async def test_h01_a_silent_tls_handshake_ends_at_the_connect_timeout(autojump_c
         endpoint.address = f"wss://{HOST}/"
         error = await failed_attempt(endpoint)
         assert isinstance(error, ConnectTimeout)
+        assert str(error) == f"no connection to {HOST} port 443 within 3 s"
         assert isinstance(error.__cause__, trio.TooSlowError)
         assert trio.current_time() == endpoint.lines[0].closed_at == 3
 
@@ -391,6 +394,42 @@ async def test_h05_a_reset_during_the_handshake_keeps_the_systems_error() -> Non
         assert isinstance(error, HandshakeFailed)
         assert isinstance(root, OSError)
         assert root.errno == errno.ECONNRESET
+
+
+@pytest.mark.parametrize("resets", [True, False], ids=["RST", "FIN"])
+async def test_g01_the_log_says_how_the_network_ended_a_connection(
+    caplog: pytest.LogCaptureFixture, *, resets: bool
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.accept()
+        await peer.request()
+        if resets:
+            assert isinstance(peer.stream, trio.SocketStream)
+            peer.stream.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+
+    settings = SETTINGS.but(backoff=Backoff(first=0.001, cap=0.001), connect_timeout=20)
+    async with (
+        open_tcp_server(script, well) as server,
+        open_client(endpoint=server.url, settings=settings) as client,
+    ):
+        with pytest.raises(OutcomeUnknown):
+            await client.call({"buy": "1", "price": 1})
+        await client.wait_ready()
+    (warning,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    remark = f" ({os.strerror(errno.ECONNRESET)})" if resets else ""
+    assert warning == f"the connection ended without a Close{remark}; trying again in 0.0 s"
+
+
+async def test_h01_an_endpoint_that_has_no_url_in_time_is_named(autojump_clock: Any) -> None:
+    class Stuck(ScriptedEndpoint):
+        async def url(self) -> str:
+            await trio.sleep_forever()
+            raise AssertionError
+
+    async with open_endpoint(silent, kind=Stuck) as endpoint:
+        error = await failed_attempt(endpoint)
+        assert isinstance(error, ConnectTimeout)
+        assert str(error) == "no URL from the endpoint within 3 s"
 
 
 async def test_h05_a_refusal_whose_body_never_ends_is_told_within_a_second(

@@ -2,12 +2,14 @@
 
 - `python -m tests.drills.sockets` breaks a few hundred real connections between a client and a
   simulator in another process.
+- `python -m tests.drills.network` breaks the network between two machines (Linux namespaces; root).
 - `python -m tests.drills.month` has a month of faults on a virtual clock.
 - `python -m tests.drills.trades` attempts ten thousand purchases, also on a virtual clock.
 - `python -m tests.drills.kills` kills a recorder a hundred times, while its connections break.
+- `python -m tests.drills.fuzz` feeds bytes that nobody would think of (by hand, with atheris).
 - `python -m tests.drills.throughput` measures how many ticks a second a recorder keeps.
 
-The first two compare what the consumers got with the market, which is a pure function of its seed
-(`witness`); the last compares what is kept. The third compares what the client reported with the
-account's ledger. The test suite runs short versions of all four.
+The first three compare what the consumers got with the market, which is a pure function of its seed
+(`witness`); `kills` compares what is kept. `trades` compares what the client reported with the
+account's ledger. The test suite runs short versions of these five.
 """

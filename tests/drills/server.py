@@ -1,11 +1,13 @@
 """A simulator in its own process, at many times the speed of the real clock.
 
-`python -m tests.drills.server SEED RATE` prints its port, and serves until its input ends.
+`python -m tests.drills.server SEED RATE [HOST [PEM]]` prints its port, and serves until its input
+ends; with TLS, if it gets a file with a key and a certificate.
 """
 
 import os
+import ssl
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -15,17 +17,23 @@ import trio
 import trio.testing
 
 from derivtrio.simulator import open_simulator
+from tests.proxy import HOST
 
 _ROOT: Final = str(Path(__file__).parents[2])
+_COMMAND: Final = (sys.executable, "-P", "-m", "tests.drills.server")
 _PATIENCE: Final = 10
 
 #: The client pings by the real clock, which is slow for this server: it must not look idle.
 _IDLE: Final = 10_000
 
 
-async def serve(seed: int) -> None:
+async def serve(seed: int, host: str = HOST, pem: str = "") -> None:
     """Serve until the standard input ends."""
-    async with open_simulator(seed, idle_timeout=_IDLE) as sim:
+    context = None
+    if pem:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+    async with open_simulator(seed, host=host, ssl_context=context, idle_timeout=_IDLE) as sim:
         sys.stdout.write(f"{urlsplit(sim.url).port}\n")
         sys.stdout.flush()
         async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as stdin:
@@ -34,10 +42,12 @@ async def serve(seed: int) -> None:
 
 
 @asynccontextmanager
-async def open_server(seed: int, rate: float) -> AsyncGenerator[int]:
-    """Run the server during the block; yield its port."""
+async def open_server(
+    seed: int, rate: float, host: str = HOST, *, pem: str = "", inside: Sequence[str] = ()
+) -> AsyncGenerator[int]:
+    """Run the server during the block; yield its port. *inside* comes before its command line."""
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-P", "-m", "tests.drills.server", str(seed), str(rate)],
+        [*inside, *_COMMAND, str(seed), str(rate), host, *([pem] if pem else ())],
         stdin=-1,
         stdout=-1,
         env={**os.environ, "PYTHONPATH": _ROOT},
@@ -55,4 +65,5 @@ async def open_server(seed: int, rate: float) -> AsyncGenerator[int]:
 
 
 if __name__ == "__main__":
-    trio.run(serve, int(sys.argv[1]), clock=trio.testing.MockClock(rate=float(sys.argv[2])))
+    seed, rate, *rest = sys.argv[1:]
+    trio.run(serve, int(seed), *rest, clock=trio.testing.MockClock(rate=float(rate)))
