@@ -246,10 +246,10 @@ class CountedUpstream(Upstream):
             self._observer.received(self._dots, len(messages) - len(rest))
         return rest
 
-    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
+    def take_ticks(self, ticks: list[Tick], data: bytes, batch: Sequence[Any]) -> bool:
         """Count *ticks*, and pass them on."""
         self._observer.received(self._dots, len(ticks))
-        return super().take_ticks(ticks, batch, end)
+        return super().take_ticks(ticks, data, batch)
 
 
 def _stream_label(label: str) -> str:
