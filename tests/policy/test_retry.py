@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from email.utils import formatdate
 
 import pytest
@@ -163,6 +164,17 @@ def test_g10_retry_after_is_the_least_delay() -> None:
     assert retry_after_seconds("soon") is None
 
 
+@pytest.fixture
+def _far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "EAST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be set here")
+@pytest.mark.usefixtures("_far_from_greenwich")
 def test_g10_retry_after_may_be_a_date() -> None:
     assert retry_after_seconds("Fri, 01 Jan 2016 00:00:00 GMT") == 0
     soon = formatdate(time.time() + 100, usegmt=True)
@@ -201,6 +213,18 @@ def ended_by(cause: Exception) -> PeerClosed:
     return error
 
 
+def cut_off(cause: Exception) -> derivtrio.HandshakeFailed:
+    error = derivtrio.HandshakeFailed("the server closed the connection during the handshake")
+    error.__cause__ = cause
+    return error
+
+
+def refused_by(cause: Exception) -> derivtrio.ConnectRefused:
+    error = derivtrio.ConnectRefused(f"no connection to localhost port 1: {cause}")
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "text"),
     [
@@ -227,7 +251,11 @@ def ended_by(cause: Exception) -> PeerClosed:
         (rejected(503), ""),
         (PeerClosed("ended", 1006), ""),
         (ended_by(ConnectionResetError(errno.ECONNRESET, "?")), os.strerror(errno.ECONNRESET)),
+        (ended_by(PermissionError(errno.EPERM, "?")), os.strerror(errno.EPERM)),
         (ended_by(OSError("no number")), ""),
+        (ended_by(OSError(0, "no error, says the system")), ""),
+        (cut_off(ConnectionResetError(errno.ECONNRESET, "?")), os.strerror(errno.ECONNRESET)),
+        (refused_by(ConnectionRefusedError(errno.ECONNREFUSED, "?")), ""),  # it says so itself
         (ended_by(ssl.SSLEOFError(-1, "OpenSSL's own number")), ""),
         (derivtrio.HeartbeatMissed("x"), ""),
     ],
