@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from derivtrio.calls.routing import Router, Stream
+from derivtrio.streams.upstream import Upstream
 
 
 class Taker:
@@ -131,3 +134,57 @@ def test_messages_that_follow_each_other_in_a_stream_go_together_and_nothing_ove
     assert numbers == [[2, 3, 5, 9], [6, 7, 8]]  # the first of each was the reply
     assert streams[0].runs == [2, 1, 1]
     assert call.taken == [sent[4]]
+
+
+def shared(*ids: str) -> tuple[Upstream, list[dict[str, Any]]]:
+    """Return a stream that has these ids, and what its consumer gets."""
+    upstream = Upstream("ticks", {"ticks": list(ids)}, lambda _: None, lambda _: None)
+    for stream_id in ids:
+        upstream.deliver({"tick": {"symbol": stream_id}, "subscription": {"id": stream_id}})
+    taken: list[dict[str, Any]] = []
+
+    class Consumer:
+        def take(self, message: dict[str, Any]) -> bool:
+            taken.append(message)
+            return True
+
+        def take_all(self, messages: list[dict[str, Any]]) -> bool:
+            taken.extend(messages)
+            return len(messages) < 3
+
+    consumer: Any = Consumer()
+    upstream.attach(consumer, replay=False)
+    return upstream, taken
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"error": {"code": "WrongResponse"}, "subscription": {"id": "a"}},
+        {"subscription": {"id": "new"}},
+        {"subscription": {"id": 5}},
+        {"subscription": "a"},
+        {},
+    ],
+)
+def test_a_run_with_anything_unusual_in_it_is_delivered_one_by_one(odd: dict[str, Any]) -> None:
+    upstream, taken = shared("a", "b")
+    usual = {"tick": {"symbol": "a"}, "subscription": {"id": "a"}}
+    assert upstream.deliver_all([usual, odd]) == [usual, odd]
+    assert taken == []
+    assert upstream.deliver_all([usual, usual]) == []
+    assert taken == [usual, usual]
+    assert upstream.deliver_all([usual] * 3) == [usual]  # the consumer has enough
+    assert upstream.over
+    assert upstream.deliver_all([usual, usual]) == [usual, usual]
+    assert len(taken) == 5
+
+
+def test_g18_a_message_too_deep_to_be_written_again_is_kept_as_it_is() -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    upstream = Upstream("ticks", {"ticks": "a"}, lambda _: None, lambda _: None)
+    message = {"tick": {"symbol": "a"}, "subscription": {"id": "a"}, "passthrough": deep}
+    assert upstream.deliver(message) is upstream
+    assert upstream.latest_message() is message
