@@ -497,3 +497,13 @@ def test_g18_a_bucket_counts_what_comes_faster_than_it_leaks() -> None:
     assert bucket.add(1, 1000) == 1
     bucket.empty()
     assert bucket.add(2, 1000) == 2
+
+
+def test_g08_what_is_not_known_is_used_with_care_each_minute_and_with_more_after_refusals() -> None:
+    budgets = budgets_for("v3", advertised=True)
+    at_once = spent(budgets, "time", USER)
+    assert at_once == 10
+    assert spent(budgets, "time", USER, 61.3) == at_once  # the hour has room
+    for now in (100, 200, 300):
+        budgets.refused("time", "RateLimit", now)
+    assert spent(budgets, "time", RESTORATION, 500) == 1
