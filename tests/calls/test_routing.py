@@ -134,6 +134,9 @@ def test_messages_that_follow_each_other_in_a_stream_go_together_and_nothing_ove
     assert numbers == [[2, 3, 5, 9], [6, 7, 8]]  # the first of each was the reply
     assert streams[0].runs == [2, 1, 1]
     assert call.taken == [sent[4]]
+    last: list[dict[str, Any]] = [{"req_id": one}, {"req_id": one, "error": {}}]
+    router.route_all(last)
+    assert streams[0].taken[-2:] == last  # what ends a batch singly is not passed over
 
 
 def shared(*ids: str) -> tuple[Upstream, list[dict[str, Any]]]:
@@ -327,3 +330,12 @@ def test_a_stream_of_typed_ticks_has_a_route_until_it_is_removed() -> None:
     assert router.fast_ticks.routes == {req_id: route}
     router.remove_receiver(stream)
     assert router.fast_ticks.routes == {}
+
+
+def test_a_stream_that_wants_nothing_more_is_expected_no_more() -> None:
+    router = Router()
+    stream = followed(router, "a")
+    stream.following = None
+    router.route(streaming(1, "a"))
+    assert router.unwanted == ["a"]
+    assert router.clear() == []
