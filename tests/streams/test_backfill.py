@@ -7,9 +7,10 @@ from typing import Any
 import attrs
 import pytest
 import trio
+from trio.testing import assert_checkpoints, assert_no_checkpoints, wait_all_tasks_blocked
 
 import derivtrio
-from derivtrio import Gap, NotContinuous, ResponseTimeout, Tick
+from derivtrio import NotContinuous, ResponseTimeout, Tick
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.errors import ClientClosed, ConnectionLost, api_error
 from derivtrio.streams import backfill
@@ -55,8 +56,9 @@ class History:
         self.fetches.append((name, count))
 
     async def ask(
-        self, question: Callable[[], Mapping[str, Any]], _: Any, *, interrupted: Any
+        self, question: Callable[[], Mapping[str, Any]], session: Any, *, interrupted: Any
     ) -> Any:
+        assert session is self
         while True:
             await trio.sleep(1)
             request = question()
@@ -168,6 +170,7 @@ async def test_g18_three_answers_about_a_hole_may_be_unreadable(
     warnings = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
     assert len(warnings) == times
     assert warnings[0].startswith("the server sent a ticks_history message that cannot be read: ")
+    assert "None" not in warnings[0]
 
 
 @pytest.mark.parametrize(("times", "fills"), [(2, True), (3, False)])
@@ -260,10 +263,11 @@ async def test_of_a_hole_with_an_end_nothing_is_kept_for_the_closed_market(
     assert outlast.told == [(CLOSED, [])]
 
 
+@pytest.mark.parametrize("waits", [False, True], ids=["the hole waits", "the readers wait"])
 async def test_g05_of_several_readers_none_is_told_before_the_hole_is_filled(
-    autojump_clock: Any, history: History
+    autojump_clock: Any, history: History, *, waits: bool
 ) -> None:
-    items, reader = reading(history, HOLE)
+    items, reader = reading(history, *(() if waits else [HOLE]))
     seen: list[int] = []
 
     async def read() -> None:
@@ -277,26 +281,52 @@ async def test_g05_of_several_readers_none_is_told_before_the_hole_is_filled(
     async with trio.open_nursery() as nursery:
         for _ in range(3):
             nursery.start_soon(read)
+        if waits:
+            await wait_all_tasks_blocked()
+            items.put(HOLE)
         items.close(CLOSED)
     assert seen == [2, 3, 4, -1, -1, -1]
     assert len(history.asked) == 1
 
 
 async def test_a_long_page_lets_other_tasks_run(autojump_clock: Any, history: History) -> None:
+    """Each time when a multiple of 256 items is left."""
     _, reader = reading(history, Hole("R_100", 0, 1000))
-    await reader.get()
-    turns = 0
+    await epochs(reader, 999 - 768)
+    for _ in range(2):
+        with assert_checkpoints():
+            await epochs(reader, 1)
+        with assert_no_checkpoints():
+            await epochs(reader, 255)
 
-    async def count() -> None:
-        nonlocal turns
+
+async def test_what_another_reader_took_meanwhile_is_not_taken_twice(
+    autojump_clock: Any, history: History
+) -> None:
+    items, reader = reading(history, Hole("R_100", 0, 257))
+    seen: list[int] = []
+
+    async def read() -> None:
         while True:
-            turns += 1
-            await trio.lowlevel.checkpoint()
+            try:
+                seen.append((await reader.get()).epoch)
+            except derivtrio.MarketClosed:
+                return
 
+    items.close(CLOSED)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(count)
-        await trio.lowlevel.checkpoint()
-        before = turns
-        await epochs(reader, 998)
-        assert turns - before in (3, 4)  # at 768, 512 and 256 of 999; trio's order is random
-        nursery.cancel_scope.cancel()
+        for _ in range(3):
+            nursery.start_soon(read)
+    assert sorted(seen) == list(range(1, 257))
+
+
+async def test_g05_what_the_server_no_longer_has_is_a_gap(
+    autojump_clock: Any, history: History
+) -> None:
+    """It gives its newest rows instead."""
+    history.answers = [{"history": {"times": [900, 901], "prices": [1, 2]}}]
+    _, reader = reading(history, HOLE, tick(5))
+    assert await epochs(reader, 1) == [5]
+    assert [(gap.after, gap.before, gap.reason) for gap in reader.gaps] == [
+        (1, 5, "no longer kept")
+    ]
