@@ -89,6 +89,8 @@ class Levels:
         """Note how it is now, if it is different."""
         waiting = len(getattr(self.subscription, "_items"))  # noqa: B009 - it is private
         now = (waiting, self.subscription.dropped)
+        if self.steps and self.steps[-1][0] == trio.current_time():
+            self.steps.pop()  # only what lasts is shown, not the turns of one moment
         if not self.steps or self.steps[-1][1:] != now:
             self.steps.append((trio.current_time(), *now))
 
