@@ -159,6 +159,9 @@ def _steps(levels: Levels, top: float) -> Iterator[str]:
         if lost > before:
             yield f'<path class="lost" d="M{x:.1f} {bottom + 3:g}v6"/>'
         before = lost
+    if len(levels.steps) == 1:
+        line += f"H{_LEFT + _MINUTE * unit}"
+        yield words("always empty", _LEFT + 6, bottom - 6, "beside")
     yield f'<path class="level" d="{line}V{bottom:g}z"/>'
     if levels.pause and levels.policy == "error":
         yield words("SlowConsumer", x + 6, bottom - 6, "in-band")
