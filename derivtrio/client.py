@@ -184,7 +184,7 @@ class Client(Trader):
         *Cancellation*: a call that was not written yet is never sent. One that was may be executed.
 
         Raises:
-            InvalidRequest: the request is invalid_request, or not as Deriv's schemas have it (see
+            InvalidRequest: the request is malformed, or not as Deriv's schemas have it (see
                 `Settings.check_requests`); nothing was sent.
             ApiError: the server's answer is an error.
             RateLimited: the server finds that too much is asked. What only reads is asked again for
@@ -221,7 +221,7 @@ class Client(Trader):
         *Cancellation*: a message that was not written yet is never sent.
 
         Raises:
-            InvalidRequest: it is no such message, or its `req_id` is too low.
+            InvalidRequest: *message* makes no call, or its `req_id` is too low.
             OutcomeUnknown: the connection was lost while it was being written.
             ClientClosed, ConnectionFailed: the client has ended.
 
@@ -286,8 +286,8 @@ class Client(Trader):
         others.
 
         Raises:
-            InvalidRequest: the request is invalid_request, or does not stream; nothing was sent.
-            ValueError: *buffer* is no number of messages, or *overflow* no policy.
+            InvalidRequest: the request is malformed, or does not stream; nothing was sent.
+            ValueError: *buffer* is not a number of messages, or *overflow* is not a policy.
 
         """
         request = subscribing(request)
@@ -526,7 +526,7 @@ class Client(Trader):
 
     @property
     def status(self) -> Status:
-        """What can be said of the client now."""
+        """A snapshot of the client, to be read under trio, in the client's own thread."""
         session, state = self._session, self._session.state
         return Status(
             state=state.name,
@@ -543,7 +543,10 @@ class Client(Trader):
 
     @property
     def metrics(self) -> Metrics:
-        """What was counted since the client was opened: messages, calls, reconnects, and so on."""
+        """What was counted since the client was opened: messages, calls, reconnects, and so on.
+
+        It may be read in any thread, and after the client's end.
+        """
         return self._session.metrics
 
     @property

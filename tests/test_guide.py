@@ -64,7 +64,7 @@ def compiled(block: Block, text: str) -> Any:
 
 
 def test_there_is_code() -> None:
-    assert (len(PROGRAMS), len(FRAGMENTS), len(OVER_TCP)) == (5, 38, 1)
+    assert (len(PROGRAMS), len(FRAGMENTS), len(OVER_TCP)) == (11, 39, 1)
     assert {block.page for block in FRAGMENTS} >= {
         f"examples/guide/{name}.md"
         for name in ("accounts", "calls", "errors", "limits", "settings", "simulator", "streams")

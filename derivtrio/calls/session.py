@@ -181,7 +181,7 @@ class Session:
             gaps=counters.events[Gap],
             stale_streams=counters.events[Stale],
             dropped_items=counters.dropped_items,
-            throttled_seconds=self.queue.throttled_for.read(trio.current_time()),
+            throttled_seconds=self.queue.throttled_for.read(self.queue.clock.current_time()),
             latencies=counters.latency_pairs(),
         )
 

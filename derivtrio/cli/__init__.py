@@ -12,6 +12,7 @@
   summary.
 - `operate`: how commands that run for long tell others how they are: `systemd`, `health` (the
   judgement), `health_server` (its pages) and `prometheus` (metrics).
+- `progress`: how far what is fetched from the past is.
 - `serving`: the live time line that several commands can serve.
 - `moments`: times as options.
 - `target`: where commands connect, and how they end.

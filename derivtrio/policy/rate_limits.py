@@ -103,7 +103,7 @@ _ADVERTISED: Final = {
     "max_requests_outcome": "outcome",
     "max_requests_pricing": "pricing",
 }
-#: No more than so many are believed: each request of the last hour is remembered.
+#: The highest limit that is believed: each request of the last hour is remembered.
 _MOST_ADVERTISED: Final = 10**6
 
 _PERIODS: Final = {"minutely": _MINUTE, "hourly": _HOUR}

@@ -28,6 +28,10 @@ from examples.site.documents import (
 
 HERE: Final = Path(__file__).parent
 
+#: What may be a public name, in text and in a signature.
+_NAME: Final = re.compile(r"<(code|strong)>([^<]*?):?</\1>")
+_TYPE: Final = re.compile(r'(<span class="n">)([A-Z]\w+)</span>')
+
 #: Kinds of files that are copied as they are.
 _PICTURES: Final = (".svg", ".png", ".gif", ".jpg")
 
@@ -123,7 +127,6 @@ class Site:
     def _with_names(self, body: str, place: str) -> str:
         """Return *body* in which public names lead to the reference."""
         here = posixpath.dirname(place) or "."
-        links = re.split(r"(<pre.*?</pre>|<a .*?</a>|<h[1-6].*?</h[1-6]>)", body, flags=re.DOTALL)
 
         def link(match: re.Match[str]) -> str:
             target = self._place_of_name(match[2], place)
@@ -132,10 +135,13 @@ class Site:
             there, _, anchor = target.partition("#")
             return f'<a href="{posixpath.relpath(there, here)}#{anchor}">{match[0]}</a>'
 
-        pattern = re.compile(r"<(code|strong)>([^<]*?):?</\1>")
-        return "".join(
-            text if index % 2 else pattern.sub(link, text) for index, text in enumerate(links)
-        )
+        parts = re.split(r"(<pre.*?</pre>|<a .*?</a>|<h[1-6].*?</h[1-6]>)", body, flags=re.DOTALL)
+        for index, text in enumerate(parts):
+            if text.startswith('<pre class="signature'):
+                parts[index] = _TYPE.sub(link, text)
+            elif index % 2 == 0:
+                parts[index] = _NAME.sub(link, text)
+        return "".join(parts)
 
     def _place_of_name(self, text: str, place: str) -> str | None:
         """Return where the reference has the name that *text* begins with; None if it has not."""

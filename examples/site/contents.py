@@ -1,5 +1,6 @@
 """What is in the site, and in which order: pages of the repository, and groups of public names."""
 
+import importlib
 import re
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,9 @@ class Names:
         title: what the page is called.
         about: one or two sentences in Markdown, which stand before the names.
         module: the module that has the names.
-        names: the names, in the order of the page; none means all in the module's `__all__`.
+        names: the names that come first, in the order of the page.
+        drawing: a module whose docstring stands there, too; empty if none.
+        rest: whether all other names of the module follow that no page has.
 
     """
 
@@ -29,6 +32,8 @@ class Names:
     about: str
     module: str = "derivtrio"
     names: tuple[str, ...] = ()
+    drawing: str = ""
+    rest: bool = True
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -47,12 +52,14 @@ REFERENCE: Final = (
         "Settings",
         "How a client behaves. Durations are in seconds.",
         names=_names("Settings Backoff Pacer"),
+        rest=False,
     ),
     Names(
         "endpoints",
         "Endpoints and tokens",
         "Where a client connects, and for which account.",
         names=_names("Endpoint V3 OptionsPublic OptionsAccount Generation TokenSource"),
+        rest=False,
     ),
     Names(
         "models",
@@ -62,12 +69,14 @@ REFERENCE: Final = (
             "Tick Candle Balance Transaction Proposal OpenContract Purchase Sale Limits Position"
             " ClosedContract Money"
         ),
+        rest=False,
     ),
     Names(
         "outcomes",
         "Outcomes of orders",
         "What `Client.reconcile` finds out about an order whose reply was lost.",
         names=_names("Outcome Bought NotBought Sold NotSold Updated NotUpdated Ambiguous"),
+        rest=False,
     ),
     Names(
         "events",
@@ -77,11 +86,13 @@ REFERENCE: Final = (
             "Event Connecting Opened Authorized Ready Failed Closed Waiting Stale Gap Overflow"
             " Throttled MessageReceived MessageSent"
         ),
+        rest=False,
     ),
     Names(
         "errors",
         "Errors",
-        "Every error of the client is a `DerivError`. Errors carry data, and never a secret.",
+        "A program catches the class that says enough.",
+        drawing="derivtrio.errors",
         names=_names(
             "DerivError ApiError AccountDisabled AlreadySubscribed AuthorizationRequired"
             " InvalidAppID InvalidRequest InvalidToken MarketClosed PermissionDenied RateLimited"
@@ -92,6 +103,7 @@ REFERENCE: Final = (
             " ProxyFailed PeerClosed HeartbeatMissed MuteStream ReconnectRequested"
             " ProtocolViolation RestoreTimeout"
         ),
+        rest=False,
     ),
     Names(
         "api",
@@ -99,21 +111,47 @@ REFERENCE: Final = (
         "`client.api` has each of Deriv's calls as a method.",
         "derivtrio.api",
         names=("Api",),
+        rest=False,
     ),
     Names(
         "recording",
         "Recording",
         "What a client gets, kept in a file or a database.",
         "derivtrio.recording",
+        _names(
+            "record open_store in_thread Store BlockingStore StoreError StoreBusy MissingExtra"
+            " Unreadable Table TABLES TICKS CANDLES GAPS TRANSACTIONS BALANCES CONTRACTS Batch Row"
+        ),
     ),
     Names(
         "simulator",
         "Simulator",
         "A Deriv server for tests and demonstrations.",
         "derivtrio.simulator",
+        _names(
+            "open_simulator Simulator Faults parse_fault random_faults ScheduledFault Market Tick"
+            " Candle Account demo_account DEMO_TOKEN SCOPES Ledger Transaction Contract Closing"
+            " Limits Quota Connection Stream ConnectionRecord Ending MemoryEndpoint"
+            " open_ending_server EndingName"
+        ),
     ),
-    Names("trace", "Time lines", "Pictures of a run.", "derivtrio.trace"),
+    Names(
+        "trace",
+        "Time lines",
+        "Pictures of a run.",
+        "derivtrio.trace",
+        _names("timeline serve Timeline Outage outages_of mermaid"),
+    ),
 )
+
+
+def names_of(group: Names) -> list[str]:
+    """Return the names that stand on the page *group*."""
+    if not group.rest:
+        return list(group.names)
+    shown = {name for page in REFERENCE if page.module == group.module for name in page.names}
+    every = importlib.import_module(group.module).__all__
+    return [*group.names, *(name for name in every if name not in shown)]
 
 
 def linked(index: Path, pattern: str) -> list[Path]:

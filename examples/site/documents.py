@@ -25,6 +25,7 @@ _EXTRAS: Final = {
 }
 _HEADING: Final = re.compile(r"<h([1-6])(?: id=\"([^\"]*)\")?>(.*?)</h\1>", re.DOTALL)
 _TAG: Final = re.compile(r"<[^>]*>")
+_INLINE: Final = re.compile(r"</?(?:a|code|em|span|strong)\b[^>]*>")
 
 
 @attrs.frozen
@@ -88,7 +89,7 @@ def slug(title: str, taken: set[str]) -> str:
 
 def plain(text: str) -> str:
     """Return the text of HTML, without tags, in one line."""
-    return " ".join(html.unescape(_TAG.sub(" ", text)).split()).replace(" .", ".")
+    return " ".join(html.unescape(_TAG.sub(" ", _INLINE.sub("", text))).split())
 
 
 def as_html(markdown: str) -> str:

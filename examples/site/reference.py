@@ -15,7 +15,7 @@ import pdoc.docstrings
 
 from derivtrio.api.catalog import PUBLISHED, entry
 from examples.site import signatures
-from examples.site.contents import REFERENCE, Names
+from examples.site.contents import REFERENCE, Names, names_of
 from examples.site.documents import as_html, place_of
 
 #: Kinds of descriptors that are documented as a member.
@@ -55,7 +55,7 @@ def entries(group: Names) -> Iterator[Entry]:
 
     """
     module = importlib.import_module(group.module)
-    for name in group.names or tuple(module.__all__):
+    for name in names_of(group):
         yield _entry(module, name)
 
 
@@ -71,7 +71,7 @@ def _entry(module: ModuleType, name: str) -> Entry:
         about = required(inspect.getdoc(thing), name)
         return Entry(name, "function", signatures.of_function(thing, name), about, source)
     source, about, value = _constant(module, name)
-    return Entry(name, "constant", html.escape(value), about, source)
+    return Entry(name, "constant", signatures.painted(value), about, source)
 
 
 def required(about: str | None, name: str) -> str:
@@ -114,7 +114,7 @@ def _members(thing: type, owner: str) -> Iterator[Member]:
                 seen.add(name)
                 yield _member(thing, owner, name, value)
             elif isinstance(value, enum.Enum):
-                yield Member(name, f"{name} = {html.escape(repr(value.value))}", "")
+                yield Member(name, signatures.painted(f"{name} = {value.value!r}"), "")
 
 
 def _member(thing: type, owner: str, name: str, value: Any) -> Member:
@@ -151,6 +151,8 @@ def page(group: Names) -> str:
     body = [f"<h1>{html.escape(group.title)}</h1>", as_html(group.about)]
     if group.module != "derivtrio":
         body.append(as_html(f"`import {group.module}`"))
+    if group.drawing:
+        body.append(described(inspect.getdoc(importlib.import_module(group.drawing)) or ""))
     for shown in entries(group):
         body += _shown(shown)
     if group.page == "api":

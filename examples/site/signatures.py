@@ -3,14 +3,18 @@
 import ast
 import inspect
 import re
+import typing
 from collections.abc import Iterator
-from typing import Any, Final
+from types import FunctionType
+from typing import Any, Final, Literal
 
 import attrs
 import pdoc.doc_ast
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
+
+import derivtrio
 
 #: How long a signature on one line may be, in characters.
 _WIDTH: Final = 80
@@ -24,7 +28,12 @@ def of_function(function: Any, name: str) -> str:
     node = pdoc.doc_ast.parse(inspect.unwrap(function))
     assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101 - for mypy
     decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
-    parameters = [p for p in _parameters(node.args) if not re.match(r"(self|cls)\b|/$", p)]
+    known = inspect.unwrap(function).__globals__
+    parameters = [
+        _spelt_out(parameter, known)
+        for parameter in _parameters(node.args)
+        if not re.match(r"(self|cls)\b|/$", parameter)
+    ]
     returned = "" if node.returns is None else f" -> {_returned(node.returns, decorators)}"
     awaited = isinstance(node, ast.AsyncFunctionDef) and "asynccontextmanager" not in decorators
     prefix = "await " if awaited and not _yields(node) else ""
@@ -37,10 +46,11 @@ def of_function(function: Any, name: str) -> str:
 
 def of_property(wrapped: property, name: str) -> str:
     """Return a property with its type, as HTML."""
-    node = pdoc.doc_ast.parse(wrapped.fget)
-    assert isinstance(node, ast.FunctionDef)  # noqa: S101 - for mypy
+    getter = wrapped.fget
+    assert isinstance(getter, FunctionType)  # noqa: S101 - for mypy
+    node = pdoc.doc_ast.parse(getter)
     returned = "" if node.returns is None else f": {_text(node.returns)}"
-    return _painted(name + returned)
+    return painted(name + returned)
 
 
 def of_constructor(thing: type, name: str) -> str:
@@ -117,6 +127,17 @@ def _text(annotation: ast.expr) -> str:
     return re.sub(r"(?<![\w\[])'([\w.\[\]| ]+)'(?!\])", r"\1", ast.unparse(annotation))
 
 
+def _spelt_out(parameter: str, known: dict[str, Any]) -> str:
+    """Return *parameter* with the values of a `Literal` in place of a name that is not public."""
+    name, colon, rest = parameter.partition(": ")
+    kind = re.match(r"\w*", rest)
+    found = known.get(kind[0]) if kind else None
+    if not kind or kind[0] in derivtrio.__all__ or typing.get_origin(found) is not Literal:
+        return parameter
+    values = ", ".join(map(repr, typing.get_args(found)))
+    return f"{name}{colon}Literal[{values}]{rest[kind.end() :]}"
+
+
 def _returned(annotation: ast.expr, decorators: set[str]) -> str:
     """Return what a call gives; of a context manager, what its block gets."""
     if not {"asynccontextmanager", "contextmanager"} & decorators:
@@ -133,8 +154,9 @@ def _coloured(name: str, parameters: list[str], returned: str) -> str:
     if len(line) > _WIDTH and parameters:
         lines = "".join(f"    {parameter},\n" for parameter in parameters)
         line = f"{name}(\n{lines}){returned}"
-    return _painted(line)
+    return painted(line)
 
 
-def _painted(code: str) -> str:
+def painted(code: str) -> str:
+    """Return *code* as HTML, in colours."""
     return str(highlight(code, PythonLexer(), HtmlFormatter(nowrap=True))).rstrip("\n")

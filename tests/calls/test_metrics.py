@@ -1,6 +1,7 @@
 """What a client counts, and how its name tells it from others."""
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -263,3 +264,20 @@ async def test_the_status_and_the_log_say_what_calls_wait_for(
         await trio.sleep(3)
         nursery.cancel_scope.cancel()
     assert f"1 calls wait for {text}" in [record.getMessage() for record in caplog.records]
+
+
+async def test_they_can_be_read_in_another_thread_and_after_the_run(autojump_clock: Any) -> None:
+    """An exporter of metrics has a thread of its own."""
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+    ):
+        elsewhere = await trio.to_thread.run_sync(lambda: (client.metrics, repr(client)))
+        assert elsewhere == (client.metrics, repr(client))
+        await client.call({"time": 1})
+    now = client.metrics
+    seen: list[Metrics] = []
+    thread = threading.Thread(target=lambda: seen.append(client.metrics))
+    thread.start()
+    thread.join()
+    assert seen == [now]
