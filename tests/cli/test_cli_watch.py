@@ -186,6 +186,14 @@ async def test_a_closed_market_is_told_and_asked_for_again(autojump_clock: Any) 
     assert rows[0].ticks
 
 
+async def test_what_may_be_granted_later_is_asked_for_again(autojump_clock: Any) -> None:
+    async with open_simulator(port=None) as sim:
+        sim.faults.fail_before("InternalServerError", "time", 2)
+        (row,), _ = await followed(sim, ("R_100",), 300)
+    assert (row.error, row.over) == ("", False)
+    assert row.ticks
+
+
 def ticks(*quoted: float) -> FollowedSymbol:
     row = FollowedSymbol("R_100")
     for number, quote in enumerate(quoted):
