@@ -1,1 +1,1 @@
-"""Programs that use derivtrio; `lessons` is a course, `guide` the manual."""
+"""Programs that use derivtrio; `lessons` is a course, `guide` the manual, `site` makes pages of both."""

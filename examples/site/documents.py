@@ -1,5 +1,6 @@
 """A page of the site: HTML made from Markdown, with its headings, and links that stay right."""
 
+import ast
 import html
 import os
 import posixpath
@@ -120,8 +121,18 @@ def of_source(path: Path) -> str:
 def of_folder(path: Path) -> str:
     """Return a page that lists the files in the folder *path*."""
     files = sorted(file.name for file in path.iterdir() if file.suffix in (".py", ".md"))
-    rows = "".join(f'<li><a href="{name}">{name}</a></li>' for name in files)
+    rows = "".join(
+        f'<li><a href="{name}">{name}</a> {html.escape(_first_line(path / name))}</li>'
+        for name in files
+    )
     return f"<h1>{html.escape(place_of(path))}/</h1>\n<ul>{rows}</ul>"
+
+
+def _first_line(path: Path) -> str:
+    """Return what a file says that it is."""
+    text = path.read_text(encoding="utf-8")
+    about = ast.get_docstring(ast.parse(text)) if path.suffix == ".py" else None
+    return (about or "").partition("\n")[0]
 
 
 def place_of(path: Path) -> str:
