@@ -26,7 +26,7 @@ from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
 from derivtrio.errors import ConnectionChanged, ReconnectRequested, invalid_request
 from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
-from derivtrio.policy.rate_limits import Budgets, Pacer
+from derivtrio.policy.rate_limits import Budgets, BudgetUse, Pacer
 from derivtrio.settings import Settings
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import WhenClosed, subscribing
@@ -548,6 +548,14 @@ class Client(Trader):
         It may be read in any thread, and after the client's end.
         """
         return self._session.metrics
+
+    @property
+    def budgets(self) -> list[BudgetUse]:
+        """How much of each rate limit is used up now; empty with `Settings(pacing=False)`.
+
+        Clients with the same `pacer` see the same.
+        """
+        return self._session.queue.budgets.usage(trio.current_time())
 
     async def reconnect(self) -> None:
         """Replace the connection by a new one, now; return when that is ready.

@@ -149,6 +149,23 @@ class Gap:
 
 
 @attrs.frozen
+class Filling:
+    """A long hole in `stream`, from the epoch `after` to `before`, is filled up to `reached`.
+
+    It comes after each answer of the server's history, if one answer does not fill the hole. At
+    its end `reached` is `before`. Of candles `granularity` is the length; of ticks it is 0.
+    """
+
+    stream: str
+    granularity: int
+    after: int
+    reached: int
+    before: int
+    time: float = _now()
+    client: str | None = _name()
+
+
+@attrs.frozen
 class Throttled:
     """Requests of the rate-limit `group` are held back for `delay` seconds."""
 
@@ -181,6 +198,7 @@ Event = (
     | Failed
     | Waiting
     | Gap
+    | Filling
     | Throttled
     | Overflow
 )

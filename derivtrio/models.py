@@ -7,9 +7,13 @@ when it starts; to make one, of which there are many, a ninth.
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Final
 
 import msgspec
+
+#: The last epoch that Deriv's schemas have room for, and the most decimals that a price can have.
+LAST_EPOCH: Final = 9_999_999_999
+MOST_DECIMALS: Final = 20
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):
@@ -20,11 +24,12 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
     """
 
     symbol: str
-    epoch: int
+    #: The bounds are checked where a tick is decoded without `api.parsing` (`calls.fast_ticks`).
+    epoch: Annotated[int, msgspec.Meta(ge=0, le=LAST_EPOCH)]
     quote: float
     ask: float | None = None
     bid: float | None = None
-    pip_size: int = 0
+    pip_size: Annotated[int, msgspec.Meta(ge=0, le=MOST_DECIMALS)] = 0
 
 
 class Candle(msgspec.Struct, frozen=True):

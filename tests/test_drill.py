@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from derivtrio.simulator import Market
-from tests.drills import month, namespaces, network, sockets
+from derivtrio.streams.ticks import TickTranslator
+from tests.drills import fuzz_targets, month, namespaces, network, sockets
 from tests.drills.witness import Row, Witness, candle_witness, tick_witness
 from tests.proxy import KINDS, random_fates
 
@@ -56,6 +57,37 @@ def test_g01_g05_networks_of_the_kernel_fail_and_nothing_is_lost() -> None:
         pytest.skip(result.stdout.strip())
     assert result.stdout.endswith("PASSED\n"), result.stdout + result.stderr
     assert result.returncode == 0
+
+
+@pytest.mark.parametrize("target", fuzz_targets.TARGETS)
+def test_g18_the_targets_of_the_fuzzer_hold_for_its_seeds_and_their_beginnings(target: str) -> None:
+    seeds = fuzz_targets.SEEDS[target]
+    for seed in seeds:
+        for end in range(0, len(seed) + 1, 1 + len(seed) // 40):
+            fuzz_targets.TARGETS[target](seed[:end])
+            fuzz_targets.TARGETS[target](seed[:end] + seeds[0])
+
+
+@pytest.mark.parametrize(
+    ("target", "data"),
+    [
+        ("frames", b"\x81\x02\x7b\x7d\x81\x03\xe0\xdf\xdf"),  # not UTF-8: wsproto's own verdict
+        ("seams", bytes([0x01, 0xE3, 0xE3, 0x00, 0x20])),  # another symbol, in a batch
+    ],
+)
+def test_g18_what_the_fuzzer_has_found(target: str, data: bytes) -> None:
+    fuzz_targets.TARGETS[target](data)
+
+
+def test_the_targets_see_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(translator: Any, ticks: Any) -> list[Any]:
+        return [item for tick in ticks[1:] for item in translator.advance(tick)]
+
+    monkeypatch.setattr(TickTranslator, "advance_all", forgetful)
+    for target in ("streams", "seams"):
+        with pytest.raises(AssertionError):
+            for seed in fuzz_targets.SEEDS[target]:
+                fuzz_targets.TARGETS[target](seed)
 
 
 # What is made of a network's failures

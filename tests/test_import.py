@@ -31,6 +31,7 @@ LATER = (
     "derivtrio.connection.addresses.",
     "derivtrio.connection.proxy.",
     "derivtrio.connection.rest.",
+    "derivtrio.connection.tunnel.",
     "derivtrio.recording.",
     "derivtrio.simulator.",
     "derivtrio.streams.candles.",

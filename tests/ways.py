@@ -13,8 +13,9 @@ What is counted:
 - A *station* is a file that carries the thing on: it waits, or it keeps state. The others are asked
   and answer at once, without I/O: decisions (`policy/`), facts about the API (`api/`), public data,
   and the files in `ASKED`. A test says that these never wait.
-- Tasks that look around now and then, whatever happens, are not followed (`BESIDE`): that their
-  alarm rings while a tick passes says nothing about the way of the tick.
+- Tasks that only watch are not followed (`BESIDE`). That they begin with a connection, or that
+  their alarm rings while a tick passes, says nothing about the way of the tick. What they start,
+  when they find something, has another name, and is followed.
 
 The server is the simulator, in memory and on the virtual clock; its own files do not count. The
 order in which trio runs its tasks is seeded, so that a walk passes the same files each time.
@@ -53,13 +54,15 @@ ASKED: Final = (
 #: The most that is waited before the connection is opened again: long enough to miss ticks.
 _PAUSE: Final = 20.0
 
-#: Tasks that look around now and then, whatever happens.
+#: Tasks that only watch: what is mute, silent, late, waiting, refused, or throttled.
 BESIDE: Final = (
     "derivtrio.staleness",
     "derivtrio.heartbeat",
     "derivtrio.deadlines",
-    "derivtrio.waiting",
     "derivtrio.restore-timeout",
+    "derivtrio.waiting",
+    "derivtrio.streams",
+    "derivtrio.limits",
 )
 
 CONTRACT: Final = {

@@ -12,6 +12,8 @@ from typing import Any, Final, TypeGuard
 
 from derivtrio.api.underlying import symbol_of
 from derivtrio.models import (
+    LAST_EPOCH,
+    MOST_DECIMALS,
     ClosedContract,
     Limits,
     Money,
@@ -29,9 +31,6 @@ UNREADABLE: Final = (LookupError, TypeError, ValueError, ArithmeticError)
 #: Floats below this are exact as whole numbers; no id, no epoch is as large as the other.
 _EXACT: Final = 2.0**53
 _TOO_LARGE: Final = 2**63
-
-#: The last epoch that Deriv's schemas have room for.
-LAST_EPOCH: Final = 9_999_999_999
 
 #: How much is shown of a value that cannot be read.
 _LONGEST_SHOWN: Final = 60
@@ -85,6 +84,15 @@ def epoch_of(value: Any) -> int:
         text = f"an epoch is a number of seconds up to the year 2286, not {epoch}"
         raise ValueError(text)
     return epoch
+
+
+def decimals(value: Any) -> int:
+    """Return how many decimals a price has: what Deriv calls `pip_size`."""
+    number = whole(value)
+    if not 0 <= number <= MOST_DECIMALS:
+        text = f"a price has up to {MOST_DECIMALS} decimals, not {number}"
+        raise ValueError(text)
+    return number
 
 
 def is_epoch(value: object) -> TypeGuard[int]:
@@ -145,7 +153,7 @@ def tick_in(payload: Mapping[str, Any], symbol: str) -> Tick:
         price(payload["quote"]),
         None if ask is None else price(ask),
         None if bid is None else price(bid),
-        whole(payload.get("pip_size", 0)),
+        decimals(payload.get("pip_size", 0)),
     )
 
 

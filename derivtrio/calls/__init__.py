@@ -8,7 +8,7 @@
 - `request`: make a call and wait for its reply.
 - `suspects`: reads that may be what breaks connections are asked alone.
 - `doubts`: the trades whose outcome is not known; `other_clients`: what other clients of this
-  process know of them; `server_time`: when they were written, by the server's clock.
+  process know of them.
 - `status`: events, and the state that follows from them.
 - `metrics`: what is counted.
 - `pages`: lists that the server gives page by page.

@@ -58,12 +58,11 @@ from derivtrio.policy.rate_limits import Urgency, urgency_of
 from derivtrio.policy.retry import is_doubtful
 from derivtrio.redaction import masked
 
-#: A read that was written on so many connections, all of which were lost, may be what breaks them.
+#: How many connections may be lost while the same read waits for its reply; then it fails.
 MAX_BREAKS: Final = 3
 
 #: How many connections may break before a suspect is asked on them; then it has waited enough.
 _MOST_PASSES: Final = 2
-
 
 #: How a call that failed has ended, in a word; the first kind that fits counts.
 OUTCOMES: Final[Mapping[type[Exception], str]] = {
@@ -229,7 +228,7 @@ class Call:
         if not self.safe:
             self.fail(self.doubt(f"{why} before the reply to {self.name} came"))
             return None
-        if why.error is not None:
+        if why.may_blame:
             self.breaks += (why,)
         if len(self.breaks) >= MAX_BREAKS:
             text = (

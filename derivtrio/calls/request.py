@@ -159,7 +159,7 @@ def _noted(reply: dict[str, Any], call: Call, session: Session) -> dict[str, Any
     if call.name == "website_status":
         note_limits(reply, session)
     elif call.name == "time":
-        session.trades.server_time.note_answer(call, reply.get("time"))
+        session.trades.note_time(call, reply.get("time"))
     return reply
 
 

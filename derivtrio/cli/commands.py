@@ -16,6 +16,8 @@ _NAMES: Final = (
     "relay",
     "simulate",
     "ticks",
+    "top",
+    "watch",
 )
 
 

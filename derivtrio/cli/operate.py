@@ -28,6 +28,8 @@ import trio
 
 from derivtrio import Client
 from derivtrio.cli.health import FRESH, Health, WatchedStore
+from derivtrio.cli.output import errors_to_terminal
+from derivtrio.cli.progress import LogLines, ProgressBar, showing_progress
 from derivtrio.cli.serving import (
     ListenAddress,
     listeners_at,
@@ -72,18 +74,24 @@ class Operation:
         return self.store
 
     @asynccontextmanager
-    async def open(self, target: Target, max_attempts: int | None) -> AsyncGenerator[Client]:
+    async def open(
+        self, target: Target, max_attempts: int | None, *, bar: bool = True
+    ) -> AsyncGenerator[Client]:
         """Open a client of *target*; enter the block when it is ready.
+
+        Long work is shown with a *bar* on a terminal, otherwise in the log.
 
         *Cancellation*: says `STOPPING=1`, and closes the client.
         """
-        async with serving(self.page):
-            if not self.wanted:
-                async with target.open(max_attempts) as client:
-                    yield client
-                return
-            async with self._watched(target, max_attempts) as client:
-                yield client
+        is_seen = bar and errors_to_terminal() and target.log_format == "text"
+        view = ProgressBar() if is_seen else LogLines()
+        opened = functools.partial(self._watched, target) if self.wanted else target.open
+        async with (
+            serving(self.page),
+            opened(max_attempts) as client,
+            showing_progress(client, view),
+        ):
+            yield client
 
     @asynccontextmanager
     async def _watched(self, target: Target, max_attempts: int | None) -> AsyncGenerator[Client]:

@@ -87,17 +87,19 @@ async def serving(
     *,
     path: str | Path | None = None,
     say: Callable[[str], object] | None = None,
+    always: bool = False,
 ) -> AsyncGenerator["Timeline | None"]:
-    """Record the clients that are opened in the block, if there is a *page* to serve or a *path*.
+    """Record the clients that are opened in the block, and serve the picture as a *page*.
 
-    With *path* the whole run is recorded, and written there at the end; without, the last minutes.
-    *say* is told the page's URL; without, the log is.
+    Without *page* and *path* nothing is recorded, unless it should be *always*. With *path* the
+    whole run is recorded, and written there at the end; without, the last minutes. *say* is told
+    the page's URL; without it, the log is.
 
     Raises:
         ClickException: the page cannot be served there.
 
     """
-    if page is None and path is None:
+    if page is None and path is None and not always:
         yield None
         return
     from derivtrio.trace import timeline  # noqa: PLC0415 - only needed here

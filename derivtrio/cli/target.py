@@ -35,6 +35,7 @@ from derivtrio.cli.output import log_to_stderr, note, one_line
 from derivtrio.connection.account import REST_URL
 from derivtrio.connection.endpoints import Endpoint, as_endpoint
 from derivtrio.connection.proxy import ENVIRONMENT, parse_proxy
+from derivtrio.redaction import shown_url
 from derivtrio.supervision.authorization import checked_token, speaks_options
 
 #: The exit statuses of a shell for a program that SIGINT, or SIGPIPE, has ended.
@@ -92,15 +93,22 @@ class Target:
         note(text)
 
     @property
+    def shown(self) -> str:
+        """Which server that is, for people; without secrets."""
+        base, account = (getattr(self.endpoint, name, "") for name in ("base", "account_id"))
+        return f"{account} at {shown_url(base)}" if account else shown_url(base)
+
+    @property
     def log_level(self) -> int:
         """The level from which the client's log is shown."""
         return logging.DEBUG if self.verbose else logging.INFO
 
     def open(
-        self, max_attempts: int | None = ATTEMPTS, *, wait_ready: bool = True
+        self, max_attempts: int | None = ATTEMPTS, *, wait_ready: bool = True, **more: Any
     ) -> AbstractAsyncContextManager[Client]:
-        """Return a client that gives up after *max_attempts*."""
-        settings = Settings(max_attempts=max_attempts, wait_ready=wait_ready, proxy=self.proxy)
+        """Return a client that gives up after *max_attempts*, with *more* of `Settings`."""
+        more |= {"max_attempts": max_attempts, "wait_ready": wait_ready, "proxy": self.proxy}
+        settings = Settings(**more)
         return open_client(endpoint=self.endpoint, token=self.token, settings=settings)
 
 

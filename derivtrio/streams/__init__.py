@@ -5,7 +5,8 @@ What the user enters, and what the server sends:
 - `subscription`: what user code enters and iterates over.
 - `source`: one consumer's part in a stream of the server.
 - `upstream`: one stream of the server, shared by its consumers.
-- `registry`: the streams that are wanted, and how they begin again and end at the server.
+- `registry`: the streams that are wanted, and how they begin again and end; `forgets`: how they are
+  unsubscribed.
 - `requests`: what may be asked for, which requests are equal, and which one resumes a stream.
 - `resubscribe`: asking again, on a new connection or when the server has ended a stream.
 - `suspects`: which streams break connections.

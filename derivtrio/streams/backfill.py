@@ -30,7 +30,7 @@ from derivtrio.errors import (
     ResponseTimeout,
     unreadable,
 )
-from derivtrio.events import Gap
+from derivtrio.events import Filling, Gap
 from derivtrio.streams.holes import Filler, Hole
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class BackfillReader(Generic[T]):
     gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
     #: The last items that came from history for a hole that reaches to the server's present.
     _newest: Sequence[T] = attrs.field(default=(), init=False)
-    _filling: "Filling[T] | None" = attrs.field(default=None, init=False)
+    _filling: "OpenHole[T] | None" = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._items.on_drop = self._note_dropped
@@ -88,9 +88,9 @@ class BackfillReader(Generic[T]):
                 continue
             if not isinstance(arrived, Hole):
                 return arrived
-            self._filling = Filling(Filler(arrived))
+            self._filling = OpenHole(Filler(arrived))
 
-    async def _next_of(self, filling: "Filling[T]") -> T | None:
+    async def _next_of(self, filling: "OpenHole[T]") -> T | None:
         """Return the next item of a hole; None if the caller has to look again."""
         page = filling.page
         if page:
@@ -103,9 +103,10 @@ class BackfillReader(Generic[T]):
         async with filling.one_at_a_time:
             if not (page or filling.filler.done):
                 await self._fetch(filling)
+                self._tell(filling)
         return None
 
-    async def _fetch(self, filling: "Filling[T]") -> None:
+    async def _fetch(self, filling: "OpenHole[T]") -> None:
         """Fetch one window of a hole, however long that takes."""
         filler, unanswered = filling.filler, 0
 
@@ -140,7 +141,7 @@ class BackfillReader(Generic[T]):
         self._keep(cast("list[T]", items), filling)  # a hole in ticks brings ticks
         self._note(gap)
 
-    def _keep(self, fetched: "list[T]", filling: "Filling[T]") -> None:
+    def _keep(self, fetched: "list[T]", filling: "OpenHole[T]") -> None:
         """Keep what was fetched, until the consumer takes it."""
         filling.page.extend(fetched)
         if filling.is_last and fetched:
@@ -148,7 +149,17 @@ class BackfillReader(Generic[T]):
         if self._session.observer is not None:
             self._session.observer.fetched(self._items.name, len(fetched))
 
-    def _note_unreadable(self, filling: "Filling[T]", error: Exception) -> None:
+    def _tell(self, filling: "OpenHole[T]") -> None:
+        """Announce how far a hole is filled, if that takes more than one request."""
+        filler, hole = filling.filler, filling.filler.hole
+        if filler.done and not filling.is_long:
+            return
+        if hole.before is not None and filler.reached > hole.after:
+            filling.is_long = True
+            event = Filling(hole.symbol, hole.granularity, hole.after, filler.reached, hole.before)
+            self._session.bus.announce(event)
+
+    def _note_unreadable(self, filling: "OpenHole[T]", error: Exception) -> None:
         """Note a reply that cannot be read: the window is asked for again, or becomes a gap."""
         filler = filling.filler
         filling.unreadable += 1
@@ -178,15 +189,16 @@ class BackfillReader(Generic[T]):
 
 
 @attrs.define(eq=False)
-class Filling(Generic[T]):
+class OpenHole(Generic[T]):
     """A hole that is being filled: what to ask for, and what has come and was not read yet.
 
     Several tasks may read a stream; they fetch `one_at_a_time`. A hole that `is_last` reaches to
-    the server's present.
+    the server's present. One that `is_long` was not filled by one answer.
     """
 
     filler: Filler
     is_last: bool = attrs.field(init=False)
+    is_long: bool = attrs.field(default=False, init=False)
     unreadable: int = attrs.field(default=0, init=False)
     page: deque[T] = attrs.field(factory=deque, init=False)
     one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)

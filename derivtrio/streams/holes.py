@@ -29,7 +29,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from derivtrio.api.parsing import epoch_of, price, whole
+from derivtrio.api.parsing import decimals, epoch_of, price
 from derivtrio.events import Gap
 from derivtrio.models import Candle, Tick
 
@@ -98,6 +98,11 @@ class Filler:
     def done(self) -> bool:
         """Whether there is nothing left to fetch."""
         return self.hole.before is not None and self._after + self._unit > self._last
+
+    @property
+    def reached(self) -> int:
+        """Up to which epoch nothing is left to fetch."""
+        return self._end if self.done else max(self._after, self.hole.after)
 
     @property
     def request(self) -> dict[str, Any]:
@@ -226,7 +231,7 @@ def _rows(reply: Mapping[str, Any], hole: Hole) -> list[Tick | Candle]:
         candles = reply.get("candles", ())
         return [candle_in(dict(row), hole.symbol, hole.granularity, closed=True) for row in candles]
     history = dict(reply.get("history", {}))
-    pip_size = whole(reply.get("pip_size", 0))
+    pip_size = decimals(reply.get("pip_size", 0))
     pairs = zip(history.get("times", ()), history.get("prices", ()), strict=True)
     return [Tick(hole.symbol, epoch_of(t), price(p), pip_size=pip_size) for t, p in pairs]
 

@@ -5,16 +5,14 @@ again on every new connection.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal, get_args
 
 from derivtrio.api import codec
 from derivtrio.api.catalog import GRANULARITIES, is_safe, may_stream
 from derivtrio.api.parsing import contract_of
 from derivtrio.calls.call import api_call
 from derivtrio.errors import invalid_request
-
-#: The last epoch that Deriv's schemas have room for; one in milliseconds is beyond it.
-_LAST_EPOCH: Final = 9_999_999_999
+from derivtrio.models import LAST_EPOCH
 
 #: What a stream does when its market is closed: raise `MarketClosed`, or wait until it opens.
 WhenClosed = Literal["raise", "wait"]
@@ -80,7 +78,7 @@ def check_start(start: object) -> None:
     if type(start) is not int or start < 0:
         text = f"start is an epoch in whole seconds, not {start!r}"
         raise invalid_request(text)
-    if start > _LAST_EPOCH:
+    if start > LAST_EPOCH:
         text = (
             "start is an epoch in whole seconds; this would be after the year 2286 (milliseconds?)"
         )

@@ -37,7 +37,7 @@ from derivtrio.policy.retry import PASSING, RETRY_PAUSE, THROTTLED, UNANSWERED, 
 from derivtrio.streams.suspects import Suspects
 from derivtrio.streams.upstream import Upstream
 
-#: After so many seconds of restoration its requests are as urgent as user calls.
+#: After how many seconds of restoration its requests are as urgent as user calls.
 _PROMOTION: Final = 60
 
 

@@ -116,6 +116,10 @@ class ServerStream:
         """When the server last sent something for it, in seconds since the epoch."""
         return None if self._upstream is None else self._upstream.last_wall
 
+    def newest(self) -> Any:
+        """Return the newest message, decoded or as JSON; while that is taken, the one before."""
+        return None if self._upstream is None else self._upstream.latest
+
     async def attach(self) -> None:
         """Subscribe and wait for the first reply, or join consumers that have."""
         session = self.registry.session
@@ -221,15 +225,15 @@ class ServerStream:
         return trusted and not items.closed
 
     def take_all(self, messages: list[dict[str, Any]]) -> bool:
-        """Do so with each of *messages*."""
+        """Take each of *messages*."""
         if self.translator is None:
             return self.items.put_all(messages) or self._survives()
         return all(map(self.take, messages))
 
-    def take_ticks(self, ticks: list[Tick]) -> bool:
-        """Put *ticks* into the buffer; return whether more is wanted."""
+    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
+        """Put *ticks*, from *batch* before *end*, into the buffer; return whether to go on."""
         translator: Any = self.translator  # a `TickTranslator`: see `fast_ticks`
-        added = translator.advance_all(ticks)
+        added = translator.advance_all(ticks, batch, end)
         survives = self.items.put_all(added) or self._survives()
         return survives if translator.doubt is None else self._trusts(translator) and survives
 

@@ -119,7 +119,7 @@ class Suspects:
         if on_trial is not None:
             struck = [each for each in self._answered | self._asked if each is on_trial]
             struck = struck if late or struck == unanswered else []
-        if why.error is None:
+        if not why.may_blame:
             struck = []
         for upstream in struck:
             self._suspected[upstream] = None

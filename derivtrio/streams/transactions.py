@@ -35,7 +35,7 @@ _PAGE: Final = 100
 #: By how many seconds the order of the statement and that of the stream may differ.
 _SLACK: Final = 10
 
-#: After so many seen transactions, those that are too old to matter are removed.
+#: How many seen transactions are kept before those that are too old to matter are removed.
 _MOST: Final = 1000
 
 

@@ -130,7 +130,7 @@ class Authorization:
         return self._refusal is None
 
     async def _renew(self, session: Session) -> Exception | None:
-        """Do so; return why it was refused, if it was."""
+        """Authorize the present connection anew; return why it was refused, if it was."""
         connection, token = session.usable_connection, self.identity.token
         if connection is None:
             return None  # the next one is authorized anyway

@@ -43,8 +43,8 @@ class Heartbeat:
     5. Before a verdict the reader takes what has come. If the verdict itself comes late, this
        program did not run for a while, and perhaps the network neither. Then the server is asked
        again, once.
-    6. A write of which the server takes nothing for `heartbeat_interval + heartbeat_timeout` is the
-       end, too, whatever the server says meanwhile.
+    6. If the server takes no bytes of a write for `heartbeat_interval + heartbeat_timeout`, the
+       connection is dead, too, whatever the server says meanwhile.
     """
 
     _connection: Connection

@@ -33,7 +33,7 @@ _AT_ONCE = 256
 
 
 async def read(connection: Connection, session: Session, registry: Registry) -> None:
-    """Route what comes, until nothing more will. Never waits for a consumer."""
+    """Route each message that comes, until there will be no more. Never waits for a consumer."""
     bus, counters = session.bus, session.bus.counters
     route = _route_fast if session.settings.fast else _route_plainly
     with connection.reading:
@@ -46,7 +46,7 @@ async def read(connection: Connection, session: Session, registry: Registry) -> 
                     bus.announce(MessageReceived(_shown(data)))
             route(batch, connection, session)
             if session.router.unwanted:
-                registry.unsubscribe_unwanted()
+                registry.forgets.send_unwanted()
             if connection.disconnect is not None:
                 return
     connection.lose_to_peer()
@@ -59,7 +59,7 @@ def _route_plainly(batch: list[Message], connection: Connection, session: Sessio
 
 
 def _route_fast(batch: list[Message], connection: Connection, session: Session) -> None:
-    """Do the same, but give ticks and runs of messages to their streams in one go."""
+    """Do the same, but give a stream its ticks, or its run of messages, in one go."""
     router, fast_ticks = session.router, session.router.fast_ticks
     if fast_ticks.usable and not session.bus.traffic:
         if others := fast_ticks.deliver(batch):
@@ -70,7 +70,7 @@ def _route_fast(batch: list[Message], connection: Connection, session: Session) 
 
 
 def _decoded(batch: list[Message], connection: Connection) -> list[dict[str, Any]]:
-    """Return the messages in *batch*; at the first that is not one, lose *connection*."""
+    """Do what `_decoding` does in one go, if all messages are good."""
     try:
         messages = [codec.decode(data) for data in batch]  # type: ignore[arg-type]
     except (*codec.UNDECODABLE, TypeError):
@@ -82,7 +82,7 @@ def _decoded(batch: list[Message], connection: Connection) -> list[dict[str, Any
 
 
 def _decoding(batch: Iterable[Message], connection: Connection) -> Iterator[dict[str, Any]]:
-    """Do so one by one."""
+    """Decode *batch* message by message; lose *connection* at the first that is not an object."""
     for data in batch:
         if isinstance(data, Binary):
             continue
@@ -98,7 +98,7 @@ def _decoding(batch: Iterable[Message], connection: Connection) -> Iterator[dict
 
 
 async def write(connection: Connection, session: Session) -> None:
-    """Write what user code asks for, in its order; what has piled up, in one go."""
+    """Write the calls that the queue lets out; those that have piled up, in one go."""
     while True:
         await write_calls(connection, session, *await session.queue.get(_AT_ONCE))
 

@@ -9,7 +9,7 @@ Three sources, none of which costs anything in a program without a time line:
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -246,10 +246,10 @@ class CountedUpstream(Upstream):
             self._observer.received(self._dots, len(messages) - len(rest))
         return rest
 
-    def take_ticks(self, ticks: list[Tick], data: bytes) -> bool:
+    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
         """Count *ticks*, and pass them on."""
         self._observer.received(self._dots, len(ticks))
-        return super().take_ticks(ticks, data)
+        return super().take_ticks(ticks, batch, end)
 
 
 def _stream_label(label: str) -> str:

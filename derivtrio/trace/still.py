@@ -40,6 +40,9 @@ LETTER: Final = 6.4
 _STEPS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
 _DAY: Final = 86_400
 
+#: The shortest time that an axis shows, in seconds.
+_SHORTEST: Final = 0.01
+
 #: What only the script of the page reads.
 _FOR_THE_SCRIPT: Final = re.compile(r""" data-[a-z]+=("[^"]*"|'[^']*')""")
 
@@ -56,7 +59,8 @@ def still(
     calls each kind of thing, and *style* is CSS for kinds that the page does not have.
     """
     sections = [_with_headings(section) for section in picture.sections]
-    picture = attrs.evolve(picture, sections=sections)
+    length = max(picture.length, picture.began + _SHORTEST)
+    picture = attrs.evolve(picture, length=length, sections=sections)
     canvas = Canvas(unit_of(picture.span), picture.began)
     left = max(_width(row) for section in sections for row in section.rows)
     scale = (WIDTH - left - _RIGHT) / max(canvas.at(picture.length), 1)
@@ -146,12 +150,17 @@ def _row_texts(row: Row, y: float, place: Place) -> Iterator[str]:
     things += [(place(mark.at) - 3, place(mark.at) + 3, mark.name, "") for mark in row.marks]
     things.sort()
     ends = [*(begin for begin, *_ in things[1:]), float(WIDTH)]
+    taken = place(0)
     for (begin, end, name, kind), free in zip(things, ends, strict=False):
         need = LETTER * len(name) + 7
         if name and kind and need <= end - begin:
             yield words(name, begin + 4, y, kind)
         elif name and need <= free - end:
             yield words(name, end + 4, y, "beside")
+            end += need  # noqa: PLW2901 - the room is taken
+        elif name and need <= begin - taken:
+            yield words(name, begin - 4, y, "beside", "end")
+        taken = max(taken, end)
 
 
 def words(said: str, x: float, y: float, kind: str = "", anchor: str = "start") -> str:

@@ -59,7 +59,7 @@ def proposal_purchase(
     terms = {name: each for name, each in proposal.parameters.items() if name != "loginid"}
     request = {"buy": proposal.id, "price": limit, **account}
     call = api_call(request, only_on=proposal.connection, terms=terms)
-    session.trades.server_time.note_at_least(proposal.spot_time)
+    session.trades.server_time.note_at_least(proposal.spot_time, trio.current_time())
     connection = session.usable_connection
     if connection is None or connection.number != proposal.connection:
         raise _gone(proposal.connection)

@@ -1,7 +1,7 @@
 """Fast ticks: ticks that skip the dicts arrive as all others do."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,9 +32,9 @@ class Route:
     over: bool = False
     taken: list[tuple[Tick, bytes]] = attrs.field(factory=list)
 
-    def take_ticks(self, ticks: list[Tick], data: bytes) -> bool:
+    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
         if not self.over:
-            self.taken += [(tick, data) for tick in ticks]
+            self.taken += [(tick, batch[end - 1]) for tick in ticks]
         return not self.over
 
 
@@ -64,6 +64,8 @@ def test_a_tick_of_a_route_is_decoded_into_a_tick() -> None:
         as_bytes(MESSAGE | {"error": {"code": "WrongResponse"}}),
         as_bytes(MESSAGE | {"tick": {}}),
         as_bytes(MESSAGE | {"tick": TICK | {"quote": "1.5"}}),
+        *(as_bytes(MESSAGE | {"tick": TICK | {"pip_size": size}}) for size in (-1, 21, 10**20)),
+        *(as_bytes(MESSAGE | {"tick": TICK | {"epoch": epoch}}) for epoch in (-1, 10**10)),
         as_bytes({"req_id": 3, "ohlc": TICK}),
         as_bytes(MESSAGE)[:-1],
         encode(MESSAGE),
@@ -354,6 +356,21 @@ def test_g18_a_tick_of_another_symbol_is_nobodys_in_a_batch_either() -> None:
     _, *others = translator.advance_all([other, last])
     assert others == [last]
     assert translator.doubt is not None
+
+
+@pytest.mark.parametrize("size", [-1, 21, 10**18, 10**20])
+async def test_g18_a_tick_has_no_more_decimals_than_can_be_shown(
+    autojump_clock: Any, size: int
+) -> None:
+    async with market_and_client() as (market, client), client.ticks("R_100") as stream:
+        peer, request = market.asked[0]
+        odd = {"symbol": "R_100", "epoch": 2, "quote": 1.5, "pip_size": size}
+        for batch in ([odd], [odd, odd]):
+            for tick in batch:
+                await peer.reply(request, tick=tick, subscription={"id": "x"})
+            await trio.sleep(1)
+        await market.tick(2)
+        assert await epochs_of(stream, 2) == [1, 2]
 
 
 #: Epochs as they come, and some from far ahead.

@@ -78,7 +78,7 @@ def main() -> None:
         tally.add(result)
         if given.totals is not None:
             with given.totals.open("a") as file:
-                file.write(line_of(result))
+                file.write(line_of(result, given.days))
         if result.finding is not None:
             _report(result, given)
             if not given.go_on:

@@ -137,6 +137,8 @@ async def _say_goodbye(world: World, left_at: float) -> None:
     if took > world.settings.close_timeout + 0.01:
         world.broken("G02", f"closing took {took:.1f} s")
     await trio.sleep(1)
+    stalled = (each.stalled_until for each in world.consumers.values() if not each.over)
+    await trio.sleep_until(max(stalled, default=0) + 1)  # who does not read cannot see the end
     check(AT_THE_END, world)
 
 

@@ -75,11 +75,12 @@ class Totals:
         return "".join(f"{name:<28}{value}\n" for name, value in self.rows())
 
 
-def line_of(result: Result) -> str:
-    """Return what is written of one seed."""
+def line_of(result: Result, days: float) -> str:
+    """Return what is written of one seed, whose plan was for so many *days*."""
     finding = None if result.finding is None else str(result.finding)
     told = {
         "seed": result.plan.seed,
+        "days": days,
         "finding": finding,
         "connections": result.connections,
         "virtual": result.virtual,
@@ -92,10 +93,11 @@ def line_of(result: Result) -> str:
 
 
 def totals_of(lines: Iterable[str]) -> Totals:
-    """Return the sum of *lines*."""
+    """Return the sum of *lines*. Of a seed that was played again, the last line counts."""
+    told = (json.loads(line) for line in lines)
     totals = Totals()
-    for line in lines:
-        totals.add(json.loads(line))
+    for line in {(line["seed"], line["days"]): line for line in told}.values():
+        totals.add(line)
     return totals
 
 

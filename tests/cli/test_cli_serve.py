@@ -12,7 +12,7 @@ from served import Served, line, started
 from shell import run
 
 #: Where each command's page is told: on standard error by the log, by `demo` on standard output.
-SERVING = ("demo", "record", "relay", "ticks")
+SERVING = ("demo", "record", "relay", "ticks", "top", "watch")
 
 
 def fetched(url: str, host: str = "localhost") -> tuple[int, str]:

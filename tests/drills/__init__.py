@@ -6,6 +6,7 @@
 - `python -m tests.drills.month` has a month of faults on a virtual clock.
 - `python -m tests.drills.trades` attempts ten thousand purchases, also on a virtual clock.
 - `python -m tests.drills.kills` kills a recorder a hundred times, while its connections break.
+- `python -m tests.drills.fuzz` feeds bytes that nobody would think of (by hand, with atheris).
 - `python -m tests.drills.throughput` measures how many ticks a second a recorder keeps.
 
 The first three compare what the consumers got with the market, which is a pure function of its seed

@@ -676,3 +676,53 @@ async def test_g17_a_suspected_stream_that_waits_for_its_budget_holds_up_no_othe
         assert [next(iter(each)) for each in streams] == ["ticks"]
         await client.wait_ready()
         assert 60 < trio.current_time() < 65
+
+
+async def test_g17_an_end_that_has_another_cause_is_blamed_on_no_call(autojump_clock: Any) -> None:
+    answered: list[float] = []
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "active_symbols" not in request or peer.number > 4:
+            await peer.reply(request, active_symbols=[])
+
+    async def ask() -> None:
+        await client.call({"active_symbols": "brief"})
+        answered.append(trio.current_time())
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(ask)
+        for _ in range(4):
+            await trio.sleep(1)
+            await client.reconnect()
+        await trio.sleep(1)
+        assert len(answered) == 1
+
+
+async def test_g17_a_flood_of_strangers_is_blamed_on_no_stream(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "subscribe" not in request:
+            await peer.reply(request, pong=1)
+        elif 1 < peer.number < 5:
+            tick = {"symbol": "R_50", "epoch": 1, "quote": 1.0}
+            for number in range(1100):  # under the `req_id` of a ping that was answered
+                await peer.reply({"req_id": 1}, tick=tick, subscription={"id": str(number)})
+        else:
+            await peer.reply(request, tick={"n": 1}, subscription={"id": "x"})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+    ):
+        await client.call({"ping": 1})
+        async with client.subscribe({"ticks": "R_100"}):
+            await server.peers[0].drop()
+            await trio.sleep(5)
+            assert client.status.state is State.READY
+            assert client.status.connection == 5
+            assert client.status.subscriptions == 1
+            floods = client.metrics.reconnects["ProtocolViolation"]
+            assert floods == 3

@@ -53,9 +53,9 @@ document.title = "seen " + JSON.stringify(seen);
 </script></body>"""
 
 
-def dump(path: Path) -> str:
-    """Return the page as the browser has it after its scripts have run."""
-    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+def browse(path: Path, *options: str) -> str:
+    """Open the page, and return what the browser prints."""
+    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", *options]
     profile = f"--user-data-dir={path.parent / 'profile'}"
     done = subprocess.run(
         [*command, profile, "--window-size=1300,1000", path.as_uri()],
@@ -67,11 +67,8 @@ def dump(path: Path) -> str:
     return done.stdout
 
 
-@needs_browser
-async def test_in_a_browser_the_page_explains_and_zooms_without_an_error(
-    autojump_clock: Any, tmp_path: Path
-) -> None:
-    path = tmp_path / "run.html"
+async def record(path: Path) -> None:
+    """Write the page of a client that goes through an outage."""
     async with open_simulator(port=None) as sim:
         with timeline(path):
             async with (
@@ -83,10 +80,18 @@ async def test_in_a_browser_the_page_explains_and_zooms_without_an_error(
                     if number == 8:
                         sim.faults.drop()
                         sim.faults.refuse(4)
+
+
+@needs_browser
+async def test_in_a_browser_the_page_explains_and_zooms_without_an_error(
+    autojump_clock: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.html"
+    await record(path)
     page = path.read_text(encoding="utf-8")
     page = page.replace("</head>", _BEFORE).replace("</body>", _AFTER)
     path.write_text(page, encoding="utf-8")
-    (title,) = re.findall(r"<title>seen (.*?)</title>", dump(path))
+    (title,) = re.findall(r"<title>seen (.*?)</title>", browse(path, "--dump-dom"))
     seen = json.loads(title)
     assert seen["faults"] == []
     assert seen["outage"].startswith("Connection 1 broke after ")
@@ -131,3 +136,13 @@ async def follows(tab: Tab) -> None:
     await tab.wait_for("document.getElementById('picture') !== window.old")
     assert await tab.value(shown) == zoomed
     await tab.value("document.getElementById('fit').click()")
+
+
+@needs_browser
+async def test_it_is_printed_across_one_sheet(autojump_clock: Any, tmp_path: Path) -> None:
+    path, printed = tmp_path / "run.html", tmp_path / "run.pdf"
+    await record(path)
+    browse(path, f"--print-to-pdf={printed}", "--no-pdf-header-footer")
+    sizes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", printed.read_bytes())
+    ((width, height),) = sizes
+    assert float(width) > float(height)

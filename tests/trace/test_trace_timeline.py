@@ -12,9 +12,10 @@ import trio
 import derivtrio
 from derivtrio.simulator import open_simulator
 from derivtrio.trace import Timeline, timeline
-from derivtrio.trace.layout import arranged
+from derivtrio.trace.layout import Picture, Row, Section, arranged
 from derivtrio.trace.observing import ClientObserver, Watcher
 from derivtrio.trace.recording import MOST_CALLS, ClientTrace, Dots
+from derivtrio.trace.still import still
 
 SETTINGS = derivtrio.Settings(backoff=derivtrio.Backoff(first=2, cap=2), heartbeat_interval=5)
 
@@ -326,3 +327,21 @@ async def test_the_frame_of_a_connection_has_its_tasks_only(autojump_clock: Any)
     inside = {row.title for row in client.rows[client.frames[0].first : client.frames[0].last + 1]}
     assert {"reader", "writer", "heartbeat"} <= inside
     assert "staleness" not in inside, "it outlives connections"
+
+
+async def test_a_picture_can_be_asked_for_at_any_time(autojump_clock: Any) -> None:
+    with timeline() as shown:
+        assert "<svg" in shown.svg("nothing yet")
+        await trio.sleep(40 * 86_400)
+    root = ET.fromstring(shown.svg("forty days"))
+    said = [each.text or "" for each in root.iter() if each.tag.endswith("text")]
+    assert 4 <= sum(text.startswith("day ") for text in said) <= 10
+
+
+@pytest.mark.parametrize("length", [0.0004, 0.3, 7, 100, 3000, 80_000, 1e6, 1e8])
+def test_an_axis_has_some_round_times(length: float) -> None:
+    picture = Picture(length, [Section("", [Row("", "tasks")])])
+    root = ET.fromstring(still(picture, title="", text=""))
+    (axis,) = [each for each in root.iter() if each.get("id") == "axis"]
+    assert 2 <= len(axis) <= 11
+    assert len({each.text for each in axis}) == len(axis)
