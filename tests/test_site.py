@@ -14,7 +14,7 @@ from pages import GUIDE, ROOT
 pytest.importorskip("pdoc", reason="no pdoc: pip install '.[docs]'")
 pytest.importorskip("markdown2", reason="no markdown2: pip install '.[docs]'")
 
-from examples.site import building, checking, contents, reference
+from examples.site import building, checking, contents, documents, reference
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER: Final = next(filter(None, map(shutil.which, _NAMES)), None)
@@ -104,6 +104,26 @@ def test_names_in_the_guide_lead_to_the_reference(site: Path) -> None:
     text = text_of(site, "examples/guide/streams.html")
     assert '<a href="../../reference/client.html#Client.ticks">' in text
     assert '<a href="../../reference/events.html#Gap">' in text
+
+
+@pytest.mark.parametrize(
+    ("link", "there"),
+    [
+        ('href="streams.md#gaps"', 'href="streams.html#gaps"'),
+        ('href="README.md"', 'href="index.html"'),
+        ('href="../lessons/go/README.md"', 'href="../lessons/go/index.html"'),
+        ('href="../../derivtrio/errors.py"', 'href="../../derivtrio/errors.py.html"'),
+        ('href=".."', 'href="../index.html"'),
+        ('src="../a.svg"', 'src="../a.svg"'),
+        ('href="../a.svg"', 'href="../a.svg"'),
+        ('href="#here"', 'href="#here"'),
+        ('href="https://trio.readthedocs.io"', 'href="https://trio.readthedocs.io"'),
+    ],
+)
+def test_links_are_those_of_the_repository_but_for_their_endings(link: str, there: str) -> None:
+    wanted: list[Path] = []
+    assert documents.relinked(f"<a {link}>", GUIDE / "calls.md", wanted.append) == f"<a {there}>"
+    assert len(wanted) == (link.count("#here") + link.count("https") == 0)
 
 
 @pytest.mark.parametrize(

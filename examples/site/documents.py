@@ -29,6 +29,10 @@ _TAG: Final = re.compile(r"<[^>]*>")
 _INLINE: Final = re.compile(r"</?(?:a|code|em|span|strong)\b[^>]*>")
 
 
+#: Kinds of files that are copied as they are.
+PICTURES: Final = (".svg", ".png", ".gif", ".jpg")
+
+
 @attrs.frozen
 class Heading:
     """A heading, and the text below it, up to the next one."""
@@ -143,6 +147,8 @@ def place_of(path: Path) -> str:
 def address(path: Path) -> str:
     """Return the place in the site of a file or folder of the repository."""
     place = PurePosixPath(place_of(path))
+    if place.suffix in PICTURES:
+        return str(place)
     if path.is_dir():
         return str(place / "index.html")
     if place.suffix != ".md":
@@ -162,7 +168,7 @@ def relinked(body: str, source: Path, wanted: Callable[[Path], None]) -> str:
             return match[0]
         path = Path(os.path.normpath(folder / target))
         wanted(path)
-        there = place_of(path) if match[1].startswith("src") else address(path)
-        return f'{match[1]}="{posixpath.relpath(there, here or ".")}{hash_sign}{anchor}"'
+        there = posixpath.relpath(address(path), here or ".")
+        return f'{match[1]}="{there}{hash_sign}{anchor}"'
 
     return re.sub(r'(\bhref|\bsrc|\bsrcset)="([^"]*)"', link, body)
