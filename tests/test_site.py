@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,6 +86,22 @@ def test_every_module_with_public_names_is_in_it() -> None:
         if "__all__ = [" in path.read_text(encoding="utf-8")
     }
     assert public <= {group.module for group in contents.REFERENCE}
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "said"),
+    [
+        ("", 0, "index.html: 1"),
+        ("sys.modules['markdown2'] = None", 1, "needs markdown2: pip install '.[docs]'"),
+    ],
+)
+def test_the_command(tmp_path: Path, before: str, status: int, said: str) -> None:
+    run = "runpy.run_module('examples.site', run_name='__main__', alter_sys=True)"
+    code = f"import runpy, sys\n{before}\nsys.argv = ['site', '--out', {str(tmp_path)!r}]\n{run}"
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == status, ended.stderr
+    assert said in ended.stdout + ended.stderr
 
 
 def test_a_name_without_a_docstring_ends_the_build() -> None:
