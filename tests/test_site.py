@@ -76,7 +76,10 @@ def test_every_public_name_has_an_entry(site: Path, module: str) -> None:
     pages = [group.page for group in contents.REFERENCE if group.module == module]
     text = "".join(text_of(site, f"reference/{page}.html") for page in pages)
     shown = set(re.findall(r'<h2 id="(\w+)">', text))
-    assert set(importlib.import_module(module).__all__) == shown
+    names = set(importlib.import_module(module).__all__)
+    assert names == shown
+    index = text_of(site, "reference/index.html")
+    assert all(re.search(rf'href="({"|".join(pages)})\.html#{name}"', index) for name in names)
 
 
 def test_every_module_with_public_names_is_in_it() -> None:

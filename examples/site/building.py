@@ -14,7 +14,7 @@ from markupsafe import Markup
 from pygments.formatters import HtmlFormatter
 
 from examples.site import reference
-from examples.site.contents import REFERENCE, ROOT, pages
+from examples.site.contents import REFERENCE, ROOT, names_of, pages
 from examples.site.documents import (
     PICTURES,
     Document,
@@ -158,7 +158,7 @@ class Site:
         """Return the index of the reference."""
         rows = []
         for group in REFERENCE:
-            names = ", ".join(f"`{shown.name}`" for shown in reference.entries(group))
+            names = ", ".join(f"[`{n}`]({group.page}.html#{n})" for n in names_of(group))
             rows.append(f"| [{group.title}]({group.page}.html) | {names} |")
         table = "\n".join(["| page | names |", "|---|---|", *rows])
         return f"<h1>All names</h1>\n{as_html(_ABOUT)}\n{as_html(table)}"
