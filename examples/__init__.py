@@ -1,1 +1,1 @@
-"""Programs that use derivtrio; `lessons` is a course, `guide` the manual."""
+"""Programs that use derivtrio; `guide` is the manual, `lessons` a course, `site` their pages."""

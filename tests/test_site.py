@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from pages import GUIDE, ROOT
 pytest.importorskip("pdoc", reason="no pdoc: pip install '.[docs]'")
 pytest.importorskip("markdown2", reason="no markdown2: pip install '.[docs]'")
 
-from examples.site import building, checking, contents, reference
+from examples.site import building, checking, contents, documents, reference
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER: Final = next(filter(None, map(shutil.which, _NAMES)), None)
@@ -75,7 +76,10 @@ def test_every_public_name_has_an_entry(site: Path, module: str) -> None:
     pages = [group.page for group in contents.REFERENCE if group.module == module]
     text = "".join(text_of(site, f"reference/{page}.html") for page in pages)
     shown = set(re.findall(r'<h2 id="(\w+)">', text))
-    assert set(importlib.import_module(module).__all__) == shown
+    names = set(importlib.import_module(module).__all__)
+    assert names == shown
+    index = text_of(site, "reference/index.html")
+    assert all(re.search(rf'href="({"|".join(pages)})\.html#{name}"', index) for name in names)
 
 
 def test_every_module_with_public_names_is_in_it() -> None:
@@ -85,6 +89,22 @@ def test_every_module_with_public_names_is_in_it() -> None:
         if "__all__ = [" in path.read_text(encoding="utf-8")
     }
     assert public <= {group.module for group in contents.REFERENCE}
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "said"),
+    [
+        ("", 0, "index.html: 1"),
+        ("sys.modules['markdown2'] = None", 1, "needs markdown2: pip install '.[docs]'"),
+    ],
+)
+def test_the_command(tmp_path: Path, before: str, status: int, said: str) -> None:
+    run = "runpy.run_module('examples.site', run_name='__main__', alter_sys=True)"
+    code = f"import runpy, sys\n{before}\nsys.argv = ['site', '--out', {str(tmp_path)!r}]\n{run}"
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == status, ended.stderr
+    assert said in ended.stdout + ended.stderr
 
 
 def test_a_name_without_a_docstring_ends_the_build() -> None:
@@ -104,6 +124,26 @@ def test_names_in_the_guide_lead_to_the_reference(site: Path) -> None:
     text = text_of(site, "examples/guide/streams.html")
     assert '<a href="../../reference/client.html#Client.ticks">' in text
     assert '<a href="../../reference/events.html#Gap">' in text
+
+
+@pytest.mark.parametrize(
+    ("link", "there"),
+    [
+        ('href="streams.md#gaps"', 'href="streams.html#gaps"'),
+        ('href="README.md"', 'href="index.html"'),
+        ('href="../lessons/go/README.md"', 'href="../lessons/go/index.html"'),
+        ('href="../../derivtrio/errors.py"', 'href="../../derivtrio/errors.py.html"'),
+        ('href=".."', 'href="../index.html"'),
+        ('src="../a.svg"', 'src="../a.svg"'),
+        ('href="../a.svg"', 'href="../a.svg"'),
+        ('href="#here"', 'href="#here"'),
+        ('href="https://trio.readthedocs.io"', 'href="https://trio.readthedocs.io"'),
+    ],
+)
+def test_links_are_those_of_the_repository_but_for_their_endings(link: str, there: str) -> None:
+    wanted: list[Path] = []
+    assert documents.relinked(f"<a {link}>", GUIDE / "calls.md", wanted.append) == f"<a {there}>"
+    assert len(wanted) == (link.count("#here") + link.count("https") == 0)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ import sys
 import warnings
 from pathlib import Path
 
-from examples.site.building import build
-from examples.site.checking import faults
+try:
+    from examples.site.building import build
+    from examples.site.checking import faults
+except ModuleNotFoundError as error:
+    sys.exit(f"python -m examples.site needs {error.name}: pip install '.[docs]'")
 
 
 def main() -> int:
@@ -17,7 +20,8 @@ def main() -> int:
     warnings.simplefilter("error")
     build(out)
     found = faults(out)
-    print(*found, sep="\n", file=sys.stderr, end="\n" if found else "")
+    for fault in found:
+        print(fault, file=sys.stderr)
     print(f"{out / 'index.html'}: {len(list(out.rglob('*.html')))} pages")
     return 1 if found else 0
 

@@ -14,8 +14,9 @@ from markupsafe import Markup
 from pygments.formatters import HtmlFormatter
 
 from examples.site import reference
-from examples.site.contents import REFERENCE, ROOT, pages
+from examples.site.contents import REFERENCE, ROOT, names_of, pages
 from examples.site.documents import (
+    PICTURES,
     Document,
     address,
     as_html,
@@ -31,9 +32,6 @@ HERE: Final = Path(__file__).parent
 #: What may be a public name, in text and in a signature.
 _NAME: Final = re.compile(r"<(code|strong)>([^<]*?):?</\1>")
 _TYPE: Final = re.compile(r'(<span class="n">)([A-Z]\w+)</span>')
-
-#: Kinds of files that are copied as they are.
-_PICTURES: Final = (".svg", ".png", ".gif", ".jpg")
 
 
 def build(out: Path) -> None:
@@ -110,7 +108,7 @@ class Site:
         self.documents.append(document(place, "".join(parts), "Reference"))
 
     def _want(self, path: Path) -> None:
-        if path.suffix in _PICTURES:
+        if path.suffix in PICTURES:
             self.pictures.add(path)
         elif path.exists():
             self.wanted.append(path)
@@ -160,7 +158,7 @@ class Site:
         """Return the index of the reference."""
         rows = []
         for group in REFERENCE:
-            names = ", ".join(f"`{shown.name}`" for shown in reference.entries(group))
+            names = ", ".join(f"[`{n}`]({group.page}.html#{n})" for n in names_of(group))
             rows.append(f"| [{group.title}]({group.page}.html) | {names} |")
         table = "\n".join(["| page | names |", "|---|---|", *rows])
         return f"<h1>All names</h1>\n{as_html(_ABOUT)}\n{as_html(table)}"

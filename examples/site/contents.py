@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -152,6 +153,12 @@ def names_of(group: Names) -> list[str]:
     shown = {name for page in REFERENCE if page.module == group.module for name in page.names}
     every = importlib.import_module(group.module).__all__
     return [*group.names, *(name for name in every if name not in shown)]
+
+
+@cache
+def public_names() -> frozenset[str]:
+    """Return the names that have an entry somewhere in the reference."""
+    return frozenset(name for group in REFERENCE for name in names_of(group))
 
 
 def linked(index: Path, pattern: str) -> list[Path]:

@@ -1,5 +1,6 @@
 """A page of the site: HTML made from Markdown, with its headings, and links that stay right."""
 
+import ast
 import html
 import os
 import posixpath
@@ -26,6 +27,10 @@ _EXTRAS: Final = {
 _HEADING: Final = re.compile(r"<h([1-6])(?: id=\"([^\"]*)\")?>(.*?)</h\1>", re.DOTALL)
 _TAG: Final = re.compile(r"<[^>]*>")
 _INLINE: Final = re.compile(r"</?(?:a|code|em|span|strong)\b[^>]*>")
+
+
+#: Kinds of files that are copied as they are.
+PICTURES: Final = (".svg", ".png", ".gif", ".jpg")
 
 
 @attrs.frozen
@@ -120,8 +125,18 @@ def of_source(path: Path) -> str:
 def of_folder(path: Path) -> str:
     """Return a page that lists the files in the folder *path*."""
     files = sorted(file.name for file in path.iterdir() if file.suffix in (".py", ".md"))
-    rows = "".join(f'<li><a href="{name}">{name}</a></li>' for name in files)
+    rows = "".join(
+        f'<li><a href="{name}">{name}</a> {html.escape(_first_line(path / name))}</li>'
+        for name in files
+    )
     return f"<h1>{html.escape(place_of(path))}/</h1>\n<ul>{rows}</ul>"
+
+
+def _first_line(path: Path) -> str:
+    """Return what a file says that it is."""
+    text = path.read_text(encoding="utf-8")
+    about = ast.get_docstring(ast.parse(text)) if path.suffix == ".py" else None
+    return (about or "").partition("\n")[0]
 
 
 def place_of(path: Path) -> str:
@@ -132,6 +147,8 @@ def place_of(path: Path) -> str:
 def address(path: Path) -> str:
     """Return the place in the site of a file or folder of the repository."""
     place = PurePosixPath(place_of(path))
+    if place.suffix in PICTURES:
+        return str(place)
     if path.is_dir():
         return str(place / "index.html")
     if place.suffix != ".md":
@@ -151,7 +168,7 @@ def relinked(body: str, source: Path, wanted: Callable[[Path], None]) -> str:
             return match[0]
         path = Path(os.path.normpath(folder / target))
         wanted(path)
-        there = place_of(path) if match[1].startswith("src") else address(path)
-        return f'{match[1]}="{posixpath.relpath(there, here or ".")}{hash_sign}{anchor}"'
+        there = posixpath.relpath(address(path), here or ".")
+        return f'{match[1]}="{there}{hash_sign}{anchor}"'
 
     return re.sub(r'(\bhref|\bsrc|\bsrcset)="([^"]*)"', link, body)

@@ -14,7 +14,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-import derivtrio
+from examples.site.contents import public_names
 
 #: How long a signature on one line may be, in characters.
 _WIDTH: Final = 80
@@ -132,7 +132,7 @@ def _spelt_out(parameter: str, known: dict[str, Any]) -> str:
     name, colon, rest = parameter.partition(": ")
     kind = re.match(r"\w*", rest)
     found = known.get(kind[0]) if kind else None
-    if not kind or kind[0] in derivtrio.__all__ or typing.get_origin(found) is not Literal:
+    if not kind or kind[0] in public_names() or typing.get_origin(found) is not Literal:
         return parameter
     values = ", ".join(map(repr, typing.get_args(found)))
     return f"{name}{colon}Literal[{values}]{rest[kind.end() :]}"

@@ -84,7 +84,8 @@ class ForeignServer:
     requests: list[Any] = attrs.field(factory=list)
     closes: list[tuple[int | None, str | None]] = attrs.field(factory=list)
     _listener: Server | None = None
-    _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.new_event_loop)
+    # Not asyncio.new_event_loop: trio-asyncio, once imported, forbids that under trio.
+    _loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.SelectorEventLoop)
     _ended: trio.Event = attrs.field(factory=trio.Event)
     _token: Any = attrs.field(factory=trio.lowlevel.current_trio_token)
 
