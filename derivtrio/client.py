@@ -28,6 +28,7 @@ from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
 from derivtrio.policy.rate_limits import Budgets, BudgetUse, Pacer
 from derivtrio.settings import Settings
+from derivtrio.streams.client_events import event_stream
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import WhenClosed, subscribing
 from derivtrio.streams.snapshots import (
@@ -36,7 +37,7 @@ from derivtrio.streams.snapshots import (
     message_stream,
     proposal_stream,
 )
-from derivtrio.streams.subscription import Subscription, event_stream
+from derivtrio.streams.subscription import Subscription
 from derivtrio.streams.ticks import tick_stream
 from derivtrio.supervision.authorization import Authorization, Identity, TokenSource, checked_for
 from derivtrio.supervision.lifetime import Lifetime

@@ -46,11 +46,11 @@ async def time_limit(deadline: float, what: str, seconds: float) -> AsyncGenerat
         raise too_late(awaited.what, seconds)
 
 
-@attrs.define
 class Awaited:
     """What a block waits for, in words."""
 
-    what: str
+    def __init__(self, what: str) -> None:
+        self.what = what
 
 
 def too_late(what: str, seconds: float) -> ConnectTimeout:

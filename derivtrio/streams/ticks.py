@@ -54,7 +54,7 @@ def tick_stream(
     request = {"ticks": symbol, "subscribe": 1}
     translator = TickTranslator(symbol, start, Epochs(clock=trio.current_time))
     source = ServerStream(registry, "ticks", request, translator, items)
-    translator.source = source
+    translator.source = source.consumer
     reader: BackfillReader[Tick] = BackfillReader(registry.session, items, strict)
     if when_closed == "raise":
         return Subscription(items, source, reader)

@@ -20,6 +20,7 @@ from derivtrio.calls.routing import Stream, stream_id_of
 from derivtrio.errors import ApiError, BrokenConnection, ConnectionLost, api_error, unreadable
 from derivtrio.models import Tick
 from derivtrio.policy.retry import is_renewable, is_unauthorized
+from derivtrio.streams.interfaces import Consumer
 from derivtrio.streams.requests import resumption
 
 #: How many ids a stream may have. Each symbol that was asked for has one, and a server may change
@@ -29,44 +30,6 @@ _MOST_IDS: Final = 8
 _MOST_CONTRACTS: Final = 10_000
 #: After how many seconds a reply is late. (At Deriv's distance it takes up to 0.2.)
 _LATE: Final = 0.25
-
-
-class Consumer(Protocol):
-    """One of those that share an upstream."""
-
-    def take(self, message: dict[str, Any]) -> bool:
-        """Take *message*; return whether more is wanted."""
-        ...
-
-    def take_all(self, messages: list[dict[str, Any]]) -> bool:
-        """Take *messages*; return whether more is wanted."""
-        ...
-
-    def take_ticks(self, ticks: list[Tick], data: bytes, batch: Sequence[Any]) -> bool:
-        """Take *ticks*, from the messages of *batch* up to *data*; return whether more is wanted.
-
-        Only the ticks are decoded.
-        """
-        ...
-
-    def answered(self, *, late: bool) -> None:
-        """Note that the last message taken was the reply with which the stream begins or resumes.
-
-        It may be old, above all if it came *late*: what was new meanwhile may never have been sent.
-        """
-        ...
-
-    def interrupt(self) -> None:
-        """Note that messages may be lost from here to the next."""
-        ...
-
-    def conclude(self, error: Exception) -> None:
-        """End with what may be missing, and then with *error*."""
-        ...
-
-    def close(self, error: Exception | None = None) -> None:
-        """End, normally or with *error*."""
-        ...
 
 
 class Sharing(Protocol):

@@ -155,13 +155,12 @@ class Heartbeat:
         )
 
 
-@attrs.define(eq=False)
 class Pong:
     """Receives the answer to a heartbeat, and measures the way there and back."""
 
-    _state: ConnectionState
-    came: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _asked: float = attrs.field(factory=trio.current_time, init=False)
+    def __init__(self, state: ConnectionState) -> None:
+        self.came = trio.Event()
+        self._state, self._asked = state, trio.current_time()
 
     def deliver(self, message: dict[str, Any]) -> None:  # noqa: ARG002
         """Take the time."""
