@@ -30,6 +30,9 @@ FEEDS: Final = 8
 PATIENCE: Final = 5.0
 HEAD_SIZE: Final = 8192
 
+#: How long the end of a feed may take, in seconds.
+_GOODBYE: Final = 0.2
+
 _TEXT: Final = "text/plain; charset=utf-8"
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]]+))(?::\d+)?")
 
@@ -129,18 +132,34 @@ class WebServer:
         return page
 
     async def _follow(self, http: h11.Connection, stream: trio.abc.Stream, feed: Feed) -> None:
-        """Send the parts of *feed* until it ends, or the visitor has not taken one in time."""
+        """Send the parts of *feed* until it ends, or the visitor has not taken one in time.
+
+        *Cancellation*: tells the visitor that this is the end.
+        """
         self._feeds += 1
         try:
             with feed.opened() as parts:
-                while True:
-                    part = await parts.get()
+                while (part := await _next_part(parts, http, stream)) is not None:
                     with trio.fail_after(PATIENCE):
                         await stream.send_all(http.send(h11.Data(data=part)) or b"")
-        except (StopAsyncIteration, trio.TooSlowError):
+        except trio.TooSlowError:
             pass
         finally:
             self._feeds -= 1
+
+
+async def _next_part(
+    parts: Buffer[bytes], http: h11.Connection, stream: trio.abc.Stream
+) -> bytes | None:
+    """Return the next part; at the end of them, and when cancelled, say so and return None."""
+    try:
+        return await parts.get()
+    except (StopAsyncIteration, trio.Cancelled) as end:
+        with trio.move_on_after(_GOODBYE, shield=True):
+            await stream.send_all(http.send(h11.EndOfMessage()) or b"")
+        if isinstance(end, trio.Cancelled):
+            raise
+        return None
 
 
 async def _request(http: h11.Connection, stream: trio.abc.Stream) -> h11.Request | None:

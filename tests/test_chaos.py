@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.chaos.requests import RUN, Request, stake_of
 from tests.chaos.run import play
 from tests.chaos.schedule import Plan, parse_plan, parse_step
 from tests.chaos.shrink import replay_line, shrink
+from tests.chaos.totals import Totals, line_of, totals_of, with_table
 from tests.chaos.world import World
 
 SHORT = 0.006
@@ -227,3 +229,28 @@ def test_an_empty_plan_is_lived_through() -> None:
     result = play(Plan(1, "v3", True, False, ()))  # noqa: FBT003 - it is data
     assert result.finding is None
     assert result.connections == 1
+
+
+def test_totals_count_each_seed_once_and_are_written_into_a_page() -> None:
+    result = play(draw_plan(5, SHORT / 3, every=10))
+    line, longer = line_of(result, 0.002), line_of(result, 0.004)
+    totals = totals_of([line, line, longer])
+    assert totals.lengths == {0.002: 1, 0.004: 1}
+    assert totals.figures["ticks"] == 2 * result.figures["ticks"]
+    page = "# A page\n\n<!-- chaos totals -->\n```text\nold\n```\n\nMore.\n"
+    assert with_table(page, totals) == page.replace("old\n", str(totals))
+    assert "2 (1 of 0.002 days, 1 of 0.004 days)" in str(totals)
+
+
+def test_the_guide_has_room_for_the_totals() -> None:
+    page = (Path(__file__).parents[1] / "examples" / "guide" / "proof.md").read_text()
+    assert str(Totals()) in with_table(page, Totals())
+
+
+def test_quiet_hours_make_days_cheap_and_end_in_a_calm() -> None:
+    plan = draw_plan(3, 1, quiet=10)
+    dense = draw_plan(3, 1)
+    assert len(plan.steps) < len(dense.steps) / 4
+    calms = [step.at for step in plan.steps if step.name == "calm"]
+    assert max(later - sooner for sooner, later in pairwise(calms)) > 3600
+    assert calms[-1] > 80_000

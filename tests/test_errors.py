@@ -137,3 +137,8 @@ def test_the_drawing_of_the_hierarchy_is_complete() -> None:
     names = classes(derivtrio.DerivError)
     assert {name for name in names if name not in drawing} == set()
     assert names <= {*derivtrio.__all__, *recording.__all__}
+
+
+def test_details_that_are_no_object_are_kept_as_one() -> None:
+    assert api_error({"code": "X", "details": ["odd"]}).details == {"details": ["odd"]}
+    assert api_error({"code": "X", "details": {"field": "price"}}).details == {"field": "price"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from derivtrio import Backoff, Settings
+from derivtrio import Backoff, Settings, open_client
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,10 @@ def test_settings_are_frozen_and_can_be_varied() -> None:
     assert settings.but(outbox=5).outbox == 5
     with pytest.raises(ValueError, match="outbox"):
         settings.but(outbox=0)
+
+
+@pytest.mark.parametrize("odd", [None, {"fast": True}, Settings])
+async def test_what_is_no_settings_is_refused_at_once(odd: Any) -> None:
+    with pytest.raises(TypeError, match=r"settings is a derivtrio\.Settings, not "):
+        async with open_client(settings=odd):
+            pytest.fail("it was opened")

@@ -102,6 +102,7 @@ async def test_a_feed_is_sent_part_by_part_and_ends_with_its_buffer(autojump_clo
             site.buffers[0].put(b"part %d" % number)
             assert b"part %d" % number in await ours.receive_some()
         site.buffers[0].close()
+        assert await ours.receive_some() == b"0\r\n\r\n"
         assert await ours.receive_some() == b""
     assert site.buffers == []
 

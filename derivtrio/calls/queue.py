@@ -111,7 +111,7 @@ class SendQueue:
 
     def pass_over(self, why: BrokenConnection) -> None:
         """Note that a connection broke before the suspects that wait could be asked on it."""
-        for call in self.suspects if why.may_blame else ():
+        for call in [each for each in self.suspects if why.may_blame]:
             call.passed_over(why)
         self.suspects[:] = [call for call in self.suspects if not call.decided]
 

@@ -7,16 +7,26 @@ from typing import Final
 import attrs
 import trio
 
-from derivtrio import Client, ClientClosed, ConnectionFailed, DerivError, MarketClosed, Tick
+from derivtrio import (
+    ApiError,
+    Client,
+    ClientClosed,
+    ConnectionFailed,
+    DerivError,
+    MarketClosed,
+    StreamFailed,
+    Tick,
+)
 from derivtrio.cli.live_view import Monitor
 from derivtrio.cli.output import one_line
+from derivtrio.policy.retry import is_passing
 
 #: How much of the past is kept, in seconds, and how many ticks of it at most.
 WINDOW: Final = 300
 _MOST_TICKS: Final = 6000
 
-#: How long it is until a closed market is asked for again, in seconds.
-_CLOSED_PAUSE: Final = 60.0
+#: How long it is until something is asked for again, a closed market above all, in seconds.
+_PAUSE: Final = 60.0
 
 
 @attrs.define(eq=False)
@@ -62,34 +72,40 @@ async def follow(
 ) -> None:
     """Follow one symbol; if the server refuses it, its row says why, and the others go on.
 
+    What may be granted later is asked for again.
+
     Raises:
-        DerivError: the server refuses all of *rows*.
+        DerivError: the server refuses all of *rows* for good.
 
     """
-    while True:
+    while not row.over:
         try:
             await follow_stream(client, row, monitor)
-        except MarketClosed:
-            row.error = "the market is closed"
-            await trio.sleep(_CLOSED_PAUSE)
+            row.over = True
         except (ClientClosed, ConnectionFailed):
             raise
         except DerivError as error:
-            row.error = one_line(error)
-            row.over = True
+            closed = isinstance(error, MarketClosed)
+            row.error = "the market is closed" if closed else one_line(error)
+            row.over = _is_final(error)
             if all(each.over for each in rows):
                 raise
-            return
-        else:
-            return
+            if not row.over:
+                await trio.sleep(_PAUSE)
+
+
+def _is_final(error: DerivError) -> bool:
+    """Return whether it is no use to ask again."""
+    if isinstance(error, ApiError):
+        return not isinstance(error, MarketClosed) and not is_passing(error)
+    return isinstance(error, StreamFailed)
 
 
 async def follow_stream(client: Client, row: FollowedSymbol, monitor: Monitor) -> None:
     """Note the ticks of the last minutes, and those that come."""
-    reply = await client.call({"time": 1})
-    monitor.clock.note(reply["time"])
+    now = await monitor.ask_time()
     row.begin()
-    async with client.ticks(row.symbol, start=reply["time"] - WINDOW) as stream:
+    async with client.ticks(row.symbol, start=now - WINDOW) as stream:
         row.error = ""
         async for tick in stream:
             row.take(tick)

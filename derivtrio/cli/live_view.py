@@ -10,6 +10,7 @@ import trio
 from rich.text import Text
 
 from derivtrio import Client, DerivError
+from derivtrio.api.parsing import is_epoch
 from derivtrio.calls.status import State
 from derivtrio.cli.output import one_line, sentence
 from derivtrio.events import Connecting, Event, Gap, Opened, Overflow, Stale, Throttled
@@ -86,14 +87,23 @@ class Monitor:
         begun = trio.current_time()
         with trio.move_on_after(_PATIENCE):
             try:
-                reply = await self.client.call({"time": 1})
+                await self.ask_time()
             except DerivError:
                 return None
-            took = trio.current_time() - begun
-            if isinstance(epoch := reply.get("time"), int):
-                self.clock.note(epoch)
-            return took
+            return trio.current_time() - begun
         return None
+
+    async def ask_time(self) -> int:
+        """Ask the server for its time, and return it as far as it is known then.
+
+        Raises:
+            DerivError: there is no answer.
+
+        """
+        reply = await self.client.call({"time": 1})
+        if is_epoch(epoch := reply.get("time")):
+            self.clock.note(epoch)
+        return int(self.clock.now)
 
 
 def state_line(client: Client, pings: deque[float | None]) -> Text:

@@ -25,6 +25,12 @@ _RECENT: Final = 5
 _LEAST_LINES: Final = 4
 _LEFT: Final = 0.55
 
+#: A terminal must be so high for a line for each rate limit.
+_HIGH: Final = 30
+
+#: What stands in front of the charts of the rates.
+_BESIDE_RATES: Final = 42
+
 #: How wide the bar of a budget is.
 _BAR: Final = 12
 
@@ -80,17 +86,17 @@ class TopView:
             heading("top", self.where, width),
             "",
             self._state(),
-            *self._traffic(),
+            *self._traffic(min(_SECONDS, width - _BESIDE_RATES)),
             calls_line(client),
             "",
         ]
-        budgets = list(budget_lines(client.budgets))
-        used = len(lines) + len(budgets) + 3
+        budgets = list(budget_lines(client.budgets, short=height < _HIGH))
+        used = len(lines) + len(budgets) + 2
         if self.rows:
             room = max(2, min(len(self.rows), height - used - _LEAST_LINES - 2))
             lines += [quotes(self.rows, self.monitor.clock.now, width, room, most=1), ""]
             used += room + 2
-        lines += [Text(" rate limits", "dim"), *budgets, ""]
+        lines += [*budgets, ""]
         room = max(1, height - used - 1)
         events = event_lines(self.monitor.events, room)
         tree = list(task_lines(self.recording, room))
@@ -102,14 +108,14 @@ class TopView:
             chart([(each, "cyan") for each in self.monitor.pings], zero=True)
         )
 
-    def _traffic(self) -> Iterator[Text]:
+    def _traffic(self, room: int) -> Iterator[Text]:
         for place, name in ((0, "received"), (2, "sent")):
             counts = [each[place] for each in self.rates.seconds]
             messages, size = _mean(counts), _mean([each[place + 1] for each in self.rates.seconds])
             line = Text(f" {name:<9}{messages:7.1f} messages/s{kilobytes(size):>10}/s  ")
             columns: list[Column] = [(None, "")] * (_SECONDS - len(counts))
             columns += [(count, "green" if count else "dim") for count in counts]
-            yield line.append_text(chart(columns, zero=True))
+            yield line.append_text(chart(columns[-room:], zero=True)) if room > 0 else line
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -138,11 +144,17 @@ def calls_line(client: Client) -> Text:
     return line
 
 
-def budget_lines(budgets: Iterable[BudgetUse]) -> Iterator[Text]:
-    """Return a line for each group: how much of each of its budgets is used."""
+def budget_lines(budgets: Iterable[BudgetUse], *, short: bool = False) -> Iterator[Text]:
+    """Return a line for each group, or one if it is to be *short*: how much of it is used."""
     groups: dict[str, list[BudgetUse]] = {}
     for use in budgets:
         groups.setdefault(use.group, []).append(use)
+    if short:
+        first = [uses[0] for uses in groups.values()]
+        said = " · ".join(f"{each.group} {each.used}/{each.limit}" for each in first)
+        yield Text.assemble((" rate limits  ", "dim"), said, no_wrap=True)
+        return
+    yield Text(" rate limits", "dim")
     for name, uses in groups.items():
         line = Text(f" {name:<9}", no_wrap=True)
         for use in uses:

@@ -136,7 +136,7 @@ def _direction(row: FollowedSymbol) -> tuple[str, str]:
         last, before = row.ticks[-1][0].quote, row.ticks[-2][0].quote
         if last != before:
             return (" ▲", "green") if last > before else (" ▼", "red")
-    return "  ", ""
+    return " ·", "dim"
 
 
 def _change(row: FollowedSymbol) -> Text:

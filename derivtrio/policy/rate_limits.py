@@ -198,7 +198,7 @@ class Group:
     def room_at(self, urgency: int, now: float) -> float:
         """Return from when on a request may go, if nothing else is sent."""
         times = [window.room_at(urgency, now) for window in self._windows.values()]
-        return max(*times, now, self.paused_until if urgency else now)
+        return max(*times, self.paused_until if urgency else now)
 
     def usage(self, now: float) -> list[BudgetUse]:
         """Return how much of each budget of this group is used up."""

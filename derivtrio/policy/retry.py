@@ -43,6 +43,7 @@ from derivtrio.errors import (
     ConnectionLost,
     DerivError,
     EndpointFailed,
+    HandshakeFailed,
     HandshakeRejected,
     InvalidAppID,
     InvalidRequest,
@@ -197,7 +198,7 @@ def passing_text(error: Exception) -> str:
         return "the proxy let us through before, so it may be restarting"
     if isinstance(error, HandshakeRejected | RestRejected) and is_fatal(error):
         return "the URL was right before, so this may be a redeployment or a captive portal"
-    return _network_text(error) if isinstance(error, PeerClosed) else ""
+    return _network_text(error) if isinstance(error, PeerClosed | HandshakeFailed) else ""
 
 
 def _network_text(error: BaseException) -> str:

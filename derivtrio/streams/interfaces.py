@@ -20,8 +20,8 @@ class Consumer(Protocol):
         """Take *messages*; return whether more is wanted."""
         ...
 
-    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
-        """Take *ticks*, from the messages of *batch* before *end*; return whether more is wanted.
+    def take_ticks(self, ticks: list[Tick], data: bytes, batch: Sequence[Any]) -> bool:
+        """Take *ticks*, from the messages of *batch* up to *data*; return whether more is wanted.
 
         Only the ticks are decoded.
         """

@@ -234,6 +234,7 @@ class Registry:
             self._fail(upstream)
         for upstream in self:
             upstream.ids.clear()
+            upstream.lingers = False
         if self.contracts.in_use:
             self.contracts.connection_lost()
 

@@ -30,10 +30,15 @@ from derivtrio.errors import (
     ClientClosed,
     DerivError,
     RateLimited,
-    ResponseTimeout,
 )
 from derivtrio.policy.rate_limits import PATIENCE, Urgency
-from derivtrio.policy.retry import PASSING, RETRY_PAUSE, THROTTLED, UNANSWERED, is_passing
+from derivtrio.policy.retry import (
+    PASSING,
+    RETRY_PAUSE,
+    THROTTLED,
+    UNANSWERED,
+    is_passing,
+)
 from derivtrio.streams.suspects import Suspects
 from derivtrio.streams.upstream import Upstream
 
@@ -51,13 +56,9 @@ async def renew(
     """Ask again for a stream that the server has ended, until it is granted or refused for good.
 
     The server may answer `AlreadySubscribed` as long as it still counts the stream that *forgets*
-    end, or one that it has granted without answering in time. Then it is asked again.
+    end, or one that it has granted without saying so. Then it is asked again.
     """
-    unanswered, since = False, trio.current_time()
-
-    def note(error: DerivError) -> None:
-        nonlocal unanswered
-        unanswered = isinstance(error, ResponseTimeout)
+    since = trio.current_time()
 
     def next_call(_: Call | None = None) -> Call:
         return _call_for(upstream, connection, suspects)
@@ -67,14 +68,18 @@ async def renew(
         await trio.sleep(RETRY_PAUSE)
         forgotten = all(forget.decided and forget.error is None for forget in forgets)
         try:
-            await repeat(next_call(), next_call, session, rules, interrupted=note)
+            await repeat(next_call(), next_call, session, rules)
         except ApiError as error:
             if _borrows(upstream, error):
                 return
-            may_exist = isinstance(error, AlreadySubscribed) and (unanswered or not forgotten)
-            if not may_exist or trio.current_time() > since + PATIENCE:
+            may_exist = _may_exist(upstream, error) or not forgotten
+            refused = not (isinstance(error, AlreadySubscribed) and may_exist)
+            if refused or trio.current_time() > since + PATIENCE:
                 upstream.refused(error)
                 return
+            if upstream.is_family and upstream.sharing is not None:
+                with suppress(DerivError):
+                    await upstream.sharing.clear_now()
         except ClientClosed:  # the client ends its streams itself
             return
         else:
@@ -188,6 +193,14 @@ def _borrows(upstream: Upstream, error: ApiError) -> bool:
     return upstream.sharing.borrow_again(upstream)
 
 
+def _may_exist(upstream: Upstream, error: ApiError) -> bool:
+    """Return whether *error* says that the server has the stream, without having told of it.
+
+    Of all open contracts it never tells: what it counts then is what a request before has left.
+    """
+    return isinstance(error, AlreadySubscribed) and (upstream.lingers or upstream.is_family)
+
+
 async def _is_answered(upstream: Upstream, call: Call, session: Session, since: float) -> bool:
     """Return whether the server has granted the stream, or refused it for good."""
     try:
@@ -197,7 +210,11 @@ async def _is_answered(upstream: Upstream, call: Call, session: Session, since: 
             slow_down(call, error, session)
         if _borrows(upstream, error):
             return True
-        if is_passing(error) and trio.current_time() <= since + PATIENCE:
+        if _may_exist(upstream, error) and upstream.is_family:
+            upstream.renew()  # which clears the streams of contracts; that is not done meanwhile
+            return True
+        may_pass = is_passing(error) or _may_exist(upstream, error)
+        if may_pass and trio.current_time() <= since + PATIENCE:
             return False
         upstream.refused(error)
     return True

@@ -165,6 +165,12 @@ class BufferedConsumer:
         """Return the newest message, decoded or as JSON; while that is taken, the one before."""
         return None if self.upstream is None else self.upstream.latest
 
+    def leave_fast_way(self) -> None:
+        """Let further messages of the stream come as messages, on this connection."""
+        routes = self.registry.session.router.fast_ticks.routes
+        for req_id in [key for key, route in routes.items() if route is self.upstream]:
+            del routes[req_id]
+
     def take(self, message: Mapping[str, Any]) -> bool:
         """Put what *message* adds into the buffer; return whether more is wanted."""
         translator, items = self.translator, self.items
@@ -187,10 +193,10 @@ class BufferedConsumer:
             return self.items.put_all(messages) or self._survives()
         return all(map(self.take, messages))
 
-    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
-        """Put *ticks*, from *batch* before *end*, into the buffer; return whether to go on."""
+    def take_ticks(self, ticks: list[Tick], data: bytes, batch: Sequence[Any]) -> bool:
+        """Put *ticks*, from *batch* up to *data*, into the buffer; return whether to go on."""
         translator: Any = self.translator  # a `TickTranslator`: see `fast_ticks`
-        added = translator.advance_all(ticks, batch, end)
+        added = translator.advance_all(ticks, data, batch)
         survives = self.items.put_all(added) or self._survives()
         return survives if translator.doubt is None else self._trusts(translator) and survives
 

@@ -23,8 +23,8 @@ from typing import Final
 import trio
 
 from derivtrio.calls.call import MAX_BREAKS, Call
-from derivtrio.errors import ApiError, BrokenConnection
-from derivtrio.policy.retry import is_passing
+from derivtrio.errors import ApiError, BrokenConnection, ResponseTimeout
+from derivtrio.policy.retry import is_doubtful, is_passing
 from derivtrio.streams.upstream import Upstream
 
 #: For how long after a suspect's answer its connection must stay up, in seconds.
@@ -79,7 +79,9 @@ class Suspects:
 
     def _refused(self, upstream: Upstream, error: Exception) -> None:
         """Note that the server has refused *upstream*; its connection has not suffered from it."""
+        upstream.lingers |= isinstance(error, ResponseTimeout)
         if isinstance(error, ApiError):
+            upstream.lingers |= is_doubtful(error)
             self._asked.pop(upstream, None)
             if not is_passing(error):
                 self.on_answer()
@@ -119,7 +121,7 @@ class Suspects:
         if on_trial is not None:
             struck = [each for each in self._answered | self._asked if each is on_trial]
             struck = struck if late or struck == unanswered else []
-        if not why.may_blame:
+        if struck and not why.may_blame:
             struck = []
         for upstream in struck:
             self._suspected[upstream] = None

@@ -1,9 +1,9 @@
 """Ticks of one symbol: in order, each once, with a hole where some may be missing."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
-from typing import Any, Final, Never
+from typing import Any, Final, Never, Protocol
 
 import attrs
 import trio
@@ -54,7 +54,7 @@ def tick_stream(
     request = {"ticks": symbol, "subscribe": 1}
     translator = TickTranslator(symbol, start, Epochs(clock=trio.current_time))
     source = ServerStream(registry, "ticks", request, translator, items)
-    translator.newest = source.consumer.newest
+    translator.source = source.consumer
     reader: BackfillReader[Tick] = BackfillReader(registry.session, items, strict)
     if when_closed == "raise":
         return Subscription(items, source, reader)
@@ -63,8 +63,16 @@ def tick_stream(
     return Subscription(items, waiting(symbol, source, translator, reader), reader)
 
 
-def _nothing() -> None:
-    """Return nothing: no message is known."""
+class TickSource(Protocol):
+    """What a translator of ticks knows of where they come from."""
+
+    def newest(self) -> Any:
+        """Return the message before the one that is taken now, decoded or as JSON."""
+        ...
+
+    def leave_fast_way(self) -> None:
+        """Let further messages of the stream come as messages, on this connection."""
+        ...
 
 
 def _id_in(message: Any) -> str | None:
@@ -100,12 +108,12 @@ class TickTranslator:
     A symbol may have several ticks in one second. Live ticks come in order and each once, so their
     epochs may be equal. Only at a seam does a tick with the epoch and the quote of one that was
     delivered count as the same. Where the stream's id changes is a seam, too: a stream that begins
-    anew repeats the newest tick. So ids matter only where a tick is repeated, and nobody else has
-    to look at them.
+    anew repeats the newest tick. The fast way looks at ids only where a tick is repeated; once one
+    has changed there, the rest of the stream goes the plain way, which looks at all of them.
 
     Attributes:
         doubt: why the last tick was not believed, until somebody takes note of it.
-        newest: returns the message before the one that is fed.
+        source: what the messages come from; None if nothing is known of it.
 
     """
 
@@ -114,7 +122,9 @@ class TickTranslator:
     _epochs: Epochs = attrs.field(factory=Epochs, eq=False)
     over: bool = attrs.field(default=False, init=False)
     doubt: Exception | None = attrs.field(default=None, init=False)
-    newest: Callable[[], Any] = attrs.field(default=_nothing, init=False, eq=False, repr=False)
+    source: TickSource | None = attrs.field(default=None, init=False, eq=False, repr=False)
+    #: The id in the last message that was not taken the fast way.
+    _id: Any = attrs.field(default=None, init=False)
     _last: Tick | None = attrs.field(default=None, init=False)
     #: What was delivered before `_last` in the same second; older ones may be in it as well.
     _earlier: tuple[Tick, ...] = attrs.field(default=(), init=False)
@@ -131,12 +141,18 @@ class TickTranslator:
         tick = message.get("tick")
         if not isinstance(tick, dict) or "quote" not in tick:
             return self._doubted("a message without a price")
-        return self.advance(tick_in(tick, self.symbol), message)
+        subscription = message.get("subscription")
+        stream_id = subscription.get("id") if isinstance(subscription, dict) else None
+        if stream_id != self._id and isinstance(stream_id, str):
+            self._id = stream_id
+            self.interrupt()
+        return self.advance(tick_in(tick, self.symbol))
 
     def advance(self, tick: Tick, message: Any = None, before: Any = None) -> Sequence[Tick | Hole]:
         """Return *tick*, perhaps a hole before it, or nothing if it was delivered already.
 
-        It came in *message*; the message *before* that is the `newest`, if it is not given.
+        It came the fast way, in *message*; the message *before* that is the newest of the source,
+        if it is not given.
         """
         last, seam, epoch = self._last, self._seam, tick.epoch
         if tick.symbol != self.symbol:
@@ -163,9 +179,9 @@ class TickTranslator:
         return items
 
     def advance_all(
-        self, ticks: Sequence[Tick], batch: Sequence[Any] = (), end: int = 0
+        self, ticks: Sequence[Tick], data: Any = None, batch: Sequence[Any] = ()
     ) -> Sequence[Tick | Hole]:
-        """Return what *ticks* add, from the messages of *batch* before *end*; usually *ticks*."""
+        """Return what *ticks* add, from the messages of *batch* up to *data*; usually *ticks*."""
         tick = self._last
         if self._seam is None and tick is not None:
             epoch, symbol = tick.epoch, self.symbol
@@ -177,8 +193,9 @@ class TickTranslator:
                 if epoch <= self._epochs.horizon:
                     self._last = tick
                     return ticks
-        messages = batch[end - len(ticks) : end] if batch else (None,) * len(ticks)
-        triples = zip(ticks, messages, (None, *messages[:-1]), strict=False)
+        end = next((i for i, each in enumerate(batch, 1) if each is data), 0)
+        messages = [None] * len(ticks) if end < len(ticks) else batch[end - len(ticks) : end]
+        triples = zip(ticks, messages, [None, *messages[:-1]], strict=False)
         return [item for triple in triples for item in self.advance(*triple)]
 
     def interrupt(self) -> None:
@@ -242,9 +259,18 @@ class TickTranslator:
         return self._is_before_start(tick) or tick.quote in self._seen
 
     def _begins(self, message: Any, before: Any) -> bool:
-        """Return whether the stream begins anew with *message*: the one *before* has another id."""
-        ids = _id_in(self.newest() if before is None else before), _id_in(message)
-        return None not in ids and ids[0] != ids[1]
+        """Return whether the stream begins anew with *message*: the one *before* has another id.
+
+        Then all ids are looked at from now on.
+        """
+        if self.source is None or message is None:
+            return False
+        ids = _id_in(self.source.newest() if before is None else before), _id_in(message)
+        if None in ids or ids[0] == ids[1]:
+            return False
+        self._id = ""
+        self.source.leave_fast_way()
+        return True
 
     def _is_before_start(self, tick: Tick) -> bool:
         return self.start is not None and tick.epoch < self.start

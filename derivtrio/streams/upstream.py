@@ -43,6 +43,10 @@ class Sharing(Protocol):
         """Have *upstream* live on another's stream; return whether there is one that will do."""
         ...
 
+    async def clear_now(self) -> None:
+        """End all of them at the server; return when those that are wanted have begun again."""
+        ...
+
 
 @attrs.define(eq=False)
 class Upstream:
@@ -60,6 +64,8 @@ class Upstream:
         over: whether nothing more will come of it.
         on_answer: called once, when the server next grants it; None if nobody cares.
         asked: the call that asks for it, until the reply comes.
+        lingers: whether the server may have a stream for it that it has not told of: a request for
+            it was not answered in time, or with an error that does not say that nothing was done.
         sharing: with what it shares its messages; None for most.
         breaks: how the connections ended that it may have broken (`suspects`).
 
@@ -80,6 +86,7 @@ class Upstream:
     over: bool = attrs.field(default=False, init=False)
     on_answer: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
     asked: Call | None = attrs.field(default=None, init=False, repr=False)
+    lingers: bool = attrs.field(default=False, init=False)
     sharing: Sharing | None = attrs.field(default=None, init=False, repr=False)
     breaks: tuple[BrokenConnection, ...] = attrs.field(default=(), init=False, repr=False)
     _late: bool = attrs.field(default=False, init=False)
@@ -119,6 +126,7 @@ class Upstream:
             self.request = resumption(self.name, self.request or {}, message)
         if is_reply := not self.ids:
             self._note_lateness()
+            self.lingers = False
         self.last_wall = self._counters.last_message_wall
         if self.parts is not None:
             self._note_parts([message])
@@ -298,15 +306,15 @@ class Upstream:
         tick = (self.latest_message() or {}).get("tick")
         return self if isinstance(tick, dict) and tick.get("symbol") == wanted else None
 
-    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
-        """Pass *ticks* on, from the messages of *batch* before *end*; return whether to go on."""
+    def take_ticks(self, ticks: list[Tick], data: bytes, batch: Sequence[Any]) -> bool:
+        """Pass *ticks* on, from the messages of *batch* up to *data*; return whether to go on."""
         if self.over:
             return False
         self.last_wall = self._counters.last_message_wall
         for consumer in self._consumers:
-            if not consumer.take_ticks(ticks, batch, end):
+            if not consumer.take_ticks(ticks, data, batch):
                 self.over = not self.detach(consumer)
-        self.latest = batch[end - 1]
+        self.latest = data
         return not self.over
 
 

@@ -34,7 +34,7 @@ INTERVAL: Final = 1.0
 _SHARE: Final = 0.02
 
 #: The shortest time that the picture shows, in seconds: so it does not shrink at first.
-_LEAST: Final = 60
+_LEAST: Final = 30
 
 #: Scripts and styles come from this server alone, and nothing else comes at all.
 _HEADERS: Final = {

@@ -127,9 +127,10 @@ class Watcher(trio.abc.Instrument):
     def leave_out(self, task: trio.lowlevel.Task) -> None:
         """Forget *task*; the tasks below it that begin later are not noted."""
         if task in self._tasks and task.parent_nursery is not None:
-            span = self._tasks[task]
+            span, kept = self._tasks[task], self.recording.tasks.things
             self.task_exited(task)
-            self.recording.tasks.things.remove(span)
+            if span in kept:
+                kept.remove(span)
 
     def _add(
         self, task: trio.lowlevel.Task, parent: TaskSpan | None, nursery: NurserySpan | None
@@ -246,10 +247,10 @@ class CountedUpstream(Upstream):
             self._observer.received(self._dots, len(messages) - len(rest))
         return rest
 
-    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
+    def take_ticks(self, ticks: list[Tick], data: bytes, batch: Sequence[Any]) -> bool:
         """Count *ticks*, and pass them on."""
         self._observer.received(self._dots, len(ticks))
-        return super().take_ticks(ticks, batch, end)
+        return super().take_ticks(ticks, data, batch)
 
 
 def _stream_label(label: str) -> str:

@@ -89,6 +89,8 @@ class Levels:
         """Note how it is now, if it is different."""
         waiting = len(getattr(self.subscription, "_items"))  # noqa: B009 - it is private
         now = (waiting, self.subscription.dropped)
+        if self.steps and self.steps[-1][0] == trio.current_time():
+            self.steps.pop()  # only what lasts is shown, not the turns of one moment
         if not self.steps or self.steps[-1][1:] != now:
             self.steps.append((trio.current_time(), *now))
 
@@ -157,6 +159,9 @@ def _steps(levels: Levels, top: float) -> Iterator[str]:
         if lost > before:
             yield f'<path class="lost" d="M{x:.1f} {bottom + 3:g}v6"/>'
         before = lost
+    if len(levels.steps) == 1:
+        line += f"H{_LEFT + _MINUTE * unit}"
+        yield words("always empty", _LEFT + 6, bottom - 6, "beside")
     yield f'<path class="level" d="{line}V{bottom:g}z"/>'
     if levels.pause and levels.policy == "error":
         yield words("SlowConsumer", x + 6, bottom - 6, "in-band")

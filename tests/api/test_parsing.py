@@ -14,8 +14,10 @@ from derivtrio.api.parsing import (
     limits_in,
     money,
     position_in,
+    purchase_from,
     purchase_in,
     sale_in,
+    tick_in,
     transaction_in,
 )
 from derivtrio.streams.snapshots import contract_in
@@ -156,3 +158,18 @@ def test_a_transaction_and_a_closed_contract_know_their_symbol() -> None:
     assert closed_contract_in({**CLOSED, "underlying_symbol": "R_50"}).symbol == "R_50"
     deposit = {**ROW, "action_type": "deposit", "contract_id": None, "shortcode": None}
     assert transaction_in(deposit).symbol == ""
+
+
+def test_a_deposit_is_no_purchase() -> None:
+    deposit = transaction_in({**ROW, "action_type": "deposit", "contract_id": None})
+    with pytest.raises(ValueError, match="about no contract"):
+        purchase_from(deposit)
+
+
+@pytest.mark.parametrize("size", [-1, 21, 2**62, 2.5, None, "two", True])
+def test_g18_a_price_has_up_to_twenty_decimals(size: Any) -> None:
+    payload = {"symbol": "R_100", "epoch": 5, "quote": 1.5}
+    assert tick_in(payload, "R_100").pip_size == 0
+    assert tick_in({**payload, "pip_size": 20}, "R_100").pip_size == 20
+    with pytest.raises(UNREADABLE):
+        tick_in({**payload, "pip_size": size}, "R_100")

@@ -32,9 +32,10 @@ class Route:
     over: bool = False
     taken: list[tuple[Tick, bytes]] = attrs.field(factory=list)
 
-    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
+    def take_ticks(self, ticks: list[Tick], data: bytes, batch: Sequence[Any]) -> bool:
+        assert data in batch
         if not self.over:
-            self.taken += [(tick, batch[end - 1]) for tick in ticks]
+            self.taken += [(tick, data) for tick in ticks]
         return not self.over
 
 

@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from derivtrio.calls.routing import Router, Stream
+import pytest
+
+from derivtrio.calls.routing import Router, Stream, stream_id_of
+from derivtrio.streams.upstream import Upstream
 
 
 class Taker:
@@ -131,3 +134,208 @@ def test_messages_that_follow_each_other_in_a_stream_go_together_and_nothing_ove
     assert numbers == [[2, 3, 5, 9], [6, 7, 8]]  # the first of each was the reply
     assert streams[0].runs == [2, 1, 1]
     assert call.taken == [sent[4]]
+    last: list[dict[str, Any]] = [{"req_id": one}, {"req_id": one, "error": {}}]
+    router.route_all(last)
+    assert streams[0].taken[-2:] == last  # what ends a batch singly is not passed over
+
+
+def shared(*ids: str) -> tuple[Upstream, list[dict[str, Any]]]:
+    """Return a stream that has these ids, and what its consumer gets."""
+    upstream = Upstream("ticks", {"ticks": list(ids)}, lambda _: None, lambda _: None)
+    for stream_id in ids:
+        upstream.deliver({"tick": {"symbol": stream_id}, "subscription": {"id": stream_id}})
+    taken: list[dict[str, Any]] = []
+
+    class Consumer:
+        def take(self, message: dict[str, Any]) -> bool:
+            taken.append(message)
+            return True
+
+        def take_all(self, messages: list[dict[str, Any]]) -> bool:
+            taken.extend(messages)
+            return len(messages) < 3
+
+    consumer: Any = Consumer()
+    upstream.attach(consumer, replay=False)
+    return upstream, taken
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"error": {"code": "WrongResponse"}, "subscription": {"id": "a"}},
+        {"subscription": {"id": "new"}},
+        {"subscription": {"id": 5}},
+        {"subscription": "a"},
+        {},
+    ],
+)
+def test_a_run_with_anything_unusual_in_it_is_delivered_one_by_one(odd: dict[str, Any]) -> None:
+    upstream, taken = shared("a", "b")
+    usual = {"tick": {"symbol": "a"}, "subscription": {"id": "a"}}
+    assert upstream.deliver_all([usual, odd]) == [usual, odd]
+    assert taken == []
+    assert upstream.deliver_all([usual, usual]) == []
+    assert taken == [usual, usual]
+    assert upstream.deliver_all([usual] * 3) == [usual]  # the consumer has enough
+    assert upstream.over
+    assert upstream.deliver_all([usual, usual]) == [usual, usual]
+    assert len(taken) == 5
+
+
+def test_g18_a_message_too_deep_to_be_written_again_is_kept_as_it_is() -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    upstream = Upstream("ticks", {"ticks": "a"}, lambda _: None, lambda _: None)
+    message = {"tick": {"symbol": "a"}, "subscription": {"id": "a"}, "passthrough": deep}
+    assert upstream.deliver(message) is upstream
+    assert upstream.latest_message() is message
+
+
+class Follower(Streaming):
+    def __init__(self, *ids: str) -> None:
+        super().__init__()
+        self.ids = ids
+
+
+def followed(router: Router, *ids: str) -> Follower:
+    """Return a stream with these ids, which follows after its first message."""
+    stream = Follower(*ids)
+    router.route({"req_id": router.register(Taker(stream))})
+    return stream
+
+
+def test_a_message_that_names_no_request_belongs_to_the_stream_whose_id_it_has() -> None:
+    router = Router()
+    first, second = followed(router, "a"), followed(router, "b", "c")
+    for stream_id in ("c", "a", "nobody's"):
+        router.route({"subscription": {"id": stream_id}})
+    router.route({})
+    assert [m["subscription"]["id"] for m in first.taken] == ["a"]
+    assert [m["subscription"]["id"] for m in second.taken] == ["c"]
+    assert router.unwanted == []
+
+
+def test_g18_a_message_that_names_two_requests_is_nobodys() -> None:
+    router, first, second = Router(), Taker(), Taker()
+    one, other = router.register(first), router.register(second)
+    router.route({"req_id": one, "echo_req": {"req_id": other}})
+    assert (first.taken, second.taken) == ([], [])
+    router.route({"req_id": one, "echo_req": {"req_id": "nonsense"}})
+    router.route({"req_id": other, "echo_req": {"req_id": other}})
+    assert (len(first.taken), len(second.taken)) == (1, 1)
+
+
+def test_g18_strangers_are_counted_and_explained_by_requests_that_were_given_up() -> None:
+    router = Router()
+    asked = router.register(Taker())
+    router.route(streaming(asked, "ours"))  # it brought a stream with the first message
+    assert (router.unwanted, router.strangers, router.given_up) == (["ours"], 0, 0)
+    router.route(streaming(asked, "ours"))
+    router.route(streaming(asked, "another"))
+    router.route({**streaming(asked, "an error"), "error": {}})
+    assert (router.unwanted, router.strangers) == (["ours", "another"], 1)
+    router.note_stranger("another")
+    router.note_stranger("a third")
+    assert router.strangers == 2
+    router.clear()
+    assert (router.unwanted, router.strangers, router.given_up) == ([], 0, 0)
+    router.note_unwanted("ours")
+    assert router.unwanted == ["ours"]  # on another connection it is another stream
+
+
+def test_g18_only_what_was_waited_for_counts_as_given_up_and_within_bounds() -> None:
+    router = Router()
+    stream = followed(router, "a")
+    req_id = router.register(Taker())
+    router.remove(req_id)
+    router.remove(req_id)
+    router.remove(99)
+    assert router.given_up == 1
+    router.remove_receiver(stream)
+    assert router.given_up == 2
+    for _ in range(10_001):
+        router.remove(router.register(Taker()))
+    assert router.given_up == 10_000
+
+
+def test_g14_each_request_that_was_given_up_has_one_more_id_remembered() -> None:
+    router = Router()
+    for _ in range(10):
+        router.remove(router.register(Taker()))
+    for number in range(1024 + 10 + 1):
+        router.note_unwanted(str(number))
+    router.unwanted.clear()
+    router.note_unwanted("1")
+    assert router.unwanted == []
+    router.note_unwanted("0")  # the oldest is forgotten
+    assert router.unwanted == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("subscription", "stream_id"),
+    [
+        ({"id": "a"}, "a"),
+        ({"id": "x" * 256}, "x" * 256),
+        ({"id": "x" * 257}, None),
+        ({"id": 5}, None),
+        ({}, None),
+        ("a", None),
+        (None, None),
+    ],
+)
+def test_g18_the_id_of_a_stream_is_a_text_of_a_bounded_length(
+    subscription: Any, stream_id: str | None
+) -> None:
+    assert stream_id_of({"subscription": subscription}) == stream_id
+
+
+def test_the_first_request_has_the_id_1_and_messages_beyond_the_last_are_the_users_own() -> None:
+    router = Router()
+    assert [router.register(Taker()) for _ in range(3)] == [1, 2, 3]
+    router.route(streaming(3, "ours"))
+    router.route(streaming(4, "theirs"))
+    assert router.unwanted == ["ours"]
+
+
+def test_who_waits_is_listed_in_the_order_of_writing_and_streams_after_that() -> None:
+    router = Router()
+    stream = followed(router, "a")
+    first, second = Taker(), Taker()
+    router.register(first)
+    router.register(second)
+    assert list(router.waiting()) == [first, second]
+    assert router.clear() == [first, second, stream]
+    assert list(router.waiting()) == []
+
+
+def test_a_batch_of_one_is_routed_as_it_is() -> None:
+    router = Router()
+    stream = followed(router, "a")
+    router.route_all([{"req_id": 1, "n": 1}])
+    router.route_all([{"req_id": True, "n": 2}, {"req_id": 1, "n": 3}, {"req_id": 1, "n": 4}])
+    router.route_all([])
+    assert [m["n"] for m in stream.taken] == [1, 3, 4]
+    assert stream.runs == [2]
+
+
+def test_a_stream_of_typed_ticks_has_a_route_until_it_is_removed() -> None:
+    router, route = Router(), object()
+    stream: Any = Follower("a")
+    stream.tick_route = route
+    req_id = router.register(Taker(stream))
+    assert router.fast_ticks.routes == {}
+    router.route({"req_id": req_id})
+    assert router.fast_ticks.routes == {req_id: route}
+    router.remove_receiver(stream)
+    assert router.fast_ticks.routes == {}
+
+
+def test_a_stream_that_wants_nothing_more_is_expected_no_more() -> None:
+    router = Router()
+    stream = followed(router, "a")
+    stream.following = None
+    router.route(streaming(1, "a"))
+    assert router.unwanted == ["a"]
+    assert router.clear() == []

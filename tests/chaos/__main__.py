@@ -101,7 +101,9 @@ def _results(given: argparse.Namespace) -> Iterator[Result]:
         seeds = range(int(first), 10**9)
     end = time.perf_counter() + 60 * (given.minutes or 10**6)
     for seed in seeds:
-        plan = draw_plan(seed, given.days, every=given.every, everything=given.all)
+        plan = draw_plan(
+            seed, given.days, every=given.every, everything=given.all, quiet=given.quiet
+        )
         result = play(plan, strict=given.all)
         yield result
         if time.perf_counter() > end:
@@ -125,6 +127,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", help="several seeds, A..B")
     parser.add_argument("--days", type=float, default=0.1, help="simulated days a seed (0.1)")
     parser.add_argument("--every", type=float, default=40, help="seconds between faults (40)")
+    parser.add_argument(
+        "--quiet",
+        type=float,
+        default=0,
+        metavar="HOURS",
+        help="hours in which little happens after each round, on average (0): a symbol with a tick"
+        " every 40 s, the account, a fault an hour, some work; days are cheap so",
+    )
     parser.add_argument("--minutes", type=float, help="run seed after seed, for so long")
     parser.add_argument("--replay", help="play this schedule, as a failure prints it")
     parser.add_argument("--all", action="store_true", help="also what is known (see known.py)")

@@ -1,8 +1,9 @@
 """A plan from a seed: random faults, in bursts, and random work.
 
 A run has rounds. In a round things go wrong and work goes on; each ends in a calm, in which
-everything is repaired and held to account. After the last calm there is a little more of both, and
-the client is closed in the middle of it.
+everything is repaired and held to account. Between two rounds there may be hours in which little
+happens, so that days are cheap to simulate; they end in a calm, too. After the last calm there is a
+little more of both, and the client is closed in the middle of it.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,14 +12,19 @@ from typing import Any, Final
 
 import attrs
 
-from derivtrio import Client
 from tests.chaos import faults, known
 from tests.chaos.requests import READS
-from tests.chaos.run import CALM
+from tests.chaos.run import CALM, SLOW
 from tests.chaos.schedule import Plan, Step
 
 _ROUND: Final = 3600.0
 _FINALE: Final = 20.0
+
+#: In plans with quiet hours: how long a round is, and how many seconds are between two faults, and
+#: two pieces of work, in these hours.
+_SHORT_ROUND: Final = 600.0
+_QUIET_FAULTS: Final = 3600.0
+_QUIET_WORK: Final = 1200.0
 _DAY: Final = 86_400.0
 
 _SYMBOLS: Final = ("R_100", "R_50", "R_10", "1HZ100V", "frxEURUSD")
@@ -32,6 +38,10 @@ _SOON: Final = 2.0
 _HASTY: Final = 0.2
 _STAY: Final = 400.0
 _TWINS: Final = 0.05
+
+
+#: Kinds of work: how often in comparison, and what draws it.
+Work = Mapping[str, tuple[float, Callable[["Drawing", float], Any]]]
 
 
 @attrs.define(eq=False)
@@ -54,18 +64,31 @@ class Drawing:
         """Add a step."""
         self.steps.append(Step(round(at, 3), name, tuple(map(str, words)), after))
 
-    def begin(self) -> None:
-        """Add those who stay from first to last."""
+    def begin(self, *symbols: str) -> None:
+        """Add those who stay from first to last: two streams of *symbols*, two of the account."""
+        of_ticks, of_candles = symbols
         self.add(0, "delay", self.latency)
-        self.add(0, "ticks", 0, "R_100", 0, 1024, "error")
+        self.add(0, "ticks", 0, of_ticks, 0, 1024, "error")
         self.add(0, "transactions", 1)
         self.add(0, "balance", 2)
-        self.add(0, "candles", 3, "R_50", 300, 0, "closed")
+        self.add(0, "candles", 3, of_candles, 300, 0, "closed")
 
     def stretch(self, begin: float, end: float) -> None:
         """Fill the time from *begin* to *end* with faults and work."""
         self.add(begin, "delay", self.latency)
-        at = begin + self._pause(self.every)
+        self._strike(begin, end, self.every)
+        self._work(begin, end, self.every / 4, _WORK)
+
+    def quiet(self, begin: float, end: float) -> None:
+        """Let those who came leave; fill the time until *end* with a little of everything."""
+        for number in self.joined:
+            self.add(begin, "leave", number)
+        self.joined.clear()
+        self._strike(begin, end, _QUIET_FAULTS)
+        self._work(begin, end, _QUIET_WORK, _QUIET)
+
+    def _strike(self, begin: float, end: float, every: float) -> None:
+        at = begin + self._pause(every)
         while at < end:
             struck = faults.draw(
                 self.chance, round(at, 3), self.latency, self._recent(at), rest=self.rest
@@ -73,14 +96,14 @@ class Drawing:
             self.struck += struck
             self.steps += [step for step in struck if step.at < end]
             soon = self.chance.random() < _OFTEN
-            at += self._pause(_SOON if soon else self.every)
-        at = begin + self._pause(self.every / 4)
+            at += self._pause(_SOON if soon else every)
+
+    def _work(self, begin: float, end: float, every: float, kinds: Work) -> None:
+        at = begin + self._pause(every)
         while at < end:
-            name = self.chance.choices(list(_WORK), [weight for weight, _ in _WORK.values()])[0]
-            if name == "reconnect" and not hasattr(Client, name):
-                name = "wait"
-            _WORK[name][1](self, at)
-            at += self._pause(self.every / 4)
+            name = self.chance.choices(list(kinds), [weight for weight, _ in kinds.values()])[0]
+            kinds[name][1](self, at)
+            at += self._pause(every)
 
     def _recent(self, at: float) -> list[str] | None:
         """Return the faults that struck not long before; None if that does not matter."""
@@ -101,6 +124,19 @@ class Drawing:
             )
         else:
             self.add(at + self._pause(_STAY), "leave", number)
+
+    def join_slowly(self, at: float) -> None:
+        """Add a consumer of what costs little: a symbol with few ticks, or the account."""
+        number, chance = self._number(), self.chance
+        kind = chance.choice(("ticks", "candles", "balance", "transactions"))
+        back = chance.choice((0, 60, 3600, 20_000))
+        words: tuple[object, ...] = {
+            "ticks": (SLOW, back, 1024, "error"),
+            "candles": (SLOW, chance.choice((60, 300)), back, chance.choice(("closed", "all"))),
+        }.get(kind, ())
+        self.add(at, kind, number, *words, after=self._checkpoints())
+        self.joined.append(number)
+        self.add(at + self._pause(_STAY), "leave", number)
 
     def stall(self, at: float) -> None:
         """Let a consumer that came not long ago be slow."""
@@ -195,7 +231,7 @@ def _consumer(chance: Random, drawing: Drawing) -> tuple[str, tuple[object, ...]
 
 
 #: What is done, and how often in comparison.
-_WORK: Final[Mapping[str, tuple[float, Callable[[Drawing, float], Any]]]] = {
+_WORK: Final[Work] = {
     "join": (4, Drawing.join),
     "stall": (1, Drawing.stall),
     "call": (4, Drawing.call),
@@ -209,20 +245,40 @@ _WORK: Final[Mapping[str, tuple[float, Callable[[Drawing, float], Any]]]] = {
 }
 
 
-def draw_plan(seed: int, days: float, *, every: float = 40.0, everything: bool = False) -> Plan:
-    """Return the plan of *seed*: *days* long, with a fault *every* so many seconds, or sooner."""
+#: The same in quiet hours.
+_QUIET: Final[Work] = {
+    "join": (3, Drawing.join_slowly),
+    "call": (2, Drawing.call),
+    "buy": (2, Drawing.buy),
+    "sell": (2, Drawing.sell),
+    "guard": (0.5, Drawing.guard),
+    "portfolio": (0.5, Drawing.portfolio),
+    "reconnect": (0.2, Drawing.reconnect),
+}
+
+
+def draw_plan(
+    seed: int, days: float, *, every: float = 40.0, everything: bool = False, quiet: float = 0
+) -> Plan:
+    """Return the plan of *seed*: *days* long, with a fault *every* so many seconds, or sooner.
+
+    With *quiet*, so many hours in which little happens follow each round, on average.
+    """
     chance = Random(seed)
     generation: Any = chance.choice(("v3", "v3", "options"))
-    quick, limits = chance.random() < 0.5, chance.random() < 0.3
+    quick, limits = chance.random() < (0.1 if quiet else 0.5), chance.random() < 0.3
     latency = chance.choice(_LATENCIES)
     drawing = Drawing(chance, every, generation == "options", everything, latency)
-    drawing.begin()
-    at, end = 0.0, days * _DAY
+    drawing.begin(*((SLOW, SLOW) if quiet else ("R_100", "R_50")))
+    at, end, is_quiet = 0.0, days * _DAY, False
     while at < end:
-        length = min(_ROUND, max(60.0, end - at - CALM))
-        drawing.stretch(at, at + length)
+        length = _ROUND
+        if quiet:
+            length = chance.expovariate(1 / (3600 * quiet)) if is_quiet else _SHORT_ROUND
+        length = min(length, max(60.0, end - at - CALM))
+        (drawing.quiet if is_quiet else drawing.stretch)(at, at + length)
         drawing.add(at + length, "calm")
-        at += length + CALM
+        at, is_quiet = at + length + CALM, bool(quiet) and not is_quiet
     drawing.stretch(at, at + _FINALE)
     # A pause may have taken a step into a calm or beyond the end: it is as good before it.
     steps = sorted(_in_time(drawing.steps, at + _FINALE), key=lambda step: step.at)

@@ -6,6 +6,7 @@
 3. The tables of a client are counted by walking its objects, whatever they are called.
 4. `quick_clock` is a `trio.testing.MockClock` without a rate, so that reading it costs little: a
    run does that a hundred times for each second that it simulates. trio lets nobody derive from it.
+5. One symbol of the simulator is slowed down, for plans with hours in which little happens.
 """
 
 import math
@@ -14,19 +15,28 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+import attrs
 import trio
 import trio.testing
 from trio._core import _run
 
 from derivtrio import Client
+from derivtrio.simulator import Market
 from derivtrio.simulator.faults import schedule
+from derivtrio.simulator.market.price_path import PricePath
 
 _TABLES: Final = (dict, list, set, deque, WeakKeyDictionary)
 
 _FOR_EVER: Final = 1e9
 
 #: Tables that have a limit of their own, and so many entries at most.
-BOUNDED: Final = {"TradeLog._known": 10_000, "TradeLog._in_doubt": 1000}
+BOUNDED: Final = {
+    "TradeLog._known": 10_000,
+    "TradeLog._in_doubt": 1000,
+    "AccountTrades.known": 1000,
+    "AccountTrades.doubts": 1000,
+    "Router._unsubscribed": 11_024,
+}
 
 #: Data without tables: what was received or announced, and what never changes.
 _LEAVES: Final = ("derivtrio.models", "derivtrio.errors", "derivtrio.events", "derivtrio.settings")
@@ -53,6 +63,13 @@ def quick_clock() -> trio.testing.MockClock:
     clock._autojump = jump  # noqa: SLF001 - see the module
     mock: trio.testing.MockClock = clock
     return mock
+
+
+def slow_down(market: Market, name: str, period: int) -> None:
+    """Let the symbol *name* have a tick only every *period* seconds."""
+    symbol = attrs.evolve(market.symbols[name], period=period)
+    market.symbols[name] = symbol  # type: ignore[index]  # it is a dict
+    market._paths[name] = PricePath(symbol, market.seed)  # noqa: SLF001 - see the module
 
 
 def fault_grammar() -> Mapping[str, tuple[tuple[str, ...], int]]:

@@ -190,7 +190,12 @@ async def _buy(request: Request, world: World) -> None:
     reconcile = how.endswith("reconcile")
     if how.startswith("proposal"):
         async with world.client.proposal(parameters) as prices:
-            proposal = await anext(prices)
+            proposal = await anext(prices, None)
+            if proposal is None:  # a stream ends normally when its client is closed
+                request.report = "not sent"
+                if not world.closing:
+                    world.broken("G09", f"{request}: its prices ended while the client lives")
+                return
             purchase = await world.client.buy(proposal, request.limit, reconcile=reconcile)
     else:
         purchase = await world.client.buy(parameters, request.limit, reconcile=reconcile)

@@ -29,9 +29,12 @@ _BLOCK: Final = re.compile(r"(?<=<!-- chaos totals -->\n```text\n).*?(?=```\n)",
 
 @attrs.define(eq=False)
 class Totals:
-    """The figures of many seeds; *virtual* and *processor* are in seconds."""
+    """The figures of many seeds; *virtual* and *processor* are in seconds.
 
-    seeds: int = 0
+    *lengths* says how many seeds have had plans for so many days.
+    """
+
+    lengths: Counter[float] = attrs.field(factory=Counter)
     failed: int = 0
     connections: int = 0
     virtual: float = 0.0
@@ -42,7 +45,7 @@ class Totals:
 
     def add(self, line: dict[str, Any]) -> None:
         """Add what one seed did."""
-        self.seeds += 1
+        self.lengths[line["days"]] += 1
         self.failed += line["finding"] is not None
         self.connections += line["connections"]
         self.virtual += line["virtual"]
@@ -54,7 +57,8 @@ class Totals:
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yield what was counted, and how much."""
         figures = self.figures
-        yield "seeds", f"{self.seeds:,}"
+        lengths = ", ".join(f"{count:,} of {days:g} days" for days, count in self.lengths.items())
+        yield "seeds", f"{self.lengths.total():,} ({lengths})"
         yield "simulated days", f"{self.virtual / _DAY:,.1f}"
         yield "processor time", f"{self.processor / 60:,.0f} minutes"
         yield "steps (faults, work, calms)", f"{self.steps:,}"

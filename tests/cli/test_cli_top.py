@@ -142,11 +142,13 @@ async def test_a_client_tells_how_much_of_its_budgets_is_used(autojump_clock: An
 
 def test_a_budget_is_drawn_as_a_bar_and_a_pause_is_told() -> None:
     full = [BudgetUse("pricing", 60.0, 80, 80, 0.0), BudgetUse("pricing", 3600.0, 0, 3600, 0.0)]
-    (line,) = budget_lines(full)
+    _, line = budget_lines(full)
     assert re.fullmatch(r" pricing +80 of 80 +/ min █{12} +0 of 3600 +/ h +░{12} +", line.plain)
-    (line,) = budget_lines([BudgetUse("general", 60.0, 1, 220, 12.5)])
+    _, line = budget_lines([BudgetUse("general", 60.0, 1, 220, 12.5)])
     assert line.plain.count("█") == 1
     assert line.plain.endswith("pauses for 12 s")
+    (line,) = budget_lines(full, short=True)
+    assert line.plain == " rate limits  pricing 80/80"
 
 
 def test_the_tasks_that_run_are_a_tree() -> None:

@@ -45,7 +45,7 @@ def test_the_table_fills_and_an_unknown_symbol_is_one_line(server: Served) -> No
     assert screen.endswith("\n\n Ctrl-C ends it")
     for symbol in ("R_100", "1HZ100V"):
         change = r"[+-]\d+\.\d+ [+-]\d+\.\d+%"
-        row = rf"^ {symbol} +\d+\.\d+ [▲▼ ] +{change} +\d+ s +\d+ +0  .*[▁▂▃▄▅▆▇█]"
+        row = rf"^ {symbol} +\d+\.\d+ [▲▼·] +{change} +\d+ s +\d+ +0  .*[▁▂▃▄▅▆▇█]"
         assert re.search(row, screen, re.MULTILINE), screen
     assert re.search(r"^ ready, connection 1, for \d+ s · round trip", screen, re.MULTILINE)
     assert re.search(r"^ \d\d:\d\d:\d\d ready, on connection 1$", screen, re.MULTILINE)
@@ -186,6 +186,14 @@ async def test_a_closed_market_is_told_and_asked_for_again(autojump_clock: Any) 
     assert rows[0].ticks
 
 
+async def test_what_may_be_granted_later_is_asked_for_again(autojump_clock: Any) -> None:
+    async with open_simulator(port=None) as sim:
+        sim.faults.fail_before("InternalServerError", "time", 2)
+        (row,), _ = await followed(sim, ("R_100",), 300)
+    assert (row.error, row.over) == ("", False)
+    assert row.ticks
+
+
 def ticks(*quoted: float) -> FollowedSymbol:
     row = FollowedSymbol("R_100")
     for number, quote in enumerate(quoted):
@@ -196,6 +204,13 @@ def ticks(*quoted: float) -> FollowedSymbol:
 def test_the_change_is_since_the_beginning_of_the_chart() -> None:
     text = drawn(quotes([ticks(100.0, 110.0, 102.0)], 1003.0, 110, 10))
     assert re.search(r"R_100 +102\.00 ▼ +\+2\.00 \+2\.00% +1 s +3 +0 ", text)
+
+
+def test_a_quote_that_has_not_changed_stands_under_the_others() -> None:
+    text = drawn(quotes([ticks(100.0, 110.0), ticks(100.0, 100.0)], 1003.0, 110, 3))
+    places = [line.index("0.00") for line in text.splitlines() if "R_100" in line]
+    assert len(set(places)) == 1
+    assert "100.00 ·" in text
 
 
 def test_more_symbols_than_there_is_room_for_are_counted() -> None:

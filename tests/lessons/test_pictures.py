@@ -8,6 +8,7 @@ from lessons.consoles import pages
 
 from examples.pictures.__main__ import LESSONS as OF_LESSONS
 from examples.pictures.__main__ import PICTURES, ROOT, stale
+from tests.chaos import inside
 
 FILES = {file for file, _ in PICTURES.values() if file.endswith(".svg")}
 GUIDE = sorted((ROOT / "examples" / "guide").glob("*.md"))
@@ -61,3 +62,14 @@ def test_a_stale_picture_is_named_with_what_renews_it(monkeypatch: pytest.Monkey
     file, _ = PICTURES["go"]
     monkeypatch.setitem(PICTURES, "go", (file, lambda: "another"))
     assert stale("go") == f"{file} is stale: python -m examples.pictures go"
+
+
+@pytest.mark.parametrize("name", [name for name in PICTURES if name != "time"])  # ten seconds
+def test_a_picture_does_not_depend_on_the_order_of_tasks_in_a_turn(
+    name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if request.config.getoption("--plain"):
+        pytest.skip("the pictures are of the fast way")
+    seed_scheduler = inside.seed_scheduler
+    monkeypatch.setattr(inside, "seed_scheduler", lambda seed: seed_scheduler(seed + 1))
+    assert stale(name) is None

@@ -2,7 +2,7 @@
 
 import itertools
 
-from derivtrio import Backoff, ConnectionFailed
+from derivtrio import Backoff, ConnectionFailed, HandshakeRejected
 from derivtrio.policy.backoff import Attempts, delays
 
 
@@ -38,3 +38,37 @@ def test_the_end_of_a_stable_connection_is_no_failed_attempt() -> None:
     verdict = series.ended(OSError(), 0.0)
     assert isinstance(verdict, ConnectionFailed)
     assert [attempt.number for attempt in verdict.attempts] == [1]
+
+
+def test_giving_up_says_why_and_after_how_much() -> None:
+    """One exception carries the cause and the history of attempts."""
+    (error, later), started = (OSError("first"), OSError("second")), 5.0
+    series = Attempts(Backoff(first=0.001, cap=0.001), max_attempts=2)
+    delay = series.ended(error, started)
+    verdict = series.ended(later, 6.0)
+    assert isinstance(verdict, ConnectionFailed)
+    assert str(verdict).startswith("gave up after 2 attempts: second")
+    assert verdict.__cause__ is later
+    first, second = verdict.attempts
+    assert (first.number, first.started, first.error, first.delay) == (1, started, error, delay)
+    assert (second.number, second.started, second.error) == (2, 6.0, later)
+    alone = Attempts(Backoff(), max_attempts=1).ended(error, started)
+    assert str(alone).startswith("gave up after 1 attempt: first")
+
+
+def test_g10_a_fatal_error_gives_up_at_once_unless_a_connection_was_ready() -> None:
+    refused = HandshakeRejected(404)
+    verdict = Attempts(Backoff(), None).ended(refused, 0.0)
+    assert isinstance(verdict, ConnectionFailed)
+    assert str(verdict).startswith("trying again cannot help: HTTP 404")
+    assert isinstance(Attempts(Backoff(), None).ended(refused, 0.0, been_ready=True), float)
+
+
+def test_g17_a_connection_that_one_request_ended_is_no_failed_attempt() -> None:
+    series = Attempts(Backoff(first=1, factor=100, cap=100), max_attempts=1)
+    for _ in range(20):
+        delay = series.ended(OSError(), 0.0, blamed=True)
+        assert isinstance(delay, float)
+        assert delay <= 1
+    assert series.number == 1
+    assert isinstance(series.ended(HandshakeRejected(404), 0.0, blamed=True), ConnectionFailed)

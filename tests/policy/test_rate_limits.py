@@ -21,7 +21,7 @@ from derivtrio.policy.rate_limits import (
     budgets_for,
     urgency_of,
 )
-from derivtrio.policy.throttling import WaitingRoom
+from derivtrio.policy.throttling import LeakyBucket, Stopwatch, WaitingRoom
 
 TRADE, USER, RESTORATION = Urgency.TRADE, Urgency.USER, Urgency.RESTORATION
 
@@ -367,3 +367,143 @@ def test_g08_nothing_leaves_that_is_less_urgent_than_max_urgency() -> None:
     room.remove(user)
     room.remove(user)
     assert (len(room), leaving(room, 0), room.clear()) == (0, [], [])
+
+
+def test_a_room_is_empty_once_it_is_cleared() -> None:
+    room: WaitingRoom[Request] = WaitingRoom(documented())
+    first, second, third = Request("time"), Request("sell", TRADE), Request("time")
+    room.add(third)
+    room.add_first(second)
+    room.add_first(first)
+    assert list(room) == [first, second, third]
+    assert (len(room), room.clear()) == (3, [first, second, third])
+    assert (len(room), list(room)) == (0, [])
+
+
+def test_what_is_put_first_is_first_among_its_kind() -> None:
+    room: WaitingRoom[Request] = WaitingRoom(documented())
+    last, second, first = Request("time"), Request("time"), Request("time")
+    room.add(last)
+    room.add_first(second)
+    room.add_first(first)
+    assert leaving(room, 0) == [first, second, last]
+
+
+def test_g08_who_waits_holds_up_only_what_it_has_waited_for() -> None:
+    budgets = documented()
+    spent(budgets, "proposal_open_contract")
+    room: WaitingRoom[Request] = WaitingRoom(budgets)
+    waiting = [Request(name) for name in ("proposal", "statement", "proposal_open_contract")]
+    for request in waiting:
+        room.add(request)
+    assert leaving(room, 1) == [waiting[1]]  # its group had room for the proposal, too
+    assert room.stopped(1) == {"pricing": pytest.approx(61.2)}
+
+
+def test_g08_of_two_that_wait_for_one_group_the_sooner_time_counts() -> None:
+    budgets = documented()
+    for _ in range(10):
+        assert budgets.admit("ticks", RESTORATION, 0.0)
+    spent(budgets, "ticks", TRADE, 30.0)
+    room: WaitingRoom[Request] = WaitingRoom(budgets)
+    room.add(Request("ticks", RESTORATION))
+    room.add(Request("sell", TRADE))
+    assert room.stopped(31.0) == {"general": pytest.approx(61.2)}
+
+
+def test_what_restores_a_connection_can_become_as_urgent_as_user_calls() -> None:
+    room: WaitingRoom[Request] = WaitingRoom(documented())
+    restoring, storm = (
+        Request("authorize", RESTORATION, restores=True),
+        Request("ticks", RESTORATION),
+    )
+    user = Request("time")
+    for request in (storm, restoring, user):
+        room.add(request)
+    assert room.holds_restoration
+    room.promote()
+    assert [each.urgency for each in (restoring, storm, user)] == [USER, RESTORATION, USER]
+    assert leaving(room, 0) == [user, restoring, storm]
+    assert not room.holds_restoration
+
+
+def test_g08_what_the_server_did_not_refuse_may_go_at_once() -> None:
+    budgets = budgets_for("v3", advertised=True)
+    assert budgets.advertised
+    assert Pacer().budgets("v3", advertised=True).advertised
+    assert not documented().advertised
+    budgets.learn(
+        {"website_status": {"api_call_limits": {"max_requestes_general": {"hourly": 9}}}}, 5
+    )
+    assert budgets.refused("time", "RateLimit", 6.0, written=4.0) == 0  # it was under other limits
+    assert Budgets().limiting("time", USER, 3.0) == ("", 3.0)
+
+
+def test_g08_a_pause_holds_back_all_but_trades_and_ends_on_time() -> None:
+    budgets = documented()
+    assert budgets.refused("time", "RateLimit", 0.0) == 15
+    assert budgets.limiting("sell", TRADE, 1.0) == ("general", 1.0)
+    assert budgets.limiting("time", USER, 1.0) == ("general", 15.0)
+    assert budgets.paused(14.9) == {"general"}
+    assert budgets.paused(15.0) == set()
+
+
+def test_g08_a_call_that_does_not_wait_counts_in_its_own_group() -> None:
+    budgets = documented()
+    for _ in range(9):
+        budgets.count("ping", 0.0)
+    assert not budgets.admit("ping", TRADE, 0.0)
+    assert spent(budgets, "time") == spent(documented(), "time")
+
+
+def test_g08_a_group_awaits_limits_until_the_server_has_said_them() -> None:
+    budgets = budgets_for("v3", advertised=True)
+    assert budgets.awaits_limits("outcome", 0.0)
+    budgets.refused("statement", "RateLimit", 0.0)
+    assert not budgets.awaits_limits("outcome", 14.9)
+    assert budgets.awaits_limits("outcome", 15.0)
+    assert budgets.awaits_limits("general", 0.0)
+    budgets.learn({})
+    assert not budgets.awaits_limits("general", 0.0)
+
+
+@pytest.mark.parametrize(("now", "cap"), [(644.9, 52), (645, 104), (1244.9, 104), (1245, 209)])
+def test_g08_refusals_are_forgiven_one_by_one_after_ten_minutes_each(now: float, cap: int) -> None:
+    budgets = documented()
+    budgets.refused("time", "RateLimit", 0.0)
+    budgets.refused("time", "RateLimit", 15.0)
+    assert spent(budgets, "time", now=now) == cap
+
+
+def test_a_stopwatch_adds_up_what_was_the_case() -> None:
+    watch = Stopwatch()
+    assert watch.read(5) == 0
+    watch.note(10, running=False)
+    watch.note(10, running=True)
+    watch.note(12, running=True)
+    assert watch.read(13) == 3
+    watch.note(14, running=False)
+    watch.note(15, running=False)
+    assert watch.read(20) == 4
+    watch.note(30, running=True)
+    assert watch.read(31) == 5
+
+
+def test_g18_a_bucket_counts_what_comes_faster_than_it_leaks() -> None:
+    bucket = LeakyBucket(0.5)
+    assert bucket.add(3, 100) == 3
+    assert bucket.add(1, 102) == 3
+    assert bucket.add(1, 102) == 4
+    assert bucket.add(1, 1000) == 1
+    bucket.empty()
+    assert bucket.add(2, 1000) == 2
+
+
+def test_g08_what_is_not_known_is_used_with_care_each_minute_and_with_more_after_refusals() -> None:
+    budgets = budgets_for("v3", advertised=True)
+    at_once = spent(budgets, "time", USER)
+    assert at_once == 10
+    assert spent(budgets, "time", USER, 61.3) == at_once  # the hour has room
+    for now in (100, 200, 300):
+        budgets.refused("time", "RateLimit", now)
+    assert spent(budgets, "time", RESTORATION, 500) == 1

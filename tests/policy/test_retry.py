@@ -2,9 +2,15 @@
 
 import errno
 import math
+import os
 import socket
+import ssl
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
 
 import pytest
+import trio
 
 import derivtrio
 from derivtrio import Backoff
@@ -24,6 +30,10 @@ from derivtrio.policy.retry import (
     is_doubtful,
     is_fatal,
     is_passing,
+    is_renewable,
+    lacks_account,
+    least_delay,
+    passing_text,
     pause_before_retry,
     retry_after_seconds,
 )
@@ -152,3 +162,119 @@ def test_g10_retry_after_is_the_least_delay() -> None:
     assert attempts.ended(refused, 0.0) == 4
     assert retry_after_seconds("Fri, 01 Jan 2100 00:00:00 GMT") == 3600
     assert retry_after_seconds("soon") is None
+
+
+@pytest.fixture
+def _far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "EAST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be set here")
+@pytest.mark.usefixtures("_far_from_greenwich")
+def test_g10_retry_after_may_be_a_date() -> None:
+    assert retry_after_seconds("Fri, 01 Jan 2016 00:00:00 GMT") == 0
+    soon = formatdate(time.time() + 100, usegmt=True)
+    for date in (soon, soon.replace("GMT", "-0000")):  # every date of HTTP is GMT
+        seconds = retry_after_seconds(date)
+        assert seconds is not None
+        assert 60 < seconds <= 100
+
+
+@pytest.mark.parametrize(
+    ("error", "delay"),
+    [
+        (HandshakeRejected(503, headers={"Retry-After": "7"}), 7),
+        (HandshakeRejected(503), 0),
+        (RestRejected(503, retry_after=9), 9),
+        (RestRejected(503), 0),
+        (OSError("no network"), 0),
+    ],
+    ids=repr,
+)
+def test_g10_what_a_server_wants_to_be_left_alone_for(error: Exception, delay: float) -> None:
+    assert least_delay(error) == delay
+
+
+def test_g10_a_401_at_a_one_time_url_is_about_that_url() -> None:
+    error = HandshakeRejected(401)
+    assert is_fatal(error)
+    error.one_time = True
+    assert not is_fatal(error)
+
+
+def ended_by(cause: Exception) -> PeerClosed:
+    """Return the end of a connection as the socket's layers report it."""
+    error, broken = PeerClosed("ended", 1006), trio.BrokenResourceError()
+    error.__cause__, broken.__cause__ = broken, cause
+    return error
+
+
+def cut_off(cause: Exception) -> derivtrio.HandshakeFailed:
+    error = derivtrio.HandshakeFailed("the server closed the connection during the handshake")
+    error.__cause__ = cause
+    return error
+
+
+def refused_by(cause: Exception) -> derivtrio.ConnectRefused:
+    error = derivtrio.ConnectRefused(f"no connection to localhost port 1: {cause}")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (CertificateRejected("x", not_yet_valid=True), "this machine's clock may be wrong"),
+        (
+            CertificateRejected("x"),
+            "the certificate was right before, so this may be a captive portal",
+        ),
+        (derivtrio.InvalidURL("x"), "the endpoint worked before, so what it asks may be away"),
+        (derivtrio.EndpointFailed("x"), "the endpoint worked before, so what it asks may be away"),
+        (
+            derivtrio.ProxyFailed("x", 407),
+            "the proxy let us through before, so it may be restarting",
+        ),
+        (derivtrio.ProxyFailed("x", 503), ""),
+        (
+            rejected(404),
+            "the URL was right before, so this may be a redeployment or a captive portal",
+        ),
+        (
+            RestRejected(404),
+            "the URL was right before, so this may be a redeployment or a captive portal",
+        ),
+        (rejected(503), ""),
+        (PeerClosed("ended", 1006), ""),
+        (ended_by(ConnectionResetError(errno.ECONNRESET, "?")), os.strerror(errno.ECONNRESET)),
+        (ended_by(PermissionError(errno.EPERM, "?")), os.strerror(errno.EPERM)),
+        (ended_by(OSError("no number")), ""),
+        (ended_by(OSError(0, "no error, says the system")), ""),
+        (cut_off(ConnectionResetError(errno.ECONNRESET, "?")), os.strerror(errno.ECONNRESET)),
+        (refused_by(ConnectionRefusedError(errno.ECONNREFUSED, "?")), ""),  # it says so itself
+        (ended_by(ssl.SSLEOFError(-1, "OpenSSL's own number")), ""),
+        (derivtrio.HeartbeatMissed("x"), ""),
+    ],
+    ids=repr,
+)
+def test_g10_the_log_says_what_an_end_is_taken_for(error: Exception, text: str) -> None:
+    assert passing_text(error) == text
+
+
+def test_a_stream_that_is_ended_for_a_moment_is_asked_for_again() -> None:
+    assert is_renewable(api_error({"code": "RateLimit"}))
+    assert is_renewable(api_error({"code": "ContractCreationFailure"}))
+    assert not is_renewable(REFUSED)
+
+
+@pytest.mark.parametrize("code", ["AuthorizationRequired", "InvalidToken"])
+def test_a_request_with_a_token_of_its_own_says_nothing_of_the_connections(code: str) -> None:
+    error = api_error({"code": code})
+    assert lacks_account(error, {"balance": 1})
+    for request in ({"authorize": "x"}, {"logout": 1}, {"verification_code": "x", "y": 1}):
+        assert not lacks_account(error, request)
+    assert not lacks_account(REFUSED, {"balance": 1})

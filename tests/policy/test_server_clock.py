@@ -22,6 +22,19 @@ def test_the_truth_lies_in_between(
     assert clock.latest(written) - clock.earliest(written, written) <= 11.1 + way + back
 
 
+def test_an_answer_that_took_a_while_leaves_an_interval() -> None:
+    clock = reading(5000, (100, 103), (2000, 2002))
+    assert clock == ServerClock(Lead(4897, 4901), Lead(2998, 3001))
+    assert (clock.now(200), clock.latest(200)) == (5097, 5106)
+
+
+def test_estimates_that_touch_agree() -> None:
+    assert Lead(0, 1).agrees(Lead(1, 2))
+    assert Lead(1, 2).agrees(Lead(0, 1))
+    assert not Lead(0, 1).agrees(Lead(1.5, 2))
+    assert not Lead(1.5, 2).agrees(Lead(0, 1))
+
+
 def test_the_earlier_of_two_clocks_counts() -> None:
     clock = reading(5000, (100, 100), (2000, 2000))
     assert clock.earliest(90, 1990) == 4985

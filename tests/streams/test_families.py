@@ -293,3 +293,48 @@ async def test_g09_a_borrowed_stream_ends_when_the_contract_is_sold(autojump_clo
                 assert states[-1].is_sold
         await trio.sleep(2)
         assert client.status.subscriptions == 1
+
+
+@pytest.mark.parametrize("code", ["WrongResponse", "Timeout"])
+async def test_g09_all_open_contracts_begin_again_though_the_server_counts_them_already(
+    autojump_clock: Any, code: str
+) -> None:
+    async with simulated() as (sim, client):
+        bought = (await client.buy(CONTRACT, 10)).contract_id
+        async with client.subscribe(ALL) as contracts, client.open_contract(bought) as one:
+            sim.faults.fail_after(code, "proposal_open_contract", 2)
+            sim.faults.drop()
+            await told_of(contracts, 30)
+            assert set(await told_of(contracts, 6)) == {bought}
+            assert (await anext(one)).contract_id == bought
+            assert client.status.connection == 2
+
+
+async def test_g09_a_stream_that_was_granted_without_saying_so_is_asked_for_again(
+    autojump_clock: Any,
+) -> None:
+    asked = 0
+
+    async def handle(peer: Peer, request: Request) -> None:
+        nonlocal asked
+        if "ticks" not in request:
+            await peer.reply(request, forget=1)
+        elif peer.number == 1:
+            await peer.reply(request, tick={"n": 1}, subscription={"id": "x"})
+        else:
+            asked += 1
+            if asked < 4:
+                await peer.refuse(request, "AlreadySubscribed" if asked > 1 else "WrongResponse")
+            else:
+                await peer.reply(request, tick={"n": 2}, subscription={"id": "y"})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.subscribe({"ticks": "R_100"}) as ticks,
+    ):
+        assert (await anext(ticks))["tick"] == {"n": 1}
+        await server.peers[0].drop()
+        with trio.fail_after(20):
+            assert (await anext(ticks))["tick"] == {"n": 2}
+        assert asked == 4

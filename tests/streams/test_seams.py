@@ -310,19 +310,48 @@ def test_g05_where_the_id_changes_is_a_seam(together: bool) -> None:  # noqa: FB
         message("b", 2, 3.5),  # another tick of that second
         message("c", 2, 2.5),
     ]
-    translator = TickTranslator("R_100")
-    before: list[Any] = [None]
-    translator.newest = lambda: before[0]
+
+    class Source:
+        left = False
+
+        def newest(self) -> Any:
+            return None
+
+        def leave_fast_way(self) -> None:
+            self.left = True
+
+    translator, source = TickTranslator("R_100"), Source()
+    translator.source = source
     got: list[Any] = []
     if together:
-        ticks = [Tick("R_100", each["tick"]["epoch"], each["tick"]["quote"]) for each in came]
+        decoded = [Tick("R_100", each["tick"]["epoch"], each["tick"]["quote"]) for each in came]
         batch: list[Any] = [b"something else", *map(json.dumps, came), b"and more"]
-        got += translator.advance_all(ticks, batch, len(batch) - 1)
+        got += translator.advance_all(decoded, batch[-2], batch)
     else:
         for each in came:
             got += translator.feed(each)
-            before[0] = json.dumps(each)
-    assert [(t.epoch, t.quote) for t in got] == [(1, 1.5), (1, 1.5), (2, 2.5), (2, 3.5)]
+    assert source.left == together
+    ticks = [each for each in got if isinstance(each, Tick)]
+    assert [(t.epoch, t.quote) for t in ticks] == [(1, 1.5), (1, 1.5), (2, 2.5), (2, 3.5)]
+
+
+async def test_g05_where_ticks_come_under_a_new_id_what_is_missing_before_is_fetched(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("R_100") as ticks,
+    ):
+        taken = await take(ticks, 5)
+        sim.faults.late_subscription(14, "R_100", between="lost")
+        sim.faults.drop()
+        await trio.sleep(2)
+        sim.faults.id_storm(1000, 500)  # it answers the subscription first, and then says no more
+        taken += await take(ticks, 40)
+        assert client.status.connection == 2
+        assert ticks.gaps == ()
+    check_ticks(sim.market, "R_100", taken)
 
 
 async def test_the_first_live_tick_may_repeat_the_reply(autojump_clock: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import trio
 from scripted import Peer, Request, open_server, polite
+from test_transactions import account
 
 import derivtrio
 from derivtrio import Backoff, Settings
@@ -145,3 +146,16 @@ async def test_g18_an_amount_that_is_no_number_has_the_stream_asked_for_again(
             assert (await anext(balances)).balance == Decimal("2.50")
         assert (await client.call({"time": 1}))["time"] == 1700000000
         assert client.status.connection == 1
+
+
+async def test_g09_a_balance_that_the_server_does_not_resume_ends_with_its_error(
+    autojump_clock: Any,
+) -> None:
+    """The refusal comes at once: of a balance nothing can be missing."""
+    async with account() as (sim, client), client.balance() as stream:
+        await anext(stream)
+        sim.faults.fail_before("StreamingNotAllowed", "balance")
+        sim.faults.drop()
+        with pytest.raises(derivtrio.ApiError, match="StreamingNotAllowed"):
+            await anext(stream)
+        assert client.status.connection == 2

@@ -10,8 +10,10 @@ import trio
 
 import derivtrio
 from derivtrio import Backoff, Settings, Subscription, Transaction
+from derivtrio.api.parsing import transaction_in
 from derivtrio.client import Client
 from derivtrio.simulator import DEMO_TOKEN, Simulator, open_simulator
+from derivtrio.streams.transactions import Seen
 
 DEMO = "VRTC1000001"
 SETTINGS = Settings(backoff=Backoff(first=1, cap=5))
@@ -166,3 +168,38 @@ async def test_a_plain_stream_of_a_contract_ends_when_it_is_sold(
                 messages = [message async for message in stream]
         assert messages[-1]["proposal_open_contract"]["is_sold"] == 1
         assert len(messages) > 2
+
+
+def transaction(number: int, epoch: int) -> Transaction:
+    row = {
+        "transaction_id": number,
+        "transaction_time": epoch,
+        "action_type": "deposit",
+        "amount": 1,
+        "balance_after": number,
+    }
+    return transaction_in(row)
+
+
+def test_g14_transactions_are_remembered_within_bounds_and_none_comes_twice() -> None:
+    """Of those that are not remembered, none is looked for in the statement any more."""
+    seen, most = Seen(), 0
+    for number in range(5000):
+        assert seen.note(transaction(number, 1000 + number))
+        most = max(most, len(repr(seen)))
+    assert most < 20_000  # some 12 characters for each of a thousand
+    statement = [transaction(number, 1000 + number) for number in reversed(range(5002))]
+    assert [each.transaction_id for each in seen.unseen(statement)] == [5000, 5001]
+
+
+async def test_a_statement_that_is_refused_is_told_to_the_consumer(autojump_clock: Any) -> None:
+    """Nothing that may be missing is passed over; the next look may succeed."""
+    async with account() as (sim, client), client.transactions() as stream:
+        assert stream.id is not None
+        sim.faults.drop()
+        sim.deposit(DEMO, Decimal(7))
+        await trio.sleep(10)
+        sim.faults.fail_before("PermissionDenied", "statement")
+        with pytest.raises(derivtrio.PermissionDenied):
+            await anext(stream)
+        assert (await anext(stream)).amount == 7

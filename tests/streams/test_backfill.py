@@ -1,0 +1,331 @@
+"""G05: how a consumer's reader fills a hole, and what it does if the history does not answer."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from trio.testing import assert_checkpoints, assert_no_checkpoints, wait_all_tasks_blocked
+
+import derivtrio
+from derivtrio import NotContinuous, ResponseTimeout, Tick
+from derivtrio.concurrency.buffer import Buffer
+from derivtrio.errors import ClientClosed, ConnectionLost, api_error
+from derivtrio.streams import backfill
+from derivtrio.streams.backfill import BackfillReader
+from derivtrio.streams.holes import Hole
+from derivtrio.streams.subscription import new_buffer
+
+LATE = ResponseTimeout({}, 60)
+LOST = ConnectionLost("lost", {}, 7)
+UNREADABLE = {"history": {"times": ["?"], "prices": [1]}}
+
+
+def tick(epoch: int) -> Tick:
+    return Tick("R_100", epoch, epoch / 2)
+
+
+@attrs.frozen
+class After:
+    """An error after which the client asks again by itself."""
+
+    error: derivtrio.DerivError
+
+
+@attrs.define(eq=False)
+class History:
+    """Has every tick; but gives its `answers` first. It stands for the session, too."""
+
+    answers: list[Any] = attrs.field(factory=list)
+    asked: list[Mapping[str, Any]] = attrs.field(factory=list)
+    events: list[Any] = attrs.field(factory=list)
+    fetches: list[tuple[str, int]] = attrs.field(factory=list)
+    observer: Any = None
+    now: int = 20
+
+    @property
+    def bus(self) -> "History":
+        return self
+
+    def announce(self, event: Any) -> None:
+        self.events.append(event)
+
+    def fetched(self, name: str, count: int) -> None:
+        self.fetches.append((name, count))
+
+    async def ask(
+        self, question: Callable[[], Mapping[str, Any]], session: Any, *, interrupted: Any
+    ) -> Any:
+        assert session is self
+        while True:
+            await trio.sleep(1)
+            request = question()
+            self.asked.append(request)
+            answer = self.answers.pop(0) if self.answers else self.answer(request)
+            if isinstance(answer, After):
+                interrupted(answer.error)
+            elif isinstance(answer, Exception):
+                raise answer
+            else:
+                return answer
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if "time" in request:
+            return {"time": self.now}
+        times = list(range(request["start"], int(request["end"]) + 1))
+        return {"history": {"times": times, "prices": [time / 2 for time in times]}}
+
+
+Items = Buffer[Tick | Hole]
+
+
+@pytest.fixture
+def history(monkeypatch: pytest.MonkeyPatch) -> History:
+    history = History()
+    monkeypatch.setattr(backfill, "request_until_answered", history.ask)
+    return history
+
+
+def reading(
+    history: Any, *items: Any, strict: bool = False, buffer: int = 100, overflow: Any = "error"
+) -> tuple[Items, BackfillReader[Tick]]:
+    buffered = new_buffer("R_100", buffer, overflow)
+    reader: BackfillReader[Tick] = BackfillReader(history, buffered, strict)
+    for item in items:
+        buffered.put(item)
+    return buffered, reader
+
+
+async def epochs(reader: BackfillReader[Tick], count: int) -> list[int]:
+    return [(await reader.get()).epoch for _ in range(count)]
+
+
+HOLE = Hole("R_100", 1, 5)
+
+
+async def test_g05_what_is_missing_comes_where_it_belongs(
+    autojump_clock: Any, history: History
+) -> None:
+    history.observer = history
+    _, reader = reading(history, tick(1), HOLE, tick(5), tick(6))
+    assert await epochs(reader, 6) == [1, 2, 3, 4, 5, 6]
+    assert (reader.gaps, history.events, history.fetches) == ((), [], [("R_100", 3)])
+    assert [(each["start"], each["end"]) for each in history.asked] == [(2, "4")]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (api_error({"code": "InvalidSymbol"}), "refused: InvalidSymbol"),
+        (LATE, "not answered"),
+        (LOST, "it broke connection 7"),
+    ],
+    ids=repr,
+)
+async def test_g05_what_is_refused_for_good_is_a_gap(
+    autojump_clock: Any, history: History, error: Exception, reason: str
+) -> None:
+    history.answers = [error, error]
+    _, reader = reading(history, tick(1), HOLE, tick(5), Hole("R_100", 5, 9), tick(9))
+    assert await epochs(reader, 3) == [1, 5, 9]
+    gaps = [(gap.after, gap.before, gap.reason, gap.filled) for gap in reader.gaps]
+    assert gaps == [(1, 5, reason, False), (5, 9, reason, False)]
+    assert tuple(history.events) == reader.gaps
+
+
+async def test_g05_with_strict_a_gap_is_raised_once(autojump_clock: Any, history: History) -> None:
+    history.answers = [api_error({"code": "InvalidSymbol"})]
+    _, reader = reading(history, HOLE, tick(5), strict=True)
+    with pytest.raises(NotContinuous) as caught:
+        await reader.get()
+    assert reader.gaps == (caught.value.gap,)
+    assert await epochs(reader, 1) == [5]
+
+
+async def test_g05_nothing_comes_after_a_hole_that_the_clients_end_leaves(
+    autojump_clock: Any, history: History
+) -> None:
+    history.answers = [ClientClosed("closed")]
+    _, reader = reading(history, HOLE, tick(5))
+    with pytest.raises(StopAsyncIteration):
+        await reader.get()
+
+
+@pytest.mark.parametrize(("times", "fills"), [(3, True), (4, False)])
+async def test_g18_three_answers_about_a_hole_may_be_unreadable(
+    autojump_clock: Any,
+    history: History,
+    caplog: pytest.LogCaptureFixture,
+    times: int,
+    *,
+    fills: bool,
+) -> None:
+    history.answers = [UNREADABLE] * times
+    _, reader = reading(history, HOLE, tick(5))
+    assert await epochs(reader, 1) == ([2] if fills else [5])
+    reasons = [gap.reason for gap in reader.gaps]
+    assert reasons == ([] if fills else ["the server's answers cannot be read"])
+    warnings = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    assert len(warnings) == times
+    assert warnings[0].startswith("the server sent a ticks_history message that cannot be read: ")
+    assert "None" not in warnings[0]
+
+
+@pytest.mark.parametrize(("times", "fills"), [(2, True), (3, False)])
+async def test_g05_three_questions_without_an_answer_are_enough(
+    autojump_clock: Any, history: History, times: int, *, fills: bool
+) -> None:
+    """Other errors in between are of no account."""
+    history.answers = [After(LOST), *[After(LATE)] * times]
+    _, reader = reading(history, HOLE, tick(5))
+    assert await epochs(reader, 1) == ([2] if fills else [5])
+    assert [gap.reason for gap in reader.gaps] == ([] if fills else ["not answered"])
+
+
+async def test_g05_after_an_interruption_less_is_asked_for_but_not_after_a_refusal(
+    autojump_clock: Any, history: History
+) -> None:
+    busy = api_error({"code": "InternalServerError"})
+    history.answers = [After(busy), After(LOST), After(LATE)]
+    _, reader = reading(history, Hole("R_100", 0, 10_000))
+    await reader.get()
+    assert [int(each["end"]) for each in history.asked] == [4999, 4999, 2499, 1249]
+
+
+async def test_g05_what_the_overflow_policy_drops_of_a_hole_is_a_gap(
+    autojump_clock: Any, history: History
+) -> None:
+    items, reader = reading(history, buffer=1, overflow="drop_oldest")
+    for item in (tick(1), HOLE, tick(5), Hole("R_100", 5, 9), tick(9)):
+        items.put(item)
+    assert await epochs(reader, 1) == [9]
+    reason = "dropped by the overflow policy"
+    seen = [(gap.stream, gap.after, gap.before, gap.filled, gap.reason) for gap in reader.gaps]
+    assert seen == [("R_100", 1, 5, False, reason), ("R_100", 5, 9, False, reason)]
+    assert tuple(history.events) == reader.gaps
+    assert items.on_drop is not None
+    items.on_drop(Hole("R_100", 9, None))
+    assert len(reader.gaps) == 2
+
+
+class Closing:
+    """Waits for a market to open, and opens the buffer again."""
+
+    def __init__(self, items: Items) -> None:
+        self.items = items
+        self.told: list[tuple[Exception, list[int]]] = []
+
+    async def __call__(self, error: Exception, newest: Sequence[Tick]) -> None:
+        self.told.append((error, [each.epoch for each in newest]))
+        self.items.reopen()
+        self.items.put(tick(100))
+
+
+CLOSED = api_error({"code": "MarketIsClosed"})
+
+
+async def test_a_market_that_closes_is_outlasted_by_who_wants_to(
+    autojump_clock: Any, history: History
+) -> None:
+    items, reader = reading(history, tick(1), Hole("R_100", 17, None))
+    outlast = reader.outlast = Closing(items)
+    items.close(CLOSED)
+    assert await epochs(reader, 5) == [1, 18, 19, 20, 100]
+    items.close(CLOSED)
+    assert await epochs(reader, 1) == [100]
+    assert outlast.told == [(CLOSED, [18, 19, 20]), (CLOSED, [])]
+    other = api_error({"code": "StreamingNotAllowed"})
+    items.close(other)
+    with pytest.raises(derivtrio.ApiError, match="StreamingNotAllowed"):
+        await reader.get()
+    assert len(outlast.told) == 2
+
+
+async def test_a_market_that_closes_ends_the_stream_of_everybody_else(
+    autojump_clock: Any, history: History
+) -> None:
+    items, reader = reading(history, Hole("R_100", 17, None))
+    items.close(CLOSED)
+    assert await epochs(reader, 3) == [18, 19, 20]
+    with pytest.raises(derivtrio.MarketClosed):
+        await reader.get()
+
+
+async def test_of_a_hole_with_an_end_nothing_is_kept_for_the_closed_market(
+    autojump_clock: Any, history: History
+) -> None:
+    items, reader = reading(history, HOLE)
+    outlast = reader.outlast = Closing(items)
+    items.close(CLOSED)
+    assert await epochs(reader, 4) == [2, 3, 4, 100]
+    assert outlast.told == [(CLOSED, [])]
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["the hole waits", "the readers wait"])
+async def test_g05_of_several_readers_none_is_told_before_the_hole_is_filled(
+    autojump_clock: Any, history: History, *, waits: bool
+) -> None:
+    items, reader = reading(history, *(() if waits else [HOLE]))
+    seen: list[int] = []
+
+    async def read() -> None:
+        while True:
+            try:
+                seen.append((await reader.get()).epoch)
+            except derivtrio.MarketClosed:
+                seen.append(-1)
+                return
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(read)
+        if waits:
+            await wait_all_tasks_blocked()
+            items.put(HOLE)
+        items.close(CLOSED)
+    assert seen == [2, 3, 4, -1, -1, -1]
+    assert len(history.asked) == 1
+
+
+async def test_a_long_page_lets_other_tasks_run(autojump_clock: Any, history: History) -> None:
+    """Each time when a multiple of 256 items is left."""
+    _, reader = reading(history, Hole("R_100", 0, 1000))
+    await epochs(reader, 999 - 768)
+    for _ in range(2):
+        with assert_checkpoints():
+            await epochs(reader, 1)
+        with assert_no_checkpoints():
+            await epochs(reader, 255)
+
+
+async def test_what_another_reader_took_meanwhile_is_not_taken_twice(
+    autojump_clock: Any, history: History
+) -> None:
+    async def read(reader: BackfillReader[Tick], seen: list[int]) -> None:
+        with suppress(derivtrio.MarketClosed):
+            while True:
+                seen.append((await reader.get()).epoch)
+
+    for _ in range(20):  # in whose turn the page gets empty is random
+        items, reader = reading(history, Hole("R_100", 0, 257))
+        items.close(CLOSED)
+        seen: list[int] = []
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(read, reader, seen)
+        assert sorted(seen) == list(range(1, 257))
+
+
+async def test_g05_what_the_server_no_longer_has_is_a_gap(
+    autojump_clock: Any, history: History
+) -> None:
+    """It gives its newest rows instead."""
+    history.answers = [{"history": {"times": [900, 901], "prices": [1, 2]}}]
+    _, reader = reading(history, HOLE, tick(5))
+    assert await epochs(reader, 1) == [5]
+    assert [(gap.after, gap.before, gap.reason) for gap in reader.gaps] == [
+        (1, 5, "no longer kept")
+    ]
