@@ -1,12 +1,8 @@
 """The programs beside another loop end with the error, and do not hang, if the client fails."""
 
-import asyncio
-
 import pytest
 from pages import GUIDE, LIVE_URL, Block, read
 from served import finished
-
-import derivtrio
 
 PROGRAMS = read(GUIDE / "asyncio-and-anyio.md").blocks("python")
 
@@ -21,12 +17,3 @@ def test_a_client_that_fails_ends_the_program(program: Block) -> None:
     result = finished("-c", program.text.replace(LIVE_URL, "http://127.0.0.1"))
     assert result.returncode == 1
     assert "derivtrio.errors.InvalidURL: the URL begins with http://" in result.stderr
-
-
-def test_without_trio_it_says_what_to_do() -> None:
-    async def main() -> None:
-        async with derivtrio.open_client():
-            pass
-
-    with pytest.raises(RuntimeError, match=r"trio to run under, not asyncio: derivtrio\.run"):
-        asyncio.run(main())

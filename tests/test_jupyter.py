@@ -46,7 +46,9 @@ def outputs(cells: list[str], **options: Any) -> list[list[dict[str, Any]]]:
         texts = [cell.replace(LIVE_URL, server.url) for cell in cells]
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(t) for t in texts])
         running = nbclient.NotebookClient(notebook, kernel_name="here", timeout=60, **options)
-        asyncio.run(running.async_execute())
+        # trio-asyncio, once imported, has asyncio.run run on trio.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(running.async_execute())
     return [list(cell.outputs) for cell in notebook.cells]
 
 

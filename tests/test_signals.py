@@ -124,5 +124,9 @@ def test_a_client_under_asyncio_is_refused() -> None:
         async with derivtrio.open_client():
             pytest.fail("it must not open")
 
-    with pytest.raises(RuntimeError, match=r"not asyncio: derivtrio\.run\(main\)"):
-        asyncio.run(main())
+    loop = asyncio.SelectorEventLoop  # trio-asyncio, once imported, has asyncio run on trio
+    with (
+        asyncio.Runner(loop_factory=loop) as runner,
+        pytest.raises(RuntimeError, match=r"not asyncio: derivtrio\.run\(main\)"),
+    ):
+        runner.run(main())

@@ -173,7 +173,7 @@ class Recorder:
         """Take each of *messages*."""
         return all(map(self.take, messages))
 
-    def take_ticks(self, ticks: list[Tick]) -> bool:
+    def take_ticks(self, ticks: list[Tick], *_: Any) -> bool:
         """Take *ticks* the fast way."""
         self.items += self.translator.advance_all(ticks)
         self.note_doubt()
