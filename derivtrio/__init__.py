@@ -61,6 +61,7 @@ from derivtrio.events import (
     Connecting,
     Event,
     Failed,
+    Filling,
     Gap,
     MessageReceived,
     MessageSent,
@@ -93,7 +94,7 @@ from derivtrio.models import (
     Transaction,
     Updated,
 )
-from derivtrio.policy.rate_limits import Pacer
+from derivtrio.policy.rate_limits import BudgetUse, Pacer
 from derivtrio.settings import Backoff, Settings
 from derivtrio.signals import run
 from derivtrio.streams.subscription import Subscription
@@ -117,6 +118,7 @@ __all__ = [
     "Balance",
     "Bought",
     "BrokenConnection",
+    "BudgetUse",
     "Candle",
     "CertificateRejected",
     "Client",
@@ -134,6 +136,7 @@ __all__ = [
     "EndpointFailed",
     "Event",
     "Failed",
+    "Filling",
     "Gap",
     "Generation",
     "HandshakeFailed",

@@ -10,25 +10,25 @@ import trio
 
 from derivtrio.api import Api
 from derivtrio.api.catalog import name_of
-from derivtrio.calls.call import raw_call
 from derivtrio.calls.doubts import TradeLog
 from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.other_clients import other_clients
 from derivtrio.calls.queue import SendQueue
-from derivtrio.calls.request import make_call
+from derivtrio.calls.raw import raw_call
+from derivtrio.calls.request import checked_call, make_call
 from derivtrio.calls.routing import Router
-from derivtrio.calls.session import Session, on_new_client
+from derivtrio.calls.session import Session, on_new_client, require_trio
 from derivtrio.calls.status import EventBus, Status
 from derivtrio.concurrency.background import running
 from derivtrio.concurrency.buffer import OverflowPolicy
-from derivtrio.concurrency.runs import require_trio
 from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
 from derivtrio.errors import ConnectionChanged, ReconnectRequested, invalid_request
 from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
-from derivtrio.policy.rate_limits import Budgets, Pacer
+from derivtrio.policy.rate_limits import Budgets, BudgetUse, Pacer
 from derivtrio.settings import Settings
+from derivtrio.streams.client_events import event_stream
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import WhenClosed, subscribing
 from derivtrio.streams.snapshots import (
@@ -37,7 +37,7 @@ from derivtrio.streams.snapshots import (
     message_stream,
     proposal_stream,
 )
-from derivtrio.streams.subscription import Subscription, event_stream
+from derivtrio.streams.subscription import Subscription
 from derivtrio.streams.ticks import tick_stream
 from derivtrio.supervision.authorization import Authorization, Identity, TokenSource, checked_for
 from derivtrio.supervision.lifetime import Lifetime
@@ -127,7 +127,7 @@ def _assembled(
     bus, router = EventBus(name), Router()
     queue = SendQueue(settings.outbox, _budgets(settings, pacer, endpoint), bus.announce)
     authorization = Authorization(endpoint, Identity(checked_for(endpoint, token)))
-    trades = TradeLog(lambda: authorization.loginid, others=other_clients(endpoint))
+    trades = TradeLog(authorization.whose, others=other_clients(endpoint))
     session = Session(settings, generation_of(endpoint), queue, router, bus, trades)
     session.reauthorize = partial(authorization.renew, session=session)
     registry = Registry(session)
@@ -185,7 +185,7 @@ class Client(Trader):
         *Cancellation*: a call that was not written yet is never sent. One that was may be executed.
 
         Raises:
-            InvalidRequest: the request is invalid_request, or not as Deriv's schemas have it (see
+            InvalidRequest: the request is malformed, or not as Deriv's schemas have it (see
                 `Settings.check_requests`); nothing was sent.
             ApiError: the server's answer is an error.
             RateLimited: the server finds that too much is asked. What only reads is asked again for
@@ -196,7 +196,7 @@ class Client(Trader):
             ClientClosed, ConnectionFailed: the client has ended.
 
         """
-        call = self._new_call(request)
+        call = checked_call(request, self._session)
         if call.name in CHANGES:
             return await change_by_call(self._supervisor, call.request)
         return await make_call(call, self._session)
@@ -222,7 +222,7 @@ class Client(Trader):
         *Cancellation*: a message that was not written yet is never sent.
 
         Raises:
-            InvalidRequest: it is no such message, or its `req_id` is too low.
+            InvalidRequest: *message* makes no call, or its `req_id` is too low.
             OutcomeUnknown: the connection was lost while it was being written.
             ClientClosed, ConnectionFailed: the client has ended.
 
@@ -287,8 +287,8 @@ class Client(Trader):
         others.
 
         Raises:
-            InvalidRequest: the request is invalid_request, or does not stream; nothing was sent.
-            ValueError: *buffer* is no number of messages, or *overflow* no policy.
+            InvalidRequest: the request is malformed, or does not stream; nothing was sent.
+            ValueError: *buffer* is not a number of messages, or *overflow* is not a policy.
 
         """
         request = subscribing(request)
@@ -480,7 +480,7 @@ class Client(Trader):
             {} if parameters is None else parameters, more, self._session.generation
         )
         request = subscribing({"proposal": 1, **words})
-        self._new_call(request)
+        checked_call(request, self._session)
         return proposal_stream(self._registry, request, words, buffer=buffer, overflow=overflow)
 
     def events(
@@ -527,7 +527,7 @@ class Client(Trader):
 
     @property
     def status(self) -> Status:
-        """What can be said of the client now."""
+        """A snapshot of the client, to be read under trio, in the client's own thread."""
         session, state = self._session, self._session.state
         return Status(
             state=state.name,
@@ -544,8 +544,19 @@ class Client(Trader):
 
     @property
     def metrics(self) -> Metrics:
-        """What was counted since the client was opened: messages, calls, reconnects, and so on."""
+        """What was counted since the client was opened: messages, calls, reconnects, and so on.
+
+        It may be read in any thread, and after the client's end.
+        """
         return self._session.metrics
+
+    @property
+    def budgets(self) -> list[BudgetUse]:
+        """How much of each rate limit is used up now; empty with `Settings(pacing=False)`.
+
+        Clients with the same `pacer` see the same.
+        """
+        return self._session.queue.budgets.usage(trio.current_time())
 
     async def reconnect(self) -> None:
         """Replace the connection by a new one, now; return when that is ready.

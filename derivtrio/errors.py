@@ -226,6 +226,11 @@ class BrokenConnection(msgspec.Struct, frozen=True):
     time: float
     error: Exception | None
 
+    @property
+    def may_blame(self) -> bool:
+        """Whether a request that was not answered may be what ended the connection."""
+        return self.error is not None and not getattr(self.error, "blameless", False)
+
     def __str__(self) -> str:
         how = "closed by this program" if self.error is None else f"lost ({self.error})"
         return f"connection {self.connection} was {how}"
@@ -424,7 +429,14 @@ class InvalidURL(DerivError, ValueError):
 
 
 class LinkError(DerivError):
-    """Why one attempt to connect, or one connection, ended."""
+    """Why one attempt to connect, or one connection, ended.
+
+    Attributes:
+        blameless: whether nothing that was asked on the connection can have caused its end.
+
+    """
+
+    blameless: bool = False
 
 
 class ConnectTimeout(LinkError):
@@ -538,9 +550,13 @@ class HeartbeatMissed(LinkError):
 class MuteStream(LinkError):
     """A stream said nothing although the server had more, and asking for it again did not help."""
 
+    blameless = True
+
 
 class ReconnectRequested(LinkError):
     """The program has asked for a new connection, with `client.reconnect`."""
+
+    blameless = True
 
 
 class ProtocolViolation(LinkError):

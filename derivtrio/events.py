@@ -101,7 +101,8 @@ class Closed:
 
     `code` and `reason` are those of the Close frame that the peer sent; without one the code is
     1006 and the reason empty, as RFC 6455 section 7.1.5 has it. `was_clean` says that Close frames
-    went both ways.
+    went both ways. `by` says who ended it: `"us"`, `"server"`, `"network"` (a byte stream that
+    ended without a Close frame) or `"heartbeat"` (no sign of life).
     """
 
     code: int
@@ -148,6 +149,23 @@ class Gap:
 
 
 @attrs.frozen
+class Filling:
+    """A long hole in `stream`, from the epoch `after` to `before`, is filled up to `reached`.
+
+    It comes after each answer of the server's history, if one answer does not fill the hole. At
+    its end `reached` is `before`. Of candles `granularity` is the length; of ticks it is 0.
+    """
+
+    stream: str
+    granularity: int
+    after: int
+    reached: int
+    before: int
+    time: float = _now()
+    client: str | None = _name()
+
+
+@attrs.frozen
 class Throttled:
     """Requests of the rate-limit `group` are held back for `delay` seconds."""
 
@@ -167,6 +185,7 @@ class Overflow:
     client: str | None = _name()
 
 
+#: What `Client.events` yields.
 Event = (
     Connecting
     | Opened
@@ -179,6 +198,7 @@ Event = (
     | Failed
     | Waiting
     | Gap
+    | Filling
     | Throttled
     | Overflow
 )

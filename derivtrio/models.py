@@ -277,20 +277,23 @@ class Sold(msgspec.Struct, frozen=True):
 
 
 class NotSold(msgspec.Struct, frozen=True):
-    """The contract was not sold by the request in question, and will not be."""
+    """The contract was not sold by the request in question, and will not be. `how` says why."""
 
     how: str
 
 
 class Updated(msgspec.Struct, frozen=True):
-    """The contract has the limits that were asked for."""
+    """The contract has the limits that were asked for. `how` says how that is known."""
 
     limits: Limits
     how: str
 
 
 class NotUpdated(msgspec.Struct, frozen=True):
-    """The contract has other limits than were asked for, and the request cannot change it now."""
+    """The contract has other limits than were asked for, and the request cannot change it now.
+
+    `how` says how that is known.
+    """
 
     how: str
 

@@ -25,7 +25,7 @@ TASKS: Final = {
     "trio_websocket": ("trio-websocket's own reader", ""),
     "derivtrio.reader": ("socket -> router -> buffers", "supervision/tasks.py"),
     "derivtrio.writer": ("queue -> socket", "supervision/tasks.py"),
-    "derivtrio.heartbeat": ("asks a silent server for a sign of life", "supervision/tasks.py"),
+    "derivtrio.heartbeat": ("asks a silent server for a sign of life", "supervision/heartbeat.py"),
     "derivtrio.deadlines": ("ends calls that got no reply in time", "supervision/tasks.py"),
     "derivtrio.streams": ("renews streams; repeats refused forgets", "streams/registry.py"),
     "derivtrio.limits": ("asks for the rate limits, once", "supervision/tasks.py"),

@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL and Redis, each private, on a free port of loopback.
+"""Real servers for tests: PostgreSQL, Redis and NATS, each private, on a free port of loopback.
 
 A test that needs one is skipped where its program is not installed.
 """
@@ -143,6 +143,23 @@ def redis() -> Iterator[Server]:
         durable = ["--appendonly", "yes", "--appendfsync", "no", "--save", ""]
         server = Server([binary, *options, *durable], port, f"redis://127.0.0.1:{port}")
         with running(server):
+            yield server
+
+
+@contextmanager
+def nats(*more: str) -> Iterator[Server]:
+    """Run NATS with JetStream."""
+    with nats_without_jetstream("-js", *more) as server:
+        yield server
+
+
+@contextmanager
+def nats_without_jetstream(*more: str) -> Iterator[Server]:
+    binary = program("nats-server", "/usr/sbin")
+    with folder() as path:
+        port = free_port()
+        options = ["-a", "127.0.0.1", "-p", str(port), "-sd", str(path), *more]
+        with running(Server([binary, *options], port, f"nats://127.0.0.1:{port}")) as server:
             yield server
 
 

@@ -64,7 +64,7 @@ def compiled(block: Block, text: str) -> Any:
 
 
 def test_there_is_code() -> None:
-    assert (len(PROGRAMS), len(FRAGMENTS), len(OVER_TCP)) == (5, 37, 1)
+    assert (len(PROGRAMS), len(FRAGMENTS), len(OVER_TCP)) == (11, 39, 1)
     assert {block.page for block in FRAGMENTS} >= {
         f"examples/guide/{name}.md"
         for name in ("accounts", "calls", "errors", "limits", "settings", "simulator", "streams")
@@ -157,6 +157,8 @@ def test_every_command_is_of_a_kind_that_is_checked(command: str) -> None:
 )
 def test_the_commands_can_be_parsed(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("derivtrio.cli.target.run", lambda _main: None)
+    monkeypatch.setattr("derivtrio.cli.screen.to_terminal", lambda: True)  # some need one
+    monkeypatch.setenv("TERM", "xterm")
     arguments = shlex.split(command)[1:]
     expected = 1 if arguments[0] == "demo" else 0  # no ticks came, since nothing was performed
     assert CliRunner().invoke(cli, arguments).exit_code == expected

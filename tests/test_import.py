@@ -5,8 +5,10 @@ does not depend on the machine: the modules that are loaded, and the classes tha
 """
 
 import copy
+import importlib
 import json
 import pickle
+import re
 import subprocess
 import sys
 from typing import Any
@@ -29,6 +31,7 @@ LATER = (
     "derivtrio.connection.addresses.",
     "derivtrio.connection.proxy.",
     "derivtrio.connection.rest.",
+    "derivtrio.connection.tunnel.",
     "derivtrio.recording.",
     "derivtrio.simulator.",
     "derivtrio.streams.candles.",
@@ -103,3 +106,15 @@ def test_models_are_frozen_and_comparable_and_can_be_copied_and_pickled(model: A
     assert model == copy.copy(model) == pickle.loads(pickle.dumps(model))
     assert model != msgspec.structs.replace(model, **{name: "other"})
     assert repr(model).startswith(type(model).__name__ + "(")
+
+
+@pytest.mark.parametrize(
+    ("old", "names"), [("published", ("OPTIONS", "V3")), ("shortcodes", ("agrees", "rest_of"))]
+)
+def test_old_names_of_modules_lead_to_where_things_live_now(
+    old: str, names: tuple[str, ...]
+) -> None:
+    module = importlib.import_module(f"derivtrio.{old}")
+    (now,) = re.findall(r"The old name of `([\w.]+)`", str(module.__doc__))
+    for name in names:
+        assert getattr(module, name) is getattr(importlib.import_module(now), name)

@@ -1,5 +1,7 @@
 """The guide's page about recording: its commands are carried out, and its code is tried."""
 
+import asyncio
+import json
 import signal
 import sqlite3
 import time
@@ -11,6 +13,7 @@ import pytest
 import trio
 from pages import GUIDE, read
 from recording_servers import Server, redis_reply
+from recording_servers import nats as run_nats
 from recording_servers import postgres as run_postgres
 from recording_servers import redis as run_redis
 from served import Served, finished, served, started
@@ -61,7 +64,7 @@ def count(path: str, table: str = "ticks") -> int:
 
 
 def test_every_command_is_carried_out_below() -> None:
-    assert len(COMMANDS) == 8
+    assert len(COMMANDS) == 9
 
 
 def test_record_then_export_and_plot(server: Served) -> None:
@@ -114,9 +117,31 @@ def test_relay(server: Served) -> None:
         return redis_reply(redis, "XLEN", "ticks")
 
     with run_redis() as redis:
-        arguments = command("derivtrio relay")
+        arguments = command("derivtrio relay R_100 --to redis")
         arguments[-1] = f"{redis.url}/ticks"
         carried_out(arguments, server, lambda: entries(redis))
+
+
+def test_relay_to_nats(server: Served) -> None:
+    pytest.importorskip("trio_asyncio")
+    nats = pytest.importorskip("nats")
+
+    async def last(url: str) -> Any:
+        connection = await nats.connect(url)
+        try:
+            return await connection.jetstream().get_last_msg("ticks_SYMBOL", "ticks.R_100")
+        except nats.js.errors.NotFoundError:
+            return None
+        finally:
+            await connection.close()
+
+    with run_nats() as broker:
+        arguments = command("derivtrio relay R_100 1HZ100V")
+        arguments[-1] = f"{broker.url}/ticks"
+        carried_out(arguments, server, lambda: asyncio.run(last(broker.url)))
+        message = asyncio.run(last(broker.url))
+    members = json.loads(message.data)
+    assert message.headers["Nats-Msg-Id"] == f"R_100-{members['epoch']}000-0"
 
 
 def _is_there(package: str) -> bool:

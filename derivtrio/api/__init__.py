@@ -32,7 +32,7 @@ class Api:
     all other fields are given by name. Each call does what `Client.call` does with that request,
     and raises what that raises.
 
-    It is for one reply. What streams is had from `Client.subscribe`: `subscribe` is no argument.
+    It is for one reply, so `subscribe` is not an argument. For a stream use `Client.subscribe`.
     Where requests are not checked (see `Settings.check_requests`), everything else is sent.
     """
 

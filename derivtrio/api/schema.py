@@ -132,6 +132,12 @@ def _shown(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
+def _named(value: Any) -> str:
+    """Return what a secret *value* is called; it is never shown."""
+    kind = type(value).__name__
+    return "this text (a secret, so not shown)" if kind == "str" else f"this {kind}"
+
+
 def _is_secret(shape: Any) -> bool:
     """Return whether a value of *shape* is a secret, or may contain one."""
     if isinstance(shape, str):
@@ -141,7 +147,7 @@ def _is_secret(shape: Any) -> bool:
 
 
 def _refused(shape: Any, value: Any) -> Complaint:
-    shown = f"this {type(value).__name__}" if _is_secret(shape) else _shown(value)
+    shown = _named(value) if _is_secret(shape) else _shown(value)
     meant = None
     if isinstance(shape, tuple) and isinstance(value, str):
         meant = near(value, [allowed for allowed in shape if isinstance(allowed, str)])

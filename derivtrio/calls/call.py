@@ -1,14 +1,6 @@
 """A call: one request on its way to one decided end.
 
-A call is in one of four states. `TRANSITIONS` is the whole table; what is not in it changes
-nothing (a reply to a decided call, for example). A test draws this picture from the table:
-
-    QUEUED  ── write  ──> WRITTEN
-    QUEUED  ── decide ──> DECIDED
-    QUEUED  ── leave  ──> ABANDONED
-    WRITTEN ── decide ──> DECIDED
-    WRITTEN ── leave  ──> ABANDONED
-    WRITTEN ── lose   ──> QUEUED
+Its states, and what leads from one to another, are in `life`.
 
 What decides a call that was written:
 
@@ -30,15 +22,27 @@ because it says what has become of the money.
 import math
 import time
 from collections.abc import Callable, Mapping
-from enum import IntEnum
 from typing import Any, Final
 
 import attrs
 import trio
 
 from derivtrio.api import codec
-from derivtrio.api.catalog import NAMES, TRADES, is_safe, name_of
-from derivtrio.calls.routing import FIRST_FOREIGN_ID, Stream
+from derivtrio.api.catalog import TRADES, is_safe, name_of
+from derivtrio.calls.life import (
+    ABANDONED,
+    DECIDE,
+    DECIDED,
+    LEAVE,
+    LOSE,
+    QUEUED,
+    TRANSITIONS,
+    WRITE,
+    WRITTEN,
+    Life,
+    Step,
+)
+from derivtrio.calls.routing import Stream
 from derivtrio.errors import (
     ApiError,
     BrokenConnection,
@@ -54,44 +58,11 @@ from derivtrio.policy.rate_limits import Urgency, urgency_of
 from derivtrio.policy.retry import is_doubtful
 from derivtrio.redaction import masked
 
-#: A read that was written on so many connections, all of which were lost, may be what breaks them.
+#: How many connections may be lost while the same read waits for its reply; then it fails.
 MAX_BREAKS: Final = 3
 
 #: How many connections may break before a suspect is asked on them; then it has waited enough.
 _MOST_PASSES: Final = 2
-
-
-class Life(IntEnum):
-    """The states of a call. They are integers because these are quick keys of a table."""
-
-    QUEUED = 0
-    WRITTEN = 1
-    DECIDED = 2
-    ABANDONED = 3
-
-
-class Step(IntEnum):
-    """What may happen to a call."""
-
-    WRITE = 0
-    DECIDE = 1
-    LEAVE = 2
-    LOSE = 3
-
-
-# Plain names, because looking up a member of an enum takes as long as a small function in Python
-# 3.11, and each call does it a dozen times.
-QUEUED, WRITTEN, DECIDED, ABANDONED = Life
-WRITE, DECIDE, LEAVE, LOSE = Step
-
-TRANSITIONS: Final[Mapping[tuple[Life, Step], Life]] = {
-    (QUEUED, WRITE): WRITTEN,
-    (QUEUED, DECIDE): DECIDED,
-    (QUEUED, LEAVE): ABANDONED,
-    (WRITTEN, DECIDE): DECIDED,
-    (WRITTEN, LEAVE): ABANDONED,
-    (WRITTEN, LOSE): QUEUED,
-}
 
 #: How a call that failed has ended, in a word; the first kind that fits counts.
 OUTCOMES: Final[Mapping[type[Exception], str]] = {
@@ -257,7 +228,7 @@ class Call:
         if not self.safe:
             self.fail(self.doubt(f"{why} before the reply to {self.name} came"))
             return None
-        if why.error is not None:
+        if why.may_blame:
             self.breaks += (why,)
         if len(self.breaks) >= MAX_BREAKS:
             text = (
@@ -406,39 +377,3 @@ def api_call(
         terms = request["parameters"]
     urgency = urgency_of(name) if urgency is None else urgency
     return Call(name, request, body, is_safe(name), then, only_on, urgency, restores, terms)
-
-
-def raw_call(data: str | bytes | Mapping[str, Any]) -> Call:
-    """Return *data* as a message to write as it is; a mapping is written as JSON.
-
-    Raises:
-        InvalidRequest: it is not str, bytes or a mapping, or its `req_id` is one that the client
-            may use itself.
-
-    """
-    if isinstance(data, Mapping):
-        try:
-            data = codec.encode(data)
-        except (TypeError, ValueError) as error:
-            raise invalid_request(codec.error_text(error, data)) from error
-    if not isinstance(data, (str, bytes)):
-        text = f"a message is str, bytes or a mapping, not {type(data).__name__}"
-        raise invalid_request(text)
-    message = _object_in(data)
-    req_id = message.get("req_id")
-    if isinstance(req_id, int) and req_id < FIRST_FOREIGN_ID:
-        refusal = f"req_id {req_id} may be one of the client's own; use {FIRST_FOREIGN_ID} or more"
-        raise invalid_request(refusal)
-    name = next((member for member in message if member in NAMES), "a raw message")
-    return Call(name, {}, data, safe=False, urgency=urgency_of(name))
-
-
-def _object_in(data: str | bytes) -> dict[str, Any]:
-    """Return the JSON object in *data*; an empty one where there is none."""
-    if isinstance(data, bytes):
-        return {}  # it is written as a binary message, which is no request to the API
-    try:
-        message = codec.decode(data)
-    except codec.UNDECODABLE:
-        return {}
-    return message if isinstance(message, dict) else {}

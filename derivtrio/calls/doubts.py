@@ -10,6 +10,7 @@ went: about trades of that time no purchase can be claimed with certainty any mo
 """
 
 import math
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Literal, NamedTuple
 from weakref import WeakKeyDictionary
@@ -20,12 +21,12 @@ import trio
 from derivtrio.api.parsing import contract_of
 from derivtrio.calls.call import Call
 from derivtrio.calls.other_clients import OtherClients
-from derivtrio.calls.server_time import ServerTime
 from derivtrio.errors import ApiError, OutcomeUnknown, api_error
 from derivtrio.models import Outcome
 from derivtrio.policy.retry import is_doubtful
+from derivtrio.policy.server_clock import Moment, ServerTime
 
-#: A purchase cannot belong to a trade that was written more than so many seconds after it.
+#: By how many seconds a purchase may seem older than the trade that it belongs to.
 _SLACK: Final = 120
 
 #: The calls that end a contract. Each contract ends once.
@@ -106,7 +107,7 @@ class TradeLog:
             self._enter(call.error, call)
         elif call.handed_over:
             self._learn_from(call)
-            self.server_time.note_answer(call, _purchase_time(call.answer))
+            self.note_time(call, _purchase_time(call.answer))
         elif call.written_mono is not None:
             self.doubt(call, f"the caller of {call.name} went away before its reply came")
 
@@ -115,6 +116,11 @@ class TradeLog:
         unknown = call.doubt(text)
         self._enter(unknown, call)
         return unknown
+
+    def note_time(self, call: Call, epoch: object) -> None:
+        """Note that *epoch* was the server's time when it answered *call*, just now."""
+        if (written := _moment_of(call)) is not None:
+            self.server_time.note_answer(epoch, written, Moment(trio.current_time(), time.time()))
 
     def note_used(self, call: Call) -> None:
         """Note that *call*, one of `BUYS`, has ended, and may have used up its proposal."""
@@ -196,7 +202,8 @@ class TradeLog:
     def _enter(self, unknown: OutcomeUnknown, call: Call) -> None:
         self._in_doubt[unknown] = call
         unknown.run = trio.lowlevel.current_trio_token()
-        unknown.server_epoch = self.server_time.of_writing(call)
+        written = _moment_of(call)
+        unknown.server_epoch = None if written is None else self.server_time.at(written)
         self.others.doubt(call)
         if len(self._in_doubt) > _MOST_DOUBTS:
             oldest = self._in_doubt.pop(next(iter(self._in_doubt)))
@@ -222,6 +229,11 @@ class TradeLog:
             if origin.learnt_mono >= horizon:
                 self._evicted_until_mono = max(self._evicted_until_mono, origin.learnt_mono)
             del self._known[what]
+
+
+def _moment_of(call: Call) -> Moment | None:
+    """Return when *call* was written; None if it was not."""
+    return None if call.written_mono is None else Moment(call.written_mono, call.written_wall)
 
 
 def _purchase_time(answer: Mapping[str, Any] | None) -> object:

@@ -34,10 +34,10 @@ _LOOK: Final = b'"tick":{'
 class TickRoute(Protocol):
     """A stream that takes its ticks decoded."""
 
-    def take_ticks(self, ticks: list[Tick], data: bytes) -> bool:
-        """Take *ticks*, the last of which came in the message *data*; return whether more may come.
+    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
+        """Take *ticks*, which came in the messages of *batch* before *end*.
 
-        A stream that is over takes none.
+        Return whether more may come. A stream that is over takes none.
         """
         ...
 
@@ -92,24 +92,26 @@ class FastTicks:
         if message.error is not None:
             return batch
         route = self.routes.get(message.req_id)
-        return () if route is not None and route.take_ticks([message.tick], batch[0]) else batch
+        return () if route is not None and route.take_ticks([message.tick], batch, 1) else batch
 
     def _deliver_many(self, batch: Sequence[Any]) -> Iterator[Any]:
-        route_of, route, last = self.routes.get, None, b""
+        route_of, route, end = self.routes.get, None, 0
         ticks: list[Tick] = []
         for data, message in zip(batch, self._envelopes(batch), strict=True):
             found = route_of(message.req_id) if message.error is None else None
             if found is not route:
-                if route is not None and not route.take_ticks(ticks, last):
-                    yield last
+                end += len(ticks)
+                if route is not None and not route.take_ticks(ticks, batch, end):
+                    yield batch[end - 1]
                 route, ticks = found, []
             if found is None:
+                end += 1
                 yield data
             else:
                 ticks.append(message.tick)
-                last = data
-        if route is not None and not route.take_ticks(ticks, last):
-            yield last
+        end += len(ticks)
+        if route is not None and not route.take_ticks(ticks, batch, end):
+            yield batch[end - 1]
 
     def _envelopes(self, batch: Sequence[Any]) -> list[_Envelope]:
         """Return what is looked at of each message in *batch*; `_NOT_A_TICK` for other messages."""

@@ -10,7 +10,7 @@ user calls may go meanwhile, and `held_back` measures how long that lasts, becau
 against the patience with the server.
 
 A read that may have broken the last connections is a *suspect*. It waits here until
-`request.repeat_suspects` has it asked alone.
+`suspects.repeat_suspects` has it asked alone.
 """
 
 import math
@@ -44,6 +44,7 @@ class SendQueue:
         held_back: for how long restoration has waited for budgets on the present connection.
         suspects: reads that may have broken connections, and wait to be asked alone.
         throttled_for: for how long anything has waited for budgets, on all connections.
+        clock: trio's; other threads may ask it, and `trio.current_time` may not be called there.
 
     """
 
@@ -54,6 +55,7 @@ class SendQueue:
     held_back: Stopwatch = attrs.field(factory=Stopwatch, init=False)
     suspects: list[Call] = attrs.field(factory=list, init=False)
     throttled_for: Stopwatch = attrs.field(factory=Stopwatch, init=False)
+    clock: trio.abc.Clock = attrs.field(factory=trio.lowlevel.current_clock, init=False)
     _connection: int | None = attrs.field(default=None, init=False)
     _arrived: deque[Call] = attrs.field(factory=deque, init=False)
     _room: WaitingRoom[Call] = attrs.field(init=False)
@@ -109,7 +111,7 @@ class SendQueue:
 
     def pass_over(self, why: BrokenConnection) -> None:
         """Note that a connection broke before the suspects that wait could be asked on it."""
-        for call in self.suspects:
+        for call in self.suspects if why.may_blame else ():
             call.passed_over(why)
         self.suspects[:] = [call for call in self.suspects if not call.decided]
 
@@ -142,7 +144,7 @@ class SendQueue:
         for call in list(self._room):
             if call.only_on is not None:
                 self._room.remove(call)
-                self._arrived.append(call)  # `write_calls` decides what becomes of it
+                self._arrived.append(call)  # `tasks.write_calls` decides what becomes of it
 
     def open_to(self, urgency: Urgency) -> None:
         """Let out what is so urgent, or more."""
@@ -162,7 +164,7 @@ class SendQueue:
     @property
     def throttled_groups(self) -> list[str]:
         """The rate-limit groups for which something waits now."""
-        now = trio.current_time()
+        now = self.clock.current_time()
         return sorted(group for group, until in self._room.stopped(now).items() if until > now)
 
     def promote_restoration(self) -> None:
@@ -186,6 +188,10 @@ class SendQueue:
         now = trio.current_time()
         group, until = self.budgets.limiting(name, urgency, now)
         self._announce({group: until}, now)
+
+    def room_at(self, call: Call) -> float:
+        """Return from when on the budgets have room for *call*, on trio's clock."""
+        return self.budgets.limiting(call.name, call.urgency, trio.current_time())[1]
 
     async def get(self, most: int) -> list[Call]:
         """Return up to *most* requests to write now; they are counted already.

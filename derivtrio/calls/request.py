@@ -1,11 +1,9 @@
 """Make a call: queue it, wait for its reply, and ask again where that is right and safe.
 
-- `make_call` makes one call for user code. If the server refuses a read for its rate, the read is
-  made again.
+- `checked_call` returns the call that a request is, and `make_call` makes it, for user code. If the
+  server refuses a read for its rate, the read is made again.
 - `request_until_answered` asks a question that only reads, however long the answer takes.
 - Both are one loop, `repeat`; whether it goes on is decided in `policy.retry`.
-- `repeat_suspects` asks alone what the last connections that broke had in common.
-- `write_calls` is the end of the way: the writer writes what the queue has let out.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,34 +12,31 @@ from typing import Any, Final
 import attrs
 import trio
 
-from derivtrio.api import codec
-from derivtrio.calls.call import MAX_BREAKS, Call, api_call
+from derivtrio.api.validation import check_request
+from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.doubts import BUYS
 from derivtrio.calls.metrics import LAST_BUCKET
 from derivtrio.calls.session import Session
-from derivtrio.connection.connection import Connection
-from derivtrio.errors import ApiError, ConnectionChanged, ConnectionLost, DerivError, RateLimited
-from derivtrio.events import MessageSent
+from derivtrio.errors import ConnectionLost, DerivError, RateLimited
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import (
     ONCE,
-    RETRY_PAUSE,
     UNTIL_ANSWERED,
     Rule,
     lacks_account,
     pause_before_retry,
 )
-from derivtrio.redaction import masked_text, secrets_in
-
-#: How long a connection must have lived before a suspect has its last chance, in seconds. So it is
-#: not blamed for a network that breaks every connection.
-_CALM: Final = 3.0
-
-#: How often it is looked whether the call on trial is decided, in seconds.
-_LOOK: Final = 0.05
 
 #: How often a question may end with `ConnectionLost`, each time after three connections.
 _MOST_LOSSES: Final = 2
+
+
+def checked_call(request: Mapping[str, Any], session: Session) -> Call:
+    """Return the call that *request* makes, checked if `Settings.check_requests` says so."""
+    call = api_call(request)
+    if session.settings.check_requests:
+        check_request(call.name, request, session.generation)
+    return call
 
 
 def make_call(call: Call, session: Session, *, first: bool = False) -> Awaitable[dict[str, Any]]:
@@ -164,7 +159,7 @@ def _noted(reply: dict[str, Any], call: Call, session: Session) -> dict[str, Any
     if call.name == "website_status":
         note_limits(reply, session)
     elif call.name == "time":
-        session.trades.server_time.note_answer(call, reply.get("time"))
+        session.trades.note_time(call, reply.get("time"))
     return reply
 
 
@@ -205,87 +200,3 @@ def _note_end(call: Call, session: Session) -> None:
         session.trades.note_used(call)
     if session.observer is not None:
         session.observer.call_ended(call)
-
-
-async def repeat_suspects(connection: Connection, session: Session) -> None:
-    """Ask each suspect of the queue alone: one at a time, on a connection that is proven to work.
-
-    Whichever breaks this connection, too, is then known, and all others are answered.
-    """
-    since, suspects, proven = trio.current_time(), session.queue.suspects, False
-    while suspects:
-        last_chance = len(suspects[0].breaks) >= MAX_BREAKS - 1
-        if last_chance or not proven:
-            proven = await works_still(connection, session, since, last_chance=last_chance)
-        if not (proven and suspects):  # the caller may have gone away meanwhile
-            continue
-        call = session.on_trial = suspects.pop(0)
-        session.queue.put_first([call])
-        while not (call.decided or call.abandoned):  # noqa: ASYNC110 - this is rare
-            await trio.sleep(_LOOK)
-        session.on_trial = None
-
-
-async def works_still(
-    connection: Connection, session: Session, since: float, *, last_chance: bool
-) -> bool:
-    """Return whether a ping is answered; before a *last_chance*, wait until well after *since*.
-
-    If *connection* breaks during that, it is not for what is asked for next.
-    """
-    if last_chance:
-        await trio.sleep_until(since + min(_CALM, session.settings.restore_timeout / 2))
-    ping = api_call({"ping": 1}, only_on=connection.number, restores=True, urgency=Urgency.TRADE)
-    session.queue.put_last([ping])
-    try:
-        await ping.wait()
-    except ApiError:  # an answer, too
-        return True
-    except DerivError:
-        await trio.sleep(RETRY_PAUSE)
-        return False
-    return True
-
-
-async def write_calls(connection: Connection, session: Session, *calls: Call) -> None:
-    """Write those of *calls* that are wanted; register each for its reply just before.
-
-    *Cancellation*: breaks the connection if the writing has begun.
-    """
-    to_write = [call for call in calls if _is_to_write(call, connection)]
-    if not to_write:
-        return
-    now = trio.current_time()
-    await connection.send(*[_prepare(call, connection, session, now) for call in to_write])
-    for call in to_write:
-        if call.raw:
-            session.router.remove(call.req_id)
-            call.settle({})
-
-
-def _is_to_write(call: Call, connection: Connection) -> bool:
-    """Return whether *call* is to be written to *connection*; decide it if it never will be."""
-    if not call.wanted:
-        call.settle({})  # nobody waits any more, or only what has asked for a stream that is over
-        return False
-    if call.only_on in (None, connection.number):
-        return True
-    text = f"{call.name} was meant for connection {call.only_on}, which is gone; it was not sent"
-    call.fail(ConnectionChanged(text))
-    return False
-
-
-def _prepare(call: Call, connection: Connection, session: Session, now: float) -> str | bytes:
-    """Register *call*, and return what is to be written."""
-    req_id = session.router.register(call)
-    call.written(req_id, connection.number, session.settings.response_timeout, now)
-    if call.is_trade:
-        call.loginid = call.request.get("loginid") or session.trades.whose()
-    if call.name == "authorize":
-        connection.secrets += secrets_in(call.request)
-    body = call.body
-    if isinstance(body, str) and not call.raw:
-        body = codec.with_req_id(body, req_id)
-    if session.bus.traffic:
-        session.bus.announce(MessageSent(masked_text(body) if isinstance(body, str) else body))
-    return body

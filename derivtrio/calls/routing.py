@@ -11,7 +11,7 @@ The rules:
 3. If a message carries a subscription and nothing takes further messages of its request, the server
    is sending a stream that nobody wants (its caller went away, or its last consumer left). Its id
    is put on `unwanted`, once. Such streams are counted as `strangers`: each request that was given
-   up explains one of them, and a server that sends many more is hostile (`streams.registry`).
+   up explains one of them, and a server that sends many more is hostile (`streams.forgets`).
 4. `req_id`s count up for the life of the client, so no reply on one connection can answer a request
    that was made on another.
 
@@ -32,8 +32,8 @@ from derivtrio.errors import BrokenConnection
 #: The user's own raw messages take their `req_id`s from here up; ours count from 1.
 FIRST_FOREIGN_ID: Final = 2**31
 
-#: How many unsubscribed ids are remembered, so that late messages do not repeat the `forget`; and
-#: one more for each request that was given up, but for no more than so many.
+#: How many unsubscribed ids are remembered, so that late messages do not repeat the `forget`. One
+#: more is remembered for each request that was given up, up to this number of requests.
 _REMEMBERED: Final = 1024
 _MOST_GIVEN_UP: Final = 10_000
 

@@ -4,7 +4,7 @@ A `Session` lives as long as its client. Connections come and go beneath it: `co
 present one, and `usable_connection` is the answer to the question that all parts ask.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -17,9 +17,9 @@ from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
 from derivtrio.calls.status import ConnectionState, EventBus, State
-from derivtrio.concurrency.runs import require_trio
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Generation
+from derivtrio.errors import BrokenConnection
 from derivtrio.events import Gap, Opened, Stale
 from derivtrio.settings import Settings
 
@@ -46,12 +46,28 @@ on_new_client: ContextVar[Callable[["Session", Any], None] | None] = ContextVar(
 )
 
 
+def require_trio() -> trio.lowlevel.TrioToken:
+    """Return the token of the present `trio.run`; raise a RuntimeError outside of one."""
+    try:
+        return trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        text = (
+            "derivtrio needs trio to run under, not asyncio: derivtrio.run(main) or trio.run(main)"
+        )
+        raise RuntimeError(text) from None
+
+
 class Suspect(Protocol):
     """A stream or a call that may be what breaks connections."""
 
     @property
     def label(self) -> str:
         """What it is called in logs."""
+        ...
+
+    @property
+    def breaks(self) -> Sequence[BrokenConnection]:
+        """How the connections ended that it may have broken."""
         ...
 
 
@@ -165,7 +181,7 @@ class Session:
             gaps=counters.events[Gap],
             stale_streams=counters.events[Stale],
             dropped_items=counters.dropped_items,
-            throttled_seconds=self.queue.throttled_for.read(trio.current_time()),
+            throttled_seconds=self.queue.throttled_for.read(self.queue.clock.current_time()),
             latencies=counters.latency_pairs(),
         )
 

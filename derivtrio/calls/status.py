@@ -44,6 +44,7 @@ from derivtrio.events import (
     Connecting,
     Event,
     Failed,
+    Filling,
     Gap,
     MessageReceived,
     MessageSent,
@@ -59,7 +60,18 @@ logger = logging.getLogger("derivtrio")
 
 
 class State(Enum):
-    """Where a client is in its life."""
+    """Where a client is in its life.
+
+    Attributes:
+        CONNECTING: it makes an attempt: URL, TCP, TLS, handshake.
+        RESTORING: the WebSocket is open; authorization and subscriptions are not answered yet.
+        READY: calls flow.
+        WAITING: it waits before the next attempt.
+        CLOSING: it says goodbye.
+        CLOSED: it was closed, by its program.
+        FAILED: it has given up.
+
+    """
 
     CONNECTING = "connecting"
     RESTORING = "restoring"
@@ -291,7 +303,7 @@ class EventBus:
                 text = "%s has been mute for %.0f s, though the server has more"
                 silence = max(0.0, time.time() - since)
                 self.log(logging.WARNING, text, stream, silence, symbol=stream)
-            case Gap(stream=stream) | Overflow(stream=stream):
+            case Gap(stream=stream) | Filling(stream=stream) | Overflow(stream=stream):
                 self.log(logging.DEBUG, "%s", event, symbol=stream)
             case MessageReceived() | MessageSent():
                 pass  # a program that wants messages in its log listens to them

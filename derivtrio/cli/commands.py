@@ -16,6 +16,8 @@ _NAMES: Final = (
     "relay",
     "simulate",
     "ticks",
+    "top",
+    "watch",
 )
 
 
@@ -43,6 +45,6 @@ class Commands(click.Group):
 def cli() -> None:
     """Talk to Deriv's WebSocket API, or to a simulated one.
 
-    Those that need a server connect to --url. Results go to standard output: as JSON
+    Commands that need a server connect to --url. Results go to standard output: as JSON
     if that is not a terminal. Everything else goes to standard error.
     """

@@ -6,7 +6,6 @@ and everything that is printed comes from there.
 """
 
 import sys
-from contextlib import nullcontext
 from functools import partial
 from typing import Final
 
@@ -28,11 +27,11 @@ from derivtrio.cli.outages import (
     survived,
 )
 from derivtrio.cli.output import clock, quote_of, sentence
+from derivtrio.cli.serving import ListenAddress, serve_option, serving
 from derivtrio.cli.target import perform
 from derivtrio.events import Event
 from derivtrio.redaction import shown_url
 from derivtrio.simulator import Simulator, open_simulator
-from derivtrio.trace import timeline
 
 SYMBOL: Final = "1HZ100V"
 
@@ -42,9 +41,11 @@ SYMBOL: Final = "1HZ100V"
     "--timeline",
     "picture",
     type=click.Path(dir_okay=False, writable=True),
-    help="Draw the run into this file: a page of HTML; .json is for Perfetto, .mmd for Mermaid.",
+    help="Draw the run into this file: a page of HTML; .svg is one picture, .json is for Perfetto,"
+    " .mmd for Mermaid.",
 )
-def demo(picture: str | None) -> None:
+@serve_option
+def demo(picture: str | None, page: ListenAddress | None) -> None:
     """Show ticks surviving two broken connections.
 
     It takes about 20 seconds. A simulated server and a client run inside the program; no network is
@@ -55,7 +56,7 @@ def demo(picture: str | None) -> None:
 
     async def main() -> None:
         nonlocal complete
-        complete = await show(Pace(), picture)
+        complete = await show(Pace(), picture, page)
 
     perform(main)
     sys.exit(not complete)
@@ -146,16 +147,17 @@ class RaisingConsole(Console):
         raise  # noqa: PLE0704 - rich calls this where it handles that error
 
 
-async def show(pace: Pace, picture: str | None = None) -> bool:
+async def show(pace: Pace, picture: str | None = None, page: ListenAddress | None = None) -> bool:
     """Run the demo over TCP and print it; return whether no tick is missing or wrong.
 
-    With *picture* it is drawn into that file.
+    With *picture* it is drawn into that file; with *page* it can be watched there.
     """
     console = RaisingConsole(soft_wrap=True, highlight=False, markup=False)
     async with open_simulator() as sim:
         console.print(f"A simulated Deriv server at {shown_url(sim.url)}, a derivtrio client, and")
         console.print("two broken connections. The prices are made up. About 20 seconds.\n")
-        with timeline(picture) if picture is not None else nullcontext():
+        watch = partial(show_url, console)
+        async with serving(page, path=picture, say=watch):
             done = await demonstrate(sim, sim.url, pace, partial(show_line, console))
         console.print()
         for text in summary(done, pace.ticks, sim.market):
@@ -163,6 +165,11 @@ async def show(pace: Pace, picture: str | None = None) -> bool:
         if picture is not None:
             console.print(f"The picture is in {picture}.")
     return survived(done, pace.ticks, sim.market)
+
+
+def show_url(console: Console, url: str) -> None:
+    """Print where the time line can be watched."""
+    console.print(f"Watch its time line at {url} while it runs.\n")
 
 
 def show_line(console: Console, at: float, what: Happening) -> None:

@@ -4,6 +4,7 @@
 |---|---|
 | systemd | `READY=1`, `STATUS=`, `WATCHDOG=1`, `STOPPING=1` |
 | a probe | `--health HOST:PORT`: `/healthz`, `/metrics` |
+| a browser | `--serve HOST:PORT`: a live time line, see `serving` |
 | anything that reads files | `--health-file PATH`: written anew every few seconds |
 
 `READY=1` is sent when the client is ready first. `WATCHDOG=1` is sent only if all is well and a
@@ -16,7 +17,6 @@ import functools
 import json
 import logging
 import os
-import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +28,15 @@ import trio
 
 from derivtrio import Client
 from derivtrio.cli.health import FRESH, Health, WatchedStore
+from derivtrio.cli.output import errors_to_terminal
+from derivtrio.cli.progress import LogLines, ProgressBar, showing_progress
+from derivtrio.cli.serving import (
+    ListenAddress,
+    listeners_at,
+    read_address,
+    serve_option,
+    serving,
+)
 from derivtrio.cli.systemd import Notifier
 from derivtrio.cli.target import Target
 from derivtrio.concurrency.background import running
@@ -38,33 +47,6 @@ _log: Final = logging.getLogger("derivtrio.cli")
 #: How often the client's state is looked at, in seconds; oftener if the watchdog wants it.
 INTERVAL: Final = 5.0
 
-_ADDRESS: Final = re.compile(r"(?:(\[[0-9A-Fa-f:.]+\]|[\w.-]+):)?(\d{1,5})", re.ASCII)
-_LAST_PORT: Final = 65_535
-
-
-@attrs.frozen
-class ListenAddress:
-    """Where the health page is served."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def read_address(
-    _context: click.Context, _parameter: click.Parameter, text: str | None
-) -> ListenAddress | None:
-    """Return the address that *text* means; a port alone is one of this machine's loopback."""
-    if text is None:
-        return None
-    found = _ADDRESS.fullmatch(text)
-    if found is None or int(found[2]) > _LAST_PORT:
-        message = "an address is HOST:PORT, such as 127.0.0.1:9090"
-        raise click.BadParameter(message)
-    return ListenAddress((found[1] or "127.0.0.1").strip("[]"), int(found[2]))
-
 
 @attrs.define(eq=False)
 class Operation:
@@ -72,6 +54,7 @@ class Operation:
 
     health: ListenAddress | None = None
     health_file: Path | None = None
+    page: ListenAddress | None = None
     notifier: Notifier = attrs.field(factory=lambda: Notifier.of(os.environ))
     store: WatchedStore | None = attrs.field(default=None, init=False)
 
@@ -91,15 +74,28 @@ class Operation:
         return self.store
 
     @asynccontextmanager
-    async def open(self, target: Target, max_attempts: int | None) -> AsyncGenerator[Client]:
+    async def open(
+        self, target: Target, max_attempts: int | None, *, bar: bool = True
+    ) -> AsyncGenerator[Client]:
         """Open a client of *target*; enter the block when it is ready.
+
+        Long work is shown with a *bar* on a terminal, otherwise in the log.
 
         *Cancellation*: says `STOPPING=1`, and closes the client.
         """
-        if not self.wanted:
-            async with target.open(max_attempts) as client:
-                yield client
-            return
+        is_seen = bar and errors_to_terminal() and target.log_format == "text"
+        view = ProgressBar() if is_seen else LogLines()
+        opened = functools.partial(self._watched, target) if self.wanted else target.open
+        async with (
+            serving(self.page),
+            opened(max_attempts) as client,
+            showing_progress(client, view),
+        ):
+            yield client
+
+    @asynccontextmanager
+    async def _watched(self, target: Target, max_attempts: int | None) -> AsyncGenerator[Client]:
+        """Open a client, and tell those who want to know how it is."""
         async with target.open(max_attempts, wait_ready=False) as client:
             health, scope = Health(client, self.store), trio.CancelScope()
             listeners = await self._listeners()
@@ -115,13 +111,8 @@ class Operation:
     async def _listeners(self) -> list[trio.SocketListener]:
         if self.health is None:
             return []
-        try:
-            listeners = await trio.open_tcp_listeners(self.health.port, host=self.health.host)
-        except OSError as error:
-            message = f"cannot serve the health page at {self.health}: {error.strerror}"
-            raise click.ClickException(message) from None
-        port = listeners[0].socket.getsockname()[1]
-        _log.info("health page at http://%s/healthz", attrs.evolve(self.health, port=port))
+        listeners, where = await listeners_at(self.health, "the health page")
+        _log.info("health page at http://%s/healthz", where)
         return listeners
 
     async def _tell(
@@ -131,9 +122,9 @@ class Operation:
         with scope:
             async with trio.open_nursery() as nursery:
                 if listeners:
-                    from derivtrio.cli.health_server import HealthServer  # noqa: PLC0415
+                    from derivtrio.cli.health_server import health_server  # noqa: PLC0415
 
-                    serve = HealthServer(health).serve
+                    serve = health_server(health).serve
                     nursery.start_soon(functools.partial(trio.serve_listeners, serve, listeners))
                 await self._look(health)
 
@@ -181,6 +172,7 @@ _OPTIONS: Final = (
         type=click.Path(dir_okay=False, path_type=Path),
         help="Write the state into this file, as JSON, every few seconds.",
     ),
+    serve_option,
 )
 
 
@@ -189,9 +181,13 @@ def operating(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_operation(
-        *args: Any, health: ListenAddress | None, health_file: Path | None, **others: Any
+        *args: Any,
+        health: ListenAddress | None,
+        health_file: Path | None,
+        page: ListenAddress | None,
+        **others: Any,
     ) -> None:
-        command(*args, operation=Operation(health, health_file), **others)
+        command(*args, operation=Operation(health, health_file, page), **others)
 
     for option in reversed(_OPTIONS):
         option(with_operation)

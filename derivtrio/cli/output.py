@@ -63,6 +63,11 @@ def to_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()  # None: it was closed at the start
 
 
+def errors_to_terminal() -> bool:
+    """Return whether standard error is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def show_json(value: Mapping[str, Any]) -> None:
     """Print *value* as JSON: indented and coloured on a terminal, otherwise on one line."""
     if to_terminal():

@@ -1,6 +1,8 @@
-"""`derivtrio relay`: ticks, handed on to a Redis stream."""
+"""`derivtrio relay`: ticks, handed on to a Redis stream or to a JetStream of NATS."""
 
 import functools
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import attrs
@@ -9,9 +11,11 @@ import click
 from derivtrio.cli.moments import read_past_moment
 from derivtrio.cli.operate import Operation, operating
 from derivtrio.cli.target import Target, connecting, perform
+from derivtrio.recording import Store
 from derivtrio.recording import record as keep
+from derivtrio.recording.relaying import NATS, RelayAddress, engine_of
 
-#: How many entries a stream keeps, unless told otherwise: some days of one tick a second.
+#: How many entries are kept of a symbol, unless told otherwise: some days of one tick a second.
 _MAXLEN: Final = 500_000
 
 
@@ -26,9 +30,9 @@ class Relay:
 
 
 def check_scheme(_context: click.Context, _parameter: click.Parameter, target: str) -> str:
-    """Refuse what is no address of Redis."""
-    if not target.startswith(("redis://", "rediss://")):
-        message = "a relay goes to redis://host:port/STREAM"
+    """Refuse what is no address of Redis or NATS."""
+    if engine_of(target) is None:
+        message = "a relay goes to redis://host:port/STREAM, or to nats://host:port/SUBJECT"
         raise click.BadParameter(message)
     return target
 
@@ -39,19 +43,21 @@ def check_scheme(_context: click.Context, _parameter: click.Parameter, target: s
     "--to",
     "target",
     required=True,
-    metavar="redis://HOST:PORT/STREAM",
+    metavar="URL",
     envvar="DERIV_RELAY_TO",
     show_envvar=True,
     callback=check_scheme,
-    help="A stream for each symbol: STREAM may have {symbol} in it. Several symbols without that"
-    " go to STREAM:SYMBOL. If the address has a password, set the variable instead.",
+    help="redis://HOST:PORT/STREAM or nats://HOST:PORT/SUBJECT. Each symbol has a stream, or a"
+    " subject: the name may have {symbol} in it. Several symbols without that go to STREAM:SYMBOL,"
+    " or SUBJECT.SYMBOL. If the address has a password, set the variable instead.",
 )
 @click.option(
     "--maxlen",
     type=click.IntRange(min=1),
     default=_MAXLEN,
     show_default=True,
-    help="About how many entries a stream keeps.",
+    help="How many entries are kept of each symbol: about so many in Redis. In NATS it counts"
+    " when the stream is made.",
 )
 @click.option(
     "--start",
@@ -62,7 +68,7 @@ def check_scheme(_context: click.Context, _parameter: click.Parameter, target: s
 @operating
 @connecting
 def relay(target_server: Target, operation: Operation, **options: Any) -> None:
-    """Hand on the ticks of SYMBOLS to Redis streams, each once.
+    """Hand on the ticks of SYMBOLS to Redis or NATS, each once.
 
     This goes on until Ctrl-C or SIGTERM, and goes on where it ended when it is started again. Two
     relays may feed the same streams; one can die without a tick being lost or doubled.
@@ -73,10 +79,23 @@ def relay(target_server: Target, operation: Operation, **options: Any) -> None:
 
 async def hand_on(target: Target, relay: Relay, operation: Operation) -> None:
     """Relay until cancelled."""
-    from derivtrio.recording.redis import RedisAddress, open_redis  # noqa: PLC0415 - needs an extra
-
-    address = RedisAddress.of(relay.target, relay.symbols)
-    async with open_redis(address, relay.maxlen) as opened:
-        store = operation.watching(opened)
+    address = RelayAddress.of(relay.target, relay.symbols)
+    async with opened(address, relay.maxlen) as store:
+        watched = operation.watching(store)
         async with operation.open(target, None) as client:
-            await keep(client, relay.symbols, store, start=relay.start)
+            await keep(client, relay.symbols, watched, start=relay.start)
+
+
+@asynccontextmanager
+async def opened(address: RelayAddress, maxlen: int) -> AsyncGenerator[Store]:
+    """Open the store at *address*; each of the modules needs an extra."""
+    if address.engine is NATS:
+        from derivtrio.recording.nats import open_nats  # noqa: PLC0415
+
+        async with open_nats(address, maxlen) as jetstream:
+            yield jetstream
+    else:
+        from derivtrio.recording.redis import open_redis  # noqa: PLC0415
+
+        async with open_redis(address, maxlen) as streams:
+            yield streams

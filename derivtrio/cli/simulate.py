@@ -37,7 +37,7 @@ from derivtrio.simulator import (
     metavar="FAULT@SECONDS",
     callback=checked(lambda faults: [parse_fault(fault) for fault in faults]),
     help="What breaks, and when: drop@10, freeze@20, close:1001@30, refuse:5@40,"
-    " lose_after:buy@50. May be repeated.",
+    " lose_after:buy@50. May be repeated. The guide's page about the simulator has all.",
 )
 @click.option("--limits", is_flag=True, help="Enforce the rate limits that Deriv advertises.")
 @click.option(

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import attrs
 import click
@@ -33,6 +34,8 @@ from derivtrio import (
 from derivtrio.cli.output import log_to_stderr, note, one_line
 from derivtrio.connection.account import REST_URL
 from derivtrio.connection.endpoints import Endpoint, as_endpoint
+from derivtrio.connection.proxy import ENVIRONMENT, parse_proxy
+from derivtrio.redaction import shown_url
 from derivtrio.supervision.authorization import checked_token, speaks_options
 
 #: The exit statuses of a shell for a program that SIGINT, or SIGPIPE, has ended.
@@ -56,14 +59,16 @@ class Target:
         chosen: whether the user named the server; otherwise it is the default.
         verbose: whether to show the client's whole log.
         log_format: `text` or `json`.
+        proxy: the URL of a proxy, `environment`, or None.
 
     """
 
     endpoint: Endpoint
     token: str | None = attrs.field(repr=False)
     chosen: bool
-    verbose: bool
+    verbose: bool = False
     log_format: str = "text"
+    proxy: str | None = attrs.field(default=None, repr=False)
 
     @property
     def formatter(self) -> logging.Formatter | None:
@@ -72,7 +77,8 @@ class Target:
             return None
         from derivtrio.cli.logs import JsonFormatter  # noqa: PLC0415 - few need it
 
-        secrets = (self.token, getattr(self.endpoint, "token", None))
+        password = unquote(urlsplit(self.proxy or "").password or "") or None
+        secrets = (self.token, getattr(self.endpoint, "token", None), password)
         return JsonFormatter([each for each in secrets if isinstance(each, str)])
 
     def note(self, level: int, text: object, **fields: str) -> None:
@@ -87,15 +93,22 @@ class Target:
         note(text)
 
     @property
+    def shown(self) -> str:
+        """Which server that is, for people; without secrets."""
+        base, account = (getattr(self.endpoint, name, "") for name in ("base", "account_id"))
+        return f"{account} at {shown_url(base)}" if account else shown_url(base)
+
+    @property
     def log_level(self) -> int:
         """The level from which the client's log is shown."""
         return logging.DEBUG if self.verbose else logging.INFO
 
     def open(
-        self, max_attempts: int | None = ATTEMPTS, *, wait_ready: bool = True
+        self, max_attempts: int | None = ATTEMPTS, *, wait_ready: bool = True, **more: Any
     ) -> AbstractAsyncContextManager[Client]:
-        """Return a client that gives up after *max_attempts*."""
-        settings = Settings(max_attempts=max_attempts, wait_ready=wait_ready)
+        """Return a client that gives up after *max_attempts*, with *more* of `Settings`."""
+        more |= {"max_attempts": max_attempts, "wait_ready": wait_ready, "proxy": self.proxy}
+        settings = Settings(**more)
         return open_client(endpoint=self.endpoint, token=self.token, settings=settings)
 
 
@@ -105,11 +118,11 @@ def target_for(
     token: str | None,
     account: str | None = None,
     rest_url: str = REST_URL,
-    *,
-    verbose: bool = False,
-    log_format: str = "text",
+    **more: Any,
 ) -> Target:
     """Return the target that the options name. With an *account*, *rest_url* gives its URL.
+
+    *more* are other attributes of the target: `verbose`, `log_format`, `proxy`.
 
     Raises:
         ValueError: an option is wrong, or two of them contradict each other.
@@ -122,12 +135,19 @@ def target_for(
             raise ValueError(text)
         checked_token(token)
         chosen = url is not None
-        return Target(there, token, chosen, verbose, log_format)
+        return Target(there, token, chosen, **more)
     if token is None:
         text = "--account needs a token for the account, in DERIV_TOKEN"
         raise ValueError(text)
     endpoint = OptionsAccount(account, app_id, token, base=rest_url)
-    return Target(endpoint, None, chosen=True, verbose=verbose, log_format=log_format)
+    return Target(endpoint, None, chosen=True, **more)
+
+
+def check_proxy(proxy: str | None) -> None:
+    """Raise a ValueError if *proxy* is no proxy; it does not show the URL."""
+    Settings(proxy=proxy)
+    if proxy not in (None, ENVIRONMENT):
+        parse_proxy(str(proxy))
 
 
 def checked(check: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, Any], Any]:
@@ -186,6 +206,15 @@ _CONNECTION_OPTIONS: Final = (
         show_default=True,
         help="Deriv's REST API, which gives the WebSocket URL for the --account.",
     ),
+    click.option(
+        "--proxy",
+        envvar="DERIV_PROXY",
+        show_envvar=True,
+        metavar="URL",
+        callback=checked(check_proxy),
+        help="The proxy to go through, such as http://host:3128 or socks5h://host:1080; or"
+        " 'environment' for what HTTPS_PROXY and so on say. Set the variable if it has a password.",
+    ),
     click.option("-v", "--verbose", is_flag=True, help="Show the client's log on standard error."),
     click.option(
         "--log-format",
@@ -213,14 +242,14 @@ def connecting(
         token: str | None,
         account: str | None,
         rest_url: str,
+        proxy: str | None,
         verbose: bool,
         log_format: str,
         **others: Any,
     ) -> None:
+        more = {"verbose": verbose, "log_format": log_format, "proxy": proxy}
         try:
-            target = target_for(
-                url, app_id, token, account, rest_url, verbose=verbose, log_format=log_format
-            )
+            target = target_for(url, app_id, token, account, rest_url, **more)
         except ValueError as error:
             raise click.UsageError(one_line(error)) from None
         command(target, **others)

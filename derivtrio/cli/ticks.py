@@ -11,7 +11,7 @@ import trio
 
 from derivtrio import Subscription, Tick
 from derivtrio.cli.operate import Operation, operating
-from derivtrio.cli.output import note, sentence, show_tick
+from derivtrio.cli.output import note, sentence, show_tick, to_terminal
 from derivtrio.cli.target import ATTEMPTS, Target, connecting, perform
 
 
@@ -80,9 +80,9 @@ async def follow(
     operation: Operation,
 ) -> None:
     """Print *count* ticks of *symbols*, from the epoch *start* on; each symbol has its task."""
-    tally = Tally(count)
+    tally, attempts = Tally(count), None if count is None else ATTEMPTS
     async with (
-        operation.open(target, None if count is None else ATTEMPTS) as client,
+        operation.open(target, attempts, bar=not to_terminal()) as client,
         trio.open_nursery() as nursery,
     ):
         for symbol in dict.fromkeys(symbols):  # each symbol once, in the order given

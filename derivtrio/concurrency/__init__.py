@@ -4,7 +4,6 @@
   that is judged only after other tasks have taken what has come.
 - `buffer`: a bounded buffer with an overflow policy, for a producer that must never wait.
 - `lock`: a lock that costs no turn of the event loop while nobody else wants it.
-- `runs`: which run of trio this is.
 
 Imports: the data modules only. Begin with `background`.
 """

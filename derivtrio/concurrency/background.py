@@ -19,13 +19,13 @@ from typing import Final
 
 import trio
 
-#: After so many turns of trio's loop without progress, nothing more is on its way. Each turn looks
+#: After how many turns of trio's loop without progress nothing more is on its way. Each turn looks
 #: at the sockets and lets every task run that can. From a socket to the task that waits for a reply
-#: there are up to five tasks, each woken by the one before, in the next turn.
+#: there are up to five tasks. Each is woken by the one before, and runs in the next turn.
 _QUIET_TURNS: Final = 20
 
-#: No more bytes wait in a socket than this. A peer that sends faster than it is read must not put
-#: off a verdict for ever.
+#: The most bytes that can wait in a socket. A peer that sends faster than we read must not put off
+#: a verdict for ever.
 _MOST_BUFFERED: Final = 2**24
 
 

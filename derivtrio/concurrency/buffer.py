@@ -32,7 +32,7 @@ T = TypeVar("T")
 #: only the newest.
 OverflowPolicy = Literal["error", "drop_oldest", "latest"]
 
-#: A consumer that never has to wait lets other tasks run at least after so many items.
+#: After how many items a consumer that never has to wait lets other tasks run.
 CHECKPOINT_EVERY: Final = 256
 
 

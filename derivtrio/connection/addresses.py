@@ -25,7 +25,7 @@ import trio
 _PATIENCE: Final = 0.25
 _PATIENCE_FOR_DOUBTS: Final = 1.0
 
-#: So many addresses are remembered at most: a name may have others each time it is looked up.
+#: How many addresses are remembered: a name may have others each time it is looked up.
 _MOST_DOUBTS: Final = 64
 
 #: One result of `getaddrinfo`: family, type, protocol, name, address.

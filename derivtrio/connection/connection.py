@@ -1,7 +1,7 @@
 """One WebSocket connection, from the dial to the goodbye. It is used once and thrown away.
 
 The layers, from the socket up: `dial` (TCP and TLS), `stream` (what was seen of the bytes),
-`websocket` (trio-websocket), `messages` (one at a time; or many, in `fast`), and this page.
+`websocket` (trio-websocket; messages one at a time, or many, in `fast`), and this page.
 
 - A connection does not raise when it is lost. Whoever notices calls `lose`, the first reason
   stands, and the scope of everybody who works on this connection is cancelled.
@@ -20,38 +20,37 @@ import trio
 
 from derivtrio.concurrency.background import let_others_run, patience, running
 from derivtrio.connection.dial import Dialer, time_limit, too_late
-from derivtrio.connection.disconnect import NORMAL, Disconnect, by_peer
+from derivtrio.connection.disconnect import NORMAL, Disconnect, by_peer, why_not_opened
 from derivtrio.connection.endpoints import Endpoint, ask
 from derivtrio.connection.fast.messages import FastMessages
-from derivtrio.connection.messages import Messages, PlainMessages
 from derivtrio.connection.stream import WatchedStream
 from derivtrio.connection.url import Address, parse_url
-from derivtrio.connection.websocket import Binary, Message
-from derivtrio.errors import (
-    HandshakeFailed,
-    HandshakeRejected,
-    HeartbeatMissed,
-    LinkError,
-    RestoreTimeout,
-)
+from derivtrio.connection.websocket import Binary, Message, Messages, PlainMessages
+from derivtrio.errors import HeartbeatMissed, LinkError, RestoreTimeout
 from derivtrio.redaction import without
 from derivtrio.settings import Settings
 
-#: A message may have so many fragments, and one more for so many bytes of the largest message.
+#: How many fragments a message may have; and for how many bytes of the largest message one more.
 _MOST_FRAGMENTS = 1024
 _LEAST_FRAGMENT = 64
-#: As progress, a write counts as much as so many bytes: whoever writes all the time must not put
-#: off a verdict for long.
+#: As how many bytes of progress a write counts. A client that writes all the time must not put off
+#: a verdict for long.
 _PER_WRITE: Final = 2**14
 
 
 @asynccontextmanager
 async def open_connection(
-    endpoint: Endpoint, number: int, settings: Settings, dialer: Dialer | None = None
+    endpoint: Endpoint,
+    number: int,
+    settings: Settings,
+    dialer: Dialer | None = None,
+    *,
+    label: str = "",
 ) -> AsyncGenerator["Connection"]:
     """Dial; yield the open connection; say goodbye and close the socket.
 
-    The *dialer* is the client's, and remembers the addresses that have failed.
+    The *dialer* is the client's, and remembers the addresses that have failed. The names of the
+    client's tasks end with *label*.
 
     *Cancellation*: may be cancelled at any point; the goodbye is shielded, and bounded by
     `Settings.close_timeout`.
@@ -70,9 +69,8 @@ async def open_connection(
             awaited.what = f"connection to {address.host} port {address.port}"
             stream = await dialer.open_stream(endpoint, address)
     connection = Connection(number, settings, address, WatchedStream(stream))
-    async with running(
-        connection.run_websocket, stop=connection.stop_websocket, name="derivtrio.websocket"
-    ):
+    name = f"derivtrio.websocket{label}"
+    async with running(connection.run_websocket, stop=connection.stop_websocket, name=name):
         try:
             await connection.opened(deadline)
             dialer.note_success()
@@ -285,25 +283,8 @@ class Connection:
         return by_peer(self._stream, websocket.close_code, websocket.crash, limit, writing=writing)
 
     def _why_not_opened(self) -> LinkError:
-        late = None
-        if not self._messages.websocket.ended:
-            timeout = self._settings.connect_timeout
-            late = too_late("answer to the WebSocket handshake", timeout)
-        error = self._messages.websocket.crash or self._stream.answer.refusal or late
-        if isinstance(error, HandshakeRejected):
-            return self._without_secrets(error)
-        if isinstance(error, LinkError):
-            return error
-        failure = HandshakeFailed(f"the server's handshake is not a WebSocket's: {error}")
-        failure.__cause__ = error
-        return failure
-
-    def _without_secrets(self, error: HandshakeRejected) -> HandshakeRejected:
-        """Return *error* without what its server repeats of the URL's query and of our headers."""
-        ours = list(self._settings.headers.values())
-        body = self._address.hidden_in(error.body, ours)
-        headers = {
-            name: self._address.hidden_in(value.encode(), ours).decode()
-            for name, value in error.headers.items()
-        }
-        return HandshakeRejected(error.status, body, headers)
+        websocket, settings = self._messages.websocket, self._settings
+        error = websocket.crash or self._stream.answer.refusal
+        if error is None and not websocket.ended:
+            error = too_late("answer to the WebSocket handshake", settings.connect_timeout)
+        return why_not_opened(error, self._address, settings.headers)

@@ -1,4 +1,6 @@
-"""How a connection ended, as data. Whoever notices the end makes a `Disconnect`; the first stands.
+"""How a connection ended, as data; or why there was none.
+
+Whoever notices the end makes a `Disconnect`; the first one stands.
 
 `by_peer` judges an end that our own program has not decided, from what was seen of it:
 
@@ -13,12 +15,21 @@
 """
 
 import time
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
 
 from derivtrio.connection.stream import WatchedStream
-from derivtrio.errors import BrokenConnection, PeerClosed, ProtocolViolation
+from derivtrio.connection.url import Address
+from derivtrio.errors import (
+    BrokenConnection,
+    HandshakeFailed,
+    HandshakeRejected,
+    LinkError,
+    PeerClosed,
+    ProtocolViolation,
+)
 from derivtrio.events import By
 
 NORMAL: Final = 1000
@@ -65,7 +76,7 @@ class Disconnect:
     @property
     def by_message(self) -> bool:
         """Whether one message has ended it: too big, not JSON, or not a frame at all."""
-        return isinstance(self.error, ProtocolViolation)
+        return isinstance(self.error, ProtocolViolation) and not self.error.blameless
 
     def answered(self, stream: WatchedStream) -> "Disconnect":
         """Return how our goodbye went: with the peer's Close, or without."""
@@ -106,6 +117,27 @@ def by_peer(
     if close_code == TOO_BIG:
         return _violation(TOO_BIG, f"a message larger than {max_message_size} bytes")
     return _violation(PROTOCOL_ERROR, "an illegal WebSocket frame")
+
+
+def why_not_opened(
+    error: Exception | None, address: Address, headers: Mapping[str, str]
+) -> LinkError:
+    """Return why there is no WebSocket at *address*: *error*, without what is secret.
+
+    *headers* are what we sent: a server may repeat them, and the URL's query.
+    """
+    if isinstance(error, HandshakeRejected):
+        ours = list(headers.values())
+        theirs = {
+            name: address.hidden_in(value.encode(), ours).decode()
+            for name, value in error.headers.items()
+        }
+        return HandshakeRejected(error.status, address.hidden_in(error.body, ours), theirs)
+    if isinstance(error, LinkError):
+        return error
+    failure = HandshakeFailed(f"the server's handshake is not a WebSocket's: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 def _may_be_sent(code: int) -> bool:

@@ -1,4 +1,4 @@
-"""A proxy between this machine and Deriv: which one, and a way through it.
+"""A proxy between this machine and Deriv: which one. The way through it is in `tunnel`.
 
 `Settings(proxy=…)` is a URL, or `"environment"`. There the usual variables name the proxy, in
 capitals or small letters: `HTTPS_PROXY` for `wss://` and `https://`, `HTTP_PROXY` for the others,
@@ -10,23 +10,18 @@ capitals or small letters: `HTTPS_PROXY` for `wss://` and `https://`, `HTTP_PROX
 | `socks5h`         | SOCKS5                 | the proxy             |
 | `socks5`          | SOCKS5                 | this machine          |
 
-python-socks speaks both protocols; it gets a stream to the proxy that `dial` has opened. What it
-says comes out as one of our errors, and none of them shows a user name or a password.
+No error shows a user name or a password.
 """
 
-import math
 from base64 import b64encode
-from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import attrs
-import trio
 
-from derivtrio.connection.stream import breaking
 from derivtrio.connection.url import parse_authority
-from derivtrio.errors import ConnectRefused, InvalidURL, LinkError, ProxyFailed
+from derivtrio.errors import InvalidURL, ProxyFailed
 from derivtrio.redaction import HIDDEN
 
 ENVIRONMENT: Final = "environment"
@@ -36,12 +31,6 @@ _PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 #: Which variables are looked at, without `_proxy`.
 _VARIABLES: Final = {True: ("wss", "https", "all"), False: ("ws", "http", "all")}
 
-#: What python-socks raises, besides its own errors, when it reads bytes that are none of SOCKS5.
-_GARBLED: Final = (ValueError, LookupError, AssertionError)
-
-_WANTS_LOGIN: Final = 407
-_NOT_ALLOWED: Final = 2  # SOCKS5: "connection not allowed by ruleset"
-_MAX_HEAD: Final = 2**14
 _MAX_SHOWN: Final = 200
 _LONGEST_SOCKS: Final = 255
 
@@ -169,10 +158,10 @@ def check_proxy(setting: str | None) -> None:
     for url in urls:
         parse_proxy(url)
     if urls:
-        _imported("python_socks.async_.trio.v2")
+        python_socks("python_socks.async_.trio.v2")
 
 
-def _imported(name: str) -> Any:
+def python_socks(name: str) -> Any:
     """Return the module *name* of python-socks, an extra that not everybody needs."""
     try:
         return import_module(name)
@@ -182,99 +171,3 @@ def _imported(name: str) -> Any:
             " pip install '.[proxy]' in a clone of derivtrio"
         )
         raise ProxyFailed(text) from error
-
-
-async def open_tunnel(
-    proxy: Proxy, stream: trio.abc.Stream, host: str, port: int
-) -> trio.abc.Stream:
-    """Return *stream*, which leads to *proxy*, when the proxy has connected it to *host*.
-
-    *Cancellation*: closes the stream, as every error does.
-
-    Raises:
-        ProxyFailed: the proxy refuses.
-        ConnectRefused: it cannot reach the host, or does not answer as such a proxy does.
-
-    """
-    socks, trio_socks = _imported("python_socks"), _imported("python_socks.async_.trio.v2")
-    through = trio_socks.Proxy(
-        socks.ProxyType.SOCKS5 if proxy.is_socks else socks.ProxyType.HTTP,
-        proxy.host,
-        proxy.port,
-        username=proxy.username or None,
-        password=proxy.password if proxy.username else None,
-        rdns=True,
-        forward=_Tunnel(stream, proxy),
-    )
-    try:
-        await through.connect(host, port, timeout=math.inf)
-    except socks.ProxyError as error:
-        raise _why_not(proxy, host, error) from error
-    except _GARBLED as error:
-        text = f"the proxy {proxy} does not answer as such a proxy does"
-        raise ConnectRefused(text) from error
-    return stream
-
-
-def _why_not(proxy: Proxy, host: str, error: Any) -> LinkError:
-    code, said = error.error_code, proxy.hidden_in(str(error))
-    if proxy.is_socks:
-        if code == _NOT_ALLOWED or "authentication" in said:
-            return ProxyFailed(f"the proxy {proxy} refuses: {said}")
-    elif code == _WANTS_LOGIN:
-        wants = "refuses the user name and password" if proxy.username else "wants a user name"
-        return ProxyFailed(f"the proxy {proxy} {wants}: HTTP {said}", code)
-    elif code is not None:
-        return ProxyFailed(f"the proxy {proxy} does not connect to {host}: HTTP {said}", code)
-    return ConnectRefused(f"the proxy {proxy} does not connect to {host}: {said}")
-
-
-@attrs.define(eq=False)
-class _Tunnel:
-    """A stream to the proxy as python-socks wants it, and the "proxy" that leads to it.
-
-    python-socks closes it when anything goes wrong.
-    """
-
-    _stream: trio.abc.Stream
-    _proxy: Proxy
-
-    async def connect(self, dest_host: str, dest_port: int) -> "_Tunnel":  # noqa: ARG002
-        return self
-
-    async def write(self, data: bytes) -> None:
-        try:
-            with breaking:
-                await self._stream.send_all(data)
-        except trio.BrokenResourceError as error:
-            raise self._broken() from error
-
-    async def read(self) -> bytes:
-        """Return the head of the answer to CONNECT; behind it comes nothing before we speak."""
-        head = b""
-        while b"\r\n\r\n" not in head and len(head) < _MAX_HEAD:
-            head += await self._receive(_MAX_HEAD)
-        return head
-
-    async def read_exactly(self, count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            data += await self._receive(count - len(data))
-        return data
-
-    write_all, read_exact = write, read_exactly  # their names before python-socks 3
-
-    async def close(self) -> None:
-        with suppress(trio.BrokenResourceError):
-            await trio.aclose_forcefully(self._stream)
-
-    async def _receive(self, most: int) -> bytes:
-        data = b""
-        with suppress(trio.BrokenResourceError), breaking:
-            data = bytes(await self._stream.receive_some(most))
-        if not data:
-            raise self._broken()
-        return data
-
-    def _broken(self) -> ConnectRefused:
-        return ConnectRefused(f"the proxy {self._proxy} ended the connection")

@@ -19,15 +19,10 @@ import attrs
 import trio
 
 from derivtrio.api import codec
-from derivtrio.connection.dial import (
-    Dialer,
-    open_tls,
-    platform_context,
-    present_dialer,
-    time_limit,
-)
+from derivtrio.connection.dial import Dialer, present_dialer, time_limit
 from derivtrio.connection.handshake import worth_keeping
 from derivtrio.connection.stream import breaking
+from derivtrio.connection.tls import open_tls, platform_context
 from derivtrio.connection.url import parse_url
 from derivtrio.errors import (
     ConnectRefused,

@@ -9,18 +9,22 @@ at its edges (the numbers are those of the tests in `tests/connection/test_hazar
   has its true cause (H5, H6, H7).
 - trio-websocket's reader runs in a task of its own, shielded until the goodbye is done (H12).
   Whatever it raises is the end of this connection and of nothing else (H11).
+
+A `Connection` reads and writes through an object with the interface `Messages`. `PlainMessages` has
+one message at a time, as trio-websocket has them. The other one, `fast.messages`, does the same for
+many at once; `Settings(fast=True)` chooses it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 import trio
 import trio_websocket
 from wsproto.utilities import RemoteProtocolError
 
-from derivtrio.connection.stream import Breaking
+from derivtrio.connection.stream import Breaking, WatchedStream
 from derivtrio.connection.url import Address
 from derivtrio.settings import Settings
 
@@ -141,6 +145,54 @@ class WebSocket:
     def _opened(self) -> trio_websocket.WebSocketConnection:
         assert self._socket is not None, "it is used after `opened`"  # noqa: S101
         return self._socket
+
+
+class Messages(Protocol):
+    """What reads and writes the messages of one connection."""
+
+    @property
+    def websocket(self) -> WebSocket:
+        """The WebSocket that they come from."""
+        ...
+
+    async def receive(self) -> list[Message] | None:
+        """Return the messages that have come, oldest first, or None when there will be no more."""
+        ...
+
+    async def send(self, messages: Sequence[str | bytes]) -> None:
+        """Write *messages*; raise a BrokenResourceError if the connection is broken."""
+        ...
+
+    def closing(self) -> None:
+        """Stop reading: from now on trio-websocket alone waits, for the peer's Close."""
+        ...
+
+
+@attrs.define(eq=False)
+class PlainMessages:
+    """Messages as they come from trio-websocket's `get_message` and go to its `send_message`."""
+
+    _stream: WatchedStream
+    _address: Address
+    _settings: Settings
+    websocket: WebSocket = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.websocket = WebSocket(self._stream, self._address, self._settings)
+        self._stream.is_done = self.websocket.is_closed
+
+    async def receive(self) -> list[Message] | None:
+        """Return the next message, in a list; None when there will be no more."""
+        message = await self.websocket.get_message()
+        return None if message is None else [message]
+
+    async def send(self, messages: Sequence[str | bytes]) -> None:
+        """Write *messages*, one after another."""
+        for message in messages:
+            await self.websocket.send_message(message)
+
+    def closing(self) -> None:
+        """There is nothing to stop."""
 
 
 def _first_cause(error: Exception) -> Exception:

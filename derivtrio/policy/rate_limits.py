@@ -34,6 +34,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 import attrs
+import msgspec
 
 from derivtrio.api.catalog import GROUPS
 
@@ -102,7 +103,7 @@ _ADVERTISED: Final = {
     "max_requests_outcome": "outcome",
     "max_requests_pricing": "pricing",
 }
-#: No more than so many are believed: each request of the last hour is remembered.
+#: The highest limit that is believed: each request of the last hour is remembered.
 _MOST_ADVERTISED: Final = 10**6
 
 _PERIODS: Final = {"minutely": _MINUTE, "hourly": _HOUR}
@@ -111,6 +112,25 @@ _PERIODS: Final = {"minutely": _MINUTE, "hourly": _HOUR}
 def urgency_of(name: str) -> Urgency:
     """Return how urgent the call is, unless its caller says otherwise."""
     return Urgency.TRADE if name in _URGENT else Urgency.USER
+
+
+class BudgetUse(msgspec.Struct, frozen=True):
+    """How much of one budget is used up now.
+
+    Attributes:
+        group: what it is for, such as `general`.
+        period: its length, in seconds.
+        used: the requests of that time.
+        limit: how many the server allows.
+        paused_for: how long the group pauses yet because the server refused a request, in seconds.
+
+    """
+
+    group: str
+    period: float
+    used: int
+    limit: int
+    paused_for: float
 
 
 @attrs.define(eq=False)
@@ -132,6 +152,10 @@ class Window:
         """Return from when on there will be room, if nothing else is sent."""
         excess = len(self._ends) - self.caps[urgency]
         return now if excess < 0 else max(now, self._ends[excess])
+
+    def used(self, now: float) -> int:
+        """Return how many requests count now."""
+        return sum(end > now for end in self._ends)
 
     def count(self, now: float) -> None:
         """Note a request."""
@@ -175,6 +199,14 @@ class Group:
         """Return from when on a request may go, if nothing else is sent."""
         times = [window.room_at(urgency, now) for window in self._windows.values()]
         return max(*times, self.paused_until if urgency else now)
+
+    def usage(self, now: float) -> list[BudgetUse]:
+        """Return how much of each budget of this group is used up."""
+        pause = max(0.0, self.paused_until - now)
+        return [
+            BudgetUse(self.name, period, self._windows[period].used(now), limit, pause)
+            for period, limit in self.limits.items()
+        ]
 
     def count(self, now: float) -> None:
         """Note a request."""
@@ -271,6 +303,10 @@ class Budgets:
         """Return whether the group *name* is held back only until the server says its limits."""
         group = next(each for each in self.groups if each.name == name)
         return not group.known and now >= group.paused_until
+
+    def usage(self, now: float) -> list[BudgetUse]:
+        """Return how much of each budget is used up."""
+        return [use for group in self.groups for use in group.usage(now)]
 
     def paused(self, now: float) -> set[str]:
         """Return the groups that pause now."""

@@ -179,7 +179,7 @@ def retry_after_seconds(retry_after: str | None) -> float | None:
         if until.tzinfo is None:  # it says -0000; every date of HTTP is GMT
             until = until.replace(tzinfo=UTC)
         return min(max(0.0, until.timestamp() - time.time()), _LONGEST_RETRY_AFTER)
-    except (ValueError, TypeError, OverflowError, IndexError):  # it is none, or none of ours
+    except (ValueError, TypeError, OverflowError, IndexError):  # it is not a date
         return None
 
 

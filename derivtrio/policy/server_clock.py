@@ -4,17 +4,32 @@ The call `time` gives whole seconds, and its answer takes a while; so what is kn
 An estimate is kept for as long as newer ones agree with it: what is decided about one order must
 fit what was decided about another, to the second.
 
+What a client knows (`ServerTime`) costs no request: an answer to `time` says it, and so does the
+`purchase_time` of a purchase that was confirmed. A price says that the server's time is at least
+that of its spot.
+
 The time of a writing is known by trio's clock and by the machine's. The first stands still while
 the machine is suspended, and the second may be set. So the true time lies between the two, or is
 what one of them says.
 """
 
-from typing import Final
+import math
+from typing import Final, NamedTuple
 
+import attrs
 import msgspec
+
+from derivtrio.api.parsing import is_epoch
 
 #: How far the server's own clocks may be apart, in seconds.
 SKEW: Final = 5
+
+
+class Moment(NamedTuple):
+    """A moment by both clocks of ours: trio's, and this machine's."""
+
+    mono: float
+    wall: float
 
 
 class Lead(msgspec.Struct, frozen=True):
@@ -81,3 +96,41 @@ def reading(epoch: int, trio: tuple[float, float], wall: tuple[float, float]) ->
     return ServerClock(
         Lead(epoch - trio[1], epoch + 1 - trio[0]), Lead(epoch - wall[1], epoch + 1 - wall[0])
     )
+
+
+@attrs.define(eq=False)
+class ServerTime:
+    """What one client knows of the server's time."""
+
+    _clock: ServerClock | None = attrs.field(default=None, init=False)
+    _last_epoch: int | None = attrs.field(default=None, init=False)
+    _at_least: tuple[float, float] = attrs.field(default=(-math.inf, math.inf), init=False)
+
+    def update(self, seen: ServerClock) -> ServerClock:
+        """Take note of what an answer shows; return what is known then."""
+        self._clock = seen if self._clock is None else self._clock.updated(seen)
+        return self._clock
+
+    def note_answer(self, epoch: object, written: Moment, now: Moment) -> None:
+        """Take note of *epoch*, the server's time in the answer that has come *now*."""
+        if not is_epoch(epoch) or epoch == self._last_epoch:
+            return  # a second answer within a second says nothing new
+        self._last_epoch = epoch
+        # If the machine's clock was set in between, `written.wall` is by the old one.
+        asked_wall = min(written.wall, now.wall - (now.mono - written.mono))
+        self.update(reading(epoch, (written.mono, now.mono), (asked_wall, now.wall)))
+
+    def note_at_least(self, epoch: object, now_mono: float) -> None:
+        """Take note that the server's time is *epoch* or later now."""
+        if is_epoch(epoch) and epoch > self._at_least[0]:
+            self._at_least = (epoch, now_mono)
+
+    def at(self, written: Moment) -> tuple[float, float] | None:
+        """Return between which of the server's times that moment was; None if unknown."""
+        least, most = -math.inf, math.inf
+        if self._clock is not None:
+            least, most = self._clock.bounds(written.mono, written.wall)
+        epoch, seen_mono = self._at_least
+        if seen_mono <= written.mono and epoch <= most:
+            least = max(least, epoch)
+        return None if least == -math.inf else (least, most)

@@ -203,7 +203,7 @@ class Stopwatch:
 
 @attrs.define(eq=False)
 class LeakyBucket:
-    """Counts what comes, and lets `rate` a second of it be: how much more than that there was."""
+    """Counts what comes, and forgets `rate` of it a second: what is left came faster than that."""
 
     rate: float
     _level: float = attrs.field(default=0.0, init=False)

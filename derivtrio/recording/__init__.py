@@ -5,7 +5,8 @@
 - `writer`: the task that writes batches, and waits for a store that is busy.
 - `store`: the protocol of a store, and its errors. `tables`: what a store keeps, as data.
 - `worker`: a store that blocks, in a thread.
-- `sqlite`, `sql` (PostgreSQL), `files`: the stores. `redis`: the store of a relay.
+- `sqlite`, `sql` (PostgreSQL), `files`: the stores.
+- `relaying`: what relays have in common. `redis` and `nats` (with `jetstream`): their stores.
 - `formats` with `parquet`, `safe_files`: what files look like, and how they survive a crash.
 - `targets`: which store a target means. `extras`: what to say when a package is missing.
 - `reading`: rows read back from a store; `chart` draws them.

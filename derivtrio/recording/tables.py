@@ -25,6 +25,7 @@ from derivtrio.events import Gap
 from derivtrio.models import Balance, Candle, Money, OpenContract, Transaction
 
 Value = str | int | float | None
+#: A row of a table, in the order of its columns.
 Row = tuple[Value, ...]
 
 
@@ -67,6 +68,7 @@ class Table:
 #: What a store is given to keep, all of it or nothing.
 Batch = Mapping[Table, Sequence[Row]]
 
+#: Ticks; `n` is the order within the second.
 TICKS: Final = Table(
     "ticks",
     {"symbol": str, "epoch": int, "n": int, "quote": float, "ask": float, "bid": float},
@@ -75,6 +77,7 @@ TICKS: Final = Table(
     ordered=True,
 )
 
+#: Closed candles; `granularity` is their length in seconds.
 CANDLES: Final = Table(
     "candles",
     {
@@ -88,6 +91,7 @@ CANDLES: Final = Table(
     ordered=True,
 )
 
+#: What the server no longer had: nothing between two epochs.
 GAPS: Final = Table(
     "gaps",
     {"symbol": str, "granularity": int, "after_epoch": int, "before_epoch": int, "reason": str},
@@ -96,6 +100,7 @@ GAPS: Final = Table(
     replaces=True,
 )
 
+#: Each change of an account's balance.
 TRANSACTIONS: Final = Table(
     "transactions",
     {
@@ -116,6 +121,7 @@ TRANSACTIONS: Final = Table(
     time="transaction_time",
 )
 
+#: What an account held, by when it came (this machine's clock).
 BALANCES: Final = Table(
     "balances",
     {"loginid": str, "epoch": int, "balance": float, "currency": str},
@@ -124,6 +130,7 @@ BALANCES: Final = Table(
     replaces=True,
 )
 
+#: The newest status of each contract of an account.
 CONTRACTS: Final = Table(
     "contracts",
     {
@@ -145,6 +152,7 @@ CONTRACTS: Final = Table(
     replaces=True,
 )
 
+#: All tables.
 TABLES: Final = (TICKS, CANDLES, GAPS, TRANSACTIONS, BALANCES, CONTRACTS)
 
 

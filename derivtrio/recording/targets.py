@@ -27,6 +27,9 @@ FILE_SUFFIXES: Final = (".csv", ".jsonl", ".parquet")
 async def open_store(target: str | Path) -> AsyncGenerator[Store]:
     """Open the store that *target* names; close it at the end of the block.
 
+    *target* is the path of a SQLite file, a path with `{symbol}` and `{date}` in it that ends in
+    `.csv`, `.jsonl` or `.parquet`, or a URL that begins with `postgresql://`.
+
     Raises:
         StoreError: there is no such store, or it cannot be opened.
         MissingExtra: it needs a package that is not installed.

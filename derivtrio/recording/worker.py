@@ -1,12 +1,14 @@
 """A store that blocks, in a worker thread, so that trio's loop never waits for a disk.
 
-One call runs at a time: a limiter with one token stands in for one thread. A call that is cancelled
-goes on in its thread and keeps the token until it ends, so the next call never meets it halfway.
+One call runs at a time. A call that is cancelled goes on in its thread and keeps the lock until it
+ends, so the next call never meets it halfway; closing comes after it, too, even if nobody waits for
+it any more. A limiter with one token keeps callers from piling up threads behind such a call.
 """
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from threading import Lock
 from typing import Final, TypeVar
 
 import attrs
@@ -31,13 +33,12 @@ async def in_thread(make: Callable[[], BlockingStore]) -> AsyncGenerator[Store]:
         StoreError: what *make* raises.
 
     """
-    limiter = trio.CapacityLimiter(1)
-    store = await trio.to_thread.run_sync(make, limiter=limiter, abandon_on_cancel=True)
+    store = StoreInThread(await trio.to_thread.run_sync(make, abandon_on_cancel=True))
     try:
-        yield StoreInThread(store, limiter)
+        yield store
     finally:
         with trio.move_on_after(_PATIENCE, shield=True):
-            await trio.to_thread.run_sync(store.close, limiter=limiter, abandon_on_cancel=True)
+            await store.close()
 
 
 @attrs.frozen(eq=False)
@@ -45,7 +46,10 @@ class StoreInThread:
     """A `Store` whose work is done in a thread."""
 
     _store: BlockingStore
-    _limiter: trio.CapacityLimiter
+    _lock: Lock = attrs.field(factory=Lock, init=False)
+    _limiter: trio.CapacityLimiter = attrs.field(
+        factory=partial(trio.CapacityLimiter, 1), init=False
+    )
 
     async def newest(self, table: Table, *key: str | int) -> int | None:
         """Return what the blocking store returns."""
@@ -55,5 +59,16 @@ class StoreInThread:
         """Have the blocking store write *batch*."""
         await self._run(partial(self._store.write, batch))
 
+    async def close(self) -> None:
+        """Close the blocking store once it is idle; when cancelled, leave that to the thread."""
+        # Not by the limiter: a call that hangs would keep this thread from being started at all.
+        await trio.to_thread.run_sync(self._alone, self._store.close, abandon_on_cancel=True)
+
     async def _run(self, work: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(work, limiter=self._limiter, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(
+            self._alone, work, limiter=self._limiter, abandon_on_cancel=True
+        )
+
+    def _alone(self, work: Callable[[], T]) -> T:
+        with self._lock:
+            return work()

@@ -2,12 +2,16 @@
 
 What the user enters, and what the server sends:
 
-- `subscription`: what user code enters and iterates over.
-- `source`: one consumer's part in a stream of the server.
+- `subscription`: what user code enters and iterates over, and what fills its buffer.
+- `source`: how a consumer comes to a stream of the server.
+- `client_events`: the stream of the client's own events.
 - `upstream`: one stream of the server, shared by its consumers.
-- `registry`: the streams that are wanted, and how they begin again and end at the server.
+- `registry`: the streams that are wanted, and how they begin again and end; `forgets`: how they are
+  unsubscribed.
+- `interfaces`: what these parts expect of each other.
 - `requests`: what may be asked for, which requests are equal, and which one resumes a stream.
 - `resubscribe`: asking again, on a new connection or when the server has ended a stream.
+- `suspects`: which streams break connections.
 - `staleness`, `probes`: which streams should speak and do not; what the server is asked about them.
 
 What each kind of stream delivers:

@@ -1,4 +1,4 @@
-"""Reads ticks or candles for a consumer, and fills the holes in them from the server's history.
+"""Fills the holes in a consumer's ticks or candles, from the server's history.
 
 The consumer itself fetches what is missing, when it gets there. So nothing piles up, nobody else
 waits. A fetch that an outage interrupts is made again, for less at a time. One that the server
@@ -10,7 +10,7 @@ may come after an unfilled hole.
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 
 import attrs
 import trio
@@ -30,7 +30,7 @@ from derivtrio.errors import (
     ResponseTimeout,
     unreadable,
 )
-from derivtrio.events import Gap
+from derivtrio.events import Filling, Gap
 from derivtrio.streams.holes import Filler, Hole
 
 T = TypeVar("T")
@@ -45,11 +45,12 @@ _MOST_UNANSWERED: Final = 3
 
 @attrs.define(eq=False)
 class BackfillReader(Generic[T]):
-    """Reads a buffer of ticks or candles; fills the holes in it.
+    """Fills the holes in a buffer of ticks or candles, when its consumer has read that far.
 
     With `strict`, a gap is raised as `NotContinuous`.
 
     Attributes:
+        behind: whether a hole is being filled, whose items come before those in the buffer.
         gaps: the holes that could not be filled.
         outlast: waits until a market that is closed opens, and opens the buffer again; it is given
             the last items that came from history at the end. None: `MarketClosed` is raised.
@@ -60,52 +61,49 @@ class BackfillReader(Generic[T]):
     _items: Buffer[T | Hole]
     _strict: bool
     outlast: "Callable[[MarketClosed, Sequence[T]], Awaitable[None]] | None" = None
+    stand_in: ClassVar[type] = Hole
+    accepts: ClassVar[None] = None
+    behind: bool = attrs.field(default=False, init=False)
     gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
     #: The last items that came from history for a hole that reaches to the server's present.
     _newest: Sequence[T] = attrs.field(default=(), init=False)
-    _filling: "Filling[T] | None" = attrs.field(default=None, init=False)
+    _filling: "OpenHole[T] | None" = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._items.on_drop = self._note_dropped
 
-    async def get(self) -> T:
-        """Return the next item. *Cancellation*: loses nothing."""
-        while True:
-            if self._filling is not None:
-                item = await self._next_of(self._filling)
-                if item is not None:
-                    return item
-                continue
-            try:
-                arrived = self._items.take() or await self._items.get()
-            except (DerivError, StopAsyncIteration) as error:
-                if self._filling is not None:
-                    continue  # another task fills a hole that comes before this end
-                if self.outlast is None or not isinstance(error, MarketClosed):
-                    raise
-                newest, self._newest = self._newest, ()
-                await self.outlast(error, newest)
-                continue
-            if not isinstance(arrived, Hole):
-                return arrived
-            self._filling = Filling(Filler(arrived))
+    def note_missing(self, stand_in: Hole) -> None:
+        """Begin to fill a hole, which the consumer has got to."""
+        self._filling, self.behind = OpenHole(Filler(stand_in)), True
 
-    async def _next_of(self, filling: "Filling[T]") -> T | None:
-        """Return the next item of a hole; None if the caller has to look again."""
+    async def goes_on_after(self, error: Exception) -> bool:
+        """Wait until a market opens that is closed, if that is wanted; return whether it is."""
+        if self.outlast is None or not isinstance(error, MarketClosed):
+            return False
+        newest, self._newest = self._newest, ()
+        await self.outlast(error, newest)
+        return True
+
+    async def next_missing(self) -> T | None:
+        """Return the next item of the hole; None if the caller has to look again."""
+        filling = self._filling
+        if filling is None:  # another task has read its end
+            return None
         page = filling.page
         if page:
             if len(page) % CHECKPOINT_EVERY == 0:
                 await trio.lowlevel.checkpoint()
             return page.popleft() if page else None
         if filling.filler.done:
-            self._filling = None
+            self._filling, self.behind = None, False
             return None
         async with filling.one_at_a_time:
             if not (page or filling.filler.done):
                 await self._fetch(filling)
+                self._tell(filling)
         return None
 
-    async def _fetch(self, filling: "Filling[T]") -> None:
+    async def _fetch(self, filling: "OpenHole[T]") -> None:
         """Fetch one window of a hole, however long that takes."""
         filler, unanswered = filling.filler, 0
 
@@ -140,7 +138,7 @@ class BackfillReader(Generic[T]):
         self._keep(cast("list[T]", items), filling)  # a hole in ticks brings ticks
         self._note(gap)
 
-    def _keep(self, fetched: "list[T]", filling: "Filling[T]") -> None:
+    def _keep(self, fetched: "list[T]", filling: "OpenHole[T]") -> None:
         """Keep what was fetched, until the consumer takes it."""
         filling.page.extend(fetched)
         if filling.is_last and fetched:
@@ -148,7 +146,17 @@ class BackfillReader(Generic[T]):
         if self._session.observer is not None:
             self._session.observer.fetched(self._items.name, len(fetched))
 
-    def _note_unreadable(self, filling: "Filling[T]", error: Exception) -> None:
+    def _tell(self, filling: "OpenHole[T]") -> None:
+        """Announce how far a hole is filled, if that takes more than one request."""
+        filler, hole = filling.filler, filling.filler.hole
+        if filler.done and not filling.is_long:
+            return
+        if hole.before is not None and filler.reached > hole.after:
+            filling.is_long = True
+            event = Filling(hole.symbol, hole.granularity, hole.after, filler.reached, hole.before)
+            self._session.bus.announce(event)
+
+    def _note_unreadable(self, filling: "OpenHole[T]", error: Exception) -> None:
         """Note a reply that cannot be read: the window is asked for again, or becomes a gap."""
         filler = filling.filler
         filling.unreadable += 1
@@ -178,15 +186,16 @@ class BackfillReader(Generic[T]):
 
 
 @attrs.define(eq=False)
-class Filling(Generic[T]):
+class OpenHole(Generic[T]):
     """A hole that is being filled: what to ask for, and what has come and was not read yet.
 
     Several tasks may read a stream; they fetch `one_at_a_time`. A hole that `is_last` reaches to
-    the server's present.
+    the server's present. One that `is_long` was not filled by one answer.
     """
 
     filler: Filler
     is_last: bool = attrs.field(init=False)
+    is_long: bool = attrs.field(default=False, init=False)
     unreadable: int = attrs.field(default=0, init=False)
     page: deque[T] = attrs.field(factory=deque, init=False)
     one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)

@@ -35,8 +35,9 @@ from derivtrio.errors import (
 )
 from derivtrio.policy.retry import is_passing
 from derivtrio.streams.backfill import BackfillReader
+from derivtrio.streams.interfaces import Translator
 from derivtrio.streams.registry import Registry
-from derivtrio.streams.source import ServerStream, Translator
+from derivtrio.streams.source import ServerStream
 
 #: The longest time between two requests for a stream, in seconds; and the shortest. From that on
 #: it doubles, where the market should be open, or nobody knows.
@@ -83,7 +84,8 @@ class WaitingStream:
     _announced: int | None = attrs.field(default=-1, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._items, self._registry = self._stream.items, self._stream.registry
+        consumer = self._stream.consumer
+        self._items, self._registry = consumer.items, consumer.registry
 
     @property
     def id(self) -> str | None:
@@ -100,7 +102,7 @@ class WaitingStream:
         try:
             await self._stream.attach()
         except MarketClosed as error:
-            self._stream.conclude(error)
+            self._stream.consumer.conclude(error)
             self._stream.detach()
 
     def detach(self) -> None:

@@ -135,10 +135,10 @@ class ContractStreams:
         return True
 
     def borrow_again(self, upstream: Upstream) -> bool:
-        """Do so for an upstream that is resumed, and have it catch up when there is time.
+        """Borrow for an upstream that is resumed, and have it catch up when there is time.
 
-        While streams are being cleared, what refuses it may be one of those. It is then asked for
-        again after that, as all that borrow are.
+        While streams are being cleared, the server may refuse it because of one of those. Then it
+        is asked for again after that, as all are that borrow.
         """
         if self._clearing:
             self._borrowing.add(upstream)

@@ -100,6 +100,11 @@ class Filler:
         return self.hole.before is not None and self._after + self._unit > self._last
 
     @property
+    def reached(self) -> int:
+        """Up to which epoch nothing is left to fetch."""
+        return self._end if self.done else max(self._after, self.hole.after)
+
+    @property
     def request(self) -> dict[str, Any]:
         """The request for the next window; or first for the server's time, if it reaches there."""
         if self.hole.before is None:

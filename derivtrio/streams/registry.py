@@ -6,46 +6,32 @@ it must exist on every connection; `resubscribe` sees to that. How it ends, in o
 1. Its last consumer is *detached* from the upstream.
 2. The upstream is *removed* from the registry, so no later connection asks for it.
 3. The router *removes* its requests, so messages that are still on their way reach nobody.
-4. It is *unsubscribed*: a `forget` for each of its ids is sent to the server. Nobody waits for the
-   answer.
-5. If the server refuses a `forget` in passing, it is sent again after a pause, a few times.
+4. It is *unsubscribed*: a `forget` for each of its ids is sent to the server (`forgets`).
 
-Streams that break connections are found out by `resubscribe.Suspects`.
-
-The router also finds streams that nobody wants, because a caller went away before the reply. They
-begin at step 4. Two things bound what a hostile server can do with them, one that sends ever new
-ids: most of the `forget`s let user calls go first; and if there are too many, the connection is
-given up.
+Streams that break connections are found out by `suspects`.
 """
 
 import logging
-import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
 
-from derivtrio.calls.call import Call, api_call
-from derivtrio.calls.request import slow_down
+from derivtrio.calls.call import Call
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
-from derivtrio.connection.disconnect import POLICY_VIOLATION, Disconnect
+from derivtrio.connection.disconnect import Disconnect
 from derivtrio.errors import (
-    ApiError,
     BrokenConnection,
-    OutcomeUnknown,
-    ProtocolViolation,
-    RateLimited,
     stream_failed,
 )
-from derivtrio.policy.rate_limits import Urgency
-from derivtrio.policy.retry import RETRY_PAUSE, is_passing
-from derivtrio.policy.throttling import LeakyBucket
+from derivtrio.policy.retry import RETRY_PAUSE
 from derivtrio.streams.contracts import ContractStreams
-from derivtrio.streams.resubscribe import Suspects, renew
+from derivtrio.streams.forgets import Forgets
+from derivtrio.streams.resubscribe import renew
+from derivtrio.streams.suspects import Suspects
 from derivtrio.streams.upstream import Upstream
 
 if TYPE_CHECKING:  # it is imported when a stream waits for its market
@@ -53,20 +39,8 @@ if TYPE_CHECKING:  # it is imported when a stream waits for its market
 
 logger = logging.getLogger("derivtrio")
 
-#: The longest pause between two attempts to `forget` a stream, in seconds.
-_LONGEST_PAUSE: Final = 30.0
-
-#: How often a refused `forget` is retried.
-_MOST_REFUSALS: Final = 8
-
-#: How many `forget`s go before user calls, and one more each second. The others go after them.
-_MOST_PROMPT: Final = 50
-
-#: How many streams that nobody has asked for a server may send on one connection, besides one for
-#: each request that was given up; and how many more each second. (The stream of all open contracts
-#: brings one for each contract that is bought after its last consumer has left.)
-_MOST_STRANGERS: Final = 1000
-_STRANGERS_A_SECOND: Final = 0.5
+#: How often a stream is asked for again because of what cannot be read, at most; in seconds.
+_INTERVAL: Final = 30.0
 
 
 @attrs.define(eq=False)
@@ -109,21 +83,16 @@ class Registry:
     suspects: Suspects = attrs.field(factory=Suspects, init=False)
     new_upstream: Callable[..., Upstream] = attrs.field(default=Upstream, init=False, repr=False)
     contracts: ContractStreams = attrs.field(init=False, repr=False)
+    forgets: Forgets = attrs.field(init=False, repr=False)
     _wanted: dict[Upstream, None] = attrs.field(factory=dict, init=False)
     _shared: dict[str, SharedUpstream] = attrs.field(factory=dict, init=False)
     _renewals: trio.Nursery | None = attrs.field(default=None, init=False)
     _doubted: dict[Upstream, bool] = attrs.field(factory=dict, init=False)
-    _refused: dict[str, int] = attrs.field(factory=dict, init=False)
-    _refused_one: trio.Event = attrs.field(factory=trio.Event, init=False)
     _added: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _forgets: LeakyBucket = attrs.field(factory=lambda: LeakyBucket(1), init=False)
-    _strangers: LeakyBucket = attrs.field(
-        factory=lambda: LeakyBucket(_STRANGERS_A_SECOND), init=False
-    )
-
     _opening_times: "OpeningTimes | None" = attrs.field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self.forgets = Forgets(self.session)
         self.contracts = ContractStreams(self.session, self._renew, self._start)
 
     def __len__(self) -> int:
@@ -173,7 +142,7 @@ class Registry:
         async with trio.open_nursery() as nursery:
             self._renewals = nursery
             try:
-                await self._repeat_refused_forgets(connection)
+                await self.forgets.repeat_refused(connection)
             finally:
                 self._renewals = None
 
@@ -216,7 +185,7 @@ class Registry:
                 self._doubted[upstream] = False
                 if upstream.ids:
                     upstream.renew()
-                await trio.sleep(_LONGEST_PAUSE)
+                await trio.sleep(_INTERVAL)
         finally:
             del self._doubted[upstream]
 
@@ -244,64 +213,7 @@ class Registry:
             self.session.router.note_unwanted(stream_id)
         if upstream.is_family and upstream.over:  # `ContractStreams` ends it as a whole
             unwanted[:] = others
-        return self.unsubscribe_unwanted()
-
-    def unsubscribe_unwanted(self) -> list[Call]:
-        """Unsubscribe all that the router has noted as unwanted; return the calls that do so.
-
-        A connection on which too many are found that nobody has asked for is lost.
-        """
-        router, connection = self.session.router, self.session.connection
-        if not router.unwanted or connection is None:
-            return []
-        refusals = dict.fromkeys(router.unwanted, 0)
-        router.unwanted.clear()
-        strangers, router.strangers = router.strangers, 0
-        level = self._strangers.add(strangers, trio.current_time()) if strangers else 0
-        if level > _MOST_STRANGERS + router.given_up:
-            connection.lose(_flooded(level))
-            return []
-        return self._send_forgets(refusals, connection)
-
-    def _send_forgets(self, refusals: Mapping[str, int], connection: Connection) -> list[Call]:
-        """Send a `forget` for each id; *refusals* counts how often the server has refused it."""
-        calls = []
-        level = self._forgets.add(len(refusals), trio.current_time())
-        urgency = Urgency.USER if level <= _MOST_PROMPT else Urgency.RESTORATION
-        for stream_id, times in refusals.items():
-            call = api_call({"forget": stream_id}, only_on=connection.number, urgency=urgency)
-            call.on_error = partial(self._note_refusal, call, times)
-            calls.append(call)
-        self.session.queue.put_first(calls)
-        return calls
-
-    def _note_refusal(self, call: Call, times: int, error: Exception) -> None:
-        """Note that a `forget` has failed, if it is worth sending again."""
-        if isinstance(error, RateLimited):
-            slow_down(call, error, self.session)
-        refusal = error.__cause__ if isinstance(error, OutcomeUnknown) else error
-        if isinstance(refusal, ApiError) and is_passing(refusal) and times < _MOST_REFUSALS:
-            self._refused[call.request["forget"]] = times + 1
-            self._refused_one.set()
-
-    async def _repeat_refused_forgets(self, connection: Connection) -> None:
-        """Send again, after a pause, each `forget` that the server has refused.
-
-        Otherwise the server would send that stream as long as the connection lives, and refuse the
-        same stream to a later consumer. The pause doubles from one refusal to the next.
-        """
-        self._refused.clear()
-        pause, last = RETRY_PAUSE, -math.inf
-        while True:
-            while not self._refused:
-                self._refused_one = trio.Event()
-                await self._refused_one.wait()
-            now = trio.current_time()
-            recent = now < last + 2 * _LONGEST_PAUSE
-            pause, last = min(2 * pause, _LONGEST_PAUSE) if recent else RETRY_PAUSE, now
-            await trio.sleep(pause)
-            refusals, self._refused = self._refused, {}
-            self._send_forgets(refusals, connection)
+        return self.forgets.send_unwanted()
 
     def connection_lost(
         self, why: BrokenConnection, end: Disconnect, calls: Sequence[Call]
@@ -310,39 +222,25 @@ class Registry:
 
         The next connection may give the same ids to other streams. *calls* were not answered.
         """
-        self._refused.clear()
-        self._forgets.empty()
-        self._strangers.empty()
-        on_trial, failed = self.session.on_trial, []
+        failed: list[Upstream] = []
+        on_trial = self.session.on_trial
         if self._wanted:
             failed = self.suspects.connection_lost(
                 why, on_trial, by_message=end.by_message, calls=bool(calls)
             )
-        if on_trial is not None:
-            ends = self.suspects.history(on_trial)
-            if isinstance(on_trial, Call):
-                ends = on_trial.breaks
-            if why not in ends:  # something else broke it, so it is a failed attempt like any
-                self.session.on_trial = None
-        for upstream, history in failed:
-            self._fail(upstream, history)
+        if on_trial is not None and why not in on_trial.breaks:
+            self.session.on_trial = None  # something else broke it: a failed attempt like any
+        for upstream in failed:
+            self._fail(upstream)
         for upstream in self:
             upstream.ids.clear()
         if self.contracts.in_use:
             self.contracts.connection_lost()
 
-    def _fail(self, upstream: Upstream, history: Sequence[BrokenConnection]) -> None:
-        """End *upstream*, which has broken the connections of *history*, at its consumers."""
-        error = stream_failed(upstream.label, upstream.request or {}, history)
+    def _fail(self, upstream: Upstream) -> None:
+        """End *upstream*, which has broken too many connections, at its consumers."""
+        error = stream_failed(upstream.label, upstream.request or {}, upstream.breaks)
         logger.warning("%s; everything else goes on", error)
         upstream.close(error)
         self._wanted.pop(upstream, None)
         self.suspects.remove(upstream)
-
-
-def _flooded(strangers: float) -> Disconnect:
-    text = (
-        f"the server sent {strangers:.0f} streams that nobody has asked for, each with an id of its"
-        " own, faster than they can be forgotten"
-    )
-    return Disconnect("us", POLICY_VIOLATION, error=ProtocolViolation(text))

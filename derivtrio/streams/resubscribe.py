@@ -4,19 +4,7 @@ A stream that the server refuses for good ends at its consumers with that error.
 cannot grant just now is asked for again. If it still cannot after half of `restore_timeout`, that
 counts as an answer, too: the stream is then renewed beside the others, and nobody waits for it.
 
-Some streams break every connection: the server closes it when asked for them, never answers, or
-sends more than `Settings.max_message_size`. These rules find them out:
-
-1. A request for a stream that was written and not answered when its connection ended is a
-   *suspect*. So is a stream that was answered a moment before a message came that ended the
-   connection: it was too big, or no JSON.
-2. On the next connection, all others are asked for first. Then user calls may go, and each suspect
-   is asked for alone, those with the fewest breaks first. The answer to the one before, or to a
-   ping, shows that the connection works.
-3. A suspect that has been answered is acquitted when its connection then stays up for a while.
-4. A stream that has broken three connections has failed: it ends with `StreamFailed`.
-
-The third rule and that proof keep a bad network from being blamed on a stream.
+Streams that may be what breaks connections are asked for last, and alone (`suspects`).
 
 All requests count in the server's budgets, and wait for them in the client's one queue. While they
 have no room for the next subscription, user calls go first, and that time does not count against
@@ -24,8 +12,7 @@ have no room for the next subscription, user calls go first, and that time does 
 cannot keep a connection from being restored.
 """
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -33,13 +20,13 @@ from typing import Final
 import trio
 
 from derivtrio.calls.call import MAX_BREAKS, Call, api_call
-from derivtrio.calls.request import repeat, slow_down, works_still
+from derivtrio.calls.request import repeat, slow_down
 from derivtrio.calls.session import Session
+from derivtrio.calls.suspects import works_still
 from derivtrio.connection.connection import Connection
 from derivtrio.errors import (
     AlreadySubscribed,
     ApiError,
-    BrokenConnection,
     ClientClosed,
     DerivError,
     RateLimited,
@@ -47,139 +34,11 @@ from derivtrio.errors import (
 )
 from derivtrio.policy.rate_limits import PATIENCE, Urgency
 from derivtrio.policy.retry import PASSING, RETRY_PAUSE, THROTTLED, UNANSWERED, is_passing
+from derivtrio.streams.suspects import Suspects
 from derivtrio.streams.upstream import Upstream
 
-#: After so many seconds of restoration its requests are as urgent as user calls.
+#: After how many seconds of restoration its requests are as urgent as user calls.
 _PROMOTION: Final = 60
-
-#: For how long after a suspect's answer its connection must stay up, in seconds.
-_ACQUITTED: Final = 10.0
-
-#: How long after its answer a stream may have sent the message that was too much, in seconds.
-_PROBATION: Final = 5.0
-
-#: The most that all probations of one connection last, in seconds.
-_PROBATIONS: Final = 30.0
-
-
-def _ignore() -> None:
-    """Note nothing."""
-
-
-class Suspects:
-    """Which streams may be what breaks connections; see the rules above.
-
-    Attributes:
-        on_answer: called at each answer to a request for a stream.
-
-    """
-
-    def __init__(self) -> None:
-        self.on_answer: Callable[[], None] = _ignore
-        self._breaks: dict[Upstream, tuple[BrokenConnection, ...]] = {}
-        self._late: dict[Upstream, None] = {}
-        self._asked: dict[Upstream, Call] = {}
-        self._answered: dict[Upstream, float] = {}
-
-    def __contains__(self, upstream: Upstream) -> bool:
-        return upstream in self._breaks
-
-    def history(self, suspect: object) -> tuple[BrokenConnection, ...]:
-        """Return the ends of connections that *suspect* may have broken, if it is a stream."""
-        return next((ends for each, ends in self._breaks.items() if each is suspect), ())
-
-    def breaks(self, upstream: Upstream) -> int:
-        """Return how many connections *upstream* may have broken."""
-        return len(self._breaks.get(upstream, ()))
-
-    @property
-    def unanswered(self) -> list[str]:
-        """What was asked for on the present connection and is not answered, in words."""
-        return [upstream.label for upstream, call in self._asked.items() if call.req_id]
-
-    def asked(self, upstream: Upstream, call: Call) -> None:
-        """Note that *call* asks for *upstream*."""
-        self._asked[upstream] = call
-        upstream.on_answer = partial(self.answered, upstream)
-        call.on_error = partial(self._refused, upstream)
-
-    def answered(self, upstream: Upstream) -> None:
-        """Note that the server has granted *upstream*."""
-        self._asked.pop(upstream, None)
-        self._answered[upstream] = trio.current_time()
-        self.on_answer()
-
-    def _refused(self, upstream: Upstream, error: Exception) -> None:
-        """Note that the server has refused *upstream*; its connection has not suffered from it."""
-        if isinstance(error, ApiError):
-            self._asked.pop(upstream, None)
-            if not is_passing(error):
-                self.on_answer()
-
-    def began(self, upstream: Upstream) -> None:
-        """Note that the server has granted *upstream* to its first consumer."""
-        self._answered[upstream] = trio.current_time()
-
-    def remove(self, upstream: Upstream) -> None:
-        """Note that nobody wants *upstream* any more, nor waits for its answer."""
-        self._breaks.pop(upstream, None)
-        self._late.pop(upstream, None)
-        self._answered.pop(upstream, None)
-        if (call := self._asked.pop(upstream, None)) is not None:
-            call.settle({})
-
-    def probation(self, upstream: Upstream) -> float:
-        """Return how long *upstream*, just answered, stays alone, in seconds."""
-        if upstream not in self._late:
-            return 0.0
-        if self.breaks(upstream) >= MAX_BREAKS - 1:
-            return _PROBATION
-        return min(_PROBATION, _PROBATIONS / len(self._late))
-
-    def connection_lost(
-        self, why: BrokenConnection, on_trial: object | None, *, by_message: bool, calls: bool
-    ) -> list[tuple[Upstream, tuple[BrokenConnection, ...]]]:
-        """Judge the streams by the end of a connection; return those that have failed, and why.
-
-        *on_trial* is what was asked alone just then. *by_message* says whether one message has
-        ended the connection, *calls* whether that may have been the reply to a call.
-        """
-        now = trio.current_time()
-        unanswered = [each for each, call in self._asked.items() if call.req_id]
-        late = by_message and not unanswered
-        struck = self._recent(now) if late else unanswered
-        if on_trial is not None:
-            struck = [each for each in self._answered | self._asked if each is on_trial]
-            struck = struck if late or struck == unanswered else []
-        if why.error is None:
-            struck = []
-        for upstream in struck:
-            self._breaks[upstream] = (*self._breaks.get(upstream, ()), why)
-            if late:
-                self._late[upstream] = None
-        self._acquit(struck, now)
-        self._asked.clear()
-        self._answered.clear()
-        # What was not asked alone shares the blame with others: that is no proof.
-        alone = len(struck) == 1 and not calls
-        proven = (each for each in struck if each is on_trial or alone)
-        return [(each, self._breaks[each]) for each in proven if self.breaks(each) >= MAX_BREAKS]
-
-    def _recent(self, now: float) -> list[Upstream]:
-        """Return the streams that may have sent that message: those that began just now.
-
-        One that has been alone must have sent it, whenever it began.
-        """
-        recent = [each for each, since in self._answered.items() if since >= now - _PROBATION]
-        return recent or (list(self._answered) if len(self._answered) == 1 else [])
-
-    def _acquit(self, struck: list[Upstream], now: float) -> None:
-        """Suspect no longer what is over, or was answered and did no harm for a while."""
-        for upstream in list(self._breaks):
-            harmless = self._answered.get(upstream, math.inf) <= now - _ACQUITTED
-            if upstream not in struck and (upstream.over or harmless):
-                self._breaks.pop(upstream)
-                self._late.pop(upstream, None)
 
 
 async def renew(
@@ -239,7 +98,7 @@ async def resubscribe(
     `promote` runs beside it.
     """
     since, wanted = trio.current_time(), list(upstreams)
-    suspected = sorted((each for each in wanted if each in suspects), key=suspects.breaks)
+    suspected = sorted(filter(suspects.__contains__, wanted), key=lambda each: len(each.breaks))
     # The stream of all open contracts comes last: the server refuses to others what it has granted.
     last = [each for each in wanted if each.is_family and suspected]
     first = [each for each in wanted if each not in suspects and each not in last]
@@ -248,18 +107,26 @@ async def resubscribe(
     if suspected:
         session.queue.open_to(Urgency.RESTORATION)  # user calls need not wait for suspects
     proven = False
-    for upstream in [each for each in suspected if each not in last] + last:
-        last_chance = suspects.breaks(upstream) >= MAX_BREAKS - 1
+    alone = [each for each in suspected if each not in last]
+    while alone or last:
+        upstream = min(alone or last, key=partial(_room_at, session=session))
+        (alone or last).remove(upstream)
+        last_chance = len(upstream.breaks) >= MAX_BREAKS - 1
         proven = proven and not last_chance
         while not proven:
             proven = await works_still(connection, session, since, last_chance=last_chance)
         await _ask_alone(upstream, connection, session, suspects)
 
 
+def _room_at(upstream: Upstream, session: Session) -> float:
+    """Return when *upstream* may be asked for: a suspect that must wait holds up no other."""
+    return session.queue.room_at(api_call(upstream.request or {}, urgency=Urgency.RESTORATION))
+
+
 async def _ask_alone(
     upstream: Upstream, connection: Connection, session: Session, suspects: Suspects
 ) -> None:
-    """Ask for a suspect while nothing else is asked for; see the rules."""
+    """Ask for a suspect while nothing else is asked for."""
     suspects.on_answer()
     session.on_trial = upstream
     await _ask_until_answered([upstream], connection, session, suspects)

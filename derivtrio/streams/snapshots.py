@@ -18,8 +18,9 @@ from derivtrio.calls.request import note_limits
 from derivtrio.concurrency.buffer import OverflowPolicy
 from derivtrio.errors import invalid_request
 from derivtrio.models import Balance, Money, OpenContract, Proposal
+from derivtrio.streams.interfaces import Translator
 from derivtrio.streams.registry import Registry
-from derivtrio.streams.source import ServerStream, Translator
+from derivtrio.streams.source import ServerStream
 from derivtrio.streams.subscription import Subscription, new_buffer
 
 _PRICES: Final = "buy_price bid_price sell_price payout profit current_spot".split()

@@ -50,15 +50,15 @@ _LONGEST: Final = 5.0
 #: short `stale_after`, a quarter of that.
 _PAUSE: Final = 2.0
 
-#: After so long a silence a stream whose market says nothing either is checked less often: every
-#: ten minutes.
+#: After how long a silence a stream whose market says nothing either is checked less often, and how
+#: often then; in seconds.
 _QUIET: Final = 60.0
 _SELDOM: Final = 600.0
 
 #: How often a mute stream is asked for again before the connection is replaced.
 _RENEWALS: Final = 2
 
-#: So many mute streams at once mean that the connection is at fault.
+#: How many streams are mute at once when the connection is at fault.
 _MANY: Final = 5
 
 

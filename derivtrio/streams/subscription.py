@@ -1,61 +1,36 @@
-"""Subscriptions: what user code enters and iterates over.
+"""One consumer's part in a stream: the two ends of its buffer.
 
-A subscription puts three parts together:
-
-- a *source*, which fills a buffer as long as the subscription is entered;
-- the *buffer* of items, from which the user's task reads;
-- if the source leaves holes, a *reader* that fills them on the way from the buffer to the user.
+- A `BufferedConsumer` takes what the server sends, from the upstream, and puts items in.
+- A `Subscription` is what user code enters and iterates over. It takes the items out. Its *source*
+  lets items flow into the buffer as long as it is entered. If the source leaves holes, a *reader*
+  fills each one when the user's task gets to it.
 """
 
-from collections.abc import Awaitable, Sequence
+import logging
+from collections.abc import Awaitable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
+import trio
 
-from derivtrio.calls.status import EventBus
+from derivtrio.api.parsing import UNREADABLE
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
-from derivtrio.errors import SlowConsumer
-from derivtrio.events import Event, Gap
+from derivtrio.errors import DerivError, SlowConsumer, unreadable
+from derivtrio.events import Gap, Overflow
+from derivtrio.models import Tick
+from derivtrio.policy.throttling import LeakyBucket
+from derivtrio.streams.interfaces import Reader, Source, Translator
+from derivtrio.streams.registry import Registry
+from derivtrio.streams.upstream import Upstream
 
 T = TypeVar("T")
 
-T_co = TypeVar("T_co", covariant=True)
+logger = logging.getLogger("derivtrio")
 
-
-class Source(Protocol):
-    """Where a subscription's items come from."""
-
-    @property
-    def id(self) -> str | None:
-        """The server's id of the stream on the present connection."""
-        ...
-
-    @property
-    def last_at(self) -> float | None:
-        """When the stream last got something, in seconds since the epoch."""
-        ...
-
-    async def attach(self) -> None:
-        """Let items flow into the buffer; raise what the server has against it."""
-        ...
-
-    def detach(self) -> None:
-        """Let no more items flow. The source need not have been attached."""
-        ...
-
-
-class Reader(Protocol[T_co]):
-    """Reads a buffer that has holes in it, and fills them."""
-
-    @property
-    def gaps(self) -> Sequence[Gap]:
-        """The holes that could not be filled."""
-        ...
-
-    def get(self) -> Awaitable[T_co]:
-        """Return the next item."""
-        ...
+#: How many messages of a stream may be unreadable before it ends, and one more each minute.
+_MOST_UNREADABLE: Final = 30
+_UNREADABLE_A_SECOND: Final = 1 / 60
 
 
 def new_buffer(name: str, buffer: int, overflow: OverflowPolicy) -> Buffer[Any]:
@@ -136,7 +111,28 @@ class Subscription(Generic[T]):
         if not self._entered:
             self._require_entered()
         reader = self._reader
-        return self._items.get() if reader is None else reader.get()
+        return self._items.get() if reader is None else self._next(reader)
+
+    async def _next(self, reader: Reader[T]) -> T:
+        """Return the next item; what is missing before it comes first."""
+        items = self._items
+        while True:
+            if reader.behind:
+                missing = await reader.next_missing()
+                if missing is not None:
+                    return missing
+                continue
+            try:
+                item = items.take() or await items.get()
+            except (DerivError, StopAsyncIteration) as error:
+                # While another task fills a hole that comes before this end, it is not the end yet.
+                if not reader.behind and not await reader.goes_on_after(error):
+                    raise
+                continue
+            if item.__class__ is reader.stand_in:
+                reader.note_missing(item)
+            elif (accepts := reader.accepts) is None or accepts(item):
+                return cast("T", item)
 
     def _require_entered(self) -> None:
         if not self._entered:
@@ -144,32 +140,118 @@ class Subscription(Generic[T]):
             raise RuntimeError(text)
 
 
-def event_stream(
-    bus: EventBus, *, traffic: bool, buffer: int, overflow: OverflowPolicy
-) -> Subscription[Event]:
-    """Return the subscription that `client.events` describes."""
-    items: Buffer[Event] = new_buffer("events", buffer, overflow)
-    return Subscription(items, EventSource(bus, items, traffic=traffic))
+@attrs.define(eq=False)
+class BufferedConsumer:
+    """Puts what an upstream brings into the buffer `items`, as `translator` has it.
 
+    Without a translator it is *untyped*: messages go into the buffer as they are. Nothing is then
+    known of what may be missing after an interruption; the next message is the new truth.
 
-class EventSource:
-    """The source of a subscription to the client's own events."""
+    A message that cannot be read, or not be believed, is logged and counts as lost: of ticks,
+    candles and transactions that is a hole, which is filled from the history; any other stream is
+    asked for again. Only if there are many of them does the stream end.
+    """
 
-    id: None = None
+    registry: Registry = attrs.field(repr=False)
+    name: str
+    translator: Translator | None = attrs.field(repr=False)
+    items: Buffer[Any] = attrs.field(repr=False)
+    upstream: Upstream | None = attrs.field(default=None, init=False)
+    _next_report: int = attrs.field(default=1, init=False)
+    _unreadable: LeakyBucket | None = attrs.field(default=None, init=False, repr=False)
+    _counted: int = attrs.field(default=0, init=False)
 
-    def __init__(self, bus: EventBus, items: Buffer[Event], *, traffic: bool) -> None:
-        self._bus, self._items, self._traffic = bus, items, traffic
+    def newest(self) -> Any:
+        """Return the newest message, decoded or as JSON; while that is taken, the one before."""
+        return None if self.upstream is None else self.upstream.latest
 
-    @property
-    def last_at(self) -> float | None:
-        """When the client last announced an event, in seconds since the epoch."""
-        return self._bus.last_wall
+    def take(self, message: Mapping[str, Any]) -> bool:
+        """Put what *message* adds into the buffer; return whether more is wanted."""
+        translator, items = self.translator, self.items
+        if translator is None:
+            return items.put(message) or self._survives()
+        try:
+            added = translator.feed(message)
+        except UNREADABLE as error:
+            return self._skip(error)
+        if not items.put_all(added):
+            self._survives()
+        if translator.over:
+            items.close()
+        trusted = translator.doubt is None or self._trusts(translator)
+        return trusted and not items.closed
 
-    async def attach(self) -> None:
-        """Listen from now on."""
-        self._bus.listen(self._items, traffic=self._traffic)
+    def take_all(self, messages: list[dict[str, Any]]) -> bool:
+        """Take each of *messages*."""
+        if self.translator is None:
+            return self.items.put_all(messages) or self._survives()
+        return all(map(self.take, messages))
 
-    def detach(self) -> None:
-        """Stop listening."""
-        self._items.close()
-        self._bus.ignore(self._items)
+    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
+        """Put *ticks*, from *batch* before *end*, into the buffer; return whether to go on."""
+        translator: Any = self.translator  # a `TickTranslator`: see `fast_ticks`
+        added = translator.advance_all(ticks, batch, end)
+        survives = self.items.put_all(added) or self._survives()
+        return survives if translator.doubt is None else self._trusts(translator) and survives
+
+    def answered(self, *, late: bool) -> None:
+        """Note that the last message taken was the reply that begins the stream or resumes it."""
+        if self.translator is not None:
+            self.translator.answered(late=late)
+
+    def interrupt(self) -> None:
+        """Note that messages may be lost from here to the next.
+
+        Prices that wait cannot be bought any more, and are dropped.
+        """
+        if self.translator is not None:
+            self.translator.interrupt()
+            if self.name == "proposal":
+                self.items.clear()
+
+    def conclude(self, error: Exception) -> None:
+        """End with what may be missing, and then with *error*."""
+        self.items.close(error, () if self.translator is None else self.translator.missing())
+
+    def close(self, error: Exception | None = None) -> None:
+        """End, normally or with *error*."""
+        self.items.close(error)
+
+    def _trusts(self, translator: Translator) -> bool:
+        """Return whether the stream goes on; take note of an item that was not believed."""
+        doubt, translator.doubt = translator.doubt, None
+        return doubt is None or self._bears(doubt)
+
+    def _skip(self, error: Exception) -> bool:
+        """Go on without a message that cannot be read; return whether the stream does."""
+        if not self._bears(error):
+            return False
+        missing = self.translator.skip()  # type: ignore[union-attr]  # only this one can fail
+        if missing is None:
+            self.registry.ask_again(self.upstream)
+        elif not self.items.put_all(missing):
+            self._survives()
+        return not self.items.closed
+
+    def _bears(self, error: Exception) -> bool:
+        """Log and count what cannot be read or believed; end the stream if it is too much."""
+        violation = unreadable(f"{self.name} message", error)
+        bucket = self._unreadable = self._unreadable or LeakyBucket(_UNREADABLE_A_SECOND)
+        if bucket.add(1, trio.current_time()) > _MOST_UNREADABLE:
+            self.items.close(violation)
+            return False
+        logger.warning("%s: %s; it counts as lost", self.items.name, violation)
+        return True
+
+    def _survives(self) -> bool:
+        """Return whether it does, now that its buffer has lost something.
+
+        The first loss is announced, and then each time that the losses have doubled.
+        """
+        session, dropped = self.registry.session, self.items.dropped
+        session.bus.counters.dropped_items += dropped - self._counted
+        self._counted = dropped
+        if dropped >= self._next_report:
+            self._next_report = 2 * dropped
+            session.bus.announce(Overflow(self.items.name, dropped))
+        return not self.items.closed

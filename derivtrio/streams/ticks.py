@@ -1,14 +1,16 @@
 """Ticks of one symbol: in order, each once, with a hole where some may be missing."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Final, Never
 
 import attrs
 import trio
 
+from derivtrio.api import codec
 from derivtrio.api.parsing import shown, tick_in
+from derivtrio.calls.routing import stream_id_of
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Tick
 from derivtrio.streams.backfill import BackfillReader
@@ -52,12 +54,26 @@ def tick_stream(
     request = {"ticks": symbol, "subscribe": 1}
     translator = TickTranslator(symbol, start, Epochs(clock=trio.current_time))
     source = ServerStream(registry, "ticks", request, translator, items)
+    translator.newest = source.consumer.newest
     reader: BackfillReader[Tick] = BackfillReader(registry.session, items, strict)
     if when_closed == "raise":
         return Subscription(items, source, reader)
     from derivtrio.streams.closed_markets import waiting  # noqa: PLC0415 - not all need it
 
     return Subscription(items, waiting(symbol, source, translator, reader), reader)
+
+
+def _nothing() -> None:
+    """Return nothing: no message is known."""
+
+
+def _id_in(message: Any) -> str | None:
+    if isinstance(message, str | bytes):
+        try:
+            message = codec.decode(message)
+        except codec.UNDECODABLE:
+            return None
+    return stream_id_of(message) if isinstance(message, Mapping) else None
 
 
 class Seam(Enum):
@@ -83,10 +99,13 @@ class TickTranslator:
 
     A symbol may have several ticks in one second. Live ticks come in order and each once, so their
     epochs may be equal. Only at a seam does a tick with the epoch and the quote of one that was
-    delivered count as the same.
+    delivered count as the same. Where the stream's id changes is a seam, too: a stream that begins
+    anew repeats the newest tick. So ids matter only where a tick is repeated, and nobody else has
+    to look at them.
 
     Attributes:
         doubt: why the last tick was not believed, until somebody takes note of it.
+        newest: returns the message before the one that is fed.
 
     """
 
@@ -95,6 +114,7 @@ class TickTranslator:
     _epochs: Epochs = attrs.field(factory=Epochs, eq=False)
     over: bool = attrs.field(default=False, init=False)
     doubt: Exception | None = attrs.field(default=None, init=False)
+    newest: Callable[[], Any] = attrs.field(default=_nothing, init=False, eq=False, repr=False)
     _last: Tick | None = attrs.field(default=None, init=False)
     #: What was delivered before `_last` in the same second; older ones may be in it as well.
     _earlier: tuple[Tick, ...] = attrs.field(default=(), init=False)
@@ -111,10 +131,13 @@ class TickTranslator:
         tick = message.get("tick")
         if not isinstance(tick, dict) or "quote" not in tick:
             return self._doubted("a message without a price")
-        return self.advance(tick_in(tick, self.symbol))
+        return self.advance(tick_in(tick, self.symbol), message)
 
-    def advance(self, tick: Tick) -> Sequence[Tick | Hole]:
-        """Return *tick*, perhaps a hole before it, or nothing if it was delivered already."""
+    def advance(self, tick: Tick, message: Any = None, before: Any = None) -> Sequence[Tick | Hole]:
+        """Return *tick*, perhaps a hole before it, or nothing if it was delivered already.
+
+        It came in *message*; the message *before* that is the `newest`, if it is not given.
+        """
         last, seam, epoch = self._last, self._seam, tick.epoch
         if tick.symbol != self.symbol:
             return self._doubted(f"a tick of {shown(tick.symbol)}")
@@ -127,7 +150,9 @@ class TickTranslator:
         near = last.epoch - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.suspects
         if not near and epochs.is_far(epoch, last.epoch):
             return self._suspected(tick, last)
-        if epoch < last.epoch or (epoch == last.epoch and seam and self._is_known(tick)):
+        if epoch < last.epoch:
+            return ()
+        if epoch == last.epoch and self._is_known(tick) and (seam or self._begins(message, before)):
             return ()
         items = (self._hole(last, tick), tick) if self._may_lack_ticks_before(tick) else (tick,)
         if epoch == last.epoch:
@@ -137,8 +162,10 @@ class TickTranslator:
         self._last = tick
         return items
 
-    def advance_all(self, ticks: Sequence[Tick]) -> Sequence[Tick | Hole]:
-        """Return what *ticks* add; usually that is *ticks*."""
+    def advance_all(
+        self, ticks: Sequence[Tick], batch: Sequence[Any] = (), end: int = 0
+    ) -> Sequence[Tick | Hole]:
+        """Return what *ticks* add, from the messages of *batch* before *end*; usually *ticks*."""
         tick = self._last
         if self._seam is None and tick is not None:
             epoch, symbol = tick.epoch, self.symbol
@@ -150,7 +177,9 @@ class TickTranslator:
                 if epoch <= self._epochs.horizon:
                     self._last = tick
                     return ticks
-        return [item for tick in ticks for item in self.advance(tick)]
+        messages = batch[end - len(ticks) : end] if batch else (None,) * len(ticks)
+        triples = zip(ticks, messages, (None, *messages[:-1]), strict=False)
+        return [item for triple in triples for item in self.advance(*triple)]
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
@@ -211,6 +240,11 @@ class TickTranslator:
     def _is_known(self, tick: Tick) -> bool:
         """Return whether *tick*, of the last tick's second, was delivered, or is not wanted."""
         return self._is_before_start(tick) or tick.quote in self._seen
+
+    def _begins(self, message: Any, before: Any) -> bool:
+        """Return whether the stream begins anew with *message*: the one *before* has another id."""
+        ids = _id_in(self.newest() if before is None else before), _id_in(message)
+        return None not in ids and ids[0] != ids[1]
 
     def _is_before_start(self, tick: Tick) -> bool:
         return self.start is not None and tick.epoch < self.start

@@ -10,8 +10,8 @@ reader looks into the statement before the next item.
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 import attrs
 import msgspec
@@ -22,7 +22,7 @@ from derivtrio.calls.pages import Listing, rows_of
 from derivtrio.calls.request import request_until_answered
 from derivtrio.calls.session import Session
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
-from derivtrio.errors import ApiError, ClientClosed, DerivError
+from derivtrio.errors import ApiError, ClientClosed
 from derivtrio.events import Gap
 from derivtrio.models import Transaction
 from derivtrio.streams.registry import Registry
@@ -35,7 +35,7 @@ _PAGE: Final = 100
 #: By how many seconds the order of the statement and that of the stream may differ.
 _SLACK: Final = 10
 
-#: After so many seen transactions, those that are too old to matter are removed.
+#: How many seen transactions are kept before those that are too old to matter are removed.
 _MOST: Final = 1000
 
 
@@ -127,18 +127,25 @@ class Seen:
 
 @attrs.define(eq=False)
 class TransactionReader:
-    """Reads a buffer of transactions; takes from the statement what is missing in it."""
+    """Takes from the statement what is missing in a buffer of transactions.
+
+    `behind` says that something may be missing, and `accepts` whether a transaction is new.
+    """
 
     _session: Session
     _items: Buffer[Transaction | Interruption]
     _account: Mapping[str, str]
+    stand_in: ClassVar[type] = Interruption
     gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
+    behind: bool = attrs.field(default=False, init=False)
+    accepts: Callable[[Transaction], bool] = attrs.field(init=False)
     _seen: Seen = attrs.field(factory=Seen, init=False)
     _incomplete: bool = attrs.field(default=False, init=False)
     _missed: deque[Transaction] = attrs.field(factory=deque, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._items.on_drop = self._note_dropped
+        self.accepts = self._seen.note
 
     async def begin(self) -> None:
         """Note what has happened before: the newest page of the statement."""
@@ -146,24 +153,22 @@ class TransactionReader:
         rows = rows_of("statement", reply.get("statement"), "transactions", transaction_in)
         self._seen.unseen(rows)
 
-    async def get(self) -> Transaction:
-        """Return the next transaction. *Cancellation*: loses nothing."""
-        while True:
-            if self._missed:
-                return self._missed.popleft()
-            if self._incomplete:
-                await self._complete()
-                continue
-            try:
-                item = await self._items.get()
-            except (DerivError, StopAsyncIteration):
-                if self._incomplete or self._missed:
-                    continue  # another task fetches what comes before this end
-                raise
-            if isinstance(item, Interruption):
-                self._incomplete = True
-            elif self._seen.note(item):
-                return item
+    def note_missing(self, _: Interruption | None = None) -> None:
+        """Note that transactions may be missing here."""
+        self._incomplete = self.behind = True
+
+    async def next_missing(self) -> Transaction | None:
+        """Return the next one that was missed; None if the caller has to look again."""
+        if self._incomplete and not self._missed:
+            await self._complete()
+        if self._missed:
+            return self._missed.popleft()
+        self.behind = self._incomplete
+        return None
+
+    async def goes_on_after(self, error: Exception) -> bool:  # noqa: ARG002 - each is the end
+        """Return False."""
+        return False
 
     async def _complete(self) -> None:
         """Fetch what is missing."""
@@ -190,7 +195,7 @@ class TransactionReader:
 
     def _note_dropped(self, item: Transaction | Interruption) -> None:
         if isinstance(item, Interruption):
-            self._incomplete = True
+            self.note_missing()
 
 
 @attrs.define(eq=False)

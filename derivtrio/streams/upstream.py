@@ -7,6 +7,7 @@ server refuses it for good, or when the last consumer has detached.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, Protocol
 
 import attrs
@@ -19,49 +20,16 @@ from derivtrio.calls.routing import Stream, stream_id_of
 from derivtrio.errors import ApiError, BrokenConnection, ConnectionLost, api_error, unreadable
 from derivtrio.models import Tick
 from derivtrio.policy.retry import is_renewable, is_unauthorized
+from derivtrio.streams.interfaces import Consumer
 from derivtrio.streams.requests import resumption
 
 #: How many ids a stream may have. Each symbol that was asked for has one, and a server may change
-#: it now and then; of `proposal_open_contract` without a `contract_id` each open contract has one.
+#: it now and then: then the oldest of the others is let go, as those that came first may be the
+#: ones that count. Of `proposal_open_contract` without a `contract_id` each open contract has one.
 _MOST_IDS: Final = 8
 _MOST_CONTRACTS: Final = 10_000
-#: A reply that takes so many seconds is late. (At Deriv's distance it takes up to 0.2.)
+#: After how many seconds a reply is late. (At Deriv's distance it takes up to 0.2.)
 _LATE: Final = 0.25
-
-
-class Consumer(Protocol):
-    """One of those that share an upstream."""
-
-    def take(self, message: dict[str, Any]) -> bool:
-        """Take *message*; return whether more is wanted."""
-        ...
-
-    def take_all(self, messages: list[dict[str, Any]]) -> bool:
-        """Take *messages*; return whether more is wanted."""
-        ...
-
-    def take_ticks(self, ticks: list[Tick]) -> bool:
-        """Take *ticks*, which have no messages; return whether more is wanted."""
-        ...
-
-    def answered(self, *, late: bool) -> None:
-        """Note that the last message taken was the reply with which the stream begins or resumes.
-
-        It may be old, above all if it came *late*: what was new meanwhile may never have been sent.
-        """
-        ...
-
-    def interrupt(self) -> None:
-        """Note that messages may be lost from here to the next."""
-        ...
-
-    def conclude(self, error: Exception) -> None:
-        """End with what may be missing, and then with *error*."""
-        ...
-
-    def close(self, error: Exception | None = None) -> None:
-        """End, normally or with *error*."""
-        ...
 
 
 class Sharing(Protocol):
@@ -85,7 +53,7 @@ class Upstream:
         request: what asks for it again; None once that is impossible.
         ids: the `subscription.id`s it has on the present connection, as the keys of a dict;
             `ticks` with a list of symbols has several.
-        latest: the newest message, decoded or as JSON.
+        latest: the newest message, decoded or as JSON; the one before, while consumers take it.
         last_wall: when it came, in seconds since the epoch; None before the first.
         parts: the newest message of each part, and when it came, where one request has several
             ids: `ticks` of a list of symbols, all open contracts. Else None.
@@ -93,6 +61,7 @@ class Upstream:
         on_answer: called once, when the server next grants it; None if nobody cares.
         asked: the call that asks for it, until the reply comes.
         sharing: with what it shares its messages; None for most.
+        breaks: how the connections ended that it may have broken (`suspects`).
 
     """
 
@@ -112,6 +81,7 @@ class Upstream:
     on_answer: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
     asked: Call | None = attrs.field(default=None, init=False, repr=False)
     sharing: Sharing | None = attrs.field(default=None, init=False, repr=False)
+    breaks: tuple[BrokenConnection, ...] = attrs.field(default=(), init=False, repr=False)
     _late: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
@@ -149,8 +119,6 @@ class Upstream:
             self.request = resumption(self.name, self.request or {}, message)
         if is_reply := not self.ids:
             self._note_lateness()
-        # A stream may be quiet for long after its first message: as text that takes a third.
-        self.latest = _as_text(message) if is_reply else message
         self.last_wall = self._counters.last_message_wall
         if self.parts is not None:
             self._note_parts([message])
@@ -159,6 +127,8 @@ class Upstream:
                 self.over = not self.detach(consumer)
             elif is_reply:
                 consumer.answered(late=self._late)
+        # A stream may be quiet for long after its first message: as text that takes a third.
+        self.latest = _as_text(message) if is_reply else message
         self._note_id(stream_id_of(message), message)
         if self.sharing is not None:
             self.sharing.share(self, message)
@@ -243,7 +213,7 @@ class Upstream:
         elif stream_id not in self.ids:
             self.ids[stream_id] = None
             if len(self.ids) > self._most_ids:
-                oldest = next(iter(self.ids))
+                oldest = next(islice(self.ids, self._most_ids - _MOST_IDS + 1, None))
                 del self.ids[oldest]
                 self._let_go(oldest)
 
@@ -310,13 +280,13 @@ class Upstream:
             stream_id = subscription.get("id")
             if stream_id.__class__ is not str or stream_id not in ids:
                 return messages
-        self.latest = messages[-1]
         self.last_wall = self._counters.last_message_wall
         if self.parts is not None:
             self._note_parts(messages)
         for consumer in self._consumers:
             if not consumer.take_all(messages):
                 self.over = not self.detach(consumer)
+        self.latest = messages[-1]
         return messages[-1:] if self.over else []
 
     @property
@@ -328,15 +298,15 @@ class Upstream:
         tick = (self.latest_message() or {}).get("tick")
         return self if isinstance(tick, dict) and tick.get("symbol") == wanted else None
 
-    def take_ticks(self, ticks: list[Tick], data: bytes) -> bool:
-        """Pass *ticks* on, the last of which came in *data*; return whether more is wanted."""
+    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
+        """Pass *ticks* on, from the messages of *batch* before *end*; return whether to go on."""
         if self.over:
             return False
-        self.latest = data
         self.last_wall = self._counters.last_message_wall
         for consumer in self._consumers:
-            if not consumer.take_ticks(ticks):
+            if not consumer.take_ticks(ticks, batch, end):
                 self.over = not self.detach(consumer)
+        self.latest = batch[end - 1]
         return not self.over
 
 

@@ -2,6 +2,7 @@
 
 - `supervisor`: the reconnect task, and the nursery of one connection. The textbook page.
 - `tasks`: what runs in that nursery, one function each.
+- `heartbeat`: finds out that a connection is dead, although its socket is open.
 - `restore`: authorize and resubscribe a new connection.
 - `authorization`: which account a connection acts for.
 - `login`: change the account of a live client.

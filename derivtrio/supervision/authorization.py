@@ -81,9 +81,8 @@ class Authorization:
     _renewed_mono: float = attrs.field(default=-math.inf, init=False)
     _refusal: Exception | None = attrs.field(default=None, init=False)
 
-    @property
-    def loginid(self) -> str | None:
-        """The account of a request that names none; None without one, and during a change."""
+    def whose(self) -> str | None:
+        """Return the account of a request that names none; None without, and during a change."""
         if self.turn.locked() and not self._renewing:
             return None
         return self.identity.loginid or account_of(self.endpoint)
@@ -131,7 +130,7 @@ class Authorization:
         return self._refusal is None
 
     async def _renew(self, session: Session) -> Exception | None:
-        """Do so; return why it was refused, if it was."""
+        """Authorize the present connection anew; return why it was refused, if it was."""
         connection, token = session.usable_connection, self.identity.token
         if connection is None:
             return None  # the next one is authorized anyway

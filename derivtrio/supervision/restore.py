@@ -17,7 +17,8 @@ from derivtrio.errors import ClientClosed, DerivError, RestoreTimeout
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.throttling import Stopwatch
 from derivtrio.streams.registry import Registry
-from derivtrio.streams.resubscribe import Suspects, promote, resubscribe
+from derivtrio.streams.resubscribe import promote, resubscribe
+from derivtrio.streams.suspects import Suspects
 from derivtrio.supervision.authorization import Authorization
 
 _EARLY: Final = "to what restores the connection"
@@ -25,7 +26,7 @@ _EARLY: Final = "to what restores the connection"
 #: How many streams an error names.
 _MOST_LISTED: Final = 5
 
-#: After so many seconds of restoration, and as often again, it is logged what calls wait for.
+#: How often a restoration that takes long logs what calls wait for, in seconds.
 _WAITING_TOLD: Final = 2.0
 
 
@@ -61,7 +62,7 @@ class Patience:
     """How long the next answer may take. Waiting for budgets does not count.
 
     Attributes:
-        limit: so many seconds.
+        limit: how long that is, in seconds.
         answers: how many requests for streams have been answered.
 
     """

@@ -27,8 +27,8 @@ import attrs
 import trio
 
 from derivtrio.calls.call import Call
-from derivtrio.calls.request import repeat_suspects
 from derivtrio.calls.session import Session
+from derivtrio.calls.suspects import repeat_suspects
 from derivtrio.connection.connection import Connection, open_connection
 from derivtrio.connection.dial import Dialer
 from derivtrio.connection.endpoints import closed_text
@@ -39,8 +39,9 @@ from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import passing_text
 from derivtrio.streams.registry import Registry
 from derivtrio.supervision.authorization import Authorization
+from derivtrio.supervision.heartbeat import beat
 from derivtrio.supervision.restore import restore
-from derivtrio.supervision.tasks import ask_for_limits, beat, expire, read, write
+from derivtrio.supervision.tasks import ask_for_limits, expire, read, write
 
 
 @attrs.define(eq=False)
@@ -73,15 +74,10 @@ class Supervisor:
                 been_ready=self._been_ready,
                 blamed=self.session.on_trial is not None,
             )
-            advice = closed_text(self.authorization.endpoint, error)
+            self.log_end(error, decision)
             if isinstance(decision, ConnectionFailed):
-                bus.log(logging.WARNING, "%s%s", decision, f" ({advice})" if advice else "")
                 return decision
             bus.counters.reconnects[type(error).__name__] += 1
-            text = advice or passing_text(error) or self.session.trial_text
-            level = logging.INFO if isinstance(error, ReconnectRequested) else logging.WARNING
-            remark = f" ({text})" if text else ""
-            bus.log(level, "%s%s; trying again in %.1f s", error, remark, decision)
             bus.announce(Waiting(decision, attempts.number))
             await trio.sleep(decision)
 
@@ -90,8 +86,8 @@ class Supervisor:
         session, endpoint = self.session, self.authorization.endpoint
         self._ready_since = session.on_trial = None
         try:
-            number, settings = self._opened + 1, session.settings
-            async with open_connection(endpoint, number, settings, self._dialer) as connection:
+            opening = (endpoint, self._opened + 1, session.settings, self._dialer)
+            async with open_connection(*opening, label=session.label) as connection:
                 session.connection = connection
                 self._opened = connection.number
                 session.bus.announce(Opened(connection.number))
@@ -125,7 +121,8 @@ class Supervisor:
                 session.queue.open_to(Urgency.RESTORATION)
                 self._ready_since, self._been_ready = trio.current_time(), True
                 session.bus.announce(Ready(connection.number))
-                start(repeat_suspects, connection, session, name=f"derivtrio.suspects{label}")
+                if session.queue.suspects:
+                    start(repeat_suspects, connection, session, name=f"derivtrio.suspects{label}")
 
     def decide_pending(self, connection: Connection) -> None:
         """Decide every call that was written to *connection* and not answered."""
@@ -153,6 +150,17 @@ class Supervisor:
             self.session.count(connection)
             end = connection.end
             self.session.bus.announce(Closed(end.code, end.reason, end.was_clean, end.by))
+
+    def log_end(self, error: Exception, decision: float | ConnectionFailed) -> None:
+        """Log what ended the attempt or the connection, and what has been decided to do."""
+        log, advice = self.session.bus.log, closed_text(self.authorization.endpoint, error)
+        if isinstance(decision, ConnectionFailed):
+            log(logging.WARNING, "%s%s", decision, f" ({advice})" if advice else "")
+            return
+        text = advice or passing_text(error) or self.session.trial_text
+        level = logging.INFO if isinstance(error, ReconnectRequested) else logging.WARNING
+        remark = f" ({text})" if text else ""
+        log(level, "%s%s; trying again in %.1f s", error, remark, decision)
 
     def was_stable(self) -> bool:
         """Return whether the last connection was `READY` long enough to start the backoff anew."""

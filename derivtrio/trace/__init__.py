@@ -9,18 +9,23 @@
 The folder:
 
 - `recording`: what was seen, as data of bounded size.
-- `observing`: `timeline`; sees it, as a trio instrument and as an observer of clients.
+- `retention`: how a recording of the last minutes forgets the rest.
+- `observing`: sees it, as a trio instrument and as an observer of clients.
+- `timelines`: `timeline`, which records a block.
 - `outages`: why a client reconnected, in sentences and as a Mermaid sequence.
 - `layout`: which row of the picture each thing has.
 - `drawing`: the picture, as SVG.
+- `still`: the picture as one SVG file, for a page that shows pictures.
 - `page`: the picture with what explains it, as one HTML file.
+- `live`: `serve`; the page while the picture grows, for browsers.
 - `perfetto`: the same as trace events, which Perfetto and Chrome can show.
 
 Nothing else imports this folder, so a program that does not use it does not pay for it. Begin with
-`observing`.
+`timelines`.
 """
 
-from derivtrio.trace.observing import Timeline, timeline
+from derivtrio.trace.live import serve
 from derivtrio.trace.outages import Outage, mermaid, outages_of
+from derivtrio.trace.timelines import Timeline, timeline
 
-__all__ = ["Outage", "Timeline", "mermaid", "outages_of", "timeline"]
+__all__ = ["Outage", "Timeline", "mermaid", "outages_of", "serve", "timeline"]

@@ -6,7 +6,9 @@ units are so large that no time is more than 2^24 of them: a browser counts in s
 Text is outside of that group, because it must not be stretched; the script of the page moves it.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -15,14 +17,33 @@ import attrs
 from derivtrio.trace.layout import Bar, Frame, Mark, Picture, Row, Section
 from derivtrio.trace.recording import Dots
 
+#: The colours, and how each kind of thing is drawn.
+STYLE: Final = (Path(__file__).parent / "picture.css").read_text(encoding="utf-8")
+
+#: What each kind of thing is called in the legend.
+KINDS: Final = {
+    "ready": "ready",
+    "connecting": "connecting",
+    "restoring": "authorizing, resubscribing",
+    "backoff": "backoff",
+    "live": "a live tick",
+    "fetched": "fetched from the history",
+    "call": "a call",
+    "failed-call": "a call that failed",
+    "connection": "a connection",
+    "nursery": "a nursery",
+    "outage": "an outage",
+}
+
 #: The width of the picture where there is no script, and of the column of titles, in pixels.
 WIDTH: Final = 1200
 LABELS: Final = 190
 
-_ROW: Final = 22
-_HEADING: Final = 30
-_AXIS: Final = 26
-_FOOT: Final = 8
+#: Heights of a row, of a section's heading, of the axis, and below all of it, in pixels.
+ROW: Final = 22
+HEADING: Final = 30
+AXIS: Final = 26
+FOOT: Final = 8
 
 #: The most units a picture is long.
 _MOST_UNITS: Final = 2**24
@@ -32,54 +53,59 @@ _LONGEST_TITLE: Final = 24
 
 
 @attrs.define
-class _Canvas:
-    """Collects what is drawn; `unit` is in seconds."""
+class Canvas:
+    """Collects what is drawn from the time `began` on; `unit` is in seconds."""
 
     unit: float
+    began: float
     shapes: list[str] = attrs.field(factory=list)
     texts: list[str] = attrs.field(factory=list)
     titles: list[str] = attrs.field(factory=list)
 
     def at(self, time: float) -> int:
-        """Return *time* in units."""
-        return round(time / self.unit)
+        """Return *time* in units; the beginning, if it is older."""
+        return max(0, round((time - self.began) / self.unit))
 
     def rect(
         self, kind: str, span: tuple[float, float], top: float, height: float, text: str
     ) -> None:
         """Draw what lasts from the first time of *span* to the second."""
+        if span[1] < self.began:
+            return
         x, end = self.at(span[0]), self.at(span[1])
         self.shapes.append(
             f'<rect class="{kind}" x="{x}" y="{top:g}" width="{max(end - x, 1)}"'
-            f' height="{height:g}" data-h={quoteattr(_printable(text))}/>'
+            f' height="{height:g}" data-h={quoteattr(printable(text))}/>'
         )
 
     def text(self, kind: str, span: tuple[float, float], y: float, text: str) -> None:
         """Write *text* into *span*, where there is room for it."""
+        if span[1] < self.began:
+            return
         x, width = self.at(span[0]), self.at(span[1]) - self.at(span[0])
-        said = escape(_printable(text))
+        said = escape(printable(text))
         self.texts.append(
             f'<text class="{kind}" data-x="{x}" data-w="{width}" y="{y:g}">{said}</text>'
         )
 
 
-def svg(picture: Picture) -> str:
-    """Return *picture* as one SVG element."""
-    canvas = _Canvas(unit_of(picture.length))
-    top, bands = float(_AXIS), []
+def svg(picture: Picture, data: str = "") -> str:
+    """Return *picture* as one SVG element; *data* are more attributes of it."""
+    canvas = Canvas(unit_of(picture.span), picture.began)
+    top, bands = float(AXIS), []
     for section in picture.sections:
         start = top
-        top = _section(canvas, section, top)
+        top = draw_section(canvas, section, top)
         bands.append((section, start, top))
-    back = [shape for band in bands for shape in _bands(canvas, *band, picture.length)]
+    back = [shape for band in bands for shape in draw_bands(canvas, *band, picture.length)]
     units = max(canvas.at(picture.length), 1)
-    height = top + _FOOT
+    height = top + FOOT
     scale = (WIDTH - LABELS - 10) / units
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" id="picture" width="{WIDTH}"'
         f' height="{height:g}" viewBox="0 0 {WIDTH} {height:g}" role="img"'
         f' aria-label="time line" data-units="{units}" data-unit="{canvas.unit:g}"'
-        f' data-left="{LABELS}">'
+        f' data-begin="{picture.began:.3f}" data-left="{LABELS}"{data}>'
     )
     window = f'<rect id="window" x="{LABELS}" width="{WIDTH - LABELS}" height="{height:g}"/>'
     parts = [
@@ -104,27 +130,27 @@ def unit_of(length: float) -> float:
     return unit
 
 
-def _section(canvas: _Canvas, section: Section, top: float) -> float:
+def draw_section(canvas: Canvas, section: Section, top: float) -> float:
     """Draw *section* from *top* down; return where it ends."""
     canvas.titles.append(
         f'<text class="section" x="12" y="{top + 20:g}">{escape(section.title)}</text>'
     )
-    first = top + _HEADING
+    first = top + HEADING
     for frame in section.frames:
         _frame(canvas, frame, first)
     for number, row in enumerate(section.rows):
-        _row(canvas, row, first + number * _ROW)
-    return first + len(section.rows) * _ROW + 6
+        _row(canvas, row, first + number * ROW)
+    return first + len(section.rows) * ROW + 6
 
 
-def _frame(canvas: _Canvas, frame: Frame, first: float) -> None:
-    top = first + frame.first * _ROW + 1
-    height = (frame.last - frame.first + 1) * _ROW - 2
+def _frame(canvas: Canvas, frame: Frame, first: float) -> None:
+    top = first + frame.first * ROW + 1
+    height = (frame.last - frame.first + 1) * ROW - 2
     canvas.rect(frame.kind, (frame.began, frame.ended), top, height, frame.text)
 
 
-def _row(canvas: _Canvas, row: Row, top: float) -> None:
-    title = _printable(row.title)
+def _row(canvas: Canvas, row: Row, top: float) -> None:
+    title = printable(row.title)
     shown = title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…"
     if shown:
         canvas.titles.append(
@@ -134,45 +160,48 @@ def _row(canvas: _Canvas, row: Row, top: float) -> None:
     for bar in row.bars:
         _bar(canvas, row, bar, top)
     for kind, dots in (("live", row.live), ("fetched", row.fetched)):
-        if dots.times:
-            canvas.shapes.append(_dots(canvas, kind, dots, row.title, top + _ROW / 2))
-    canvas.shapes += [_mark(canvas, mark, top) for mark in row.marks]
+        if dots.times and dots.times[-1] >= canvas.began:
+            canvas.shapes.append(_dots(canvas, kind, dots, row.title, top + ROW / 2))
+    foot = top + (ROW - 3 if row.bars else ROW / 2)
+    marks = (mark for mark in row.marks if mark.at >= canvas.began)
+    canvas.shapes += [_mark(canvas, mark, foot) for mark in marks]
 
 
-def _bar(canvas: _Canvas, row: Row, bar: Bar, top: float) -> None:
+def _bar(canvas: Canvas, row: Row, bar: Bar, top: float) -> None:
     span = (bar.began, bar.ended)
     inset = 7 if row.kind == "tasks" else 4
-    canvas.rect(bar.kind, span, top + inset, _ROW - 2 * inset, bar.text)
+    canvas.rect(bar.kind, span, top + inset, ROW - 2 * inset, bar.text)
     if row.kind != "tasks":
         canvas.text(f"in-bar in-{bar.kind}", span, top + 15, bar.name)
 
 
-def _mark(canvas: _Canvas, mark: Mark, top: float) -> str:
-    said = quoteattr(_printable(mark.text))
+def _mark(canvas: Canvas, mark: Mark, y: float) -> str:
+    said = quoteattr(printable(mark.text))
     x = canvas.at(mark.at)
-    return f'<path class="mark {mark.kind}" d="M{x} {top + _ROW - 3:g}h0" data-h={said}/>'
+    return f'<path class="mark {mark.kind}" d="M{x} {y:g}h0" data-h={said}/>'
 
 
-def _dots(canvas: _Canvas, kind: str, dots: Dots, title: str, y: float) -> str:
+def _dots(canvas: Canvas, kind: str, dots: Dots, title: str, y: float) -> str:
     """Draw all dots of one kind as one path, each by its distance from the one before."""
     steps, last = [], 0
-    for time in dots.times:
+    first = bisect_left(dots.times, canvas.began)
+    for time in dots.times[first:]:
         x = canvas.at(time)
         steps.append(f"m{x - last} 0h0")
         last = x
-    several = any(count != 1 for count in dots.counts)
-    counts = f' data-n="{" ".join(map(str, dots.counts))}"' if several else ""
+    several = any(count != 1 for count in dots.counts[first:])
+    counts = f' data-n="{" ".join(map(str, dots.counts[first:]))}"' if several else ""
     return (
-        f'<path class="dots {kind}" data-title={quoteattr(_printable(title))}{counts}'
+        f'<path class="dots {kind}" data-title={quoteattr(printable(title))}{counts}'
         f' d="M0 {y:g}{"".join(steps)}"/>'
     )
 
 
-def _bands(
-    canvas: _Canvas, section: Section, top: float, bottom: float, length: float
+def draw_bands(
+    canvas: Canvas, section: Section, top: float, bottom: float, length: float
 ) -> Iterator[str]:
     """Yield a band for each outage of *section*, which lies behind everything else."""
-    drawn = _Canvas(canvas.unit)
+    drawn = Canvas(canvas.unit, canvas.began)
     for number, outage in enumerate(section.outages, 1):
         span = (outage.began, length if outage.ended is None else outage.ended)
         drawn.rect("outage", span, top + 4, bottom - top - 4, outage.sentence)
@@ -180,11 +209,11 @@ def _bands(
     yield from drawn.shapes
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return *text* without what XML cannot hold."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 
 def texts_of(lines: Iterable[str]) -> str:
     """Return *lines* as items of an HTML list."""
-    return "".join(f"<li>{escape(_printable(line))}</li>" for line in lines)
+    return "".join(f"<li>{escape(printable(line))}</li>" for line in lines)

@@ -66,11 +66,12 @@ class Bar:
 
 @attrs.frozen
 class Mark:
-    """Something that happens at one moment."""
+    """Something that happens at one moment; `name` stands beside it, where there is room."""
 
     at: float
     kind: str
     text: str
+    name: str = ""
 
 
 @attrs.define(eq=False)
@@ -111,25 +112,40 @@ class Section:
 
 @attrs.frozen(eq=False)
 class Picture:
-    """All of it; `length` is in seconds."""
+    """All of it, from the time `began` to the time `length`, in seconds."""
 
     length: float
     sections: list[Section]
+    began: float = 0.0
+
+    @property
+    def span(self) -> float:
+        """How much time it shows, in seconds."""
+        return self.length - self.began
 
     @property
     def outages(self) -> list[Outage]:
-        """All outages."""
-        return [outage for section in self.sections for outage in section.outages]
+        """All outages that it shows."""
+        return [
+            outage
+            for section in self.sections
+            for outage in section.outages
+            if outage.ended is None or outage.ended >= self.began
+        ]
 
 
-def arranged(recording: Recording) -> Picture:
-    """Return what is in *recording*, with a place for each thing."""
-    length = recording.length or _last_moment(recording)
+def arranged(recording: Recording, now: float | None = None) -> Picture:
+    """Return what is in *recording*, with a place for each thing.
+
+    *now* is how long it is; None if that is not known.
+    """
+    length = recording.length or now or _last_moment(recording)
+    began = 0.0 if recording.last is None else max(0.0, length - recording.last)
     sections = [_program(recording, length)]
     for client in recording.clients:
         tasks = [task for task in recording.tasks if task.client == client.number]
         sections.append(_client(client, tasks, length, alone=len(recording.clients) == 1))
-    return Picture(length, [section for section in sections if section.rows])
+    return Picture(length, [section for section in sections if section.rows], began)
 
 
 def _last_moment(recording: Recording) -> float:
@@ -147,8 +163,10 @@ def _client(
     section = Section("client" if alone else f"client {client.number}", outages=outages_of(client))
     section.rows.append(_states(client, length))
     first = len(section.rows)
-    section.rows += _connection_rows(tasks, length)
-    section.frames += _connections(client, first, len(section.rows) - 1, length)
+    rows = _task_rows(tasks, length)
+    section.rows += rows
+    inside = sum(row.title in _CONNECTION for row in rows)
+    section.frames += _connections(client, first, first + inside - 1, length)
     section.rows += _calls(client.calls, length)
     section.rows += [_stream(stream) for stream in client.streams.values()]
     return section
@@ -208,8 +226,11 @@ def _happening(event: Event) -> str:  # noqa: PLR0911 - a table
     return ""
 
 
-def _connection_rows(tasks: Iterable[TaskSpan], length: float) -> list[Row]:
-    """Return a row for each kind of task of a connection; those of later ones share them."""
+def _task_rows(tasks: Iterable[TaskSpan], length: float) -> list[Row]:
+    """Return a row for each kind of task; those of later connections share them.
+
+    First come those that live and end with a connection.
+    """
     rows: dict[str, Row] = {}
     for task in tasks:
         name = task.name.removeprefix("derivtrio.")

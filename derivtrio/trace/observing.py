@@ -7,12 +7,11 @@ Three sources, none of which costs anything in a program without a time line:
 - A stream's messages are counted by `CountedUpstream`, once for each batch of ticks.
 """
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from os import PathLike
-from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -26,9 +25,6 @@ from derivtrio.events import Event
 from derivtrio.models import Tick
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.upstream import Upstream
-from derivtrio.trace.outages import Outage, mermaid, outages_of
-from derivtrio.trace.page import page
-from derivtrio.trace.perfetto import trace_events
 from derivtrio.trace.recording import (
     CallSpan,
     ClientTrace,
@@ -37,75 +33,20 @@ from derivtrio.trace.recording import (
     StreamDots,
     TaskSpan,
 )
+from derivtrio.trace.retention import forget
 
 _LOOP: Final = "derivtrio.reconnect"
 
-
-@contextmanager
-def timeline(path: str | PathLike[str] | None = None) -> Iterator["Timeline"]:
-    """Record what the clients that are opened in the block do; write it to *path* at the end.
-
-    The name's ending says what is written: `.json` is trace events for Perfetto, `.mmd` the last
-    outage as a Mermaid sequence, and anything else is a page of HTML. Without *path* nothing is
-    written; ask the `Timeline` for what you want.
-
-    Times are those of trio's clock, so a month on a virtual clock is a month in the picture. Memory
-    and the file are bounded: what is too much to show is counted, and the page says so. Tokens
-    and messages are not recorded.
-
-    *Cancellation*: what was recorded until then is written.
-
-    Raises:
-        RuntimeError: not under trio.
-        OSError: the file cannot be written.
-
-    """
-    watcher = Watcher()
-    shown = Timeline(watcher.recording)
-    try:
-        with watcher.watching():
-            yield shown
-    finally:
-        watcher.recording.length = watcher.now()
-        if path is not None:
-            shown.save(path)
-
-
-@attrs.frozen(eq=False)
-class Timeline:
-    """What was recorded, in the forms in which it can be shown. It may be asked at any time."""
-
-    recording: Recording
-
-    def outages(self) -> list[Outage]:
-        """Return the times without a connection, in order, of all clients."""
-        return [outage for client in self.recording.clients for outage in outages_of(client)]
-
-    def html(self) -> str:
-        """Return the picture as one page, which needs nothing else."""
-        return page(self.recording)
-
-    def perfetto(self) -> str:
-        """Return it as JSON for https://ui.perfetto.dev, or for Chrome's `chrome://tracing`."""
-        return trace_events(self.recording)
-
-    def mermaid(self) -> str:
-        """Return the last outage as a Mermaid sequence diagram; an empty text if there is none."""
-        outages = self.outages()
-        return mermaid(outages[-1]) if outages else ""
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write it to *path*, whose ending says in which form."""
-        forms = {".json": self.perfetto, ".mmd": self.mermaid}
-        form = forms.get(Path(path).suffix.lower(), self.html)
-        Path(path).write_text(form(), encoding="utf-8")
+#: How often a recording of the last seconds forgets, in these seconds.
+_FORGETTINGS: Final = 20
 
 
 @attrs.define(eq=False)
 class Watcher(trio.abc.Instrument):
     """Puts what it sees into a `Recording`."""
 
-    recording: Recording = attrs.field(factory=lambda: Recording(time.time()), init=False)
+    _last: float | None = attrs.field(default=None)
+    recording: Recording = attrs.field(init=False)
     _start: float = attrs.field(factory=trio.current_time, init=False)
     _tasks: dict[trio.lowlevel.Task, TaskSpan] = attrs.field(factory=dict, init=False)
     _nurseries: dict[trio.Nursery, NurserySpan] = attrs.field(factory=dict, init=False)
@@ -113,10 +54,30 @@ class Watcher(trio.abc.Instrument):
     #: Clients whose reconnect task has not begun yet, by the task that opens them.
     _opening: dict[trio.lowlevel.Task, int] = attrs.field(factory=dict, init=False)
     _spawned: int = attrs.field(default=0, init=False)
+    _clients: int = attrs.field(default=0, init=False)
+    _forget_at: float = attrs.field(default=math.inf, init=False)
+
+    @_last.validator
+    def _check_last(self, _: object, last: float | None) -> None:
+        if last is not None and not 0 < last < math.inf:
+            text = f"last is a number of seconds, more than 0, or None, not {last!r}"
+            raise ValueError(text)
+
+    def __attrs_post_init__(self) -> None:
+        self.recording = Recording(time.time(), self._last)
+        if self._last is not None:
+            self._forget_at = 0.0
 
     def now(self) -> float:
         """Return the time since the beginning, in seconds."""
         return trio.current_time() - self._start
+
+    def forget(self) -> None:
+        """Forget what is older than the last so many seconds, if only they are kept."""
+        now = self.now()
+        if self._last is not None and now >= self._forget_at:
+            self._forget_at = now + self._last / _FORGETTINGS
+            forget(self.recording, now - self._last)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -142,7 +103,7 @@ class Watcher(trio.abc.Instrument):
         if span is None:
             span = NurserySpan(len(self.recording.nurseries) + 1, self.now())
             self._nurseries[nursery] = span
-            if len(self.recording.nurseries) < self.recording.tasks.most:
+            if self._last or len(self.recording.nurseries) < self.recording.tasks.most:
                 self.recording.nurseries.append(span)
         span.running += 1
         added = self._add(task, parent, span)
@@ -154,6 +115,7 @@ class Watcher(trio.abc.Instrument):
         span = self._tasks.pop(task, None)
         if span is None:
             return
+        self.forget()
         span.ended = self.now()
         nursery = task.parent_nursery
         if span.nursery is not None and nursery is not None:
@@ -161,6 +123,13 @@ class Watcher(trio.abc.Instrument):
             if not span.nursery.running:
                 span.nursery.ended = span.ended
                 self._nurseries.pop(nursery, None)
+
+    def leave_out(self, task: trio.lowlevel.Task) -> None:
+        """Forget *task*; the tasks below it that begin later are not noted."""
+        if task in self._tasks and task.parent_nursery is not None:
+            span = self._tasks[task]
+            self.task_exited(task)
+            self.recording.tasks.things.remove(span)
 
     def _add(
         self, task: trio.lowlevel.Task, parent: TaskSpan | None, nursery: NurserySpan | None
@@ -175,7 +144,8 @@ class Watcher(trio.abc.Instrument):
     def client_opened(self, session: Session, registry: Registry) -> None:
         """Watch a new client, before it does anything."""
         recording = self.recording
-        client = ClientTrace(len(recording.clients) + 1, self.now())
+        self._clients += 1
+        client = ClientTrace(self._clients, self.now(), self._last is not None)
         recording.clients.append(client)
         observer = ClientObserver(self, client)
         session.observer = observer
@@ -197,6 +167,7 @@ class ClientObserver:
 
     def put(self, event: Event, /) -> None:
         """Note an event."""
+        self._watcher.forget()
         self._client.records += 1
         self._client.events.add((self._watcher.now(), event))
 
@@ -230,6 +201,7 @@ class ClientObserver:
 
     def received(self, stream: StreamDots, count: int) -> None:
         """Note that *count* items of *stream* came together."""
+        self._watcher.forget()
         self._client.records += 1
         stream.live.add(self._watcher.now(), count, self._watcher.recording.most_dots)
 
@@ -248,10 +220,19 @@ class CountedUpstream(Upstream):
 
     _observer: ClientObserver = attrs.field(kw_only=True)
     _dots: StreamDots = attrs.field(init=False)
+    _is_source: bool = attrs.field(default=True, init=False)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self._dots = self._observer.stream(_stream_label(self.label))
+        self._dots.sources += 1
+
+    def close(self, error: Exception | None = None) -> None:
+        """Note that this is not a source any more, and end the stream at its consumers."""
+        if self._is_source:
+            self._is_source = False
+            self._dots.sources -= 1
+        super().close(error)
 
     def deliver(self, message: dict[str, Any]) -> Stream | None:
         """Count *message*, and pass it on."""
@@ -265,10 +246,10 @@ class CountedUpstream(Upstream):
             self._observer.received(self._dots, len(messages) - len(rest))
         return rest
 
-    def take_ticks(self, ticks: list[Tick], data: bytes) -> bool:
+    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
         """Count *ticks*, and pass them on."""
         self._observer.received(self._dots, len(ticks))
-        return super().take_ticks(ticks, data)
+        return super().take_ticks(ticks, batch, end)
 
 
 def _stream_label(label: str) -> str:

@@ -1,16 +1,27 @@
 "use strict";
 (() => {
-  const svg = document.getElementById("picture");
   const byId = (id) => document.getElementById(id);
-  const units = Number(svg.dataset.units), unit = Number(svg.dataset.unit);
-  const left = Number(svg.dataset.left), height = Number(svg.getAttribute("height"));
-  const time = byId("time"), axis = byId("axis"), grid = byId("grid"), tip = byId("tip");
-  const texts = [...byId("texts").children].map((node) => ({
-    node, x: Number(node.dataset.x), w: Number(node.dataset.w), need: 0,
-  }));
-  const dots = [...svg.querySelectorAll(".dots")];
-  const bounds = svg.viewBox.baseVal;
-  let from = 0, to = units, width = bounds.width;
+  const frame = byId("frame"), tip = byId("tip");
+  let svg, units, unit, begin, wall, left, height, time, axis, grid, texts, dots, bounds, width;
+  let from = 0, to = 0, held = null, whole = true;
+
+  // The picture is replaced while it is live; so nothing else holds a part of it.
+  function bind() {
+    svg = byId("picture");
+    const data = svg.dataset;
+    unit = Number(data.unit);
+    begin = Number(data.begin);
+    wall = data.wall ? Number(data.wall) : null;
+    units = Math.max(Number(data.units), Number(data.least || 0) / unit);
+    left = Number(data.left);
+    height = Number(svg.getAttribute("height"));
+    [time, axis, grid] = ["time", "axis", "grid"].map(byId);
+    texts = [...byId("texts").children].map((node) => ({
+      node, x: Number(node.dataset.x), w: Number(node.dataset.w), need: 0,
+    }));
+    dots = [...svg.querySelectorAll(".dots")];
+    bounds = svg.viewBox.baseVal;
+  }
 
   const room = () => width - left - 10;
   const scale = () => room() / (to - from);
@@ -21,6 +32,7 @@
     const middle = (first + last) / 2;
     from = Math.min(Math.max(middle - span / 2, -units * 0.02), units * 1.02 - span);
     to = from + span;
+    whole = span >= units;
     draw();
   }
 
@@ -38,6 +50,19 @@
     byId("range").textContent = `${said(from, true)} to ${said(to, true)}`;
   }
 
+  // Shows a newer picture: of the same time, or of its new end if the old end was shown.
+  function replace(parts) {
+    const old = { unit, begin, units };
+    for (const id in parts) byId(id).innerHTML = parts[id];
+    bind();
+    const moved = (x) => (old.begin + x * old.unit - begin) / unit;
+    const atEnd = to >= old.units, shift = atEnd ? units - moved(old.units) : 0;
+    const first = moved(from) + shift, last = moved(to) + shift;
+    if (whole) [from, to] = [0, units];
+    else [from, to] = [first, last];
+    fitWidth();
+  }
+
   function step() {
     const least = (90 / scale()) * unit;
     const sizes = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
@@ -49,24 +74,31 @@
 
   function rule() {
     const size = step(), lines = [], parts = [];
-    const begin = Math.max(0, Math.ceil((from * unit) / size)), end = (Math.min(to, units) * unit) / size;
-    for (let n = begin; n <= end; n++) {
-      const x = place((n * size) / unit);
+    const origin = wall === null ? begin : wall, end = origin + Math.min(to, units) * unit;
+    for (let n = Math.ceil((origin + Math.max(from, 0) * unit) / size); n * size <= end; n++) {
+      const at = (n * size - origin) / unit, x = place(at);
       lines.push(`<line x1="${x}" x2="${x}" y1="20" y2="${height}"/>`);
-      parts.push(`<text x="${x + 4}" y="15">${said((n * size) / unit, false, size)}</text>`);
+      parts.push(`<text x="${x + 4}" y="15">${said(at, false, size)}</text>`);
     }
     grid.innerHTML = lines.join("");
     axis.innerHTML = parts.join("");
   }
 
   function said(x, exact, size) {
-    const seconds = Math.max(x, 0) * unit, total = units * unit;
+    if (wall !== null) return clock(wall + x * unit, size || ((to - from) * unit) / 100);
+    const seconds = begin + Math.max(x, 0) * unit, total = begin + units * unit;
     const digits = exact || size < 1 ? Math.max(0, Math.min(3, Math.ceil(-Math.log10((size || (to - from) * unit / 100))))) : 0;
     if (total < 120) return `${seconds.toFixed(digits)} s`;
     const two = (n) => String(Math.floor(n)).padStart(2, "0");
     const rest = (seconds % 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
     const days = Math.floor(seconds / 86400), day = days ? `${days} d ` : "";
     return `${day}${two((seconds % 86400) / 3600)}:${two((seconds % 3600) / 60)}:${rest}`;
+  }
+
+  // The time of day in UTC, with as many decimals as a step of this size needs.
+  function clock(seconds, size) {
+    const digits = size < 1 ? Math.min(3, Math.ceil(-Math.log10(size))) : 0;
+    return new Date(seconds * 1000).toISOString().slice(11, digits ? 20 + digits : 19);
   }
 
   function zoom(factor, at) {
@@ -126,30 +158,29 @@
   }
 
   function fitWidth() {
-    width = Math.max(byId("frame").clientWidth, 500);
+    width = Math.max(frame.clientWidth, 500);
     svg.setAttribute("width", width);
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     byId("window").setAttribute("width", width - left);
     draw();
   }
 
-  let held = null;
-  svg.addEventListener("pointerdown", (event) => {
+  frame.addEventListener("pointerdown", (event) => {
     held = { x: event.clientX, from, to };
-    svg.classList.add("moving");
-    svg.setPointerCapture(event.pointerId);
+    frame.classList.add("moving");
+    frame.setPointerCapture(event.pointerId);
   });
-  svg.addEventListener("pointermove", (event) => {
+  frame.addEventListener("pointermove", (event) => {
     if (!held) return explain(event);
     tip.style.display = "none";
     const moved = (held.x - event.clientX) / scale();
     show(held.from + moved, held.to + moved);
   });
-  const release = () => { held = null; svg.classList.remove("moving"); };
-  svg.addEventListener("pointerup", release);
-  svg.addEventListener("pointercancel", release);
-  svg.addEventListener("pointerleave", () => { tip.style.display = "none"; });
-  svg.addEventListener("wheel", (event) => {
+  const release = () => { held = null; frame.classList.remove("moving"); };
+  frame.addEventListener("pointerup", release);
+  frame.addEventListener("pointercancel", release);
+  frame.addEventListener("pointerleave", () => { tip.style.display = "none"; });
+  frame.addEventListener("wheel", (event) => {
     if (event.ctrlKey || event.metaKey) {
       event.preventDefault();
       zoom(1.0015 ** event.deltaY, atPointer(event));
@@ -159,7 +190,7 @@
       show(from + moved, to + moved);
     }
   }, { passive: false });
-  svg.addEventListener("dblclick", (event) => zoom(0.25, atPointer(event)));
+  frame.addEventListener("dblclick", (event) => zoom(0.25, atPointer(event)));
 
   const middle = () => (from + to) / 2;
   const acts = {
@@ -173,13 +204,16 @@
   byId("in").onclick = acts["+"];
   byId("out").onclick = acts["-"];
   byId("fit").onclick = acts[0];
-  for (const button of document.querySelectorAll("#why button")) {
-    button.onclick = () => {
-      const first = Number(button.dataset.from), last = Number(button.dataset.to);
-      const margin = Math.max(last - first, 10) * 0.6;
-      show(first - margin, last + margin);
-    };
-  }
+  byId("why").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    const first = Number(button.dataset.from), last = Number(button.dataset.to);
+    const margin = Math.max(last - first, 10) * 0.6;
+    show(first - margin, last + margin);
+  });
   addEventListener("resize", fitWidth);
+  bind();
+  to = units;
   fitWidth();
+  window.timeline = { replace, isHeld: () => held !== null };
 })();

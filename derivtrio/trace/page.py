@@ -3,12 +3,13 @@
 It loads nothing: its style and its script are in it, and a policy in its head forbids the rest.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape
 
-from derivtrio.trace.drawing import svg, texts_of, unit_of
+from derivtrio.trace.drawing import KINDS, STYLE, svg, texts_of, unit_of
 from derivtrio.trace.layout import Picture, arranged
 from derivtrio.trace.outages import seconds
 from derivtrio.trace.recording import Recording
@@ -17,43 +18,48 @@ _FOLDER: Final = Path(__file__).parent
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
-_COLOURS: Final = {
-    "ready": "ready",
-    "connecting": "connecting",
-    "restoring": "authorizing, resubscribing",
-    "backoff": "backoff",
-    "live": "a live tick",
-    "fetched": "fetched from the history",
-    "call": "a call",
-    "failed-call": "a call that failed",
-    "connection": "a connection",
-    "nursery": "a nursery",
-    "outage": "an outage",
-}
-
 
 def page(recording: Recording) -> str:
-    """Return the page for *recording*."""
-    picture = arranged(recording)
-    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
-    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
-    began = datetime.fromtimestamp(recording.began_wall, UTC)
+    """Return the page for *recording*, which needs nothing else."""
+    head = (
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<title>derivtrio: {moment(recording.began_wall):%Y-%m-%d %H:%M:%S} UTC</title>\n"
+        f"<style>\n{style()}</style>"
+    )
+    script = f"<script>\n{text_of('page.js')}</script>"
+    return document(head, fragments(arranged(recording), recording), script)
+
+
+def style() -> str:
+    """Return the style of the page, and of the picture in it."""
+    return f"{STYLE}{text_of('page.css')}"
+
+
+def text_of(name: str) -> str:
+    """Return a file of this folder."""
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def moment(wall: float) -> datetime:
+    """Return a time in UTC."""
+    return datetime.fromtimestamp(wall, UTC)
+
+
+def document(head: str, parts: Mapping[str, str], script: str, top: str = "") -> str:
+    """Return the page with these `fragments`; *head* has its title and style."""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<title>derivtrio: {began:%Y-%m-%d %H:%M:%S} UTC</title>
-<style>
-{style}</style>
+{head}
 </head>
-<body data-length="{picture.length:.3f}">
-<header>
-<h1>{seconds(picture.length)} of a program with derivtrio</h1>
-<p>Recorded from {began:%Y-%m-%d %H:%M:%S} UTC. {escape(_summary(recording))}</p>
+<body>
+{top}
+<header id="head">
+{parts["head"]}
 </header>
-{_reasons(picture)}
+<section id="why">{parts["why"]}</section>
 <div id="tools">
 <button id="in" title="zoom in (+)">+</button>
 <button id="out" title="zoom out (-)">&minus;</button>
@@ -63,16 +69,39 @@ def page(recording: Recording) -> str:
 to read what it is.</span>
 </div>
 <div id="frame">
-{svg(picture)}
+{parts["frame"]}
 </div>
 {_legend()}
-{_left_out(recording)}
+<ul id="left-out">{parts["left-out"]}</ul>
 <div id="tip" role="tooltip"></div>
-<script>
-{script}</script>
+{script}
 </body>
 </html>
 """
+
+
+def fragments(picture: Picture, recording: Recording, data: str = "") -> dict[str, str]:
+    """Return what depends on *recording*, by the id of the element that it is in.
+
+    *data* are more attributes of the picture.
+    """
+    return {
+        "head": _head(picture, recording),
+        "why": _reasons(picture, recording),
+        "frame": svg(picture, data),
+        "left-out": texts_of(recording.left_out()),
+    }
+
+
+def _head(picture: Picture, recording: Recording) -> str:
+    shown = seconds(picture.span)
+    if picture.began:
+        shown = f"The last {shown} of {seconds(picture.length)}"
+    return (
+        f"<h1>{shown} of a program with derivtrio</h1>\n"
+        f"<p>Recorded from {moment(recording.began_wall):%Y-%m-%d %H:%M:%S} UTC."
+        f" {escape(_summary(recording))}</p>"
+    )
 
 
 def _summary(recording: Recording) -> str:
@@ -88,27 +117,32 @@ def _summary(recording: Recording) -> str:
     )
 
 
-def _reasons(picture: Picture) -> str:
+def _reasons(picture: Picture, recording: Recording) -> str:
     """Return a button for each outage, with its sentence; pressing it shows the outage."""
     if not picture.outages:
-        return '<section id="why"><p>The connection never broke.</p></section>'
-    unit, items = unit_of(picture.length), []
+        return "<p>The connection never broke.</p>"
+    unit, items = unit_of(picture.span), []
     for section in picture.sections:
         for number, outage in enumerate(section.outages, 1):
             end = picture.length if outage.ended is None else outage.ended
+            if end < picture.began:
+                continue
+            first, last = (max(0, at - picture.began) / unit for at in (outage.began, end))
             items.append(
-                f'<li><button data-from="{outage.began / unit:.0f}" data-to="{end / unit:.0f}">'
-                f"outage {number}</button> <b>{seconds(outage.began)}</b>"
+                f'<li><button data-from="{first:.0f}" data-to="{last:.0f}">'
+                f"outage {number}</button> <b>{_when(outage.began, recording)}</b>"
                 f" {escape(outage.sentence)}</li>"
             )
-    return f'<section id="why"><h2>Why did it reconnect?</h2><ul>{"".join(items)}</ul></section>'
+    return f"<h2>Why did it reconnect?</h2><ul>{''.join(items)}</ul>"
+
+
+def _when(at: float, recording: Recording) -> str:
+    """Return a time since the beginning; of a recording of the last minutes the time of day."""
+    if recording.last is None:
+        return seconds(at)
+    return f"{moment(recording.began_wall + at):%H:%M:%S} UTC"
 
 
 def _legend() -> str:
-    items = [f'<li><i class="{kind}"></i>{text}</li>' for kind, text in _COLOURS.items()]
+    items = [f'<li><i class="{kind}"></i>{text}</li>' for kind, text in KINDS.items()]
     return f'<ul id="legend">{"".join(items)}</ul>'
-
-
-def _left_out(recording: Recording) -> str:
-    lines = recording.left_out()
-    return f'<ul id="left-out">{texts_of(lines)}</ul>' if lines else ""

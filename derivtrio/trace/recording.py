@@ -3,6 +3,9 @@
 The size is bounded, however long the run is. Ticks that come close together are counted as one
 *dot*; when a stream has too many dots, each two of them become one. Of calls, tasks and events the
 first some thousand are kept, and the others are counted. `left_out` says so.
+
+A recording of the *last* so many seconds forgets what is older (`retention`); then of calls, tasks
+and events the newest are kept.
 """
 
 from bisect import bisect_left, bisect_right
@@ -19,12 +22,15 @@ T = TypeVar("T")
 MOST_DOTS: Final = 320_000
 FEWEST_DOTS: Final = 200
 
+#: The same where only the last minutes are kept: that picture is drawn again and again.
+MOST_RECENT_DOTS: Final = 20_000
+
 MOST_CALLS: Final = 4000
 MOST_TASKS: Final = 4000
 MOST_EVENTS: Final = 4000
 
 #: Ticks that come within so many seconds are one dot from the beginning.
-_FINEST: Final = 0.01
+FINEST: Final = 0.01
 
 
 @attrs.define(eq=False)
@@ -39,7 +45,7 @@ class Dots:
 
     times: list[float] = attrs.field(factory=list)
     counts: list[int] = attrs.field(factory=list)
-    width: float = _FINEST
+    width: float = FINEST
     _next: float = attrs.field(default=float("-inf"), init=False)
 
     def add(self, at: float, count: int, most: int) -> None:
@@ -70,9 +76,10 @@ class Dots:
 
 @attrs.define(eq=False)
 class Kept(Generic[T]):
-    """The first `most` things; the others are only counted."""
+    """The first `most` things, or the `newest`; the others are only counted."""
 
     most: int
+    newest: bool = False
     things: list[T] = attrs.field(factory=list, init=False)
     left_out: int = attrs.field(default=0, init=False)
 
@@ -80,9 +87,18 @@ class Kept(Generic[T]):
         """Keep *thing*, or count it; return whether it is kept."""
         if len(self.things) >= self.most:
             self.left_out += 1
-            return False
+            if not (self.newest and self._drop_oldest()):
+                return False
         self.things.append(thing)
         return True
+
+    def _drop_oldest(self) -> bool:
+        """Drop the oldest thing, if there is one that does not go on."""
+        for place, thing in enumerate(self.things):
+            if getattr(thing, "ended", 0.0) is not None:
+                del self.things[place]
+                return True
+        return False
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.things)
@@ -138,20 +154,30 @@ class StreamDots:
     label: str
     live: Dots = attrs.field(factory=Dots)
     fetched: Dots = attrs.field(factory=Dots)
+    #: How many upstreams of this label there are now.
+    sources: int = 0
 
 
 @attrs.define(eq=False)
 class ClientTrace:
-    """What was seen of one client; `ended` is None while it is open."""
+    """What was seen of one client; `ended` is None while it is open.
+
+    `newest` says which events and calls are kept if there are too many.
+    """
 
     number: int
     began: float
+    newest: bool = False
     ended: float | None = None
-    events: Kept[tuple[float, Event]] = attrs.field(factory=lambda: Kept(MOST_EVENTS))
-    calls: Kept[CallSpan] = attrs.field(factory=lambda: Kept(MOST_CALLS))
+    events: Kept[tuple[float, Event]] = attrs.field(init=False)
+    calls: Kept[CallSpan] = attrs.field(init=False)
     streams: dict[str, StreamDots] = attrs.field(factory=dict)
     #: How often anything was recorded, which is what recording costs.
     records: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.events = Kept(MOST_EVENTS, self.newest)
+        self.calls = Kept(MOST_CALLS, self.newest)
 
     def fetched_between(self, since: float, until: float) -> dict[str, int]:
         """Return how many missed items of each stream were fetched from *since* to *until*."""
@@ -165,31 +191,40 @@ class ClientTrace:
 
 @attrs.define(eq=False)
 class Recording:
-    """All that was seen between `began_wall` (seconds since 1970) and `length` seconds later."""
+    """All that was seen between `began_wall` (seconds since 1970) and `length` seconds later.
+
+    With `last`, only what was seen in the last so many seconds is kept.
+    """
 
     began_wall: float
+    last: float | None = None
     length: float = 0.0
     clients: list[ClientTrace] = attrs.field(factory=list)
-    tasks: Kept[TaskSpan] = attrs.field(factory=lambda: Kept(MOST_TASKS))
+    tasks: Kept[TaskSpan] = attrs.field(init=False)
     nurseries: list[NurserySpan] = attrs.field(factory=list)
     streams: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.tasks = Kept(MOST_TASKS, self.last is not None)
 
     @property
     def most_dots(self) -> int:
         """How many dots each stream may have now."""
-        return max(FEWEST_DOTS, MOST_DOTS // max(8, 2 * self.streams))
+        most = MOST_DOTS if self.last is None else MOST_RECENT_DOTS
+        return max(FEWEST_DOTS, most // max(8, 2 * self.streams))
 
     def left_out(self) -> list[str]:
         """Return what the recording does not show one by one, as sentences."""
         said = []
+        later = "later" if self.last is None else "earlier"
         if coarse := max((dots.width for dots in self._dots()), default=0.0):
             said.append(f"A dot stands for the items of up to {coarse:g} s.")
         if tasks := self.tasks.left_out:
-            said.append(f"{tasks:,} later tasks are not shown.")
+            said.append(f"{tasks:,} {later} tasks are not shown.")
         for name in ("calls", "events"):
             number = sum(getattr(client, name).left_out for client in self.clients)
             if number:
-                said.append(f"{number:,} later {name} are not shown.")
+                said.append(f"{number:,} {later} {name} are not shown.")
         return said
 
     def _dots(self) -> Iterator[Dots]:

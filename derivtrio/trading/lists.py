@@ -9,11 +9,10 @@ from typing import Any, Final
 from derivtrio.calls import pages
 from derivtrio.calls.call import api_call
 from derivtrio.calls.pages import Ask
-from derivtrio.calls.request import make_call
+from derivtrio.calls.request import checked_call, make_call
 from derivtrio.calls.session import Session
 from derivtrio.models import ClosedContract, Position, Transaction
 from derivtrio.trading.orders import account_words, period_words
-from derivtrio.trading.trade import checked_call
 
 #: How many rows to ask for at a time.
 _PAGE: Final = 100

@@ -14,9 +14,8 @@ from typing import Any, TypeVar, cast
 import trio
 
 from derivtrio.api.parsing import UNREADABLE
-from derivtrio.api.validation import check_request
 from derivtrio.calls.call import Call, api_call
-from derivtrio.calls.request import make_call
+from derivtrio.calls.request import checked_call, make_call
 from derivtrio.calls.session import Session
 from derivtrio.errors import (
     ConnectionChanged,
@@ -45,14 +44,6 @@ T = TypeVar("T")
 Read = Callable[[Mapping[str, Any]], T]
 
 
-def checked_call(request: Mapping[str, Any], session: Session) -> Call:
-    """Return the call that *request* makes, checked if `Settings.check_requests` says so."""
-    call = api_call(request)
-    if session.settings.check_requests:
-        check_request(call.name, request, session.generation)
-    return call
-
-
 def proposal_purchase(
     proposal: Proposal, price: Money | None, loginid: str | None, session: Session
 ) -> Call:
@@ -68,7 +59,7 @@ def proposal_purchase(
     terms = {name: each for name, each in proposal.parameters.items() if name != "loginid"}
     request = {"buy": proposal.id, "price": limit, **account}
     call = api_call(request, only_on=proposal.connection, terms=terms)
-    session.trades.server_time.note_at_least(proposal.spot_time)
+    session.trades.server_time.note_at_least(proposal.spot_time, trio.current_time())
     connection = session.usable_connection
     if connection is None or connection.number != proposal.connection:
         raise _gone(proposal.connection)

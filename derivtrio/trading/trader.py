@@ -15,7 +15,7 @@ import attrs
 
 from derivtrio.api.parsing import limits_in, purchase_in, sale_in
 from derivtrio.api.validation import check_request
-from derivtrio.calls.call import Call
+from derivtrio.calls.request import checked_call
 from derivtrio.calls.session import Session
 from derivtrio.errors import OutcomeUnknown
 from derivtrio.models import (
@@ -39,7 +39,6 @@ from derivtrio.trading.orders import (
     limit_order,
 )
 from derivtrio.trading.trade import (
-    checked_call,
     look_up,
     make_trade,
     parameters_purchase,
@@ -115,7 +114,7 @@ class Trader:
         Everything else is as for `buy`.
         """
         request = {"sell": contract_id_of(contract), "price": amount_of("price", price)}
-        call = self._new_call({**request, **self._account(loginid)})
+        call = checked_call({**request, **self._account(loginid)}, self._session)
         return await make_trade(call, sale_in, self._session, reconcile=reconcile)
 
     async def cancel(
@@ -125,7 +124,8 @@ class Trader:
 
         Everything else is as for `buy`.
         """
-        call = self._new_call({"cancel": contract_id_of(contract), **self._account(loginid)})
+        request = {"cancel": contract_id_of(contract), **self._account(loginid)}
+        call = checked_call(request, self._session)
         return await make_trade(call, sale_in, self._session, reconcile=reconcile)
 
     async def update_contract(
@@ -145,7 +145,7 @@ class Trader:
         contract_id = contract_id_of(contract)
         order = limit_order(take_profit, stop_loss)
         request = {"contract_update": 1, "contract_id": contract_id, "limit_order": order}
-        call = self._new_call({**request, **self._account(loginid)})
+        call = checked_call({**request, **self._account(loginid)}, self._session)
 
         def read(reply: Mapping[str, Any]) -> Limits:
             return limits_in(contract_id, reply["contract_update"])
@@ -246,9 +246,6 @@ class Trader:
         does not.
         """
         return lists.profit_table(self._session, date_from, date_to, loginid)
-
-    def _new_call(self, request: Mapping[str, Any]) -> Call:
-        return checked_call(request, self._session)
 
     def _check(self, name: str, request: Mapping[str, Any]) -> None:
         """Refuse *request*, which makes the call *name*, if it is to be checked and is wrong."""

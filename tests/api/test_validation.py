@@ -122,6 +122,7 @@ def test_what_is_wrong_is_said(request_: dict[str, Any], words: str) -> None:
         ({**HISTORY, "end": 1e300}, "an epoch in seconds, not 1e+300"),
         ({**HISTORY, "end": 10**5000}, "end is a text such as 'latest'"),
         ({"authorize": 123456789}, "not this int"),
+        ({"authorize": "to ken"}, "not this text (a secret, so not shown)"),
     ],
     ids=lambda value: str(value)[:40] if not isinstance(value, dict) else next(iter(value)),
 )

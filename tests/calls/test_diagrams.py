@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from derivtrio.calls import call, status
-from derivtrio.calls.call import Life, Step
+from derivtrio.calls import life, status
+from derivtrio.calls.life import Life, Step
 from derivtrio.calls.status import Command, ConnectionState, State
 from derivtrio.events import Closed, Connecting, Failed, Opened, Ready
 
@@ -26,7 +26,7 @@ def label(cause: Any) -> str:
     return str(cause.value if isinstance(cause, Command) else cause.__name__)
 
 
-@pytest.mark.parametrize("module", [call, status], ids=["call", "status"])
+@pytest.mark.parametrize("module", [life, status], ids=["life", "status"])
 def test_the_drawing_in_the_docstring_is_the_table(module: ModuleType) -> None:
     assert f"\n\n{drawn(module.TRANSITIONS)}\n\n" in f"{module.__doc__}\n"
 
@@ -34,10 +34,10 @@ def test_the_drawing_in_the_docstring_is_the_table(module: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("module", "first", "last"),
     [
-        (call, Life.QUEUED, {Life.DECIDED, Life.ABANDONED}),
+        (life, Life.QUEUED, {Life.DECIDED, Life.ABANDONED}),
         (status, State.CONNECTING, {State.CLOSED, State.FAILED}),
     ],
-    ids=["call", "status"],
+    ids=["life", "status"],
 )
 def test_every_state_is_reached_and_only_the_last_have_no_way_out(
     module: ModuleType, first: Enum, last: set[Enum]

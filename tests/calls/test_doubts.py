@@ -12,10 +12,10 @@ from derivtrio.calls import doubts
 from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.doubts import TradeLog, is_answered
 from derivtrio.calls.queue import SendQueue
-from derivtrio.calls.request import write_calls
 from derivtrio.calls.routing import Router
 from derivtrio.calls.session import Session
 from derivtrio.calls.status import EventBus
+from derivtrio.supervision.tasks import write_calls
 
 BUY = {"buy": "1", "price": 10, "parameters": {"symbol": "R_100"}}
 

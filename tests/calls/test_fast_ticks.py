@@ -1,7 +1,7 @@
 """Fast ticks: ticks that skip the dicts arrive as all others do."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,9 +32,9 @@ class Route:
     over: bool = False
     taken: list[tuple[Tick, bytes]] = attrs.field(factory=list)
 
-    def take_ticks(self, ticks: list[Tick], data: bytes) -> bool:
+    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any], end: int) -> bool:
         if not self.over:
-            self.taken += [(tick, data) for tick in ticks]
+            self.taken += [(tick, batch[end - 1]) for tick in ticks]
         return not self.over
 
 

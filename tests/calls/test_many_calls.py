@@ -13,11 +13,11 @@ import derivtrio
 from derivtrio import Settings
 from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.queue import SendQueue
-from derivtrio.calls.request import write_calls
 from derivtrio.calls.routing import Router
 from derivtrio.calls.session import Session
 from derivtrio.calls.status import EventBus
 from derivtrio.supervision import tasks
+from derivtrio.supervision.tasks import write_calls
 
 
 @attrs.define(eq=False)

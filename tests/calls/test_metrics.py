@@ -1,6 +1,7 @@
 """What a client counts, and how its name tells it from others."""
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -112,8 +113,10 @@ async def test_the_name_is_in_logs_events_metrics_and_task_names(
         await trio.sleep(5)
         await client.wait_ready()
         names = {task.name for task in _tasks(trio.lowlevel.current_root_task())}
-    assert {"derivtrio.reader [left %s]", "derivtrio.reader"} <= names
-    assert {"derivtrio.reconnect [left %s]", "derivtrio.reconnect"} <= names
+    ours = [name for name in names if name.startswith("derivtrio.") and "simulator" not in name]
+    of_the_other = {name for name in ours if not name.endswith(" [left %s]")}
+    assert {"derivtrio.reconnect", "derivtrio.websocket", "derivtrio.reader"} <= of_the_other
+    assert {f"{name} [left %s]" for name in of_the_other} == set(ours) - of_the_other
     for record in caplog.records:
         assert {"client", "connection", "attempt", "symbol"} <= vars(record).keys()
     warnings = [r for r in caplog.records if r.levelno == logging.WARNING]
@@ -261,3 +264,20 @@ async def test_the_status_and_the_log_say_what_calls_wait_for(
         await trio.sleep(3)
         nursery.cancel_scope.cancel()
     assert f"1 calls wait for {text}" in [record.getMessage() for record in caplog.records]
+
+
+async def test_they_can_be_read_in_another_thread_and_after_the_run(autojump_clock: Any) -> None:
+    """An exporter of metrics has a thread of its own."""
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+    ):
+        elsewhere = await trio.to_thread.run_sync(lambda: (client.metrics, repr(client)))
+        assert elsewhere == (client.metrics, repr(client))
+        await client.call({"time": 1})
+    now = client.metrics
+    seen: list[Metrics] = []
+    thread = threading.Thread(target=lambda: seen.append(client.metrics))
+    thread.start()
+    thread.join()
+    assert seen == [now]

@@ -11,6 +11,7 @@ all that happens; so a run can be repeated, shortened, and written down in one l
 - `consumers`, `requests`: what uses the client, and what it has seen
 - `invariants`: the promises, each a small function
 - `shrink`: the shortest schedule that still fails
+- `totals`: the figures of many runs together
 - `inside`: everything that reaches behind the public names
 - `determinism`: what makes a seed repeat exactly
 """

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 
@@ -14,6 +15,7 @@ from tests.chaos.draw import draw_plan
 from tests.chaos.run import Result, play
 from tests.chaos.schedule import parse_plan
 from tests.chaos.shrink import replay_line, shrink
+from tests.chaos.totals import line_of
 
 _DAY = 86_400
 
@@ -74,6 +76,9 @@ def main() -> None:
     tally = Tally()
     for result in _results(given):
         tally.add(result)
+        if given.totals is not None:
+            with given.totals.open("a") as file:
+                file.write(line_of(result, given.days))
         if result.finding is not None:
             _report(result, given)
             if not given.go_on:
@@ -126,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--go-on", action="store_true", help="go on after a failure")
     parser.add_argument("--no-shrink", action="store_true", help="do not shorten a failure")
     parser.add_argument("--shrink-seconds", type=float, default=120, help="how long at most (120)")
+    parser.add_argument("--totals", type=Path, help="add there what each seed did")
     parser.add_argument("--tell", type=int, default=10, help="a line every so many seeds (10)")
     parser.add_argument("--log", action="store_true", help="show the client's log")
     return parser

@@ -147,7 +147,8 @@ def _transactions(world: World, consumer: Consumer) -> Subscription[Any]:
 def _contract(world: World, consumer: Consumer) -> Subscription[Any]:
     contract_id = world.contract_of(int(consumer.words[0]))
     if contract_id is None:
-        return _balance(world, consumer)  # there is no such contract
+        consumer.kind = "balance"  # there is no such contract
+        return _balance(world, consumer)
     consumer.record = Contracts(contract_id=contract_id)
     return world.client.open_contract(contract_id)
 

@@ -16,7 +16,6 @@ from typing import Final, TypeVar, TypeVarTuple
 
 import attrs
 import trio
-import trio.testing
 
 from tests.chaos import inside
 
@@ -56,7 +55,7 @@ def run_seeded(
     gc.collect()
     gc.disable()
     try:
-        clock = trio.testing.MockClock(autojump_threshold=0)
-        return trio.run(run, *args, clock=clock, instruments=[hot or HotLoop()])
+        clock, instruments = inside.quick_clock(), [hot or HotLoop()]
+        return trio.run(run, *args, clock=clock, instruments=instruments)
     finally:
         gc.enable()

@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from derivtrio import Client
-from tests.chaos import faults
+from tests.chaos import faults, known
 from tests.chaos.requests import READS
 from tests.chaos.run import CALM
 from tests.chaos.schedule import Plan, Step
@@ -44,6 +44,7 @@ class Drawing:
     everything: bool
     latency: float
     steps: list[Step] = attrs.field(factory=list)
+    struck: list[Step] = attrs.field(factory=list)
     numbers: int = 10
     stakes: int = 0
     joined: list[int] = attrs.field(factory=list)
@@ -67,8 +68,9 @@ class Drawing:
         at = begin + self._pause(self.every)
         while at < end:
             struck = faults.draw(
-                self.chance, round(at, 3), self.latency, rest=self.rest, everything=self.everything
+                self.chance, round(at, 3), self.latency, self._recent(at), rest=self.rest
             )
+            self.struck += struck
             self.steps += [step for step in struck if step.at < end]
             soon = self.chance.random() < _OFTEN
             at += self._pause(_SOON if soon else self.every)
@@ -79,6 +81,13 @@ class Drawing:
                 name = "wait"
             _WORK[name][1](self, at)
             at += self._pause(self.every / 4)
+
+    def _recent(self, at: float) -> list[str] | None:
+        """Return the faults that struck not long before; None if that does not matter."""
+        if self.everything:
+            return None
+        self.struck = [step for step in self.struck if step.at > at - known.SOON]
+        return [":".join((step.name, *step.words)) for step in self.struck]
 
     def join(self, at: float) -> None:
         """Add a consumer that comes and goes."""

@@ -6,7 +6,7 @@ that are kept for it (`_TEXTS`). Those that the client is known not to bear are 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Final
 
@@ -89,11 +89,16 @@ def names(*, rest: bool) -> list[str]:
     return [name for name in inside.fault_grammar() if name != "rest" or rest]
 
 
-def draw(chance: Random, at: float, latency: float, *, rest: bool, everything: bool) -> list[Step]:
-    """Return a random fault at this time, with what belongs to it."""
+def draw(
+    chance: Random, at: float, latency: float, recent: Sequence[str] | None, *, rest: bool
+) -> list[Step]:
+    """Return a random fault at this time, with what belongs to it.
+
+    *recent* are the texts of those before it; None: nothing is held back.
+    """
     while True:
         text = _text(chance, chance.choice(names(rest=rest)))
-        if everything or not known.is_held_back(text):
+        if recent is None or not known.is_held_back(text, recent):
             return list(_with_consequences(chance, text, at, latency))
 
 

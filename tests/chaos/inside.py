@@ -4,20 +4,26 @@
    names (`trio._core._run._hypothesis_plugin_setup`), and says that they are for tests.
 2. The grammar of the simulator's faults is read, so that a new fault is drawn without a change.
 3. The tables of a client are counted by walking its objects, whatever they are called.
+4. `quick_clock` is a `trio.testing.MockClock` without a rate, so that reading it costs little: a
+   run does that a hundred times for each second that it simulates. trio lets nobody derive from it.
 """
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import trio
+import trio.testing
 from trio._core import _run
 
 from derivtrio import Client
 from derivtrio.simulator.faults import schedule
 
 _TABLES: Final = (dict, list, set, deque, WeakKeyDictionary)
+
+_FOR_EVER: Final = 1e9
 
 #: Tables that have a limit of their own, and so many entries at most.
 BOUNDED: Final = {"TradeLog._known": 10_000, "TradeLog._in_doubt": 1000}
@@ -30,6 +36,23 @@ def seed_scheduler(seed: int) -> None:
     """Make the order in which trio runs its tasks a function of *seed*."""
     setattr(_run, "_ALLOW_DETERMINISTIC_SCHEDULING", True)  # noqa: B010 - it is Final, for mypy
     _run._r.seed(seed)  # noqa: SLF001 - see the module
+
+
+def quick_clock() -> trio.testing.MockClock:
+    """Return a clock that jumps to the next deadline when all tasks wait."""
+    clock: Any = trio.testing.MockClock(autojump_threshold=0)
+    clock.now = 0.0
+
+    def jump() -> None:
+        deadline = _run.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
+        if clock.now < deadline < math.inf:
+            clock.now = deadline
+
+    clock.current_time = lambda: clock.now
+    clock.deadline_to_sleep_time = lambda deadline: 0.0 if deadline <= clock.now else _FOR_EVER
+    clock._autojump = jump  # noqa: SLF001 - see the module
+    mock: trio.testing.MockClock = clock
+    return mock
 
 
 def fault_grammar() -> Mapping[str, tuple[tuple[str, ...], int]]:

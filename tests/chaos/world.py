@@ -7,7 +7,15 @@ from typing import Any, Final
 import attrs
 import trio
 
-from derivtrio import ApiError, Client, ConnectionLost, DerivError, ResponseTimeout, Settings
+from derivtrio import (
+    ApiError,
+    Client,
+    ConnectionLost,
+    DerivError,
+    ResponseTimeout,
+    Settings,
+    StreamFailed,
+)
 from derivtrio.simulator import Ledger, Simulator
 from tests.chaos.known import known
 from tests.chaos.schedule import Plan
@@ -70,7 +78,6 @@ class World:
     attempts_at: list[float] = attrs.field(factory=list)
     tables: Counter[str] = attrs.field(factory=Counter)
     calm_since: float | None = None
-    throttled_until: float = 0.0
     _digest: Any = attrs.field(factory=lambda: hashlib.blake2b(digest_size=8))
 
     @property
@@ -118,6 +125,8 @@ class World:
             return None
         if isinstance(error, ConnectionLost):
             lost = self.sim.accepted - since.accepted
+            if isinstance(error, StreamFailed):  # others may have shared the stream before
+                lost = max(lost, len({each.connection for each in error.history}) - 1)
             enough = lost >= LOSSES - 1 or self.closing
             return None if enough else f"only {lost} connections came since"
         if isinstance(error, ResponseTimeout):

@@ -13,7 +13,14 @@ def server() -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DERIV_URL", "DERIV_APP_ID", "DERIV_TOKEN", "DERIV_ACCOUNT", "DERIV_REST_URL"):
+    for name in (
+        "DERIV_URL",
+        "DERIV_APP_ID",
+        "DERIV_TOKEN",
+        "DERIV_ACCOUNT",
+        "DERIV_REST_URL",
+        "DERIV_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -7,7 +7,10 @@ from click.testing import CliRunner, Result
 from derivtrio.cli.commands import cli
 from derivtrio.simulator import demo_account
 
-COMMANDS = ("demo", "ping", "call", "ticks", "record", "export", "plot", "relay", "simulate")
+COMMANDS = (
+    *("demo", "ping", "call", "ticks", "watch", "top", "record", "export", "plot", "relay"),
+    "simulate",
+)
 DEMO = demo_account().loginid
 
 

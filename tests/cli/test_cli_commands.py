@@ -16,10 +16,10 @@ def test_help_lists_every_command() -> None:
     assert set(COMMANDS) <= set(run("--help").output.split())
 
 
-@pytest.mark.parametrize("name", ["ping", "call", "ticks", "record", "relay"])
+@pytest.mark.parametrize("name", ["ping", "call", "ticks", "watch", "top", "record", "relay"])
 def test_what_connects_says_where(name: str) -> None:
     text = run(name, "--help").output
-    for word in ("url", "app-id", "token", "account", "rest-url"):
+    for word in ("url", "app-id", "token", "account", "rest-url", "proxy"):
         assert f"--{word}" in text
         assert f"DERIV_{word.upper().replace('-', '_')}" in text
     assert "--verbose" in text
@@ -43,6 +43,7 @@ def test_what_connects_says_where(name: str) -> None:
         ["call", "[1]"],
         ["call", '"ping"'],
         ["ticks"],
+        ["watch"],
         ["ticks", "R_100", "--count", "0"],
         ["ticks", "R_100", "--start", "0"],
         ["ticks", "R_100", "--start", "yesterday"],

@@ -21,7 +21,7 @@ from derivtrio.simulator import open_simulator
 def test_the_status_of_demo_says_whether_the_record_is_without_a_seam(
     monkeypatch: pytest.MonkeyPatch, *, seamless: bool, status: int
 ) -> None:
-    async def pretended(_pace: Pace, _picture: str | None) -> bool:
+    async def pretended(_pace: Pace, *_where: object) -> bool:
         await trio.lowlevel.checkpoint()
         return seamless
 

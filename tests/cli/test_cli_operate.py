@@ -23,13 +23,14 @@ from shell import run
 
 import derivtrio
 from derivtrio.cli.health import FRESH, PROMPT, Health, WatchedStore
-from derivtrio.cli.health_server import CONNECTIONS, HEAD_SIZE, PATIENCE, HealthServer
+from derivtrio.cli.health_server import health_server
 from derivtrio.cli.logs import JsonFormatter
 from derivtrio.cli.operate import ListenAddress, Operation, read_address
 from derivtrio.cli.systemd import Notifier
 from derivtrio.cli.target import target_for
 from derivtrio.recording import TICKS, Batch, StoreBusy, Table
 from derivtrio.simulator import Simulator, open_simulator
+from derivtrio.web import CONNECTIONS, HEAD_SIZE, PATIENCE
 
 SECRET = "a1-Secret-Token"
 
@@ -229,7 +230,7 @@ async def asked(health: Health, raw: bytes) -> tuple[int, bytes]:
     """Return the status and the body that answer *raw*."""
     ours, theirs = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(HealthServer(health).serve, theirs)
+        nursery.start_soon(health_server(health).serve, theirs)
         await ours.send_all(raw)
         http, body, status = h11.Connection(h11.CLIENT), b"", 0
         http.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
@@ -333,7 +334,7 @@ async def test_head_has_no_body(autojump_clock: Any) -> None:
         trio.open_nursery() as nursery,
     ):
         ours, theirs = trio.testing.memory_stream_pair()
-        nursery.start_soon(HealthServer(Health(client)).serve, theirs)
+        nursery.start_soon(health_server(Health(client)).serve, theirs)
         await ours.send_all(get("/healthz", "HEAD"))
         answer = b"".join([bytes(part) async for part in ours])
     assert answer.startswith(b"HTTP/1.1 200 ")
@@ -346,7 +347,7 @@ async def test_slow_visitors_are_few_and_are_cut_off(autojump_clock: Any) -> Non
         derivtrio.open_client(endpoint=sim.endpoint) as client,
         trio.open_nursery() as nursery,
     ):
-        server = HealthServer(Health(client))
+        server = health_server(Health(client))
         visitors = [trio.testing.memory_stream_pair() for _ in range(CONNECTIONS + 1)]
         begin = trio.current_time()
         for ours, theirs in visitors:

@@ -2,20 +2,17 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from subprocess import Popen
-from typing import Self
+from collections.abc import Iterator
 
 import attrs
 import pytest
 from recording_servers import Server, free_port, redis_reply
 from recording_servers import redis as run_redis
+from relays import COMMAND, Relays, wait_until
 from served import Served, finished, started
 from shell import only_line
 
 pytest.importorskip("coredis")
-COMMAND = ("-m", "derivtrio", "relay")
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +43,6 @@ def entries(server: Server, name: str = "ticks") -> list[Found]:
     ]
 
 
-def wait_until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def wait_for(server: Server, more: int, name: str = "ticks") -> None:
     """Wait until a stream has so many entries more than now."""
     before = len(entries(server, name))
@@ -66,23 +56,6 @@ def assert_is_market(found: list[Found], server: Served, symbol: str = "1HZ100V"
         (e, float(entry.field_values["quote"])) for e, entry in zip(epochs, found, strict=True)
     ] == [(tick.epoch, tick.quote) for tick in due]
     assert [entry.identifier for entry in found] == [f"{epoch}000-0" for epoch in epochs]
-
-
-class Relays:
-    """Relays in processes of their own."""
-
-    def __init__(self, server: Served, stream: str, *more: str) -> None:
-        self.arguments = (*COMMAND, "1HZ100V", "--to", stream, "--url", server.url, *more)
-        self.stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stack.close()
-
-    def start(self) -> Popen[str]:
-        return self.stack.enter_context(started(*self.arguments))
 
 
 def test_a_relay_that_is_killed_neither_doubles_nor_loses(

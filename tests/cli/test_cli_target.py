@@ -1,14 +1,20 @@
 """Where commands connect, and how they end."""
 
 import json
+import re
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
 
 import click
 import pytest
+import trio
 from served import Served, finished, line, started
 from shell import DEMO, only_line, run
+from small_proxies import SmallProxy, open_proxy
 
 import derivtrio
 from derivtrio.cli.target import end_with, target_for
@@ -42,6 +48,68 @@ def test_an_account_of_the_options_api(server: Served) -> None:
     assert result.exit_code == 1
     assert "HTTP 401" in only_line(result.stderr)
     assert "s3cr3t" not in result.output
+
+
+@contextmanager
+def proxying(proxy: SmallProxy) -> Iterator[SmallProxy]:
+    """Serve *proxy* in a thread beside the block."""
+    begun, scope = threading.Event(), trio.CancelScope()
+    tokens: list[trio.lowlevel.TrioToken] = []
+
+    async def serve() -> None:
+        with scope:
+            async with open_proxy(proxy):
+                tokens.append(trio.lowlevel.current_trio_token())
+                begun.set()
+                await trio.sleep_forever()
+
+    thread = threading.Thread(target=trio.run, args=(serve,))
+    thread.start()
+    assert begun.wait(20)
+    try:
+        yield proxy
+    finally:
+        trio.from_thread.run_sync(scope.cancel, trio_token=tokens[0])
+        thread.join()
+
+
+@pytest.mark.parametrize("command", [["call", '{"ping": 1}'], ["ticks", "R_100", "--count", "1"]])
+@pytest.mark.parametrize("how", ["option", "variable", "environment"])
+def test_a_proxy_is_gone_through(server: Served, how: str, command: list[str]) -> None:
+    pytest.importorskip("python_socks")
+    with proxying(SmallProxy("http", "u:secret-word")) as proxy:
+        url = proxy.url("u:secret-word")
+        arguments = {"option": ["--proxy", url], "environment": ["--proxy", "environment"]}
+        result = run(
+            *(*command, "--url", server.url, *arguments.get(how, [])),
+            env={"variable": {"DERIV_PROXY": url}, "environment": {"HTTP_PROXY": url}}.get(how),
+        )
+        assert result.exit_code == 0, result.output
+        assert proxy.asked == [("127.0.0.1", int(server.url.split(":")[2].split("/")[0]))]
+
+
+def test_g13_a_proxy_that_refuses_is_one_line_without_the_password(server: Served) -> None:
+    pytest.importorskip("python_socks")
+    with proxying(SmallProxy("http", "u:secret-word")) as proxy:
+        wrong = proxy.url("somebody:wrong-word")
+        for log_format in ("text", "json"):
+            more = ("--url", server.url, "-v", "--log-format", log_format)
+            result = run("ping", *more, env={"DERIV_PROXY": wrong})
+            assert result.exit_code == 1
+            assert "407" in result.stderr.splitlines()[-1]
+            assert not {"wrong-word", "somebody", "secret-word"} & set(
+                re.findall(r"[\w-]+", result.output + result.stderr)
+            )
+
+
+@pytest.mark.parametrize(
+    "proxy", ["secret-word", "ftp://u:secret-word@there", "http://u:secret-word@there:99999"]
+)
+def test_g13_what_is_no_proxy_is_a_usage_error_that_does_not_show_it(proxy: str) -> None:
+    result = run("ping", "--proxy", proxy)
+    assert result.exit_code == 2
+    assert "Invalid value for '--proxy'" in result.stderr
+    assert "secret-word" not in result.stderr
 
 
 def test_a_token_for_the_options_api_is_refused_as_a_usage_error() -> None:

@@ -68,7 +68,7 @@ from derivtrio import (
 )
 from derivtrio.connection.connection import open_connection
 from derivtrio.policy.retry import is_fatal
-from derivtrio.supervision.tasks import Pong
+from derivtrio.supervision.heartbeat import Pong
 
 #: The next attempt comes almost at once, and no test waits for it.
 SETTINGS = Settings(

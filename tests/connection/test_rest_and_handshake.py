@@ -14,7 +14,7 @@ from peers import Peer, Script, open_tcp_server, well
 
 import derivtrio
 from derivtrio import Backoff, CertificateRejected, HandshakeRejected, RestRejected, Settings
-from derivtrio.connection import dial
+from derivtrio.connection import tls as tls_module
 from derivtrio.policy.backoff import Attempts
 from derivtrio.policy.retry import is_fatal, least_delay, retry_after_seconds
 
@@ -209,8 +209,8 @@ async def test_the_operating_systems_own_store_is_asked_where_there_is_one(
         kinds.append(kind)
         return tls["trusting"]
 
-    dial._store_context.cache_clear()  # noqa: SLF001
-    monkeypatch.setattr(dial, "_HAS_STORE", True)
+    tls_module._store_context.cache_clear()  # noqa: SLF001
+    monkeypatch.setattr(tls_module, "_HAS_STORE", True)
     monkeypatch.setitem(sys.modules, "truststore", SimpleNamespace(SSLContext=store_context))
     async with open_tcp_server(well, ssl_context=tls["server"]) as server:
         endpoint = endpoint_at("handshake", server.port, tls["trusting"])
@@ -218,10 +218,10 @@ async def test_the_operating_systems_own_store_is_asked_where_there_is_one(
             async with derivtrio.open_client(endpoint=endpoint, settings=ONCE) as client:
                 assert (await client.call({"ping": 1}))["ping"] == "pong"
     assert kinds == [ssl.PROTOCOL_TLS_CLIENT]  # it is made once
-    dial._store_context.cache_clear()  # noqa: SLF001
+    tls_module._store_context.cache_clear()  # noqa: SLF001
     monkeypatch.setitem(sys.modules, "truststore", None)
-    assert isinstance(dial.platform_context(), ssl.SSLContext)
-    dial._store_context.cache_clear()  # noqa: SLF001
+    assert isinstance(tls_module.platform_context(), ssl.SSLContext)
+    tls_module._store_context.cache_clear()  # noqa: SLF001
 
 
 @pytest.mark.parametrize("fast", [True, False])

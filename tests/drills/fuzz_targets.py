@@ -11,7 +11,7 @@ Some also compare the fast way with the plain way.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Final
@@ -173,9 +173,9 @@ class Recorder:
         """Take each of *messages*."""
         return all(map(self.take, messages))
 
-    def take_ticks(self, ticks: list[Tick]) -> bool:
+    def take_ticks(self, ticks: list[Tick], batch: Sequence[Any] = (), end: int = 0) -> bool:
         """Take *ticks* the fast way."""
-        self.items += self.translator.advance_all(ticks)
+        self.items += self.translator.advance_all(ticks, batch, end)
         self.note_doubt()
         return True
 

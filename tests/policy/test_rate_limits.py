@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import derivtrio
 from derivtrio.api.catalog import NAMES
-from derivtrio.calls.call import raw_call
+from derivtrio.calls.raw import raw_call
 from derivtrio.policy.rate_limits import (
     PATIENCE,
     Budgets,

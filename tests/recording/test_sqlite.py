@@ -182,8 +182,11 @@ async def test_a_write_that_hangs_does_not_hold_up_the_loop_or_the_end(
             with trio.move_on_after(0.05) as scope:
                 await store.write({TICKS: [tick(1)]})
             assert scope.cancelled_caught
-    lock.execute("ROLLBACK")
-    lock.close()
+        lock.execute("ROLLBACK")
+        lock.close()
+        while path.with_name("ticks.db-wal").exists():  # noqa: ASYNC110 - until the thread closes it
+            await trio.sleep(0.01)
+    assert kept(path, TICKS) == [tick(1)]
 
 
 @pytest.mark.parametrize("target", ["mysql://there/ticks", "redis://there/ticks"])

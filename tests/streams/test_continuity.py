@@ -175,6 +175,33 @@ async def test_g05_tasks_that_share_a_stream_miss_nothing_between_them(
     assert len(taken) > 20_000
 
 
+async def test_a_long_hole_tells_how_far_it_is_filled(autojump_clock: Any) -> None:
+    """Each answer is told once; a hole that one answer fills is not told at all."""
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+    ):
+        begin = START - 12_000
+        async with client.events() as events, client.ticks("1HZ100V", start=begin) as ticks:
+            taken = await take(ticks, trio.current_time() + 5)
+            await outage(sim, client, 1000)
+            taken += await take(ticks, trio.current_time() + 5)
+            async with client.candles("R_100", 60, start=START - 600_000) as candles:
+                await take(candles, trio.current_time() + 5)
+            await client.aclose()
+            told = [event async for event in events if isinstance(event, derivtrio.Filling)]
+    check_ticks(sim, "1HZ100V", taken)
+    ticks_told = [event for event in told if event.stream == "1HZ100V"]
+    before = ticks_told[0].before
+    ends = [event.reached for event in ticks_told]
+    assert {(e.granularity, e.after, e.before) for e in ticks_told} == {(0, begin - 1, before)}
+    assert ends == [begin + 4998, begin + 9997, before]
+    candles_told = [event for event in told if event.stream == "R_100"]
+    assert {event.granularity for event in candles_told} == {60}
+    assert len(candles_told) == 3 == len(told) - len(ticks_told)
+    assert candles_told[-1].reached == candles_told[-1].before
+
+
 async def test_a_stream_ends_normally_when_the_client_is_closed_while_it_fetches(
     autojump_clock: Any,
 ) -> None:

@@ -608,3 +608,121 @@ async def test_g17_suspects_are_asked_for_last_and_one_at_a_time(autojump_clock:
         release.set()
         await client.wait_ready()
         assert requests_for(server, 3) == ["R_100", "R_10", "R_25", "R_50"]
+
+
+#: So many requests of the group "outcome" may be made in a minute: see `policy.rate_limits`.
+OUTCOME = 27
+OUTCOME_OF_RESTORATION = 22
+
+
+async def test_g17_a_suspect_that_waits_for_its_budget_holds_up_no_other(
+    autojump_clock: Any,
+) -> None:
+    answered: dict[str, float] = {}
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if peer.number <= 2 and "time" in request:
+            await peer.drop()
+        elif not (peer.number <= 2 and "portfolio" in request):
+            await peer.reply(request, pong=1, time=5)
+
+    async def ask(name: str) -> None:
+        await client.call({name: 1})
+        answered[name] = trio.current_time()
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        trio.open_nursery() as nursery,
+    ):
+        await client.call({"website_status": 1})
+        for _ in range(OUTCOME - 2):
+            await client.call({"statement": 1})
+        begun = trio.current_time()
+        nursery.start_soon(ask, "portfolio")  # asked twice without an answer, it has used the rest
+        await trio.sleep(0.1)
+        nursery.start_soon(ask, "time")
+        await trio.sleep(100)
+    assert [number for number, _ in server.asked("portfolio")] == [1, 2, 3]
+    assert answered["time"] < begun + 10
+    assert begun + 60 < answered["portfolio"] < begun + 65
+
+
+async def test_g17_a_suspected_stream_that_waits_for_its_budget_holds_up_no_other(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "subscribe" not in request:
+            await peer.reply(request, pong=1)
+        elif peer.number != 2:
+            name = "proposal" if "proposal" in request else "ticks"
+            await peer.reply(request, **{name: {}}, subscription={"id": name})
+        elif "ticks" in request:
+            await peer.drop()
+
+    settings = SETTINGS.but(check_requests=False)
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=settings) as client,
+        client.subscribe({"proposal": 1}),
+        client.subscribe({"ticks": "R_100"}),
+    ):
+        await client.call({"website_status": 1})
+        for _ in range(OUTCOME_OF_RESTORATION - 2):
+            await client.call({"statement": 1})
+        await server.peers[0].drop()
+        await trio.sleep(20)
+        streams = [each for number, each in server.received if number == 3 and "subscribe" in each]
+        assert [next(iter(each)) for each in streams] == ["ticks"]
+        await client.wait_ready()
+        assert 60 < trio.current_time() < 65
+
+
+async def test_g17_an_end_that_has_another_cause_is_blamed_on_no_call(autojump_clock: Any) -> None:
+    answered: list[float] = []
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "active_symbols" not in request or peer.number > 4:
+            await peer.reply(request, active_symbols=[])
+
+    async def ask() -> None:
+        await client.call({"active_symbols": "brief"})
+        answered.append(trio.current_time())
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(ask)
+        for _ in range(4):
+            await trio.sleep(1)
+            await client.reconnect()
+        await trio.sleep(1)
+        assert len(answered) == 1
+
+
+async def test_g17_a_flood_of_strangers_is_blamed_on_no_stream(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "subscribe" not in request:
+            await peer.reply(request, pong=1)
+        elif 1 < peer.number < 5:
+            tick = {"symbol": "R_50", "epoch": 1, "quote": 1.0}
+            for number in range(1100):  # under the `req_id` of a ping that was answered
+                await peer.reply({"req_id": 1}, tick=tick, subscription={"id": str(number)})
+        else:
+            await peer.reply(request, tick={"n": 1}, subscription={"id": "x"})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+    ):
+        await client.call({"ping": 1})
+        async with client.subscribe({"ticks": "R_100"}):
+            await server.peers[0].drop()
+            await trio.sleep(5)
+            assert client.status.state is State.READY
+            assert client.status.connection == 5
+            assert client.status.subscriptions == 1
+            floods = client.metrics.reconnects["ProtocolViolation"]
+            assert floods == 3

@@ -1,5 +1,6 @@
 """G05 where a reply and live ticks meet: late replies, and several ticks in one second."""
 
+import json
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -253,6 +254,29 @@ async def test_g05_a_prompt_reply_costs_no_look_into_history(autojump_clock: Any
         check_ticks(sim.market, "R_100", taken)
 
 
+@pytest.mark.parametrize("rate", [None, 2, Fraction(3, 2)])
+async def test_g05_a_tick_repeated_under_new_ids_is_no_second_tick_of_its_second(
+    autojump_clock: Any, rate: Any
+) -> None:
+    rates = {} if rate is None else {"1HZ100V": rate}
+    async with (
+        open_simulator(port=None, start=START, ticks_per_second=rates) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("1HZ100V") as ticks,
+        client.ticks("1HZ100V", start=START - 100) as past,
+    ):
+        taken, others = await take(ticks, 5.5), await take(past, 0.1)
+        for per_second in (10, 100, 500):
+            sim.faults.id_storm(50, per_second)
+            taken += await take(ticks, 20)
+            others += await take(past, 0.1)
+        assert ticks.gaps == past.gaps == ()
+        assert client.status.connection == 1
+        assert taken[-1].epoch >= int(sim.now()) - 1
+    check_ticks(sim.market, "1HZ100V", taken)
+    check_ticks(sim.market, "1HZ100V", others)
+
+
 # The translators and the filler by themselves
 
 
@@ -269,6 +293,36 @@ def test_g05_live_ticks_of_one_second_are_all_delivered_however_they_come() -> N
             got += translator.advance_all(ticks[begin : begin + size])
         assert got == ticks
     assert translator.advance_all(ticks[:4]) == []
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_g05_where_the_id_changes_is_a_seam(together: bool) -> None:  # noqa: FBT001 - a case
+    def message(stream_id: str, epoch: int, quote: float) -> dict[str, Any]:
+        tick = {"symbol": "R_100", "epoch": epoch, "quote": quote, "pip_size": 2}
+        return {"tick": tick, "subscription": {"id": stream_id}}
+
+    came = [
+        message("a", 1, 1.5),
+        message("a", 1, 1.5),  # two equal ticks in one second
+        message("b", 1, 1.5),  # repeats one of them
+        message("b", 2, 2.5),
+        message("a", 2, 2.5),
+        message("b", 2, 3.5),  # another tick of that second
+        message("c", 2, 2.5),
+    ]
+    translator = TickTranslator("R_100")
+    before: list[Any] = [None]
+    translator.newest = lambda: before[0]
+    got: list[Any] = []
+    if together:
+        ticks = [Tick("R_100", each["tick"]["epoch"], each["tick"]["quote"]) for each in came]
+        batch: list[Any] = [b"something else", *map(json.dumps, came), b"and more"]
+        got += translator.advance_all(ticks, batch, len(batch) - 1)
+    else:
+        for each in came:
+            got += translator.feed(each)
+            before[0] = json.dumps(each)
+    assert [(t.epoch, t.quote) for t in got] == [(1, 1.5), (1, 1.5), (2, 2.5), (2, 3.5)]
 
 
 async def test_the_first_live_tick_may_repeat_the_reply(autojump_clock: Any) -> None:

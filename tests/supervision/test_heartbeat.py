@@ -17,7 +17,7 @@ from derivtrio.calls.status import EventBus
 from derivtrio.connection.disconnect import Disconnect
 from derivtrio.simulator import open_simulator
 from derivtrio.simulator.network.memory_stream import open_pair
-from derivtrio.supervision.tasks import beat
+from derivtrio.supervision.heartbeat import beat
 
 
 async def test_g01_a_mute_server_is_noticed_in_interval_and_timeout(autojump_clock: Any) -> None:

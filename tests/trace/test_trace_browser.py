@@ -2,23 +2,18 @@
 
 import json
 import re
-import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import trio
+from chromium import BROWSER, Tab, needs_browser, open_tab
 
 import derivtrio
 from derivtrio.simulator import open_simulator
-from derivtrio.trace import timeline
-
-_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
-BROWSER: Final = next(filter(None, map(shutil.which, _NAMES)), None)
-
-needs_browser = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium: apt-get install chromium, or put one on the PATH"
-)
+from derivtrio.trace import serve, timeline
 
 #: Runs before the page's script; what goes wrong is counted.
 _BEFORE: Final = """<script>
@@ -44,7 +39,8 @@ seen.dot = point(picture, dots.right, dots.y + dots.height / 2);
 const before = scale();
 document.getElementById("in").click();
 seen.zoomed = scale() / before;
-const wheel = { ctrlKey: true, deltaY: -400, clientX: 600, clientY: 100, cancelable: true };
+const wheel = { ctrlKey: true, deltaY: -400, clientX: 600, clientY: 100 };
+Object.assign(wheel, { cancelable: true, bubbles: true });
 picture.dispatchEvent(new WheelEvent("wheel", wheel));
 seen.wheel = scale() / before;
 document.querySelector("#why button").click();
@@ -57,9 +53,9 @@ document.title = "seen " + JSON.stringify(seen);
 </script></body>"""
 
 
-def dump(path: Path) -> str:
-    """Return the page as the browser has it after its scripts have run."""
-    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+def browse(path: Path, *options: str) -> str:
+    """Open the page, and return what the browser prints."""
+    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", *options]
     profile = f"--user-data-dir={path.parent / 'profile'}"
     done = subprocess.run(
         [*command, profile, "--window-size=1300,1000", path.as_uri()],
@@ -71,11 +67,8 @@ def dump(path: Path) -> str:
     return done.stdout
 
 
-@needs_browser
-async def test_in_a_browser_the_page_explains_and_zooms_without_an_error(
-    autojump_clock: Any, tmp_path: Path
-) -> None:
-    path = tmp_path / "run.html"
+async def record(path: Path) -> None:
+    """Write the page of a client that goes through an outage."""
     async with open_simulator(port=None) as sim:
         with timeline(path):
             async with (
@@ -87,10 +80,18 @@ async def test_in_a_browser_the_page_explains_and_zooms_without_an_error(
                     if number == 8:
                         sim.faults.drop()
                         sim.faults.refuse(4)
+
+
+@needs_browser
+async def test_in_a_browser_the_page_explains_and_zooms_without_an_error(
+    autojump_clock: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.html"
+    await record(path)
     page = path.read_text(encoding="utf-8")
     page = page.replace("</head>", _BEFORE).replace("</body>", _AFTER)
     path.write_text(page, encoding="utf-8")
-    (title,) = re.findall(r"<title>seen (.*?)</title>", dump(path))
+    (title,) = re.findall(r"<title>seen (.*?)</title>", browse(path, "--dump-dom"))
     seen = json.loads(title)
     assert seen["faults"] == []
     assert seen["outage"].startswith("Connection 1 broke after ")
@@ -100,3 +101,48 @@ async def test_in_a_browser_the_page_explains_and_zooms_without_an_error(
     assert 0.2 < seen["share"] < 0.8
     assert seen["fit"] == pytest.approx(1, rel=0.05)
     assert seen["axis"] >= 4
+
+
+@needs_browser
+async def test_a_live_page_fills_follows_and_says_when_the_program_has_gone(
+    tmp_path: Path,
+) -> None:
+    async with open_tab(tmp_path) as tab:
+        async with open_simulator() as sim:
+            with timeline(last=600) as shown:
+                async with derivtrio.open_client(endpoint=sim.url) as client:
+                    async with trio.open_nursery() as nursery:
+                        url = await nursery.start(partial(serve, shown, port=0))
+                        await tab.do("Page.navigate", url=url)
+                        await tab.wait_for("document.getElementById('live')?.className === 'on'")
+                        await client.call({"ticks_history": "R_100", "end": "latest"})
+                        await tab.wait_for("document.querySelector('#frame rect.call') !== null")
+                        assert await tab.value("document.querySelectorAll('#axis text').length") > 2
+                        await follows(tab)
+                        light, dark = await tab.picture(), await tab.picture(dark=True)
+                        assert light != dark
+                        assert tab.faults == []
+                        nursery.cancel_scope.cancel()
+        await tab.wait_for("document.getElementById('live').className === 'off'")
+        assert await tab.value("document.querySelector('#frame rect.call') !== null")
+
+
+async def follows(tab: Tab) -> None:
+    """Check that a zoomed picture goes on showing the same time when a newer one comes."""
+    await tab.value("document.getElementById('in').click()")
+    shown = "document.getElementById('range').textContent"
+    zoomed = await tab.value(shown)
+    await tab.value("window.old = document.getElementById('picture')")
+    await tab.wait_for("document.getElementById('picture') !== window.old")
+    assert await tab.value(shown) == zoomed
+    await tab.value("document.getElementById('fit').click()")
+
+
+@needs_browser
+async def test_it_is_printed_across_one_sheet(autojump_clock: Any, tmp_path: Path) -> None:
+    path, printed = tmp_path / "run.html", tmp_path / "run.pdf"
+    await record(path)
+    browse(path, f"--print-to-pdf={printed}", "--no-pdf-header-footer")
+    sizes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", printed.read_bytes())
+    ((width, height),) = sizes
+    assert float(width) > float(height)

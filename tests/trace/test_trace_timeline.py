@@ -12,8 +12,10 @@ import trio
 import derivtrio
 from derivtrio.simulator import open_simulator
 from derivtrio.trace import Timeline, timeline
+from derivtrio.trace.layout import Picture, Row, Section, arranged
 from derivtrio.trace.observing import ClientObserver, Watcher
 from derivtrio.trace.recording import MOST_CALLS, ClientTrace, Dots
+from derivtrio.trace.still import still
 
 SETTINGS = derivtrio.Settings(backoff=derivtrio.Backoff(first=2, cap=2), heartbeat_interval=5)
 
@@ -300,3 +302,46 @@ async def test_fetched_candles_are_in_the_row_of_their_stream(autojump_clock: An
     (stream,) = shown.recording.clients[0].streams.values()
     assert sum(stream.fetched.counts) >= 3
     assert sum(stream.live.counts) >= 2
+
+
+async def test_a_picture_for_a_page_needs_neither_a_script_nor_a_pointer(
+    autojump_clock: Any, tmp_path: Path
+) -> None:
+    shown = await outage()
+    shown.save(tmp_path / "run.svg")
+    text = (tmp_path / "run.svg").read_text(encoding="utf-8")
+    root = ET.fromstring(text)
+    assert not re.search(r"data-|<script|href|url\(|@import", text)
+    said = {each.text for each in root.iter() if each.tag.endswith("text")}
+    assert {"ready", "connection 1", "connection 2", "outage 1", "R_100", "0 s"} <= said
+    assert [shown.outages()[0].sentence] == [
+        each.text for each in root.iter() if each.tag.endswith("desc")
+    ]
+    assert len(classed(root, "connection")) == 3  # one of them is in the legend
+    assert "prefers-color-scheme: dark" in text
+
+
+async def test_the_frame_of_a_connection_has_its_tasks_only(autojump_clock: Any) -> None:
+    shown = await outage()
+    (client,) = [each for each in arranged(shown.recording).sections if each.title == "client"]
+    inside = {row.title for row in client.rows[client.frames[0].first : client.frames[0].last + 1]}
+    assert {"reader", "writer", "heartbeat"} <= inside
+    assert "staleness" not in inside, "it outlives connections"
+
+
+async def test_a_picture_can_be_asked_for_at_any_time(autojump_clock: Any) -> None:
+    with timeline() as shown:
+        assert "<svg" in shown.svg("nothing yet")
+        await trio.sleep(40 * 86_400)
+    root = ET.fromstring(shown.svg("forty days"))
+    said = [each.text or "" for each in root.iter() if each.tag.endswith("text")]
+    assert 4 <= sum(text.startswith("day ") for text in said) <= 10
+
+
+@pytest.mark.parametrize("length", [0.0004, 0.3, 7, 100, 3000, 80_000, 1e6, 1e8])
+def test_an_axis_has_some_round_times(length: float) -> None:
+    picture = Picture(length, [Section("", [Row("", "tasks")])])
+    root = ET.fromstring(still(picture, title="", text=""))
+    (axis,) = [each for each in root.iter() if each.get("id") == "axis"]
+    assert 2 <= len(axis) <= 11
+    assert len({each.text for each in axis}) == len(axis)

@@ -11,9 +11,9 @@ alone costs a third less. Written in bulk, a hundred concurrent calls cost a qua
 
 - `frames` tells text frames from all others in a byte stream, and makes the text frames that we
   send. It has no I/O.
-- `filtering` is the stream that trio-websocket reads. It sees only the frames that are not taken:
-  the handshake, pings, fragments, binary messages, Close, and whatever is illegal.
-- `messages` reads and writes with both, in place of `connection.messages`.
+- `messages` reads and writes with it, in place of `connection.websocket.PlainMessages`. What is not
+  taken goes to trio-websocket: the handshake, pings, fragments, binary messages, Close, and
+  whatever is illegal.
 - `tls` hands over all records of a read at once, in place of `trio.SSLStream`.
 - `sockets` waits first and then receives, and sends without a pause, in place of
   `trio.SocketStream`.

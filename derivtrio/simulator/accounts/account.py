@@ -10,6 +10,7 @@ import attrs
 #: The scopes that a token can have (Deriv's `authorize` schema).
 SCOPES = frozenset({"read", "trade", "trading_information", "payments", "admin"})
 
+#: The token of the demo account.
 DEMO_TOKEN = "demo-token"  # noqa: S105  (of a simulated account)
 
 

@@ -1,7 +1,8 @@
 """The market: a pure function of (seed, symbol, epoch).
 
-Ticks and candles are computed on request, for any epoch, past or future; nothing is stored. So
-history and live streams agree, and a test can compute what a client should have seen.
+Ticks and candles are computed on request, for any epoch, past or future. So history and live
+streams agree, and a test can compute what a client should have seen. Ticks that were computed not
+long ago are kept, because many ask for the same ones.
 
 With `ticks_per_second` a symbol has several ticks with one epoch. The market stays pure: it is a
 function of (seed, symbol, tick number), and a tick's epoch is its time rounded down to a second.
@@ -19,6 +20,10 @@ from derivtrio.simulator.market.price_path import PricePath
 from derivtrio.simulator.market.symbols import SYMBOLS, Symbol
 
 _MOST_PER_SECOND = 10
+
+#: Ticks are kept in blocks of so many slots, and no more than so many blocks.
+_BLOCK = 256
+_KEPT_BLOCKS = 128
 
 
 @attrs.frozen
@@ -64,6 +69,9 @@ class Market:
     #: The traded symbols by name.
     symbols: Mapping[str, Symbol] = attrs.field(init=False, repr=False)
     _paths: dict[str, PricePath] = attrs.field(init=False, repr=False)
+    _kept: dict[tuple[str, int], list[MarketTick]] = attrs.field(
+        factory=dict, init=False, repr=False
+    )
 
     def __attrs_post_init__(self) -> None:
         quicker = {name: _quicker(name, rate) for name, rate in self.ticks_per_second.items()}
@@ -103,12 +111,25 @@ class Market:
         self, symbol: str, start: int, end: int, limit: int | None = None
     ) -> list[MarketTick]:
         """Return the ticks of the window; with a *limit*, only that many of the newest."""
-        path = self._paths[symbol]
-        return [
-            _tick(path, slot, level)
-            for slots in _newest(_open_slots(path, start, end), limit)
-            for slot, level in zip(slots, path.levels(slots), strict=True)
-        ]
+        ticks: list[MarketTick] = []
+        for slots in _newest(_open_slots(self._paths[symbol], start, end), limit):
+            for number in range(slots.start // _BLOCK, -(-slots.stop // _BLOCK)):
+                base = number * _BLOCK
+                ticks += self._block(symbol, number)[max(0, slots.start - base) : slots.stop - base]
+        return ticks
+
+    def _block(self, symbol: str, number: int) -> list[MarketTick]:
+        """Return the ticks of a block of slots, whether the market is open in them or not."""
+        place = symbol, number
+        block = self._kept.get(place)
+        if block is None:
+            if len(self._kept) >= _KEPT_BLOCKS:
+                self._kept.clear()
+            path, slots = self._paths[symbol], range(number * _BLOCK, (number + 1) * _BLOCK)
+            levels = path.levels(slots)
+            block = [_tick(path, slot, level) for slot, level in zip(slots, levels, strict=True)]
+            self._kept[place] = block
+        return block
 
     def candles(
         self, symbol: str, granularity: int, start: int, end: int, limit: int | None = None

@@ -67,7 +67,7 @@ async def open_ending_server(
     if ending not in get_args(EndingName):
         text = f"an ending is one of {', '.join(get_args(EndingName))}, not {ending!r}"
         raise ValueError(text)
-    server = _EndingServer(ending)
+    server = EndingServer(ending)
     listeners = await trio.open_tcp_listeners(port, host=host)
     address = listeners[0].socket.getsockname()
     shown = f"[{host}]" if ":" in host else host
@@ -86,7 +86,7 @@ async def open_ending_server(
 
 
 @attrs.define(eq=False)
-class _EndingServer:
+class EndingServer:
     """Serves one stream after another, or many at a time; each has a session of its own."""
 
     ending: EndingName
@@ -97,7 +97,7 @@ class _EndingServer:
         account = demo_account()
         self._backend = Backend(1, Market(1, {}), {account.loginid: account})
 
-    async def serve(self, stream: trio.SocketStream) -> None:
+    async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve *stream* to its end. Nothing that a client does raises an exception here."""
         with suppress(trio.BrokenResourceError):
             if (websocket := await _handshake(stream)) is not None:
@@ -129,7 +129,7 @@ class _EndingServer:
                 await websocket.send([_binary(text) if self.ending == "binary" else text])
 
 
-async def _handshake(stream: trio.SocketStream) -> ServerWebSocket | None:
+async def _handshake(stream: trio.abc.Stream) -> ServerWebSocket | None:
     """Return the WebSocket on *stream*, or None if there is no valid handshake in time."""
     with trio.move_on_after(_PATIENCE):
         request = await receive_request(stream)

@@ -130,7 +130,7 @@ def decide(order: Order, others: Iterable[Order], purchases: Iterable[Purchase])
 
 
 def _doubtful(order: Order, others: Sequence[Order], purchases: Iterable[Purchase]) -> Finding:
-    """Return what purchases say of which none fits *order* fully: rules 5 and 6."""
+    """Return what *purchases* say if none of them fits *order* fully: rules 5 and 6."""
     candidates, rivals = list[Purchase](), dict[Order, None]()
     for purchase in purchases:
         fit = fit_of(order, purchase)

@@ -7,7 +7,9 @@ import derivtrio
 
 async def talk(url: str) -> None:
     """Ask, then do nothing until Ctrl-C; the connection is kept, and closed properly."""
-    settings = derivtrio.Settings(max_attempts=1)
+    settings = derivtrio.Settings(
+        max_attempts=1, headers={"Origin": "https://lesson.example"}, subprotocols=("json",)
+    )
     async with derivtrio.open_client(endpoint=url, settings=settings) as client:
         print("[open]")
         try:

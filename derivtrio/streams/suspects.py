@@ -1,0 +1,152 @@
+"""Which streams break connections: found out by asking for them alone.
+
+Some streams break every connection: the server closes it when asked for them, never answers, or
+sends more than `Settings.max_message_size`. These rules find them out:
+
+1. A request for a stream that was written and not answered when its connection ended is a
+   *suspect*. So is a stream that was answered a moment before a message came that ended the
+   connection: it was too big, or no JSON.
+2. On the next connection, all others are asked for first. Then user calls may go, and each suspect
+   is asked for alone, those with the fewest breaks first. The answer to the one before, or to a
+   ping, shows that the connection works.
+3. A suspect that has been answered is acquitted when its connection then stays up for a while.
+4. A stream that has broken three connections has failed: it ends with `StreamFailed`.
+
+The third rule and that proof keep a bad network from being blamed on a stream.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import trio
+
+from derivtrio.calls.call import MAX_BREAKS, Call
+from derivtrio.errors import ApiError, BrokenConnection
+from derivtrio.policy.retry import is_passing
+from derivtrio.streams.upstream import Upstream
+
+#: For how long after a suspect's answer its connection must stay up, in seconds.
+_ACQUITTED: Final = 10.0
+
+#: How long after its answer a stream may have sent the message that was too much, in seconds.
+_PROBATION: Final = 5.0
+
+#: The most that all probations of one connection last, in seconds.
+_PROBATIONS: Final = 30.0
+
+
+class Suspects:
+    """Which streams may be what breaks connections; see the rules above.
+
+    Attributes:
+        on_answer: called at each answer to a request for a stream.
+
+    """
+
+    on_answer: Callable[[], None]
+
+    def __init__(self) -> None:
+        self.on_answer = lambda: None
+        #: Those that may have broken connections; each knows which.
+        self._suspected: dict[Upstream, None] = {}
+        #: Those of them that have done it after their answer, by a message.
+        self._late: dict[Upstream, None] = {}
+        #: On the present connection: the calls that ask for streams, and when which was answered.
+        self._asked: dict[Upstream, Call] = {}
+        self._answered: dict[Upstream, float] = {}
+
+    def __contains__(self, upstream: Upstream) -> bool:
+        return upstream in self._suspected
+
+    @property
+    def unanswered(self) -> list[str]:
+        """What was asked for on the present connection and is not answered, in words."""
+        return [upstream.label for upstream, call in self._asked.items() if call.req_id]
+
+    def asked(self, upstream: Upstream, call: Call) -> None:
+        """Note that *call* asks for *upstream*."""
+        self._asked[upstream] = call
+        upstream.on_answer = partial(self.answered, upstream)
+        call.on_error = partial(self._refused, upstream)
+
+    def answered(self, upstream: Upstream) -> None:
+        """Note that the server has granted *upstream*."""
+        self._asked.pop(upstream, None)
+        self._answered[upstream] = trio.current_time()
+        self.on_answer()
+
+    def _refused(self, upstream: Upstream, error: Exception) -> None:
+        """Note that the server has refused *upstream*; its connection has not suffered from it."""
+        if isinstance(error, ApiError):
+            self._asked.pop(upstream, None)
+            if not is_passing(error):
+                self.on_answer()
+
+    def began(self, upstream: Upstream) -> None:
+        """Note that the server has granted *upstream* to its first consumer."""
+        self._answered[upstream] = trio.current_time()
+
+    def remove(self, upstream: Upstream) -> None:
+        """Note that nobody wants *upstream* any more, nor waits for its answer."""
+        self._suspected.pop(upstream, None)
+        self._late.pop(upstream, None)
+        self._answered.pop(upstream, None)
+        if (call := self._asked.pop(upstream, None)) is not None:
+            call.settle({})
+
+    def probation(self, upstream: Upstream) -> float:
+        """Return how long *upstream*, just answered, stays alone, in seconds."""
+        if upstream not in self._late:
+            return 0.0
+        if len(upstream.breaks) >= MAX_BREAKS - 1:
+            return _PROBATION
+        return min(_PROBATION, _PROBATIONS / len(self._late))
+
+    def connection_lost(
+        self, why: BrokenConnection, on_trial: object | None, *, by_message: bool, calls: bool
+    ) -> list[Upstream]:
+        """Judge the streams by the end of a connection; return those that have failed.
+
+        *on_trial* is what was asked alone just then. *by_message* says whether one message has
+        ended the connection, *calls* whether that may have been the reply to a call.
+        """
+        now = trio.current_time()
+        unanswered = [each for each, call in self._asked.items() if call.req_id]
+        late = by_message and not unanswered
+        struck = self._recent(now) if late else unanswered
+        if on_trial is not None:
+            struck = [each for each in self._answered | self._asked if each is on_trial]
+            struck = struck if late or struck == unanswered else []
+        if not why.may_blame:
+            struck = []
+        for upstream in struck:
+            self._suspected[upstream] = None
+            upstream.breaks += (why,)
+            if late:
+                self._late[upstream] = None
+        self._acquit(struck, now)
+        self._asked.clear()
+        self._answered.clear()
+        # What was not asked alone shares the blame with others: that is no proof.
+        alone = len(struck) == 1 and not calls
+        proven = (each for each in struck if each is on_trial or alone)
+        return [each for each in proven if len(each.breaks) >= MAX_BREAKS]
+
+    def _recent(self, now: float) -> list[Upstream]:
+        """Return the streams that may have sent that message: those that began just now.
+
+        One that has been alone must have sent it, whenever it began.
+        """
+        recent = [each for each, since in self._answered.items() if since >= now - _PROBATION]
+        return recent or (list(self._answered) if len(self._answered) == 1 else [])
+
+    def _acquit(self, struck: list[Upstream], now: float) -> None:
+        """Suspect no longer what is over, or was answered and did no harm for a while."""
+        for upstream in list(self._suspected):
+            harmless = self._answered.get(upstream, math.inf) <= now - _ACQUITTED
+            if upstream not in struck and (upstream.over or harmless):
+                del self._suspected[upstream]
+                upstream.breaks = ()
+                self._late.pop(upstream, None)

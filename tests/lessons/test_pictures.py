@@ -1,0 +1,63 @@
+"""The pictures in the pages are of today's code, and say what is to be seen in them."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from lessons.consoles import pages
+
+from examples.pictures.__main__ import LESSONS as OF_LESSONS
+from examples.pictures.__main__ import PICTURES, ROOT, stale
+
+FILES = {file for file, _ in PICTURES.values() if file.endswith(".svg")}
+GUIDE = sorted((ROOT / "examples" / "guide").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDE, *pages()]
+
+
+def shown(text: str) -> list[tuple[str, str]]:
+    return re.findall(r"!\[([^\]]*)\]\(([^)]+\.svg)\)", text)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_no_picture_is_stale(name: str, request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--plain"):
+        pytest.skip("the pictures are of the fast way")
+    assert stale(name) is None
+
+
+def test_each_lesson_has_a_picture() -> None:
+    assert set(OF_LESSONS) == {page.parent.name for page in pages()}
+    for page in pages():
+        ((alt, file),) = shown(page.read_text(encoding="utf-8"))
+        assert file == "picture.svg"
+        assert len(alt.split()) >= 10, f"{page}: what is to be seen?"
+
+
+def test_every_picture_in_a_page_is_made_by_the_command() -> None:
+    named = {
+        str((page.parent / file).resolve().relative_to(ROOT))
+        for page in PAGES
+        for _, file in shown(page.read_text(encoding="utf-8"))
+    }
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "examples").rglob("*.svg")}
+    assert named == there == FILES
+
+
+@pytest.mark.parametrize("file", sorted(FILES))
+def test_a_picture_is_complete_and_loads_nothing(file: str) -> None:
+    text = (ROOT / file).read_text(encoding="utf-8")
+    root = ET.fromstring(text)
+    told = {each.tag.rpartition("}")[2]: each.text for each in root if each.text}
+    assert len(told["title"].split()) >= 3
+    assert len(told["desc"].split()) >= 15
+    assert root.get("aria-labelledby") == "title text"
+    assert not re.search(r"<script|href|url\(|@import|TODO", text)
+    assert "prefers-color-scheme: dark" in text
+    assert root.get("width") == "800"
+    assert len(text) < 20_000
+
+
+def test_a_stale_picture_is_named_with_what_renews_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    file, _ = PICTURES["go"]
+    monkeypatch.setitem(PICTURES, "go", (file, lambda: "another"))
+    assert stale("go") == f"{file} is stale: python -m examples.pictures go"
