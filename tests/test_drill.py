@@ -80,7 +80,7 @@ def test_g18_what_the_fuzzer_has_found(target: str, data: bytes) -> None:
 
 
 def test_the_targets_see_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(translator: Any, ticks: Any) -> list[Any]:
+    def forgetful(translator: Any, ticks: Any, *_: Any) -> list[Any]:
         return [item for tick in ticks[1:] for item in translator.advance(tick)]
 
     monkeypatch.setattr(TickTranslator, "advance_all", forgetful)

@@ -11,7 +11,7 @@ Some also compare the fast way with the plain way.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Final
@@ -173,9 +173,9 @@ class Recorder:
         """Take each of *messages*."""
         return all(map(self.take, messages))
 
-    def take_ticks(self, ticks: list[Tick], *_: Any) -> bool:
+    def take_ticks(self, ticks: list[Tick], data: bytes = b"", batch: Sequence[Any] = ()) -> bool:
         """Take *ticks* the fast way."""
-        self.items += self.translator.advance_all(ticks)
+        self.items += self.translator.advance_all(ticks, data, batch)
         self.note_doubt()
         return True
 

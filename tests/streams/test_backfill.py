@@ -11,7 +11,7 @@ import trio
 from trio.testing import assert_checkpoints, assert_no_checkpoints, wait_all_tasks_blocked
 
 import derivtrio
-from derivtrio import NotContinuous, ResponseTimeout, Tick
+from derivtrio import Gap, NotContinuous, ResponseTimeout, Subscription, Tick
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.errors import ClientClosed, ConnectionLost, api_error
 from derivtrio.streams import backfill
@@ -89,17 +89,46 @@ def history(monkeypatch: pytest.MonkeyPatch) -> History:
     return history
 
 
+class Source:
+    """Lets nothing flow: the tests put items into the buffer themselves."""
+
+    id = last_at = None
+
+    async def attach(self) -> None: ...
+
+    def detach(self) -> None: ...
+
+
+@attrs.define(eq=False)
+class Reading:
+    """A consumer that reads, and its reader of holes."""
+
+    subscription: Subscription[Tick]
+    holes: BackfillReader[Tick]
+    entered: bool = False
+
+    async def get(self) -> Tick:
+        if not self.entered:
+            self.entered = True
+            await self.subscription.__aenter__()
+        return await anext(self.subscription)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        return self.subscription.gaps
+
+
 def reading(
     history: Any, *items: Any, strict: bool = False, buffer: int = 100, overflow: Any = "error"
-) -> tuple[Items, BackfillReader[Tick]]:
+) -> tuple[Items, Reading]:
     buffered = new_buffer("R_100", buffer, overflow)
-    reader: BackfillReader[Tick] = BackfillReader(history, buffered, strict)
+    holes: BackfillReader[Tick] = BackfillReader(history, buffered, strict)
     for item in items:
         buffered.put(item)
-    return buffered, reader
+    return buffered, Reading(Subscription(buffered, Source(), holes), holes)
 
 
-async def epochs(reader: BackfillReader[Tick], count: int) -> list[int]:
+async def epochs(reader: Reading, count: int) -> list[int]:
     return [(await reader.get()).epoch for _ in range(count)]
 
 
@@ -231,7 +260,7 @@ async def test_a_market_that_closes_is_outlasted_by_who_wants_to(
     autojump_clock: Any, history: History
 ) -> None:
     items, reader = reading(history, tick(1), Hole("R_100", 17, None))
-    outlast = reader.outlast = Closing(items)
+    outlast = reader.holes.outlast = Closing(items)
     items.close(CLOSED)
     assert await epochs(reader, 5) == [1, 18, 19, 20, 100]
     items.close(CLOSED)
@@ -258,7 +287,7 @@ async def test_of_a_hole_with_an_end_nothing_is_kept_for_the_closed_market(
     autojump_clock: Any, history: History
 ) -> None:
     items, reader = reading(history, HOLE)
-    outlast = reader.outlast = Closing(items)
+    outlast = reader.holes.outlast = Closing(items)
     items.close(CLOSED)
     assert await epochs(reader, 4) == [2, 3, 4, 100]
     assert outlast.told == [(CLOSED, [])]
@@ -304,7 +333,7 @@ async def test_a_long_page_lets_other_tasks_run(autojump_clock: Any, history: Hi
 async def test_what_another_reader_took_meanwhile_is_not_taken_twice(
     autojump_clock: Any, history: History
 ) -> None:
-    async def read(reader: BackfillReader[Tick], seen: list[int]) -> None:
+    async def read(reader: Reading, seen: list[int]) -> None:
         with suppress(derivtrio.MarketClosed):
             while True:
                 seen.append((await reader.get()).epoch)
