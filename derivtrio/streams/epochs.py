@@ -77,6 +77,11 @@ class Epochs:
         self.suspects.append((epoch, item))
         if len(self.suspects) < _WITNESSES:
             return []
-        believed = [each for _, each in self.suspects]
+        believed = [each for _, each in self.suspects if each is not None]
         self.begin(epoch)
         return believed
+
+    def interrupt(self) -> None:
+        """Keep the suspects as witnesses only: the reply that resumes the stream may repeat one."""
+        if self.suspects:
+            self.suspects = [(epoch, None) for epoch, _ in self.suspects]

@@ -8,7 +8,8 @@ A filler asks for history forwards, one window at a time, so what it fetches can
 once, and no more than a window is held. Three facts about Deriv's `ticks_history` shape it:
 
 1. A reply has at most 5000 rows, the newest of the window. It does not say that there were more.
-   So a reply with fewer rows is whole, and a window whose reply is full is made shorter.
+   So a reply with fewer rows is whole, and a window whose reply is full is made shorter. A symbol
+   that has no tick in most seconds gets longer windows: requests are what the server limits.
 2. Epochs are whole seconds, and several ticks may have the same. So a hole in ticks can begin and
    end within a second. What belongs into it there, the quotes tell: those of the ticks that were
    `seen` in its first second, and of the tick with which it ends (`HoleEnd`).
@@ -38,6 +39,9 @@ MAX_ROWS: Final = 5000
 
 #: The most rows of a reply of which it is sure that none was cut off.
 _WHOLE: Final = MAX_ROWS - 1
+
+#: How many rows a reply should have, where ticks are rare; the rest is for seconds with more ticks.
+_AIM: Final = 4500
 
 #: How many units before its anchor a hole is asked for.
 _MARGIN: Final = 10
@@ -133,6 +137,7 @@ class Filler:
             self._lost_after = self._after
         self._anchor = None
         gap = self._end_loss(_time_of(items[0])) if items else None
+        self._widen(len(received), end - start + 1)
         self._after = max(self._after, end)
         self._window = min(self._full, 2 * self._window) if items else 2 * self._window
         return items, gap or self._last_gap()
@@ -193,6 +198,15 @@ class Filler:
         if is_wide:
             self._window = self._full
         return is_wide
+
+    def _widen(self, rows: int, seconds: int) -> None:
+        """Have windows of ticks be longer, if these *seconds* had few *rows*.
+
+        Candles cannot be rarer than one in their length, except where the market is closed.
+        """
+        usual = self._window <= self._full <= seconds
+        if rows and usual and not self.hole.granularity:
+            self._full = max(self._full, min(2 * self._full, self._full * _AIM // rows))
 
     def _without_known(self, items: list[Tick | Candle]) -> list[Tick | Candle]:
         """Return *items* without those of the first and the last second that are delivered."""

@@ -200,6 +200,7 @@ class TickTranslator:
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
+        self._epochs.interrupt()
         if self._last is not None:
             self._seam = Seam.LOST
 

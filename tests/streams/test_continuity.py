@@ -609,6 +609,52 @@ def test_a_filler_widens_its_windows_where_nothing_happened_and_narrows_them_aga
     assert sizes == [4999, 9998, 19996, 4999]
 
 
+def test_g05_a_tick_that_was_not_believed_yet_is_not_doubled_when_the_stream_resumes() -> None:
+    """As after a weekend: the ticks held back, and the reply that repeats the newest of them."""
+    translator, day = TickTranslator("R_100"), 86_400
+
+    def message(epoch: int) -> dict[str, Any]:
+        return {"tick": {"symbol": "R_100", "epoch": epoch, "quote": 1.5}}
+
+    found: list[Tick | Hole] = [*translator.feed(message(0))]
+    found += [item for epoch in (3 * day, 3 * day + 5) for item in translator.feed(message(epoch))]
+    translator.interrupt()
+    for epoch in (5, 10, 15, 20):  # the first one is the reply
+        found += translator.feed(message(3 * day + epoch))
+    delivered = [item for item in found[1:] if isinstance(item, Tick)]
+    assert len({tick.epoch for tick in delivered}) == len(delivered) > 0
+    (hole,) = (item for item in found if isinstance(item, Hole))
+    assert (hole.after, hole.before) == (0, delivered[0].epoch)
+
+
+def sizes_of(filler: Filler, times: Sequence[int]) -> list[int]:
+    """Fill a hole from a server that has the ticks of *times*; return how long the windows were."""
+    sizes, filled = [], []
+    while not filler.done:
+        start, end = filler.request["start"], int(filler.request["end"])
+        sizes.append(end - start + 1)
+        reply = [time for time in times if start <= time <= end][-5000:]
+        items, gap = filler.take(history(reply))
+        assert gap is None
+        filled += epochs(items)
+    assert filled == list(times)
+    return sizes
+
+
+def test_a_filler_asks_for_more_time_at_once_where_ticks_are_rare() -> None:
+    """Of a day with a tick in two seconds: 11 requests instead of 18, and none for nothing."""
+    sizes = sizes_of(Filler(Hole("R_100", 0, 86_400)), range(2, 86_400, 2))
+    assert sizes[:3] == [4999, 9001, 9001]
+    assert len(sizes) == 11
+    assert len(sizes_of(Filler(Hole("frxEURUSD", 0, 86_400)), range(60, 86_400, 60))) == 5
+    assert len(sizes_of(Filler(Hole("1HZ100V", 0, 86_400)), range(1, 86_400))) == 18
+
+
+def test_g05_ticks_that_become_frequent_in_a_long_window_are_all_there() -> None:
+    times = [*range(60, 40_000, 60), *range(40_000, 70_000), *range(70_002, 86_400, 2)]
+    assert len(sizes_of(Filler(Hole("R_100", 0, 86_400)), times)) < 20
+
+
 def test_a_filler_that_is_interrupted_asks_for_less_and_then_for_more_again() -> None:
     filler = Filler(Hole("R_100", 0, 100_000))
     sizes = []
