@@ -49,7 +49,7 @@ async def test_a_log_has_a_line_a_minute_with_fields(
 ) -> None:
     caplog.set_level(logging.INFO, "derivtrio.cli")
     async with (
-        open_simulator(port=None, start=START, limits=Limits(general=Quota(24, 1000))) as sim,
+        open_simulator(port=None, start=START, limits=Limits(general=Quota(8, 1000))) as sim,
         derivtrio.open_client(endpoint=sim.endpoint) as client,
         showing_progress(client, LogLines()),
         client.ticks("R_100", start=START - 300_000) as ticks,
