@@ -18,6 +18,7 @@ GUARD = 60
 START = 1_749_800_000
 
 
+@pytest.mark.long
 async def test_g05_real_connections_break_and_nothing_is_lost() -> None:
     with trio.fail_after(GUARD):
         drill = await sockets.run(sockets.Plan(breaks=2 * len(KINDS), rate=100, most=8000))
@@ -28,6 +29,7 @@ async def test_g05_real_connections_break_and_nothing_is_lost() -> None:
     assert drill.visits > 0
 
 
+@pytest.mark.long
 async def test_g05_g14_hours_of_faults_leave_nothing_behind(
     autojump_clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

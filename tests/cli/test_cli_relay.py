@@ -58,6 +58,7 @@ def assert_is_market(found: list[Found], server: Served, symbol: str = "1HZ100V"
     assert [entry.identifier for entry in found] == [f"{epoch}000-0" for epoch in epochs]
 
 
+@pytest.mark.long
 def test_a_relay_that_is_killed_neither_doubles_nor_loses(
     server: Served, redis: Server, stream: str
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_relay_that_is_killed_neither_doubles_nor_loses(
     assert_is_market(entries(redis), server)
 
 
+@pytest.mark.long
 def test_of_a_hot_pair_either_may_die(server: Served, redis: Server, stream: str) -> None:
     with Relays(server, stream) as relays:
         first, second = relays.start(), relays.start()

@@ -105,6 +105,7 @@ def assert_is_market(found: list[Found], server: Served, symbol: str = "1HZ100V"
 
 
 @pytest.mark.parametrize("remembers", [True, False])
+@pytest.mark.long
 def test_a_relay_that_is_killed_neither_doubles_nor_loses(
     server: Served, broker: Server, *, remembers: bool
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_relay_that_is_killed_neither_doubles_nor_loses(
 
 
 @pytest.mark.parametrize("remembers", [True, False])
+@pytest.mark.long
 def test_of_a_hot_pair_either_may_die(server: Served, broker: Server, *, remembers: bool) -> None:
     if not remembers:
         forgetful = nats.js.api.StreamConfig(name="ticks", subjects=["ticks"], duplicate_window=0.1)

@@ -20,6 +20,7 @@ def shown(text: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.long
 def test_no_picture_is_stale(name: str, request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--plain"):
         pytest.skip("the pictures are of the fast way")

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from tests.drills import kills, replay, throughput, year
@@ -10,6 +11,7 @@ from tests.drills import kills, replay, throughput, year
 GUARD = 100
 
 
+@pytest.mark.long
 async def test_g05_a_recorder_that_is_killed_keeps_every_tick_once(tmp_path: Path) -> None:
     plan = kills.Plan(kills=4, rate=100, longest=1.5, target=str(tmp_path / "ticks.db"))
     with trio.fail_after(GUARD):
@@ -28,6 +30,7 @@ async def test_a_day_of_many_symbols_comes_as_fast_as_the_limits_allow(
     assert replay.allowed_after(650) == 120
 
 
+@pytest.mark.long
 async def test_g14_a_recorder_that_is_left_running_keeps_everything(
     autojump_clock: Any, tmp_path: Path
 ) -> None:

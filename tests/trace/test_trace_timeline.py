@@ -230,6 +230,7 @@ async def test_two_clients_have_a_section_each_and_a_client_outside_has_none(
     assert shown.html().count('class="section"') == 3
 
 
+@pytest.mark.long
 async def test_a_simulated_day_of_fifty_streams_is_below_five_megabytes_and_says_so(
     autojump_clock: Any,
 ) -> None:
