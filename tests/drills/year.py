@@ -300,6 +300,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--log", type=Path, help="a folder for the log and the tables")
     given = parser.parse_args()
+    if given.log is not None:
+        given.log.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         perform(run, Plan(given.weeks, given.seed, folder=given.log or Path(folder)), summary)
 
