@@ -303,7 +303,7 @@ def main() -> None:
     if given.log is not None:
         given.log.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        perform(run, Plan(given.weeks, given.seed, folder=given.log or Path(folder)), summary)
+        perform(run, Plan(given.weeks, seed=given.seed, folder=given.log or Path(folder)), summary)
 
 
 if __name__ == "__main__":
