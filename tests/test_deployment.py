@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from pages import GUIDE, ROOT, read
+from recording_servers import free_port
 from served import Served, served
 
 from derivtrio import Settings
@@ -78,12 +78,6 @@ def test_the_numbers_are_the_defaults() -> None:
     assert Settings().heartbeat_interval == 25
     assert "`close_timeout` at most, two seconds" in PAGE.text
     assert Settings().close_timeout == 2
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 @pytest.mark.skipif(

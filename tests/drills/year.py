@@ -25,7 +25,7 @@ import trio
 
 from derivtrio import Client, open_client
 from derivtrio.cli.logs import JsonFormatter
-from derivtrio.recording import CANDLES, GAPS, TICKS, Batch, Table, record
+from derivtrio.recording import CANDLES, GAPS, TICKS, record
 from derivtrio.recording.reading import read
 from derivtrio.recording.sqlite import SqliteStore
 from derivtrio.recording.tables import Selection
@@ -34,6 +34,7 @@ from derivtrio.simulator.market import market
 from derivtrio.simulator.market.market import Market
 from tests.drills.console import perform
 from tests.drills.month import INCIDENTS, Memory, Site
+from tests.recording.stores import InLoop
 
 #: The symbols, and their seconds from tick to tick.
 SYMBOLS: Final = {"R_100": 24, "frxEURUSD": 55}
@@ -61,23 +62,6 @@ class Plan:
     restart: float = 30 * DAY
     folder: Path = attrs.field(factory=lambda: Path(tempfile.mkdtemp()))
     start: int = 1_735_516_800  # Monday, 30 December 2024, midnight
-
-
-@attrs.frozen
-class InLoop:
-    """A blocking store without a thread, for which the virtual clock would not wait."""
-
-    store: SqliteStore
-
-    async def newest(self, table: Table, *key: str | int) -> int | None:
-        """Return what the store has."""
-        await trio.lowlevel.checkpoint()
-        return self.store.newest(table, *key)
-
-    async def write(self, batch: Batch) -> None:
-        """Have the store keep *batch*."""
-        await trio.lowlevel.checkpoint()
-        self.store.write(batch)
 
 
 class Log(logging.Handler):
