@@ -3,15 +3,17 @@
 A test that needs one is skipped where its program is not installed.
 """
 
+import asyncio
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,15 @@ _PATIENCE = 30
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port below 32768: the system gives those above to connections meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_768)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def program(name: str, *folders: str) -> str:
@@ -82,9 +90,10 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        assert not accepts(self.port), "another server has this port"
         self.process = subprocess.Popen(
-            self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.more
-        )
+            self.command, **self.more
+        )  # a test that fails shows its log
         wait_for(lambda: accepts(self.port), self.process)
 
     def stop(self) -> None:
@@ -161,6 +170,20 @@ def nats_without_jetstream(*more: str) -> Iterator[Server]:
         options = ["-a", "127.0.0.1", "-p", str(port), "-sd", str(path), *more]
         with running(Server([binary, *options], port, f"nats://127.0.0.1:{port}")) as server:
             yield server
+
+
+def nats_reply(server: Server, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Return what *ask* gets from the JetStream of *server*, by a connection of its own."""
+    import nats as package  # noqa: PLC0415 - the tests that need it skip where it is missing
+
+    async def connected() -> Any:
+        client = await package.connect(server.url, allow_reconnect=False, connect_timeout=_PATIENCE)
+        try:
+            return await ask(client.jetstream(timeout=_PATIENCE))
+        finally:
+            await client.close()
+
+    return asyncio.run(connected())
 
 
 def redis_reply(server: Server, *words: str) -> Any:

@@ -1,6 +1,5 @@
 """The guide's page about recording: its commands are carried out, and its code is tried."""
 
-import asyncio
 import json
 import signal
 import sqlite3
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 from pages import GUIDE, read
-from recording_servers import Server, redis_reply
+from recording_servers import Server, nats_reply, redis_reply
 from recording_servers import nats as run_nats
 from recording_servers import postgres as run_postgres
 from recording_servers import redis as run_redis
@@ -126,20 +125,17 @@ def test_relay_to_nats(server: Served) -> None:
     pytest.importorskip("trio_asyncio")
     nats = pytest.importorskip("nats")
 
-    async def last(url: str) -> Any:
-        connection = await nats.connect(url)
+    async def last(js: Any) -> Any:
         try:
-            return await connection.jetstream().get_last_msg("ticks_SYMBOL", "ticks.R_100")
+            return await js.get_last_msg("ticks_SYMBOL", "ticks.R_100")
         except nats.js.errors.NotFoundError:
             return None
-        finally:
-            await connection.close()
 
     with run_nats() as broker:
         arguments = command("derivtrio relay R_100 1HZ100V")
         arguments[-1] = f"{broker.url}/ticks"
-        carried_out(arguments, server, lambda: asyncio.run(last(broker.url)))
-        message = asyncio.run(last(broker.url))
+        carried_out(arguments, server, lambda: nats_reply(broker, last))
+        message = nats_reply(broker, last)
     members = json.loads(message.data)
     assert message.headers["Nats-Msg-Id"] == f"R_100-{members['epoch']}000-0"
 

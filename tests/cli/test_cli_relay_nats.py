@@ -1,15 +1,14 @@
 """`derivtrio relay`, and a real nats-server with JetStream."""
 
-import asyncio
 import json
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
 import pytest
-from recording_servers import Server, free_port, nats_without_jetstream
+from recording_servers import Server, free_port, nats_reply, nats_without_jetstream
 from recording_servers import nats as run_nats
 from relays import COMMAND, Relays, wait_until
 from served import Served, finished, started
@@ -30,8 +29,8 @@ def server_of_nats() -> Iterator[Server]:
 def broker(server_of_nats: Server) -> Iterator[Server]:
     """Return a server without streams."""
     yield server_of_nats
-    for name in asked(server_of_nats, names):
-        asked(server_of_nats, lambda js, name=name: js.delete_stream(name))
+    for name in nats_reply(server_of_nats, names):
+        nats_reply(server_of_nats, lambda js, name=name: js.delete_stream(name))
 
 
 @attrs.frozen
@@ -41,19 +40,6 @@ class Found:
     subject: str
     name: str
     members: dict[str, Any]
-
-
-def asked(server: Server, what: Callable[[Any], Awaitable[Any]]) -> Any:
-    """Return what the JetStream of *server* says, asked by a connection of its own."""
-
-    async def ask() -> Any:
-        client = await nats.connect(server.url, allow_reconnect=False)
-        try:
-            return await what(client.jetstream())
-        finally:
-            await client.close()
-
-    return asyncio.run(ask())
 
 
 async def names(js: Any) -> list[str]:
@@ -78,7 +64,7 @@ def messages(server: Server, name: str = "ticks") -> list[Found]:
             for each in found
         ]
 
-    return list(asked(server, read))
+    return list(nats_reply(server, read))
 
 
 def wait_for(server: Server, more: int) -> None:
@@ -92,7 +78,7 @@ def count(server: Server) -> int:
             return 0
         return int((await js.stream_info("ticks")).state.messages)
 
-    return int(asked(server, messages_in))
+    return int(nats_reply(server, messages_in))
 
 
 def assert_is_market(found: list[Found], server: Served, symbol: str = "1HZ100V") -> None:
@@ -112,7 +98,7 @@ def test_a_relay_that_is_killed_neither_doubles_nor_loses(
     """Also where the server forgets ids at once: the last message says where to go on."""
     if not remembers:
         forgetful = nats.js.api.StreamConfig(name="ticks", subjects=["ticks"], duplicate_window=0.1)
-        asked(broker, lambda js: js.add_stream(forgetful))
+        nats_reply(broker, lambda js: js.add_stream(forgetful))
     start = str(int(time.time()) - 1500)
     with Relays(server, f"{broker.url}/ticks", "--start", start) as relays:
         for _ in range(3):
@@ -135,7 +121,7 @@ def test_a_relay_that_is_killed_neither_doubles_nor_loses(
 def test_of_a_hot_pair_either_may_die(server: Served, broker: Server, *, remembers: bool) -> None:
     if not remembers:
         forgetful = nats.js.api.StreamConfig(name="ticks", subjects=["ticks"], duplicate_window=0.1)
-        asked(broker, lambda js: js.add_stream(forgetful))
+        nats_reply(broker, lambda js: js.add_stream(forgetful))
     with Relays(server, f"{broker.url}/ticks") as relays:
         first, second = relays.start(), relays.start()
         wait_for(broker, 30)
@@ -187,21 +173,21 @@ def test_several_symbols_have_a_subject_each_of_bounded_length(
 
 
 def test_a_stream_that_is_there_is_used(server: Served, broker: Server) -> None:
-    asked(broker, lambda js: js.add_stream(name="market", subjects=["deriv.>"], max_msgs=50))
+    nats_reply(broker, lambda js: js.add_stream(name="market", subjects=["deriv.>"], max_msgs=50))
     with Relays(server, f"{broker.url}/deriv.{{symbol}}.ticks") as relays:
         relays.start()
         wait_until(lambda: len(messages(broker, "market")) >= 20)
     assert {each.subject for each in messages(broker, "market")} == {"deriv.1HZ100V.ticks"}
-    assert asked(broker, names) == ["market"]
+    assert nats_reply(broker, names) == ["market"]
 
 
 def test_a_subject_of_others_is_left_alone(server: Served, broker: Server) -> None:
-    asked(broker, lambda js: js.add_stream(name="theirs", subjects=["ticks"]))
-    asked(broker, lambda js: js.publish("ticks", b"1"))
+    nats_reply(broker, lambda js: js.add_stream(name="theirs", subjects=["ticks"]))
+    nats_reply(broker, lambda js: js.publish("ticks", b"1"))
     result = finished(*COMMAND, "R_100", "--to", f"{broker.url}/ticks", "--url", server.url)
     assert result.returncode == 1
     assert "the subject ticks has other messages" in result.stderr.splitlines()[-1]
-    assert asked(broker, lambda js: js.stream_info("theirs")).state.messages == 1
+    assert nats_reply(broker, lambda js: js.stream_info("theirs")).state.messages == 1
 
 
 def test_a_server_without_jetstream_is_one_line(server: Served) -> None:

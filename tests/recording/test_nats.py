@@ -1,6 +1,5 @@
 """Two stores that feed the same stream of a real nats-server: each entry once, and in order."""
 
-import asyncio
 import json
 import random
 import ssl
@@ -42,34 +41,24 @@ def ticks(*epochs: int, symbol: str = "R_100", n: int = 0) -> list[Row]:
 async def kept(server: servers.Server, stream: str) -> list[tuple[str, dict[str, Any]]]:
     """Return the ids and the members of all messages, in their order."""
 
-    async def read() -> list[tuple[str, dict[str, Any]]]:
-        client = await nats.connect(server.url)
-        try:
-            js, found = client.jetstream(), []
-            state = (await js.stream_info(stream)).state
-            for sequence in range(state.first_seq, state.last_seq + 1):
-                message = await js.get_msg(stream, sequence)
-                found.append((message.headers["Nats-Msg-Id"], json.loads(message.data)))
-            return found
-        finally:
-            await client.close()
+    async def read(js: Any) -> list[tuple[str, dict[str, Any]]]:
+        found = []
+        state = (await js.stream_info(stream)).state
+        for sequence in range(state.first_seq, state.last_seq + 1):
+            message = await js.get_msg(stream, sequence)
+            found.append((message.headers["Nats-Msg-Id"], json.loads(message.data)))
+        return found
 
-    return await trio.to_thread.run_sync(asyncio.run, read())
+    return await trio.to_thread.run_sync(servers.nats_reply, server, read)
 
 
 async def forgetful(server: servers.Server, stream: str, *subjects: str) -> None:
     """Make a stream that forgets the ids of its messages at once."""
 
-    async def make() -> None:
-        client = await nats.connect(server.url)
-        try:
-            await client.jetstream().add_stream(
-                name=stream, subjects=list(subjects), duplicate_window=0.1
-            )
-        finally:
-            await client.close()
+    async def make(js: Any) -> None:
+        await js.add_stream(name=stream, subjects=list(subjects), duplicate_window=0.1)
 
-    await trio.to_thread.run_sync(asyncio.run, make())
+    await trio.to_thread.run_sync(servers.nats_reply, server, make)
 
 
 async def test_an_entry_is_json_and_the_newest_says_where_to_go_on(server: servers.Server) -> None:
