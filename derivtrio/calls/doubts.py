@@ -119,6 +119,8 @@ class TradeLog:
 
     def note_time(self, call: Call, epoch: object) -> None:
         """Note that *epoch* was the server's time when it answered *call*, just now."""
+        if epoch == self.server_time.last_epoch:
+            return  # a second answer within a second says nothing new
         if (written := _moment_of(call)) is not None:
             self.server_time.note_answer(epoch, written, Moment(trio.current_time(), time.time()))
 

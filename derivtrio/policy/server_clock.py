@@ -100,10 +100,15 @@ def reading(epoch: int, trio: tuple[float, float], wall: tuple[float, float]) ->
 
 @attrs.define(eq=False)
 class ServerTime:
-    """What one client knows of the server's time."""
+    """What one client knows of the server's time.
 
+    Attributes:
+        last_epoch: what the last answer said; another that says the same tells nothing new.
+
+    """
+
+    last_epoch: int | None = attrs.field(default=None, init=False)
     _clock: ServerClock | None = attrs.field(default=None, init=False)
-    _last_epoch: int | None = attrs.field(default=None, init=False)
     _at_least: tuple[float, float] = attrs.field(default=(-math.inf, math.inf), init=False)
 
     def update(self, seen: ServerClock) -> ServerClock:
@@ -113,9 +118,9 @@ class ServerTime:
 
     def note_answer(self, epoch: object, written: Moment, now: Moment) -> None:
         """Take note of *epoch*, the server's time in the answer that has come *now*."""
-        if not is_epoch(epoch) or epoch == self._last_epoch:
-            return  # a second answer within a second says nothing new
-        self._last_epoch = epoch
+        if not is_epoch(epoch) or epoch == self.last_epoch:
+            return
+        self.last_epoch = epoch
         # If the machine's clock was set in between, `written.wall` is by the old one.
         asked_wall = min(written.wall, now.wall - (now.mono - written.mono))
         self.update(reading(epoch, (written.mono, now.mono), (asked_wall, now.wall)))
