@@ -16,6 +16,7 @@ from tests.chaos.run import Result, play
 from tests.chaos.schedule import parse_plan
 from tests.chaos.shrink import replay_line, shrink
 from tests.chaos.totals import line_of
+from tests.plain import make_plain_the_default
 
 _DAY = 86_400
 
@@ -71,6 +72,8 @@ def main() -> None:
     """Do what the command line says; exit with 1 if a promise was broken."""
     given = _parser().parse_args()
     logging.getLogger("derivtrio").setLevel(logging.DEBUG if given.log else logging.CRITICAL)
+    if given.plain:
+        make_plain_the_default()
     if given.log:
         logging.basicConfig(level=logging.DEBUG, format="%(message)s")
     tally = Tally()
@@ -118,7 +121,7 @@ def _report(result: Result, given: argparse.Namespace) -> None:
     if result.cause is not None:
         traceback.print_exception(result.cause)
     if not given.no_shrink:
-        say(replay_line(result.plan))
+        say(replay_line(result.plan) + " --plain" * given.plain)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -138,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, help="run seed after seed, for so long")
     parser.add_argument("--replay", help="play this schedule, as a failure prints it")
     parser.add_argument("--all", action="store_true", help="also what is known (see known.py)")
+    parser.add_argument("--plain", action="store_true", help="the client with Settings(fast=False)")
     parser.add_argument("--go-on", action="store_true", help="go on after a failure")
     parser.add_argument("--no-shrink", action="store_true", help="do not shorten a failure")
     parser.add_argument("--shrink-seconds", type=float, default=120, help="how long at most (120)")

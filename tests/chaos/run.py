@@ -48,16 +48,7 @@ SLOW: Final = "R_75"
 SLOW_PERIOD: Final = 40
 
 _DEPOSIT: Final = Decimal(10_000_000)
-_QUICK: Final = Settings(
-    connect_timeout=5,
-    restore_timeout=10,
-    heartbeat_interval=10,
-    heartbeat_timeout=5,
-    response_timeout=20,
-    backoff=Backoff(first=0.2, cap=5),
-    max_message_size=1_000_000,
-)
-_DEFAULT: Final = Settings(max_message_size=1_000_000)
+_LARGEST: Final = 1_000_000
 
 
 @attrs.frozen
@@ -95,7 +86,7 @@ async def _live(plan: Plan, hot: HotLoop, *, strict: bool) -> Result:
         inside.slow_down(sim.market, SLOW, SLOW_PERIOD)
         sim.deposit(next(iter(sim.accounts)), _DEPOSIT)
         nobody: Any = None
-        world = World(plan, sim, nobody, _QUICK if plan.quick else _DEFAULT, hot.scope, strict)
+        world = World(plan, sim, nobody, _settings(plan), hot.scope, strict)
         with hot.scope:
             await _live_with_client(world)
         if hot.found:
@@ -112,6 +103,21 @@ async def _live(plan: Plan, hot: HotLoop, *, strict: bool) -> Result:
             virtual=trio.current_time(),
             processor=0,
         )
+
+
+def _settings(plan: Plan) -> Settings:
+    """Return the default settings, or such as let more happen in less time."""
+    if not plan.quick:
+        return Settings(max_message_size=_LARGEST)
+    return Settings(
+        connect_timeout=5,
+        restore_timeout=10,
+        heartbeat_interval=10,
+        heartbeat_timeout=5,
+        response_timeout=20,
+        backoff=Backoff(first=0.2, cap=5),
+        max_message_size=_LARGEST,
+    )
 
 
 async def _live_with_client(world: World) -> None:
