@@ -57,9 +57,7 @@ _BREAKS: Final = (
 class Breaking:
     """A context manager: what breaks a connection leaves it as a `BrokenResourceError`.
 
-    It is the one place where the errors of the layers below are mapped; *also* are further errors
-    that mean the same. (A class, because `contextlib.contextmanager` would cost a microsecond for
-    every tick.)
+    *also* are further errors that mean the same.
     """
 
     def __init__(self, *also: type[Exception]) -> None:
@@ -74,6 +72,15 @@ class Breaking:
         """Raise a BrokenResourceError in place of *error*, if it means the same."""
         if isinstance(error, self._kinds):
             raise trio.BrokenResourceError(str(error)) from error
+
+
+def _broken(error: Exception) -> trio.BrokenResourceError:
+    """Return *error*, one of the many, as the one."""
+    if isinstance(error, trio.BrokenResourceError):
+        return error
+    broken = trio.BrokenResourceError(str(error))
+    broken.__cause__ = error
+    return broken
 
 
 breaking: Final = Breaking()
@@ -163,11 +170,10 @@ class WatchedStream(trio.abc.Stream):
         if self._behind_head:
             data, self._behind_head = self._behind_head, b""
             return data
-        try:
-            with breaking:
-                data = bytes(await self.below.receive_some(READ_SIZE))
-        except trio.BrokenResourceError as error:
-            self.ended, self.error = True, error
+        try:  # not `with breaking`, which would cost two calls for every tick
+            data = bytes(await self.below.receive_some(READ_SIZE))
+        except (trio.BrokenResourceError, *_BREAKS) as error:
+            self.ended, self.error = True, _broken(error)
             return b""
         self.ended = not data
         self.received += len(data)
@@ -182,20 +188,20 @@ class WatchedStream(trio.abc.Stream):
 
         """
         try:
-            with breaking:
-                while len(data) > WRITE_SIZE:
-                    await self.below.send_all(data[:WRITE_SIZE])
-                    data = data[WRITE_SIZE:]
-                    self.written += WRITE_SIZE
-                    self.took = trio.current_time()
-                await self.below.send_all(data)
-                self.writes += 1
-                self.written += len(data)
-        except trio.BrokenResourceError as error:
+            while len(data) > WRITE_SIZE:
+                await self.below.send_all(data[:WRITE_SIZE])
+                data = data[WRITE_SIZE:]
+                self.written += WRITE_SIZE
+                self.took = trio.current_time()
+            await self.below.send_all(data)
+            self.writes += 1
+            self.written += len(data)
+        except (trio.BrokenResourceError, *_BREAKS) as error:
+            broken = _broken(error)
             if self.answer.status is None:
-                raise self._failed_handshake(error) from error
-            self.error = self.error or error
-            raise
+                raise self._failed_handshake(broken) from broken
+            self.error = self.error or broken
+            raise broken from broken.__cause__
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait as the stream below does."""
