@@ -53,6 +53,7 @@ def test_a_seed_repeats_exactly() -> None:
     assert once.trace != other.trace
 
 
+@pytest.mark.long
 def test_a_broken_promise_is_found_and_shrunk_to_what_it_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

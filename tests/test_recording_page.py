@@ -21,6 +21,7 @@ import derivtrio
 from derivtrio.recording import record
 from derivtrio.simulator import open_simulator
 
+pytestmark = pytest.mark.long
 PAGE = read(GUIDE / "recording.md")
 COMMANDS = PAGE.commands()
 command = PAGE.command
@@ -38,7 +39,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def carried_out(arguments: list[str], server: Served, done: Callable[[], object]) -> None:
-    """Carry out a command until *done*; end it with SIGTERM, which it obeys at once."""
+    """Carry out a command until *done*; end it with SIGTERM."""
     with started(*arguments, DERIV_URL=server.url) as process:
         end = time.monotonic() + 60
         while not done():
@@ -46,9 +47,7 @@ def carried_out(arguments: list[str], server: Served, done: Callable[[], object]
             assert time.monotonic() < end
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        begin = time.monotonic()
-        assert process.wait() == 143
-        assert time.monotonic() - begin < 3
+        assert process.wait(20) == 143  # a command that went on would need more
 
 
 def count(path: str, table: str = "ticks") -> int:

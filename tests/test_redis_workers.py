@@ -12,6 +12,7 @@ from test_examples import path_of
 pytest.importorskip("coredis")
 
 
+@pytest.mark.long
 def test_redis_workers_share_the_ticks_and_one_may_be_killed() -> None:
     with run_redis() as redis, ExitStack() as stack:
         url = f"{redis.url}/ticks"

@@ -17,6 +17,8 @@ pytest.importorskip("markdown2", reason="no markdown2: pip install '.[docs]'")
 
 from examples.site import building, checking, contents, documents, reference
 
+pytestmark = pytest.mark.long
+
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER: Final = next(filter(None, map(shutil.which, _NAMES)), None)
 

@@ -114,6 +114,7 @@ def test_the_stub_has_every_call_and_only_those() -> None:
 
 
 @pytest.mark.parametrize("generation", ["v3", "options"])
+@pytest.mark.long
 def test_what_a_generation_requires_the_stub_requires_too(generation: str) -> None:
     for name, call in PUBLISHED[generation].items():
         required = {key[:-1] for key in call["takes"] if key.endswith("!")} - {name, "subscribe"}

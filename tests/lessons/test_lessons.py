@@ -28,6 +28,7 @@ def test_the_ten_are_there() -> None:
 
 
 @pytest.mark.parametrize("run", [run for page in pages() for run in runs(page)], ids=str)
+@pytest.mark.long
 def test_the_logs_are_what_the_programs_print(run: Run) -> None:
     assert run.printed() == run.shown
 

@@ -97,6 +97,7 @@ async def test_what_another_has_added_is_not_added_again(server: servers.Server)
 
 
 @pytest.mark.parametrize("remembers", [True, False])
+@pytest.mark.long
 async def test_two_at_once_add_each_entry_once_and_in_order(
     server: servers.Server, *, remembers: bool
 ) -> None:

@@ -272,6 +272,7 @@ async def test_g10_giving_up_carries_the_history(
     assert all("trying again in" in text for text in warnings[:2])
 
 
+@pytest.mark.long
 async def test_g10_by_default_it_tries_for_ever(autojump_clock: Any) -> None:
     settings = Settings(wait_ready=False)
     async with (

@@ -15,6 +15,8 @@ import derivtrio
 from derivtrio.simulator import open_simulator
 from derivtrio.trace import serve, timeline
 
+pytestmark = pytest.mark.long
+
 #: Runs before the page's script; what goes wrong is counted.
 _BEFORE: Final = """<script>
 const faults = [];
