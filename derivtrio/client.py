@@ -94,7 +94,8 @@ async def open_client(
     require_trio()
     client, lifetime = _assembled(as_endpoint(endpoint, app_id), token, settings, pacer, name)
     task_name = f"derivtrio.reconnect{lifetime.supervisor.session.label}"
-    async with running(lifetime.serve, stop=lifetime.stop, name=task_name):
+    tasks = lifetime.tasks
+    async with running(lifetime.serve, stop=lifetime.stop, name=task_name, inside=tasks):
         with lifetime.body:
             try:
                 if settings.wait_ready:

@@ -25,7 +25,7 @@ from derivtrio.connection.endpoints import Endpoint, ask
 from derivtrio.connection.fast.messages import FastMessages
 from derivtrio.connection.stream import WatchedStream
 from derivtrio.connection.url import Address, parse_url
-from derivtrio.connection.websocket import Binary, Message, Messages, PlainMessages
+from derivtrio.connection.websocket import Binary, Message, Messages, PlainMessages, WebSocket
 from derivtrio.errors import HeartbeatMissed, LinkError, RestoreTimeout
 from derivtrio.redaction import without
 from derivtrio.settings import Settings
@@ -69,8 +69,8 @@ async def open_connection(
             awaited.what = f"connection to {address.host} port {address.port}"
             stream = await dialer.open_stream(endpoint, address)
     connection = Connection(number, settings, address, WatchedStream(stream))
-    name = f"derivtrio.websocket{label}"
-    async with running(connection.run_websocket, stop=connection.stop_websocket, name=name):
+    websocket, name = connection.websocket, f"derivtrio.websocket{label}"
+    async with running(websocket.run, stop=websocket.stop, name=name, inside=websocket.scope):
         try:
             await connection.opened(deadline)
             dialer.note_success()
@@ -127,13 +127,10 @@ class Connection:
         else:
             self._messages = PlainMessages(self._stream, self._address, settings)
 
-    async def run_websocket(self) -> None:
-        """Run trio-websocket until told to stop; what it raises ends only this connection."""
-        await self._messages.websocket.run()
-
-    def stop_websocket(self) -> None:
-        """End `run_websocket`."""
-        self._messages.websocket.stop()
+    @property
+    def websocket(self) -> WebSocket:
+        """What the messages come through. It needs a task that runs it."""
+        return self._messages.websocket
 
     async def opened(self, deadline: float) -> None:
         """Wait for the WebSocket handshake, until *deadline* on trio's clock.
@@ -142,7 +139,7 @@ class Connection:
             LinkError: it failed; says how.
 
         """
-        websocket = self._messages.websocket
+        websocket = self.websocket
         with trio.move_on_at(deadline) as limit:
             await websocket.opened()
         if limit.cancelled_caught:
@@ -246,7 +243,7 @@ class Connection:
 
     async def close(self) -> None:
         """Say goodbye if the peer can be expected to answer, and close the socket in any case."""
-        end, websocket = self.end, self._messages.websocket
+        end, websocket = self.end, self.websocket
         with trio.CancelScope(shield=True):
             self._stream.closing = True
             self._messages.closing()
@@ -279,11 +276,11 @@ class Connection:
             self._idle = None
 
     def _end_by_peer(self, *, writing: bool = False) -> Disconnect:
-        websocket, limit = self._messages.websocket, self._settings.max_message_size
+        websocket, limit = self.websocket, self._settings.max_message_size
         return by_peer(self._stream, websocket.close_code, websocket.crash, limit, writing=writing)
 
     def _why_not_opened(self) -> LinkError:
-        websocket, settings = self._messages.websocket, self._settings
+        websocket, settings = self.websocket, self._settings
         error = websocket.crash or self._stream.answer.refusal
         if error is None and not websocket.ended:
             error = too_late("answer to the WebSocket handshake", settings.connect_timeout)
