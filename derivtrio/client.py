@@ -135,10 +135,12 @@ def _assembled(
     trades.used = registry.replace_proposal
     if (watch := on_new_client.get()) is not None:
         watch(session, registry)
-    supervisor = Supervisor(session, authorization, registry)
-    from derivtrio.streams.staleness import Staleness  # noqa: PLC0415 - not needed to import us
+    if settings.stale_after is not None:
+        from derivtrio.streams.staleness import Staleness  # noqa: PLC0415 - not needed to import us
 
-    lifetime = Lifetime(supervisor, Staleness(session, registry))
+        registry.watch = Staleness(session, registry).watch
+    supervisor = Supervisor(session, authorization, registry)
+    lifetime = Lifetime(supervisor)
     return Client(session, supervisor, lifetime), lifetime
 
 

@@ -11,9 +11,9 @@ The layers, from the socket up: `dial` (TCP and TLS), `stream` (what was seen of
 """
 
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import trio
@@ -90,6 +90,7 @@ class Connection:
         scope: cancelled when the connection is lost; everybody who works on the connection works
             inside it.
         reading: the same for its reader alone; cancelled when it waits for what will never come.
+        nursery: where everybody who works on it runs; None before and after that.
         disconnect: how the connection ended, once that is known.
         close_by: when the goodbye must be over, on trio's clock.
         secrets: what was sent on it and is not to be shown, if the server repeats it.
@@ -105,6 +106,7 @@ class Connection:
     _stream: WatchedStream
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     reading: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    nursery: trio.Nursery | None = attrs.field(default=None, init=False)
     disconnect: Disconnect | None = attrs.field(default=None, init=False)
     close_by: float = attrs.field(default=math.inf, init=False)
     secrets: list[str] = attrs.field(factory=list, init=False, repr=False)
@@ -230,6 +232,13 @@ class Connection:
     def end(self) -> Disconnect:
         """How the connection ended; until it has, how it would if our program ended it now."""
         return self.disconnect or Disconnect("us", NORMAL)
+
+    def start_soon(self, task: Callable[..., Awaitable[None]], *args: Any, name: str) -> bool:
+        """Start a *task* that ends with the connection; return False if that has ended."""
+        if self.nursery is None or self.disconnect is not None:
+            return False
+        self.nursery.start_soon(task, *args, name=name)
+        return True
 
     def lose(self, disconnect: Disconnect) -> None:
         """Record how the connection ended, unless that is known already, and cancel its scope."""

@@ -10,7 +10,7 @@ left.
    cancellation instead of many copies of the error. Then everything is decided.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 import trio
@@ -21,9 +21,6 @@ from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.policy.retry import is_fatal
 from derivtrio.supervision.supervisor import Supervisor
-
-if TYPE_CHECKING:  # it is imported with the first client
-    from derivtrio.streams.staleness import Staleness
 
 _MAX_REASON: Final = 123
 _OWN_CODES: Final = range(3000, 5000)
@@ -41,7 +38,6 @@ class Lifetime:
     """
 
     supervisor: Supervisor
-    staleness: "Staleness"
     body: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     tasks: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     entered: bool = attrs.field(default=False, init=False)
@@ -51,11 +47,7 @@ class Lifetime:
     async def serve(self) -> None:
         """Keep a connection up until `stop` or until there is no hope; then decide everything."""
         try:
-            async with trio.open_nursery() as nursery:
-                label = self.supervisor.session.label
-                nursery.start_soon(self.staleness.watch, name=f"derivtrio.staleness{label}")
-                self._failure = await self.supervisor.reconnect()
-                nursery.cancel_scope.cancel()
+            self._failure = await self.supervisor.reconnect()
             self.body.cancel()
         finally:
             self._decide_the_rest()
