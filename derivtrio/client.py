@@ -94,7 +94,8 @@ async def open_client(
     require_trio()
     client, lifetime = _assembled(as_endpoint(endpoint, app_id), token, settings, pacer, name)
     task_name = f"derivtrio.reconnect{lifetime.supervisor.session.label}"
-    async with running(lifetime.serve, stop=lifetime.stop, name=task_name):
+    tasks = lifetime.tasks
+    async with running(lifetime.serve, stop=lifetime.stop, name=task_name, inside=tasks):
         with lifetime.body:
             try:
                 if settings.wait_ready:
@@ -134,10 +135,12 @@ def _assembled(
     trades.used = registry.replace_proposal
     if (watch := on_new_client.get()) is not None:
         watch(session, registry)
-    supervisor = Supervisor(session, authorization, registry)
-    from derivtrio.streams.staleness import Staleness  # noqa: PLC0415 - not needed to import us
+    if settings.stale_after is not None:
+        from derivtrio.streams.staleness import Staleness  # noqa: PLC0415 - not needed to import us
 
-    lifetime = Lifetime(supervisor, Staleness(session, registry))
+        registry.watch = Staleness(session, registry).watch
+    supervisor = Supervisor(session, authorization, registry)
+    lifetime = Lifetime(supervisor)
     return Client(session, supervisor, lifetime), lifetime
 
 

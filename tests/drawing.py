@@ -20,15 +20,13 @@ from derivtrio.simulator import open_simulator
 TASKS: Final = {
     "your program": ("enters open_client", "client.py"),
     "derivtrio.reconnect": ("one connection after another", "supervision/supervisor.py"),
-    "derivtrio.staleness": ("notices streams that are mute", "streams/staleness.py"),
     "derivtrio.websocket": ("handshake, pings, Close", "connection/connection.py"),
     "trio_websocket": ("trio-websocket's own reader", ""),
     "derivtrio.reader": ("socket -> router -> buffers", "supervision/tasks.py"),
     "derivtrio.writer": ("queue -> socket", "supervision/tasks.py"),
     "derivtrio.heartbeat": ("asks a silent server for a sign of life", "supervision/heartbeat.py"),
     "derivtrio.deadlines": ("ends calls that got no reply in time", "supervision/tasks.py"),
-    "derivtrio.streams": ("renews streams; repeats refused forgets", "streams/registry.py"),
-    "derivtrio.limits": ("asks for the rate limits, once", "supervision/tasks.py"),
+    "derivtrio.staleness": ("notices streams that are mute", "streams/staleness.py"),
 }
 
 

@@ -61,7 +61,7 @@ BESIDE: Final = (
     "derivtrio.deadlines",
     "derivtrio.restore-timeout",
     "derivtrio.waiting",
-    "derivtrio.streams",
+    "derivtrio.forgets",
     "derivtrio.limits",
 )
 

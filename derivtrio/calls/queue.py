@@ -14,7 +14,6 @@ A read that may have broken the last connections is a *suspect*. It waits here u
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -40,7 +39,8 @@ class SendQueue:
         capacity: how many may wait in the channel.
         budgets: what may be sent, and when.
         announce: is told when requests are throttled.
-        limits_matter: set when something is first held back on the present connection.
+        when_held_back: called when something is first held back on the present connection, and then
+            no more.
         held_back: for how long restoration has waited for budgets on the present connection.
         suspects: reads that may have broken connections, and wait to be asked alone.
         throttled_for: for how long anything has waited for budgets, on all connections.
@@ -51,13 +51,13 @@ class SendQueue:
     capacity: int
     budgets: Budgets = attrs.field(factory=Budgets)
     announce: Callable[[Event], None] = _ignore
-    limits_matter: trio.Event = attrs.field(factory=trio.Event, init=False)
+    when_held_back: Callable[[], object] | None = attrs.field(default=None, init=False)
     held_back: Stopwatch = attrs.field(factory=Stopwatch, init=False)
     suspects: list[Call] = attrs.field(factory=list, init=False)
     throttled_for: Stopwatch = attrs.field(factory=Stopwatch, init=False)
     clock: trio.abc.Clock = attrs.field(factory=trio.lowlevel.current_clock, init=False)
     _connection: int | None = attrs.field(default=None, init=False)
-    _arrived: deque[Call] = attrs.field(factory=deque, init=False)
+    _arrived: list[Call] = attrs.field(factory=list, init=False)
     _room: WaitingRoom[Call] = attrs.field(init=False)
     _due: float = attrs.field(default=math.inf, init=False)
     _throttled: set[str] = attrs.field(factory=set, init=False)
@@ -105,7 +105,7 @@ class SendQueue:
             for call in reversed(calls):
                 self._room.add_first(call)
         else:
-            self._arrived.extendleft(reversed(calls))
+            self._arrived[:0] = calls
         if calls:
             self.wake_writer()
 
@@ -139,7 +139,6 @@ class SendQueue:
         """Let out only what restores *connection*, until `open_to`; calls for others are over."""
         self._connection = connection
         self._room.max_urgency = None
-        self.limits_matter = trio.Event()
         self.held_back = Stopwatch()
         for call in list(self._room):
             if call.only_on is not None:
@@ -174,7 +173,7 @@ class SendQueue:
 
     def end(self) -> None:
         """Note that there is no connection: from now on the channel fills up."""
-        self._connection = None
+        self._connection = self.when_held_back = None
         self.throttled_for.note(trio.current_time(), running=False)
 
     def wake_writer(self) -> None:
@@ -252,7 +251,8 @@ class SendQueue:
 
     def _next(self, most: int) -> list[Call]:
         """Take up to *most* requests from where they come in, in their order."""
-        calls = [self._arrived.popleft() for _ in range(min(most, len(self._arrived)))]
+        calls = self._arrived[:most]
+        del self._arrived[:most]
         receive = self._way_out.receive_nowait
         try:
             while len(calls) < most:
@@ -297,7 +297,9 @@ class SendQueue:
         """Say that requests of these groups wait, once for as long as some do."""
         for group, end in until.items():
             if end > now:
-                self.limits_matter.set()
+                if self.when_held_back is not None:
+                    self.when_held_back()
+                    self.when_held_back = None
                 if group not in self._throttled and not self.budgets.awaits_limits(group, now):
                     self._throttled.add(group)
                     self.announce(Throttled(group, end - now))

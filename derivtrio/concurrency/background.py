@@ -31,9 +31,15 @@ _MOST_BUFFERED: Final = 2**24
 
 @asynccontextmanager
 async def running(
-    task: Callable[[], Awaitable[None]], *, stop: Callable[[], None], name: str
+    task: Callable[[], Awaitable[None]],
+    *,
+    stop: Callable[[], None],
+    name: str,
+    inside: trio.CancelScope | None = None,
 ) -> AsyncGenerator[None]:
     """Run *task* beside the block; at the block's end call *stop*, and wait for the task.
+
+    The task runs *inside* the scope that *stop* cancels, where it has one, or else in a new one.
 
     What the block raises comes out as it is. What the task raises cancels the block and comes out
     in an `ExceptionGroup`: it is a bug.
@@ -41,13 +47,10 @@ async def running(
     *Cancellation*: reaches the block, not the task, which is shielded and must end after *stop*.
     """
     raised: BaseException | None = None
+    scope = trio.CancelScope() if inside is None else inside
+    scope.shield = True
     async with trio.open_nursery() as nursery:
-
-        async def shielded() -> None:
-            with trio.CancelScope(shield=True):
-                await task()
-
-        nursery.start_soon(shielded, name=name)
+        nursery.start_soon(_run_inside, scope, task, name=name)
         try:
             yield
         except BaseException as error:  # noqa: BLE001 - raised again below, outside the nursery
@@ -55,6 +58,11 @@ async def running(
         stop()
     if raised is not None:
         raise raised
+
+
+async def _run_inside(scope: trio.CancelScope, task: Callable[[], Awaitable[None]]) -> None:
+    with scope:
+        await task()
 
 
 async def let_others_run(progress: Callable[[], int] = int) -> None:
@@ -81,11 +89,11 @@ async def patience(
     block, watch = trio.CancelScope(), trio.CancelScope()
 
     async def cancel_late() -> None:
-        with watch:
-            await trio.sleep_until(deadline)
-            await turn()
-            block.cancel()
+        await trio.sleep_until(deadline)
+        await turn()
+        block.cancel()
 
-    async with running(cancel_late, stop=watch.cancel, name="derivtrio.patience"):
+    name = "derivtrio.patience"
+    async with running(cancel_late, stop=watch.cancel, name=name, inside=watch):
         with block:
             yield block

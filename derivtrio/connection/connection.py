@@ -11,9 +11,9 @@ The layers, from the socket up: `dial` (TCP and TLS), `stream` (what was seen of
 """
 
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import trio
@@ -25,7 +25,7 @@ from derivtrio.connection.endpoints import Endpoint, ask
 from derivtrio.connection.fast.messages import FastMessages
 from derivtrio.connection.stream import WatchedStream
 from derivtrio.connection.url import Address, parse_url
-from derivtrio.connection.websocket import Binary, Message, Messages, PlainMessages
+from derivtrio.connection.websocket import Binary, Message, Messages, PlainMessages, WebSocket
 from derivtrio.errors import HeartbeatMissed, LinkError, RestoreTimeout
 from derivtrio.redaction import without
 from derivtrio.settings import Settings
@@ -69,8 +69,8 @@ async def open_connection(
             awaited.what = f"connection to {address.host} port {address.port}"
             stream = await dialer.open_stream(endpoint, address)
     connection = Connection(number, settings, address, WatchedStream(stream))
-    name = f"derivtrio.websocket{label}"
-    async with running(connection.run_websocket, stop=connection.stop_websocket, name=name):
+    websocket, name = connection.websocket, f"derivtrio.websocket{label}"
+    async with running(websocket.run, stop=websocket.stop, name=name, inside=websocket.scope):
         try:
             await connection.opened(deadline)
             dialer.note_success()
@@ -90,6 +90,7 @@ class Connection:
         scope: cancelled when the connection is lost; everybody who works on the connection works
             inside it.
         reading: the same for its reader alone; cancelled when it waits for what will never come.
+        nursery: where everybody who works on it runs; None before and after that.
         disconnect: how the connection ended, once that is known.
         close_by: when the goodbye must be over, on trio's clock.
         secrets: what was sent on it and is not to be shown, if the server repeats it.
@@ -105,6 +106,7 @@ class Connection:
     _stream: WatchedStream
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     reading: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    nursery: trio.Nursery | None = attrs.field(default=None, init=False)
     disconnect: Disconnect | None = attrs.field(default=None, init=False)
     close_by: float = attrs.field(default=math.inf, init=False)
     secrets: list[str] = attrs.field(factory=list, init=False, repr=False)
@@ -127,13 +129,10 @@ class Connection:
         else:
             self._messages = PlainMessages(self._stream, self._address, settings)
 
-    async def run_websocket(self) -> None:
-        """Run trio-websocket until told to stop; what it raises ends only this connection."""
-        await self._messages.websocket.run()
-
-    def stop_websocket(self) -> None:
-        """End `run_websocket`."""
-        self._messages.websocket.stop()
+    @property
+    def websocket(self) -> WebSocket:
+        """What the messages come through. It needs a task that runs it."""
+        return self._messages.websocket
 
     async def opened(self, deadline: float) -> None:
         """Wait for the WebSocket handshake, until *deadline* on trio's clock.
@@ -142,7 +141,7 @@ class Connection:
             LinkError: it failed; says how.
 
         """
-        websocket = self._messages.websocket
+        websocket = self.websocket
         with trio.move_on_at(deadline) as limit:
             await websocket.opened()
         if limit.cancelled_caught:
@@ -234,6 +233,13 @@ class Connection:
         """How the connection ended; until it has, how it would if our program ended it now."""
         return self.disconnect or Disconnect("us", NORMAL)
 
+    def start_soon(self, task: Callable[..., Awaitable[None]], *args: Any, name: str) -> bool:
+        """Start a *task* that ends with the connection; return False if that has ended."""
+        if self.nursery is None or self.disconnect is not None:
+            return False
+        self.nursery.start_soon(task, *args, name=name)
+        return True
+
     def lose(self, disconnect: Disconnect) -> None:
         """Record how the connection ended, unless that is known already, and cancel its scope."""
         if self.disconnect is None:
@@ -246,7 +252,7 @@ class Connection:
 
     async def close(self) -> None:
         """Say goodbye if the peer can be expected to answer, and close the socket in any case."""
-        end, websocket = self.end, self._messages.websocket
+        end, websocket = self.end, self.websocket
         with trio.CancelScope(shield=True):
             self._stream.closing = True
             self._messages.closing()
@@ -279,11 +285,11 @@ class Connection:
             self._idle = None
 
     def _end_by_peer(self, *, writing: bool = False) -> Disconnect:
-        websocket, limit = self._messages.websocket, self._settings.max_message_size
+        websocket, limit = self.websocket, self._settings.max_message_size
         return by_peer(self._stream, websocket.close_code, websocket.crash, limit, writing=writing)
 
     def _why_not_opened(self) -> LinkError:
-        websocket, settings = self._messages.websocket, self._settings
+        websocket, settings = self.websocket, self._settings
         error = websocket.crash or self._stream.answer.refusal
         if error is None and not websocket.ended:
             error = too_late("answer to the WebSocket handshake", settings.connect_timeout)

@@ -47,6 +47,7 @@ class WebSocket:
     """A WebSocket over *stream*.
 
     Attributes:
+        scope: `run` must run inside it; `stop` cancels it.
         on_end: called when trio-websocket has stopped reading, for whatever reason.
         ended: whether it has.
         crash: what its reader raised, if it did.
@@ -57,28 +58,27 @@ class WebSocket:
     _address: Address
     _settings: Settings
     on_end: Callable[[], None] = lambda: None
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     ended: bool = attrs.field(default=False, init=False)
     crash: Exception | None = attrs.field(default=None, init=False)
     _socket: trio_websocket.WebSocketConnection | None = attrs.field(default=None, init=False)
-    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _goodbye: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _dialled: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def run(self) -> None:
         """Run trio-websocket until told to stop; what it raises is kept as `crash`."""
         try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    self._socket = await trio_websocket.wrap_client_stream(
-                        nursery,
-                        self._stream,  # type: ignore[arg-type]  # any trio.abc.Stream will do
-                        self._address.host_header,
-                        self._address.resource,
-                        subprotocols=self._settings.subprotocols,
-                        extra_headers=self._extra_headers(),
-                        max_message_size=self._settings.max_message_size,
-                    )
-                    self._dialled.set()
+            async with trio.open_nursery() as nursery:
+                self._socket = await trio_websocket.wrap_client_stream(
+                    nursery,
+                    self._stream,  # type: ignore[arg-type]  # any trio.abc.Stream will do
+                    self._address.host_header,
+                    self._address.resource,
+                    subprotocols=self._settings.subprotocols,
+                    extra_headers=self._extra_headers(),
+                    max_message_size=self._settings.max_message_size,
+                )
+                self._dialled.set()
         except* Exception as group:  # noqa: BLE001 - a foreign task; its end is this connection's end
             self.crash = _first_cause(group.exceptions[0])  # there is one task in there
         finally:
@@ -89,7 +89,7 @@ class WebSocket:
 
     def stop(self) -> None:
         """End `run`."""
-        self._scope.cancel()
+        self.scope.cancel()
 
     async def opened(self) -> bool:
         """Wait for the end of the WebSocket handshake; return whether it succeeded."""

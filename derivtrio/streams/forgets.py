@@ -46,9 +46,10 @@ class Forgets:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._connection = 0
         #: How often the server has refused which, until that is sent again.
         self._refused: dict[str, int] = {}
-        self._refused_one = trio.Event()
+        self._pause, self._repeated_mono = RETRY_PAUSE, -math.inf
         self._sent = LeakyBucket(1)
         self._strangers = LeakyBucket(_STRANGERS_A_SECOND)
 
@@ -60,6 +61,8 @@ class Forgets:
         router, connection = self._session.router, self._session.connection
         if not router.unwanted or connection is None:
             return []
+        if self._connection != connection.number:
+            self._begin(connection.number)
         refusals = dict.fromkeys(router.unwanted, 0)
         router.unwanted.clear()
         strangers, router.strangers = router.strangers, 0
@@ -87,29 +90,36 @@ class Forgets:
             slow_down(call, error, self._session)
         refusal = error.__cause__ if isinstance(error, OutcomeUnknown) else error
         if isinstance(refusal, ApiError) and is_passing(refusal) and times < _MOST_REFUSALS:
+            if not self._refused:
+                self._start_repeating()
             self._refused[call.request["forget"]] = times + 1
-            self._refused_one.set()
 
-    async def repeat_refused(self, connection: Connection) -> None:
-        """Send again, after a pause, each `forget` that the server has refused.
-
-        Otherwise the server would send that stream as long as the connection lives, and refuse the
-        same stream to a later consumer. The pause doubles from one refusal to the next.
-        """
+    def _begin(self, connection: int) -> None:
+        """Begin with a new *connection*, which has refused nothing."""
+        self._connection = connection
         self._refused.clear()
         self._sent.empty()
         self._strangers.empty()
-        pause, last = RETRY_PAUSE, -math.inf
-        while True:
-            while not self._refused:
-                self._refused_one = trio.Event()
-                await self._refused_one.wait()
-            now = trio.current_time()
-            recent = now < last + 2 * _LONGEST_PAUSE
-            pause, last = min(2 * pause, _LONGEST_PAUSE) if recent else RETRY_PAUSE, now
-            await trio.sleep(pause)
-            refusals, self._refused = self._refused, {}
-            self._send(refusals, connection)
+        self._pause, self._repeated_mono = RETRY_PAUSE, -math.inf
+
+    def _start_repeating(self) -> None:
+        connection, name = self._session.connection, f"derivtrio.forgets{self._session.label}"
+        if connection is not None:
+            connection.start_soon(self._repeat_refused, connection, name=name)
+
+    async def _repeat_refused(self, connection: Connection) -> None:
+        """Send again, after a pause, each `forget` that the server has refused by then.
+
+        Otherwise the server would send that stream as long as the connection lives, and refuse the
+        same stream to a later consumer. The pause doubles from one time to the next.
+        """
+        now = trio.current_time()
+        recent = now < self._repeated_mono + 2 * _LONGEST_PAUSE
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE) if recent else RETRY_PAUSE
+        self._repeated_mono = now
+        await trio.sleep(self._pause)
+        refusals, self._refused = self._refused, {}
+        self._send(refusals, connection)
 
 
 def _flooded(strangers: float) -> Disconnect:

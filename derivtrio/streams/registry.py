@@ -14,6 +14,7 @@ Streams that break connections are found out by `suspects`.
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -75,20 +76,21 @@ class Registry:
 
     Attributes:
         suspects: those that may be what breaks connections.
+        watch: notices those that are mute, as long as there are any (`staleness`).
         new_upstream: makes an upstream; `derivtrio.trace` makes one that counts its messages.
 
     """
 
     session: Session
     suspects: Suspects = attrs.field(factory=Suspects, init=False)
+    watch: Callable[[], Awaitable[None]] | None = attrs.field(default=None, init=False, repr=False)
     new_upstream: Callable[..., Upstream] = attrs.field(default=Upstream, init=False, repr=False)
     contracts: ContractStreams = attrs.field(init=False, repr=False)
     forgets: Forgets = attrs.field(init=False, repr=False)
     _wanted: dict[Upstream, None] = attrs.field(factory=dict, init=False)
     _shared: dict[str, SharedUpstream] = attrs.field(factory=dict, init=False)
-    _renewals: trio.Nursery | None = attrs.field(default=None, init=False)
+    _is_watched: bool = attrs.field(default=False, init=False)
     _doubted: dict[Upstream, bool] = attrs.field(factory=dict, init=False)
-    _added: trio.Event = attrs.field(factory=trio.Event, init=False)
     _opening_times: "OpeningTimes | None" = attrs.field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -104,16 +106,10 @@ class Registry:
     def add(self, upstream: Upstream) -> None:
         """Want *upstream* on every connection from now on."""
         self._wanted[upstream] = None
-        self._added.set()
+        self.start_watching()
         self.suspects.began(upstream)
         if upstream.sharing is not None:
             self.contracts.add(upstream)
-
-    async def wait_for_streams(self) -> None:
-        """Wait while there is no stream."""
-        while not self._wanted:
-            self._added = trio.Event()
-            await self._added.wait()
 
     def opening_times(self) -> "OpeningTimes":
         """Return when markets open; made when it is first asked for."""
@@ -137,14 +133,20 @@ class Registry:
         if not shared.holders and shared.key is not None:
             del self._shared[shared.key]
 
-    async def run(self, connection: Connection) -> None:
-        """Renew streams on *connection*, and send it again each `forget` that it has refused."""
-        async with trio.open_nursery() as nursery:
-            self._renewals = nursery
-            try:
-                await self.forgets.repeat_refused(connection)
-            finally:
-                self._renewals = None
+    def start_watching(self) -> None:
+        """Start `watch` on the present connection, if there is one, and something to watch."""
+        if self._wanted and not self._is_watched and self.watch is not None:
+            name = f"derivtrio.staleness{self.session.label}"
+            connection = self.session.usable_connection
+            self._is_watched = connection is not None and connection.start_soon(
+                self._watch, self.watch, name=name
+            )
+
+    async def _watch(self, watch: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await watch()
+        finally:
+            self._is_watched = False
 
     def renew(self, upstream: Upstream) -> None:
         """Ask again for *upstream*, which the server has ended.
@@ -163,22 +165,17 @@ class Registry:
 
     def _start(self, task: Callable[[Connection], Awaitable[None]]) -> bool:
         """Start *task* on the present connection; return whether there is one."""
-        connection, nursery = self.session.usable_connection, self._renewals
-        if connection is None or nursery is None:
-            return False
-        nursery.start_soon(task, connection, name=f"derivtrio.renewal{self.session.label}")
-        return True
+        connection, name = self.session.connection, f"derivtrio.renewal{self.session.label}"
+        return connection is not None and connection.start_soon(task, connection, name=name)
 
     def ask_again(self, upstream: Upstream | None) -> None:
         """Ask again for a stream that has sent what cannot be read, soon, and not too often."""
-        if self._renewals is None or upstream is None:
+        if upstream is None:
             return
-        if upstream not in self._doubted:
-            name = f"derivtrio.renewal{self.session.label}"
-            self._renewals.start_soon(self._ask_again, upstream, name=name)
-        self._doubted[upstream] = True
+        if upstream in self._doubted or self._start(partial(self._ask_again, upstream)):
+            self._doubted[upstream] = True
 
-    async def _ask_again(self, upstream: Upstream) -> None:
+    async def _ask_again(self, upstream: Upstream, _: Connection) -> None:
         try:
             while self._doubted[upstream] and upstream in self._wanted:
                 await trio.sleep(RETRY_PAUSE)  # its message has been dealt with then

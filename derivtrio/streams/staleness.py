@@ -131,12 +131,12 @@ class Staleness:
         self._replaced_mono = -math.inf
 
     async def watch(self) -> None:
-        """Look at the streams again and again; check those that are silent, one at a time."""
-        if self._stale_after == math.inf:
-            return
+        """Look at the streams again and again; check those that are silent, one at a time.
+
+        It returns when there are no streams any more.
+        """
         between_looks = min(_LONGEST, self._stale_after / _LOOKS)
-        while True:
-            await self._registry.wait_for_streams()
+        while self._registry:
             silent = self._longest_silent()
             if silent is not None:
                 await self._check(silent)

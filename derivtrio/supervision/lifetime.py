@@ -10,7 +10,7 @@ left.
    cancellation instead of many copies of the error. Then everything is decided.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 import trio
@@ -22,9 +22,6 @@ from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.policy.retry import is_fatal
 from derivtrio.supervision.supervisor import Supervisor
 
-if TYPE_CHECKING:  # it is imported with the first client
-    from derivtrio.streams.staleness import Staleness
-
 _MAX_REASON: Final = 123
 _OWN_CODES: Final = range(3000, 5000)
 
@@ -35,34 +32,29 @@ class Lifetime:
 
     Attributes:
         body: cancelled when the client fails for good.
+        tasks: `serve` must run inside it; `stop` cancels it.
         entered: whether the user's block has begun.
 
     """
 
     supervisor: Supervisor
-    staleness: "Staleness"
     body: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    tasks: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     entered: bool = attrs.field(default=False, init=False)
-    _tasks: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _failure: ConnectionFailed | None = attrs.field(default=None, init=False)
     _ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def serve(self) -> None:
         """Keep a connection up until `stop` or until there is no hope; then decide everything."""
         try:
-            with self._tasks:
-                async with trio.open_nursery() as nursery:
-                    label = self.supervisor.session.label
-                    nursery.start_soon(self.staleness.watch, name=f"derivtrio.staleness{label}")
-                    self._failure = await self.supervisor.reconnect()
-                    nursery.cancel_scope.cancel()
-                self.body.cancel()
+            self._failure = await self.supervisor.reconnect()
+            self.body.cancel()
         finally:
             self._decide_the_rest()
 
     def stop(self) -> None:
         """End `serve` at once; `close` has had its time."""
-        self._tasks.cancel()
+        self.tasks.cancel()
 
     async def close(self, code: int, reason: str) -> None:
         """Close with *code* and *reason*; wait for the end, `Settings.close_timeout` at most.
@@ -87,7 +79,7 @@ class Lifetime:
             finally:
                 if connection is not None:
                     connection.lose(Disconnect("us", code, reason))
-                self._tasks.cancel()
+                self.tasks.cancel()
         await self._ended.wait()
 
     def refusal(self) -> DerivError:

@@ -22,6 +22,7 @@ exception that leaves this page is a bug.
 
 import logging
 import time
+from functools import partial
 
 import attrs
 import trio
@@ -114,15 +115,27 @@ class Supervisor:
                 start(write, connection, session, name=f"derivtrio.writer{label}")
                 start(beat, connection, session, name=f"derivtrio.heartbeat{label}")
                 start(expire, connection, session, name=f"derivtrio.deadlines{label}")
-                start(self.registry.run, connection, name=f"derivtrio.streams{label}")
+                connection.nursery = nursery
                 if session.queue.budgets.advertised:
-                    start(ask_for_limits, session, name=f"derivtrio.limits{label}")
-                await restore(connection, session, self.registry, self.authorization)
-                session.queue.open_to(Urgency.RESTORATION)
-                self._ready_since, self._been_ready = trio.current_time(), True
-                session.bus.announce(Ready(connection.number))
-                if session.queue.suspects:
-                    start(repeat_suspects, connection, session, name=f"derivtrio.suspects{label}")
+                    ask = partial(connection.start_soon, ask_for_limits, session)
+                    session.queue.when_held_back = partial(ask, name=f"derivtrio.limits{label}")
+                try:
+                    self.registry.start_watching()
+                    await restore(connection, session, self.registry, self.authorization)
+                    self.announce_ready(connection)
+                    await trio.sleep_forever()
+                finally:
+                    connection.nursery = None  # which must not be given tasks when it is closed
+
+    def announce_ready(self, connection: Connection) -> None:
+        """Let calls flow."""
+        session = self.session
+        session.queue.open_to(Urgency.RESTORATION)
+        self._ready_since, self._been_ready = trio.current_time(), True
+        session.bus.announce(Ready(connection.number))
+        if session.queue.suspects:
+            name = f"derivtrio.suspects{session.label}"
+            connection.start_soon(repeat_suspects, connection, session, name=name)
 
     def decide_pending(self, connection: Connection) -> None:
         """Decide every call that was written to *connection* and not answered."""

@@ -148,11 +148,10 @@ def _prepare(call: Call, connection: Connection, session: Session, now: float) -
 
 
 async def ask_for_limits(session: Session) -> None:
-    """Ask the server for its limits when they begin to matter, once on a connection.
+    """Ask the server for its limits, which begin to matter; it happens once on a connection.
 
     If it refuses even that for its rate, it is asked again before it is asked for anything else.
     """
-    await session.queue.limits_matter.wait()
     question = api_call({"website_status": 1}, urgency=Urgency.TRADE)
     try:
         await make_call(question, session, first=True)  # which takes note of what it says

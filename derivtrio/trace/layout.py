@@ -42,7 +42,7 @@ _MOST_SAME: Final = 4
 _MOST_TASK_ROWS: Final = 150
 
 #: The tasks of a connection, in the order in which they stand in the picture.
-_CONNECTION: Final = "websocket reader writer heartbeat deadlines streams limits".split()
+_CONNECTION: Final = "websocket reader writer heartbeat deadlines staleness limits".split()
 
 #: What a state of the connection is called in the picture, by the event that begins it.
 _STATES: Final[dict[type, str]] = {

@@ -158,11 +158,8 @@ def test_g12_cancelled_anywhere_the_client_goes_on(operation: Any) -> None:
             assert tasks == [
                 "derivtrio.deadlines",
                 "derivtrio.heartbeat",
-                "derivtrio.limits",
                 "derivtrio.reader",
                 "derivtrio.reconnect",
-                "derivtrio.staleness",
-                "derivtrio.streams",
                 "derivtrio.websocket",
                 "derivtrio.writer",
             ]
@@ -179,6 +176,25 @@ def test_g12_cancelled_anywhere_the_client_goes_on(operation: Any) -> None:
             return scope.cancel_called
 
     assert walk(attempt) > 2
+
+
+async def test_g16_streams_are_watched_from_the_first_to_the_last_on_every_connection(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    watch = "derivtrio.staleness"
+    async with (
+        open_server(Streams()) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+    ):
+        assert watch not in our_tasks()
+        for _ in range(2):
+            async with client.subscribe({"ticks": "R_100"}):
+                assert our_tasks().count(watch) == 1
+                await client.reconnect()
+                async with client.subscribe({"ticks": "R_50"}):
+                    assert our_tasks().count(watch) == 1
+            await trio.sleep(6)
+            assert watch not in our_tasks()
 
 
 @pytest.mark.parametrize("token", [None, "a-token"])

@@ -326,8 +326,8 @@ async def test_the_frame_of_a_connection_has_its_tasks_only(autojump_clock: Any)
     shown = await outage()
     (client,) = [each for each in arranged(shown.recording).sections if each.title == "client"]
     inside = {row.title for row in client.rows[client.frames[0].first : client.frames[0].last + 1]}
-    assert {"reader", "writer", "heartbeat"} <= inside
-    assert "staleness" not in inside, "it outlives connections"
+    assert {"reader", "writer", "heartbeat", "staleness"} <= inside
+    assert "state" not in inside, "it outlives connections"
 
 
 async def test_a_picture_can_be_asked_for_at_any_time(autojump_clock: Any) -> None:
