@@ -158,7 +158,7 @@ class Router:
             self.remove(req_id)
         elif req_id > self._last_id:
             return  # it answers a raw message of the user's own
-        if "error" not in message and (stream_id := stream_id_of(message)) is not None:
+        if message.get("error") is None and (stream_id := stream_id_of(message)) is not None:
             # The first message of a request may bring a stream that was not asked for in so many
             # words: v3's `ticks` always streams.
             (self.note_stranger if asked is None else self.note_unwanted)(stream_id)

@@ -12,7 +12,7 @@ from typing import Any, Final, Never
 import attrs
 
 from derivtrio.api.catalog import name_of
-from derivtrio.api.parsing import exact, flag, money, named, text_of, whole, whole_or_none
+from derivtrio.api.parsing import exact, flag, ident, money, named, text_of, whole_or_none
 from derivtrio.api.underlying import symbol_of
 from derivtrio.calls.request import note_limits
 from derivtrio.concurrency.buffer import OverflowPolicy
@@ -211,7 +211,7 @@ class ProposalTranslator(Snapshots):
 
 def contract_in(payload: Mapping[str, Any]) -> OpenContract:
     """Return the contract in *payload*, as either generation names its members."""
-    contract_id = whole(payload["contract_id"])
+    contract_id = ident(payload["contract_id"])
     limits = payload.get("limit_order")
     return OpenContract(
         contract_id=contract_id,

@@ -119,7 +119,7 @@ class Upstream:
         """Pass *message* on; return self while more is wanted."""
         if self.over:
             return None
-        if "error" in message and not self.is_family:
+        if message.get("error") is not None and not self.is_family:
             self._end(api_error(message["error"], self.request))
             return None
         if self.latest is None:
@@ -283,7 +283,7 @@ class Upstream:
             return messages
         for message in messages:
             subscription = message.get("subscription")
-            if subscription.__class__ is not dict or "error" in message:
+            if subscription.__class__ is not dict or message.get("error") is not None:
                 return messages
             stream_id = subscription.get("id")
             if stream_id.__class__ is not str or stream_id not in ids:

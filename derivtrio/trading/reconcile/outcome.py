@@ -119,7 +119,7 @@ def _answer(investigation: Investigation) -> Outcome | None:
         return None
     answer, how = call.answer, "the server's answer came after all"
     try:
-        if "error" in answer:
+        if answer.get("error") is not None:
             return _refused(call.name, f"{how}: {api_error(answer['error'])}")
         match call.name:
             case "buy":
@@ -127,7 +127,7 @@ def _answer(investigation: Investigation) -> Outcome | None:
             case "contract_update":
                 return Updated(limits_in(investigation.contract_id, answer["contract_update"]), how)
             case _:
-                return Sold(sale_in(answer), how)
+                return Sold(sale_in(answer, investigation.contract_id), how)
     except UNREADABLE:
         return None
 
