@@ -86,6 +86,11 @@ def ident(value: Any) -> int:
     return number
 
 
+def is_ident(value: object) -> TypeGuard[int]:
+    """Return whether *value* can be the id of a contract."""
+    return type(value) is int and 0 < value < _TOO_LARGE
+
+
 def ident_or_none(value: Any) -> int | None:
     """Return the id of a contract or a transaction; None if there is none."""
     return None if value is None else ident(value)

@@ -42,7 +42,7 @@ from derivtrio.calls.life import (
     Life,
     Step,
 )
-from derivtrio.calls.routing import Stream
+from derivtrio.calls.routing import Stream, has_error
 from derivtrio.errors import (
     ApiError,
     BrokenConnection,
@@ -199,7 +199,7 @@ class Call:
             self._close()
         if self.state is not WRITTEN:
             return None
-        if message.get("error") is not None:
+        if has_error(message):
             self.fail(self._refusal(message))
             return None
         stream = None if self.then is None else self.then.deliver(message)

@@ -21,6 +21,7 @@ import trio
 from derivtrio.api.parsing import contract_of
 from derivtrio.calls.call import Call, is_refused
 from derivtrio.calls.other_clients import OtherClients
+from derivtrio.calls.routing import has_error
 from derivtrio.errors import ApiError, OutcomeUnknown
 from derivtrio.models import Outcome
 from derivtrio.policy.server_clock import Moment, ServerTime
@@ -256,7 +257,7 @@ def is_answered(call: Call) -> bool:
     answer = call.answer
     if answer is None:
         return False
-    if answer.get("error") is not None:
+    if has_error(answer):
         return is_refused(call.name, answer)
     if call.name == "contract_update":
         return isinstance(answer.get(call.name), Mapping)

@@ -22,7 +22,7 @@ def replying(payload: Request, *, executing: bool = True) -> Fault:
 
 
 #: What is in the place of an error and does not say why the server refuses.
-SILENT: list[Any] = [{}, [], "", 0, False, "Refused.", {"code": None}, {"code": ""}, {"code": 5}]
+SILENT: list[Any] = [None, {}, [], "", 0, False, "No.", {"code": None}, {"code": ""}, {"code": 5}]
 
 
 @pytest.mark.parametrize("error", SILENT)
