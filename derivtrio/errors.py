@@ -179,11 +179,13 @@ def invalid_request(text: str, request: Mapping[str, Any] | None = None) -> Inva
 def api_error(error: Any, request: Mapping[str, Any] | None = None) -> ApiError:
     """Return the exception for *error*, the `error` member of a reply to *request*.
 
-    Deriv sends an object; whatever else a server sends there is taken for its message.
+    Deriv sends an object; whatever else a server sends there is taken for its message. An error
+    without a code says nothing, and has the code `UnknownError`.
     """
     if not isinstance(error, Mapping):
         error = {"message": error}
-    code = _text(error.get("code", "UnknownError"))[:_LONGEST_CODE]
+    code = error.get("code")
+    code = code[:_LONGEST_CODE] if isinstance(code, str) and code else "UnknownError"
     kind = _CLASS_BY_CODE.get(code, ApiError)
     details = error.get("details")
     if details is not None and not isinstance(details, Mapping):

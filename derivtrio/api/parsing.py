@@ -43,7 +43,7 @@ def money(value: Any) -> Money | None:
 
 def exact(value: Any) -> Money:
     """Return an amount that must be there: a finite number, or a string that is one."""
-    amount = Decimal(value) if isinstance(value, str) else value
+    amount = Decimal(_plain(value)) if isinstance(value, str) else value
     if isinstance(amount, bool) or not isinstance(amount, int | float | Decimal):
         text = f"an amount is a number, not {shown(value)}"
         raise TypeError(text)
@@ -70,11 +70,30 @@ def whole(value: Any) -> int:
     if isinstance(value, float) and not (value.is_integer() and abs(value) < _EXACT):
         text = f"an id or an epoch is a whole number, not {shown(value)}"
         raise ValueError(text)
-    number = int(value)
+    number = int(_plain(value) if isinstance(value, str) else value)
     if abs(number) >= _TOO_LARGE:
         text = f"an id or an epoch has 64 bits, and {shown(value)} has not"
         raise ValueError(text)
     return number
+
+
+def ident(value: Any) -> int:
+    """Return the id of a contract or a transaction that must be there."""
+    number = whole(value)
+    if number <= 0:
+        text = f"an id is a number above 0, not {number}"
+        raise ValueError(text)
+    return number
+
+
+def is_ident(value: object) -> TypeGuard[int]:
+    """Return whether *value* can be the id of a contract."""
+    return type(value) is int and 0 < value < _TOO_LARGE
+
+
+def ident_or_none(value: Any) -> int | None:
+    """Return the id of a contract or a transaction; None if there is none."""
+    return None if value is None else ident(value)
 
 
 def epoch_of(value: Any) -> int:
@@ -161,8 +180,8 @@ def purchase_in(reply: Mapping[str, Any]) -> Purchase:
     """Return the purchase that the reply to `buy` confirms."""
     payload = reply["buy"]
     return Purchase(
-        contract_id=whole(payload["contract_id"]),
-        transaction_id=whole(payload["transaction_id"]),
+        contract_id=ident(payload["contract_id"]),
+        transaction_id=ident(payload["transaction_id"]),
         buy_price=exact(payload["buy_price"]),
         payout=money(payload.get("payout")),
         balance_after=money(payload.get("balance_after")),
@@ -172,23 +191,27 @@ def purchase_in(reply: Mapping[str, Any]) -> Purchase:
     )
 
 
-def contract_of(reply: Mapping[str, Any] | None) -> int | None:
-    """Return which contract the reply to `buy` confirms; None if it confirms none."""
-    payload = None if reply is None else reply.get("buy")
+def contract_of(reply: Mapping[str, Any] | None, name: str = "buy") -> int | None:
+    """Return which contract the reply to the call *name* confirms; None if it confirms none."""
+    payload = None if reply is None else reply.get(name)
     contract_id = payload.get("contract_id") if isinstance(payload, Mapping) else None
     try:
-        return whole_or_none(contract_id)
+        return ident_or_none(contract_id)
     except UNREADABLE:
         return None
 
 
-def sale_in(reply: Mapping[str, Any]) -> Sale:
-    """Return the sale that the reply to `sell` or `cancel` confirms."""
+def sale_in(reply: Mapping[str, Any], contract_id: int | None = None) -> Sale:
+    """Return the sale that the reply to `sell` or `cancel` confirms; of *contract_id*, if given."""
     payload = reply["sell"] if "sell" in reply else reply["cancel"]
+    sold = ident(payload["contract_id"])
+    if contract_id is not None and sold != contract_id:
+        text = f"it is about contract {sold}, not {contract_id}"
+        raise ValueError(text)
     return Sale(
-        contract_id=whole(payload["contract_id"]),
-        transaction_id=whole_or_none(payload.get("transaction_id")),
-        reference_id=whole_or_none(payload.get("reference_id")),
+        contract_id=sold,
+        transaction_id=ident_or_none(payload.get("transaction_id")),
+        reference_id=ident_or_none(payload.get("reference_id")),
         sold_for=exact(payload["sold_for"]),
         balance_after=money(payload.get("balance_after")),
     )
@@ -214,13 +237,13 @@ def limits_in(contract_id: int, payload: Mapping[str, Any]) -> Limits:
 def transaction_in(row: Mapping[str, Any]) -> Transaction:
     """Return a row of the statement, or a message of the `transaction` stream."""
     return Transaction(
-        transaction_id=whole(row["transaction_id"]),
+        transaction_id=ident(row["transaction_id"]),
         action=named(row["action_type"] if "action_type" in row else row["action"]),
         amount=exact(row["amount"]),
         balance_after=money(row["balance_after"] if "balance_after" in row else row.get("balance")),
         transaction_time=whole(row["transaction_time"]),
-        contract_id=whole_or_none(row.get("contract_id")),
-        reference_id=whole_or_none(row.get("reference_id")),
+        contract_id=ident_or_none(row.get("contract_id")),
+        reference_id=ident_or_none(row.get("reference_id")),
         symbol=symbol_of(row),
         payout=money(row.get("payout")),
         shortcode=text_of(row.get("shortcode")),
@@ -232,8 +255,8 @@ def transaction_in(row: Mapping[str, Any]) -> Transaction:
 def position_in(row: Mapping[str, Any]) -> Position:
     """Return an entry of the portfolio."""
     return Position(
-        contract_id=whole(row["contract_id"]),
-        transaction_id=whole(row["transaction_id"]),
+        contract_id=ident(row["contract_id"]),
+        transaction_id=ident(row["transaction_id"]),
         contract_type=text_of(row.get("contract_type")),
         symbol=symbol_of(row),
         currency=text_of(row.get("currency")),
@@ -250,8 +273,8 @@ def position_in(row: Mapping[str, Any]) -> Position:
 def closed_contract_in(row: Mapping[str, Any]) -> ClosedContract:
     """Return a row of the profit table."""
     return ClosedContract(
-        contract_id=whole(row["contract_id"]),
-        transaction_id=whole(row["transaction_id"]),
+        contract_id=ident(row["contract_id"]),
+        transaction_id=ident(row["transaction_id"]),
         symbol=symbol_of(row),
         buy_price=exact(row["buy_price"]),
         sell_price=exact(row["sell_price"]),
@@ -284,6 +307,14 @@ def purchase_from(row: Transaction | Position | ClosedContract) -> Purchase:
         shortcode=row.shortcode,
         longcode=row.longcode,
     )
+
+
+def _plain(number: str) -> str:
+    """Return *number* if it is written as Deriv writes numbers; Python reads more than that."""
+    if not number.isascii() or "_" in number or number != number.strip():
+        text = f"a number has plain digits, and {shown(number)} has not"
+        raise ValueError(text)
+    return number
 
 
 def _limit(order: Any) -> Money | None:

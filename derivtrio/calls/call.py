@@ -42,7 +42,7 @@ from derivtrio.calls.life import (
     Life,
     Step,
 )
-from derivtrio.calls.routing import Stream
+from derivtrio.calls.routing import Stream, has_error
 from derivtrio.errors import (
     ApiError,
     BrokenConnection,
@@ -199,8 +199,8 @@ class Call:
             self._close()
         if self.state is not WRITTEN:
             return None
-        if "error" in message:
-            self.fail(self._refusal(message["error"]))
+        if has_error(message):
+            self.fail(self._refusal(message))
             return None
         stream = None if self.then is None else self.then.deliver(message)
         self.settle(message)
@@ -330,13 +330,21 @@ class Call:
         if self._closed is not None:
             self._closed.set()
 
-    def _refusal(self, error: Any) -> Exception:
-        refusal = api_error(error, self.request)
-        if self.safe or not is_doubtful(refusal):
+    def _refusal(self, message: Mapping[str, Any]) -> Exception:
+        refusal = api_error(message["error"], self.request)
+        if self.safe or is_refused(self.name, message):
             return refusal
         unknown = self.doubt(f"the server answered {self.name} with {refusal}")
         unknown.__cause__ = refusal
         return unknown
+
+
+def is_refused(name: str, message: Mapping[str, Any]) -> bool:
+    """Return whether the error in *message* says that the call *name* was not executed.
+
+    An error beside a result says nothing.
+    """
+    return message.get(name) is None and not is_doubtful(api_error(message["error"]))
 
 
 def label_of(name: str, request: Mapping[str, Any]) -> str:

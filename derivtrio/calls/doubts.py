@@ -19,11 +19,11 @@ import attrs
 import trio
 
 from derivtrio.api.parsing import contract_of
-from derivtrio.calls.call import Call
+from derivtrio.calls.call import Call, is_refused
 from derivtrio.calls.other_clients import OtherClients
-from derivtrio.errors import ApiError, OutcomeUnknown, api_error
+from derivtrio.calls.routing import has_error
+from derivtrio.errors import ApiError, OutcomeUnknown
 from derivtrio.models import Outcome
-from derivtrio.policy.retry import is_doubtful
 from derivtrio.policy.server_clock import Moment, ServerTime
 
 #: By how many seconds a purchase may seem older than the trade that it belongs to.
@@ -215,9 +215,9 @@ class TradeLog:
     def _learn_from(self, call: Call) -> None:
         if call.name == "buy" and (contract_id := contract_of(call.answer)) is not None:
             self.know(contract_id, "bought", call)
-        elif call.name in SALES and call.name in (call.answer or {}):
-            contract_id = call.request[call.name]
-            if isinstance(contract_id, int):  # a request that was not checked may have anything
+        elif call.name in SALES:
+            contract_id = contract_of(call.answer, call.name)
+            if contract_id is not None and contract_id == _sold_by(call):
                 self.know(contract_id, "sold", call)
 
     def _evict(self) -> None:
@@ -259,6 +259,14 @@ def is_answered(call: Call) -> bool:
     answer = call.answer
     if answer is None:
         return False
-    if "error" in answer:
-        return not is_doubtful(api_error(answer["error"]))
-    return call.name != "buy" or contract_of(answer) is not None
+    if has_error(answer):
+        return is_refused(call.name, answer)
+    if call.name == "contract_update":
+        return isinstance(answer.get(call.name), Mapping)
+    contract_id = contract_of(answer, call.name)
+    return contract_id is not None and (call.name == "buy" or contract_id == _sold_by(call))
+
+
+def _sold_by(call: Call) -> int | None:
+    """Return which contract *call*, one of `SALES`, ends."""
+    return contract_of({call.name: {"contract_id": call.request[call.name]}}, call.name)

@@ -16,6 +16,13 @@ Row = TypeVar("Row")
 #: What a request says about the account, where it is the one that is meant anyway.
 _ANY: Final[Mapping[str, str]] = {}
 
+#: A page with fewer rows than this is the last one.
+_SHORT: Final = 10
+
+#: After so many pages in a row without a new row, a list is given up. (If it grew that fast, it
+#: could not be read at all.)
+_MOST_REPEATS: Final = 100
+
 Ask = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
@@ -26,6 +33,9 @@ class Listing(Generic[Row]):
     A page is asked for when the one before is used up. What is added to the list meanwhile pushes
     the rest down; so a row may come again on the next page, and is then left out. Rows that are
     newer than the first page are not in it.
+
+    A page with fewer rows than were asked for is not the last one yet, unless it is very short: a
+    server may have a lower limit than its documentation says.
 
     *Cancellation*: loses nothing; the reading can go on.
     """
@@ -38,6 +48,7 @@ class Listing(Generic[Row]):
     _limit: int
     _offset: int = attrs.field(default=0, init=False)
     _over: bool = attrs.field(default=False, init=False)
+    _repeats: int = attrs.field(default=0, init=False)
     _seen: set[int] = attrs.field(factory=set, init=False, repr=False)
     _page: deque[Row] = attrs.field(factory=deque, init=False, repr=False)
 
@@ -56,12 +67,16 @@ class Listing(Generic[Row]):
         reply = await self._ask({**self._request, "limit": self._limit, "offset": self._offset})
         payload = reply.get(self._member)
         rows = rows_of(self._member, payload, "transactions", self._read)
-        self._over = len(rows) < self._limit
+        self._over = len(rows) < min(self._limit, _SHORT)
         self._offset += len(rows)
         for row in rows:
             if self._key(row) not in self._seen:
                 self._seen.add(self._key(row))
                 self._page.append(row)
+        self._repeats = 0 if self._page else self._repeats + 1
+        if self._repeats == _MOST_REPEATS:
+            error = ValueError("the same rows again and again")
+            raise unreadable(self._member, error) from error
 
 
 def statement(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[Transaction]:

@@ -37,6 +37,9 @@ FIRST_FOREIGN_ID: Final = 2**31
 _REMEMBERED: Final = 1024
 _MOST_GIVEN_UP: Final = 10_000
 
+#: What a message may have besides its result.
+_ENVELOPE: Final = frozenset("echo_req error msg_type passthrough req_id subscription".split())
+
 #: A longer text is not the id of a stream. Deriv's have 36 characters; its schemas allow 128.
 _LONGEST_ID: Final = 256
 
@@ -159,7 +162,7 @@ class Router:
                 self.remove(req_id)  # the stream is over
         elif req_id > self._last_id:
             return  # it answers a raw message of the user's own
-        if "error" not in message and (stream_id := stream_id_of(message)) is not None:
+        if not has_error(message) and (stream_id := stream_id_of(message)) is not None:
             # The first message of a request may bring a stream that was not asked for in so many
             # words: v3's `ticks` always streams.
             (self.note_stranger if asked is None else self.note_unwanted)(stream_id)
@@ -207,6 +210,13 @@ class Router:
         self._streams[req_id] = stream
         if (route := stream.tick_route) is not None:
             self.fast_ticks.routes[req_id] = route
+
+
+def has_error(message: Mapping[str, Any]) -> bool:
+    """Return whether *message* is an error. One that is null, beside a result, is none."""
+    if "error" not in message:
+        return False
+    return message["error"] is not None or message.keys() <= _ENVELOPE
 
 
 def stream_id_of(message: Mapping[str, Any]) -> str | None:

@@ -113,10 +113,10 @@ _LONGEST_RETRY_AFTER: Final = 3600.0
 RETRY_PAUSE: Final = 0.5
 
 #: Codes after which the backend may have executed the request all the same: the server lost track
-#: of it, or could not deliver the backend's answer.
+#: of it, or could not deliver the backend's answer, or says nothing at all (`errors.api_error`).
 DOUBTFUL_CODES: Final = frozenset(
     "CallError ConnectionError InternalError InternalServerError OutputValidationFailed"
-    " ResponseTooLarge Timeout WrongResponse".split()
+    " ResponseTooLarge Timeout UnknownError WrongResponse".split()
 )
 
 

@@ -3,6 +3,7 @@
 from derivtrio.calls.status import EventBus
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.events import Event
+from derivtrio.streams.requests import check_flag
 from derivtrio.streams.subscription import Subscription, new_buffer
 
 
@@ -10,6 +11,7 @@ def event_stream(
     bus: EventBus, *, traffic: bool, buffer: int, overflow: OverflowPolicy
 ) -> Subscription[Event]:
     """Return the subscription that `client.events` describes."""
+    check_flag("traffic", traffic)
     items: Buffer[Event] = new_buffer("events", buffer, overflow)
     return Subscription(items, EventSource(bus, items, traffic=traffic))
 

@@ -40,10 +40,25 @@ def key_of(name: str, request: Mapping[str, Any]) -> str | None:
 
     Deriv allows one stream of each on a connection, whatever the order of a request's members. A
     `req_id` makes no difference: the writer gives every request its own.
+
+    Raises:
+        InvalidRequest: the request has no JSON form.
+
     """
     if not is_safe(name):
         return None
-    return codec.sorted_text({member: request[member] for member in request if member != "req_id"})
+    asked = {member: request[member] for member in request if member != "req_id"}
+    try:
+        return codec.sorted_text(asked)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise invalid_request(codec.error_text(error, asked), asked) from error
+
+
+def check_flag(name: str, flag: object) -> None:
+    """Raise an InvalidRequest if *flag*, the argument *name*, is not True or False."""
+    if not isinstance(flag, bool):
+        text = f"{name} is True or False, not {type(flag).__name__}"
+        raise invalid_request(text)
 
 
 def resumption(
@@ -94,6 +109,7 @@ def check_granularity(granularity: object) -> None:
 
 def check_strict(overflow: object, *, strict: bool) -> None:
     """Raise an InvalidRequest if a *strict* stream has a policy that drops items."""
+    check_flag("strict", strict)
     if strict and overflow != "error":
         text = f"the overflow of a strict stream is 'error', not {overflow!r}, which drops items"
         raise invalid_request(text)

@@ -12,7 +12,17 @@ from typing import Any, Final, Never
 import attrs
 
 from derivtrio.api.catalog import name_of
-from derivtrio.api.parsing import exact, flag, money, named, text_of, whole, whole_or_none
+from derivtrio.api.parsing import (
+    exact,
+    flag,
+    ident,
+    is_ident,
+    money,
+    named,
+    shown,
+    text_of,
+    whole_or_none,
+)
 from derivtrio.api.underlying import symbol_of
 from derivtrio.calls.request import note_limits
 from derivtrio.concurrency.buffer import OverflowPolicy
@@ -56,8 +66,8 @@ def contract_stream(
     overflow: OverflowPolicy,
 ) -> Subscription[OpenContract]:
     """Return the subscription that `client.open_contract` describes, for *account*."""
-    if type(contract_id) is not int:
-        text = f"a contract_id is an int, not {contract_id!r}"
+    if not is_ident(contract_id):
+        text = f"a contract_id is an int above 0, not {shown(contract_id)}"
         raise invalid_request(text)
     request = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1, **account}
     return _snapshots(registry, request, ContractTranslator(), buffer, overflow)
@@ -211,7 +221,7 @@ class ProposalTranslator(Snapshots):
 
 def contract_in(payload: Mapping[str, Any]) -> OpenContract:
     """Return the contract in *payload*, as either generation names its members."""
-    contract_id = whole(payload["contract_id"])
+    contract_id = ident(payload["contract_id"])
     limits = payload.get("limit_order")
     return OpenContract(
         contract_id=contract_id,

@@ -16,7 +16,7 @@ import trio
 from derivtrio.api import codec
 from derivtrio.calls.call import Call, label_of
 from derivtrio.calls.metrics import Counters
-from derivtrio.calls.routing import Stream, stream_id_of
+from derivtrio.calls.routing import Stream, has_error, stream_id_of
 from derivtrio.errors import ApiError, BrokenConnection, ConnectionLost, api_error, unreadable
 from derivtrio.models import Tick
 from derivtrio.policy.retry import is_renewable, is_unauthorized
@@ -119,7 +119,7 @@ class Upstream:
         """Pass *message* on; return self while more is wanted."""
         if self.over:
             return None
-        if "error" in message and not self.is_family:
+        if has_error(message) and not self.is_family:
             self._end(api_error(message["error"], self.request))
             return None
         if self.latest is None:

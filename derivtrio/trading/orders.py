@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, cast
 
+from derivtrio.api.parsing import is_ident, shown
 from derivtrio.errors import invalid_request
 from derivtrio.models import Money, Proposal, Purchase
 
@@ -101,8 +102,8 @@ def contract_id_of(contract: int | Purchase) -> int:
 
     """
     contract_id = contract.contract_id if isinstance(contract, Purchase) else contract
-    if type(contract_id) is not int:
-        text = f"a contract is a Purchase or its contract_id, an int, not {contract!r}"
+    if not is_ident(contract_id):
+        text = f"a contract is a Purchase or its contract_id, an int above 0, not {shown(contract)}"
         raise invalid_request(text)
     return contract_id
 

@@ -36,6 +36,7 @@ from derivtrio.models import (
     Sold,
     Updated,
 )
+from derivtrio.streams.requests import check_flag
 from derivtrio.trading.orders import account_words, amount_of, contract_words, loginid_for
 
 T = TypeVar("T")
@@ -90,6 +91,7 @@ def parameters_purchase(
 
 async def make_trade(call: Call, read: Read[T], session: Session, *, reconcile: bool) -> T:
     """Make *call* and return its reply, read by *read*; or, if it is lost, what was found out."""
+    check_flag("reconcile", reconcile)
     try:
         return _confirmed(call, await _make(call, session), read, session)
     except OutcomeUnknown as unknown:

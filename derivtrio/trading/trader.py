@@ -9,6 +9,7 @@ How one trade is made is in `trade`; this module has the methods that users call
 """
 
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -113,9 +114,11 @@ class Trader:
 
         Everything else is as for `buy`.
         """
-        request = {"sell": contract_id_of(contract), "price": amount_of("price", price)}
+        contract_id = contract_id_of(contract)
+        request = {"sell": contract_id, "price": amount_of("price", price)}
         call = checked_call({**request, **self._account(loginid)}, self._session)
-        return await make_trade(call, sale_in, self._session, reconcile=reconcile)
+        read = partial(sale_in, contract_id=contract_id)
+        return await make_trade(call, read, self._session, reconcile=reconcile)
 
     async def cancel(
         self, contract: int | Purchase, *, loginid: str | None = None, reconcile: bool = False
@@ -124,9 +127,10 @@ class Trader:
 
         Everything else is as for `buy`.
         """
-        request = {"cancel": contract_id_of(contract), **self._account(loginid)}
-        call = checked_call(request, self._session)
-        return await make_trade(call, sale_in, self._session, reconcile=reconcile)
+        contract_id = contract_id_of(contract)
+        call = checked_call({"cancel": contract_id, **self._account(loginid)}, self._session)
+        read = partial(sale_in, contract_id=contract_id)
+        return await make_trade(call, read, self._session, reconcile=reconcile)
 
     async def update_contract(
         self,

@@ -18,6 +18,7 @@ import trio
 from derivtrio.api.catalog import TRADES
 from derivtrio.api.parsing import UNREADABLE, limits_in, purchase_in, sale_in
 from derivtrio.calls.doubts import is_answered
+from derivtrio.calls.routing import has_error
 from derivtrio.calls.session import Session
 from derivtrio.errors import OutcomeUnknown, api_error, invalid_request
 from derivtrio.models import (
@@ -119,7 +120,7 @@ def _answer(investigation: Investigation) -> Outcome | None:
         return None
     answer, how = call.answer, "the server's answer came after all"
     try:
-        if "error" in answer:
+        if has_error(answer):
             return _refused(call.name, f"{how}: {api_error(answer['error'])}")
         match call.name:
             case "buy":
@@ -127,7 +128,7 @@ def _answer(investigation: Investigation) -> Outcome | None:
             case "contract_update":
                 return Updated(limits_in(investigation.contract_id, answer["contract_update"]), how)
             case _:
-                return Sold(sale_in(answer), how)
+                return Sold(sale_in(answer, investigation.contract_id), how)
     except UNREADABLE:
         return None
 

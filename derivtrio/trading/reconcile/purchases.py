@@ -9,15 +9,18 @@
    nor the portfolio nor the profit table has anything that fits. If nothing is known of the
    server's time when the order was written, that is the whole statement: a look from some time on
    would rely on this machine's clock.
+   A purchase that fits and does not name its contract forbids a "no", too.
 5. A purchase that fits may still not be this order's: see `Investigation.caveat`, and
    `orders_of_others`. Then it is ambiguous.
 """
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
 import attrs
 import trio
+from msgspec.structs import replace
 
 from derivtrio.api.parsing import purchase_from
 from derivtrio.calls import pages
@@ -34,6 +37,9 @@ from derivtrio.models import (
 from derivtrio.trading.reconcile.investigation import Investigation
 from derivtrio.trading.reconcile.matching import Finding, Fit, Order, decide, fit_of
 from derivtrio.trading.reconcile.timing import CERTAIN_AFTER
+
+#: Stands for the contract of a purchase that does not name it.
+_NO_CONTRACT: Final = 0
 
 #: Purchases by contract id.
 Purchases = Mapping[int, Purchase]
@@ -65,11 +71,11 @@ async def look_for_purchase(investigation: Investigation) -> Outcome | None:
     asked_mono, order = trio.current_time(), investigation.order()
     start_is_known = math.isfinite(order.earliest_epoch)
     since = order.earliest_epoch if start_is_known else order.written_epoch
-    purchases = await _in_statement(investigation, order, since)
+    purchases, nameless = await _in_statement(investigation, order, since)
     seen = _assess(investigation, order, purchases, asked_mono)
     if asked_mono >= seen.final_mono and seen.has_nothing:
         if not start_is_known:
-            purchases = await _in_statement(investigation, order, -math.inf)
+            purchases, nameless = await _in_statement(investigation, order, -math.inf)
         purchases = await _in_other_lists(investigation, order) | purchases
         seen = _assess(investigation, order, purchases, asked_mono)
     # Another task may have decided this order meanwhile: it must not get a second purchase.
@@ -78,23 +84,33 @@ async def look_for_purchase(investigation: Investigation) -> Outcome | None:
     is_final = asked_mono >= seen.final_mono
     if not is_final and (seen.finding.purchase is None or seen.finding.rivals):
         return None
+    if seen.has_nothing and nameless:
+        return Ambiguous((), f"{nameless[0]} may be this order, and does not name its contract")
     return _judge(investigation, seen.finding, seen.rivals)
 
 
 async def _in_statement(
     investigation: Investigation, order: Order, since_epoch: float
-) -> dict[int, Purchase]:
-    """Return the purchases since *since_epoch*; of all times, only until one fits the order."""
+) -> tuple[dict[int, Purchase], list[str]]:
+    """Return the purchases since *since_epoch*; of all times, only until one fits the order.
+
+    Return also, in words, those that may be the order's and do not name their contract.
+    """
     found: dict[int, Purchase] = {}
+    nameless: list[str] = []
     async for row in investigation.statement("buy", since_epoch):
-        if row.action != "buy" or row.contract_id is None:
+        if row.action != "buy":
+            continue
+        if row.contract_id is None:
+            if fit_of(order, purchase_from(replace(row, contract_id=_NO_CONTRACT))) is not Fit.NOT:
+                nameless.append(f"transaction {row.transaction_id} of {row.transaction_time}")
             continue
         found[row.contract_id] = purchase_from(row)
         if not math.isfinite(since_epoch) and _is_candidate(
             investigation, order, found[row.contract_id]
         ):
             break  # the statement may have years; this one is enough to forbid a "no"
-    return found
+    return found, nameless
 
 
 async def _in_other_lists(investigation: Investigation, order: Order) -> dict[int, Purchase]:
