@@ -8,7 +8,6 @@ server that accepts and closes at once is therefore asked no more often than one
 """
 
 import random
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -39,7 +38,7 @@ class Attempts:
     backoff: Backoff
     max_attempts: int | None
     number: int = attrs.field(default=1, init=False)
-    _attempts: deque[Attempt] = attrs.field(factory=lambda: deque(maxlen=_MEMORY), init=False)
+    _attempts: list[Attempt] = attrs.field(factory=list, init=False)
     _delays: Iterator[float] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -69,13 +68,17 @@ class Attempts:
         if blamed and not fatal:
             return next(delays(self.backoff))
         if fatal or (self.number == self.max_attempts and not stable):
-            self._attempts.append(Attempt(self.number, started, error))
+            self._remember(Attempt(self.number, started, error))
             return self._verdict(error, fatal=fatal)
         delay = max(next(self._delays), least_delay(error))
         if not stable:
-            self._attempts.append(Attempt(self.number, started, error, delay))
+            self._remember(Attempt(self.number, started, error, delay))
         self.number = 1 if stable else self.number + 1
         return delay
+
+    def _remember(self, attempt: Attempt) -> None:
+        self._attempts.append(attempt)
+        del self._attempts[:-_MEMORY]
 
     def _verdict(self, error: Exception, *, fatal: bool) -> ConnectionFailed:
         times = "1 attempt" if self.number == 1 else f"{self.number} attempts"

@@ -43,7 +43,7 @@ class RecordStream(trio.abc.Stream):
     _sending: PromptLock = attrs.field(factory=PromptLock, init=False)
     _ended: bool = attrs.field(default=False, init=False)
     _error: ssl.SSLError | None = attrs.field(default=None, init=False)
-    _received: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _received: trio.Event | None = attrs.field(default=None, init=False)
 
     async def do_handshake(self) -> None:
         """Make the TLS handshake.
@@ -96,7 +96,7 @@ class RecordStream(trio.abc.Stream):
                 try:
                     rest = rest[self._tls.write(rest) :]
                 except ssl.SSLWantReadError:  # rule 2
-                    received = self._received  # which may come while we send
+                    received = self._received = trio.Event()  # it may come while we send
                     await self.below.send_all(self._outgoing.read())
                     await received.wait()
             while self._outgoing.pending:  # while we send, the reader may add its part
@@ -134,9 +134,9 @@ class RecordStream(trio.abc.Stream):
         else:
             self._ended = True
             self._incoming.write_eof()
-        if self._sending.locked():  # a write may be waiting for this
+        if self._received is not None:  # a write waits for this
             self._received.set()
-            self._received = trio.Event()
+            self._received = None
 
     async def _flush(self) -> None:
         """Send what `ssl` has to say; a write that is under way does it for us."""
