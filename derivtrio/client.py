@@ -253,6 +253,7 @@ class Client(Trader):
         And what `call` raises.
 
         """
+        self._session.require_home()
         return await change_account(self._supervisor, token)
 
     async def logout(self) -> None:
@@ -271,6 +272,7 @@ class Client(Trader):
         And what `call` raises.
 
         """
+        self._session.require_home()
         await log_out(self._supervisor)
 
     def subscribe(
@@ -500,6 +502,7 @@ class Client(Trader):
         With `traffic` it has every message too, tokens masked. `buffer` and `overflow` are those of
         `subscribe`.
         """
+        self._session.require_home()
         bus = self._session.bus
         return event_stream(bus, traffic=traffic, buffer=buffer, overflow=overflow)
 
@@ -577,6 +580,7 @@ class Client(Trader):
             ClientClosed, ConnectionFailed: the client has ended.
 
         """
+        self._session.require_home()
         connection = self._session.usable_connection
         if connection is not None and not self._session.state.ending:
             error = ReconnectRequested("the program asked for a new connection")
@@ -590,6 +594,7 @@ class Client(Trader):
             ClientClosed, ConnectionFailed: they never will again.
 
         """
+        self._session.require_home()
         state = self._session.state
         await trio.lowlevel.checkpoint()
         while not self._session.is_ready:
@@ -608,4 +613,5 @@ class Client(Trader):
                 123 bytes.
 
         """
+        self._session.require_home()
         await self._lifetime.close(code, reason)

@@ -56,6 +56,13 @@ class _Woken(outcome.Outcome[None]):
 _WOKEN: Final = _Woken()
 
 
+def _present_run() -> trio.lowlevel.TrioToken | None:
+    try:
+        return trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        return None
+
+
 class BufferFull(Exception):
     """A consumer lagged by more items than its buffer may hold."""
 
@@ -87,6 +94,8 @@ class Buffer(Generic[T]):
     _batch: list[T] = attrs.field(factory=list, init=False)
     #: The batch that is being read, the oldest item last.
     _taken: list[T] = attrs.field(factory=list, init=False)
+    #: The run of trio that it was made in; None outside of one. Tasks of others cannot be woken.
+    _run: trio.lowlevel.TrioToken | None = attrs.field(factory=_present_run, init=False, repr=False)
     #: The tasks that wait in `get`, oldest first; None before the first.
     _waiting: list[trio.lowlevel.Task] | None = attrs.field(default=None, init=False, repr=False)
 
@@ -189,6 +198,9 @@ class Buffer(Generic[T]):
 
     def _wait(self) -> Awaitable[None]:
         """Wait until woken. *Cancellation*: leaves; a task that was woken is not cancelled."""
+        if self._run is not None and self._run is not trio.lowlevel.current_trio_token():
+            text = f"{self.name} is read in the trio.run that it belongs to, not in another"
+            raise RuntimeError(text)
         if self._waiting is None:
             self._waiting = []
         waiting, task = self._waiting, trio.lowlevel.current_task()

@@ -78,6 +78,8 @@ class ServerStream:
     def detach(self) -> None:
         """Leave the upstream; the last consumer has it removed."""
         consumer, registry = self.consumer, self.consumer.registry
+        if self._shared is not None:
+            registry.session.require_home()
         consumer.items.close()
         if self._shared is None:
             return

@@ -109,6 +109,7 @@ async def make_trade(call: Call, read: Read[T], session: Session, *, reconcile: 
 
 async def look_up(unknown: OutcomeUnknown, session: Session) -> Outcome:
     """Find out what became of a trade in doubt."""
+    session.require_home()
     # Most programs never get here, and every program would wait for this import at its start.
     from derivtrio.trading.reconcile.outcome import find_outcome  # noqa: PLC0415
 

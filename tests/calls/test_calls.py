@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from decimal import Decimal
 from typing import Any
 
@@ -545,23 +547,42 @@ async def test_a_message_that_fills_the_socket_holds_up_nobody_for_ever(
         assert len(server.asked("ping")) == 1
 
 
+#: What a task of another run might do with a client and with a stream of it.
+ELSEWHERE: dict[str, Callable[[derivtrio.Client, Any], Awaitable[Any]]] = {
+    "a call": lambda client, _: client.call({"time": 1}),
+    "a stream": lambda client, _: client.ticks("R_50").__aenter__(),
+    "the next tick": lambda _, ticks: ticks.__anext__(),
+    "leaving": lambda _, ticks: ticks.__aexit__(None, None, None),
+    "its events": lambda client, _: client.events().__aenter__(),
+    "being ready": lambda client, _: client.wait_ready(),
+    "a new connection": lambda client, _: client.reconnect(),
+    "the same connection": lambda client, _: client.same_connection().__aenter__(),
+    "a doubt": lambda client, _: client.reconcile(OutcomeUnknown("?", {"buy": "1"}, 1, 0)),
+    "an account": lambda client, _: client.authorize("another-token"),
+    "no account": lambda client, _: client.logout(),
+    "the end": lambda client, _: client.aclose(),
+}
+
+
 @pytest.mark.parametrize("run", [trio.run, asyncio.run], ids=["trio", "asyncio"])
-@pytest.mark.parametrize("how", ["a call", "a stream"])
+@pytest.mark.parametrize("how", ELSEWHERE)
 async def test_a_client_is_refused_to_another_run(run: Any, how: str) -> None:
     async with (
         open_simulator() as sim,
         derivtrio.open_client(endpoint=sim.url) as client,
+        client.ticks("R_100") as ticks,
     ):
+        await anext(ticks)
 
         async def use() -> None:
-            if how == "a call":
-                await client.call({"time": 1})
-            else:
-                await client.ticks("R_100").__aenter__()
+            with trio.move_on_after(1) if run is trio.run else nullcontext():
+                await ELSEWHERE[how](client, ticks)
 
         def elsewhere() -> None:
             run(use) if run is trio.run else run(use())
 
-        with pytest.raises(RuntimeError, match=r"another trio\.run|needs trio"):
+        with pytest.raises(RuntimeError, match=r"another|needs trio|async context"):
             await trio.to_thread.run_sync(elsewhere)
         assert "time" in await client.call({"time": 1})
+        assert await anext(ticks)
+        assert client.status.connection == 1

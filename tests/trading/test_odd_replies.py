@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import trio
 from bank import PARAMETERS, Bank, Fault, lost_after
 from scripted import Peer, Request
 
@@ -164,3 +165,31 @@ async def test_g18_a_list_that_repeats_itself_for_ever_ends(autojump_clock: Any)
         )
         with pytest.raises(derivtrio.ProtocolViolation, match="again and again"):
             _ = [row async for row in world.client.statement()]
+
+
+@pytest.mark.parametrize("jump", [-3600, -60, 60, 3600])
+async def test_g03_a_servers_clock_that_jumps_hides_no_purchase(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch, jump: int
+) -> None:
+    """The account's rows have the time of before, and the server tells another one now."""
+    now, ahead = Bank.now.fget, 0  # type: ignore[attr-defined]
+    monkeypatch.setattr(Bank, "now", property(lambda bank: now(bank) + ahead))
+    async with open_world() as world:
+
+        async def handle(peer: Peer, request: Request) -> None:
+            if "statement" not in request:
+                await world.bank.handle(peer, request)
+                return
+            since = request["date_from"]
+            rows = [row for row in world.bank.statement if row["transaction_time"] >= since]
+            await peer.reply(request, statement={"transactions": rows})
+
+        world.server.handle = handle
+        await world.client.buy({**PARAMETERS, "amount": 7}, 10)
+        await trio.sleep(5)
+        world.bank.faults.append(lost_after)
+        unknown = await in_doubt(world)
+        ahead = jump
+        outcome = await world.client.reconcile(unknown)
+        assert isinstance(outcome, Bought)
+        assert outcome.purchase.contract_id == 1002

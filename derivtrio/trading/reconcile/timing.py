@@ -19,6 +19,8 @@ is never a reason to say "no":
 4. When a trade of another run was written is known by the server's clock, if the doubt brings that
    along (`OutcomeUnknown.server_epoch`). Otherwise the two minutes begin when this client hears of
    it, and any purchase in the account may be the one, however old it looks.
+5. The server's own clock may have been set meanwhile, or another machine of it tells the time now.
+   So where the two disagree, both count: what was known when the trade was made, and what is now.
 """
 
 import math
@@ -123,13 +125,18 @@ class Timing:
 
     def bounds_epoch(self, call: Call | None) -> Bounds:
         """Return when *call* may have been executed."""
-        latest = self._clock.latest(self.end_mono(call))
+        end_mono, known = self.end_mono(call), self.unknown.server_epoch
+        latest = self._clock.latest(end_mono)
         written_mono, written_wall = self._written_mono, self.unknown.written_at
         if call is not None:
             written_mono, written_wall = call.written_mono, call.written_wall
         if written_mono is not None:
-            least, _ = self._clock.bounds(written_mono, written_wall)
-        elif (known := self.unknown.server_epoch) is not None:
+            least, most = self._clock.bounds(written_mono, written_wall)
+            if known is not None and call is self.call and known[1] < least:  # rule 5
+                least = known[0]
+            elif known is not None and call is self.call and known[0] > most:
+                latest = known[0] + 1 + end_mono - written_mono + SKEW
+        elif known is not None:
             least, _ = known
         else:
             # The start is a guess, by this machine's clock; nothing before it is certain.
