@@ -14,7 +14,7 @@
   judgement), `health_server` (its pages) and `prometheus` (metrics).
 - `progress`: how far what is fetched from the past is.
 - `serving`: the live time line that several commands can serve.
-- `moments`: times as options.
+- `moments`: times as options. `out_files`: files that are written, and what they may replace.
 - `target`: where commands connect, and how they end.
 - `output`: how results and messages are shown; `logs`: the log as JSON.
 

@@ -7,6 +7,7 @@ and everything that is printed comes from there.
 
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -15,6 +16,7 @@ import trio
 from rich.console import Console
 
 from derivtrio import Backoff, Endpoint, Settings, Subscription, Tick, open_client
+from derivtrio.cli.out_files import check_out
 from derivtrio.cli.outages import (
     Break,
     Happening,
@@ -40,12 +42,13 @@ SYMBOL: Final = "1HZ100V"
 @click.option(
     "--timeline",
     "picture",
-    type=click.Path(dir_okay=False, writable=True),
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=check_out,
     help="Draw the run into this file: a page of HTML; .svg is one picture, .json is for Perfetto,"
     " .mmd for Mermaid.",
 )
 @serve_option
-def demo(picture: str | None, page: ListenAddress | None) -> None:
+def demo(picture: Path | None, page: ListenAddress | None) -> None:
     """Show ticks surviving two broken connections.
 
     It takes about 20 seconds. A simulated server and a client run inside the program; no network is
@@ -147,7 +150,7 @@ class RaisingConsole(Console):
         raise  # noqa: PLE0704 - rich calls this where it handles that error
 
 
-async def show(pace: Pace, picture: str | None = None, page: ListenAddress | None = None) -> bool:
+async def show(pace: Pace, picture: Path | None = None, page: ListenAddress | None = None) -> bool:
     """Run the demo over TCP and print it; return whether no tick is missing or wrong.
 
     With *picture* it is drawn into that file; with *page* it can be watched there.

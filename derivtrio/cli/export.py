@@ -12,6 +12,7 @@ import click
 import trio
 
 from derivtrio.cli.moments import in_period
+from derivtrio.cli.out_files import check_out, replacing, require_apart
 from derivtrio.cli.target import perform
 from derivtrio.recording import TABLES, TICKS, Row, Table
 from derivtrio.recording.formats import CSV, JSON_LINES, LineFormat
@@ -47,7 +48,10 @@ class Export:
 @click.option("--table", type=click.Choice(list(_TABLES)), help="[default: ticks]")
 @click.option("--candles", type=int, metavar="SECONDS", help="The candles of this length.")
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="[default: standard output]"
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=check_out,
+    help="[default: standard output]",
 )
 def export(kind: str | None, out: Path | None, source: str, **choice: Any) -> None:
     """Print what was recorded in SOURCE: a SQLite file, or a postgresql:// URL.
@@ -60,6 +64,7 @@ def export(kind: str | None, out: Path | None, source: str, **choice: Any) -> No
     if kind == "parquet" and out is None and sys.stdout is not None and sys.stdout.isatty():
         message = "Parquet is nothing for a terminal; give --out FILE, or a pipe"
         raise click.UsageError(message)
+    require_apart(out, source, "--out")
     job = Export(source, selection_of(**choice), kind, out)
     perform(functools.partial(write, job))
 
@@ -112,13 +117,11 @@ def lines_of(job: Export, rows: Sequence[Row]) -> bytes:
 def opened(out: Path | None) -> Iterator[BinaryIO]:
     """Open *out*, which appears when the block has succeeded; or standard output."""
     if out is None:
+        if sys.stdout is None:
+            message = "standard output is closed; give --out FILE"
+            raise click.ClickException(message)
         yield sys.stdout.buffer
         sys.stdout.flush()
         return
-    part = out.with_name(out.name + ".tmp")
-    try:
-        with part.open("wb") as sink:
-            yield sink
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(out) as sink:
+        yield sink

@@ -28,6 +28,7 @@ import trio
 
 from derivtrio import Client
 from derivtrio.cli.health import FRESH, Health, WatchedStore
+from derivtrio.cli.out_files import check_health_file, replacing
 from derivtrio.cli.output import errors_to_terminal
 from derivtrio.cli.progress import LogLines, ProgressBar, showing_progress
 from derivtrio.cli.serving import (
@@ -152,10 +153,9 @@ class Operation:
 
 def _write_file(path: Path, health: Health) -> None:
     """Replace the file at *path*: whoever reads it sees the old text or the new one."""
-    part = path.with_name(path.name + ".tmp")
     try:
-        part.write_text(json.dumps(health.report()) + "\n", encoding="utf-8")
-        part.replace(path)
+        with replacing(path) as file:
+            file.write(json.dumps(health.report()).encode() + b"\n")
     except OSError as error:  # the work is worth more than its report
         _log.warning("cannot write the health file %s: %s", path, error.strerror)
 
@@ -170,6 +170,7 @@ _OPTIONS: Final = (
     click.option(
         "--health-file",
         type=click.Path(dir_okay=False, path_type=Path),
+        callback=check_health_file,
         help="Write the state into this file, as JSON, every few seconds.",
     ),
     serve_option,

@@ -8,6 +8,7 @@ import click
 import trio
 
 from derivtrio.cli.moments import in_period
+from derivtrio.cli.out_files import check_out, replacing, require_apart
 from derivtrio.cli.output import note
 from derivtrio.cli.target import perform
 from derivtrio.recording import CANDLES, GAPS, TICKS
@@ -22,7 +23,7 @@ from derivtrio.recording.tables import Selection
 @click.option(
     "--candles",
     "length",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 31_622_400),  # a year
     default=300,
     show_default=True,
     metavar="SECONDS",
@@ -31,6 +32,7 @@ from derivtrio.recording.tables import Selection
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=check_out,
     default=Path("chart.png"),
     show_default=True,
     help="The picture: .png, .svg or .pdf.",
@@ -44,6 +46,7 @@ def plot(
     SOURCE is a SQLite file, or a postgresql:// URL. The candles are made of the recorded ticks; if
     there are none, they are the recorded candles of that length.
     """
+    require_apart(out, source, "--out")
     ticks = Selection(TICKS, (symbol,), None, start, end)
     perform(functools.partial(draw, source, ticks, length, out))
 
@@ -64,7 +67,8 @@ async def draw(source: str, ticks: Selection, length: int, out: Path) -> None:
     first, last = candles[0].open_time, candles[-1].open_time + length
     gaps = gaps_between(source, Selection(GAPS, ticks.symbols, granularity), first, last)
     try:
-        Chart(candles, gaps).save(out)
+        with replacing(out) as file:
+            Chart(candles, gaps).save(file, out.suffix.removeprefix("."))
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     note(f"{len(candles)} candles in {out}")

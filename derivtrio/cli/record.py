@@ -9,6 +9,7 @@ import click
 from derivtrio.api.catalog import GRANULARITIES
 from derivtrio.cli.moments import read_past_moment
 from derivtrio.cli.operate import Operation, operating
+from derivtrio.cli.out_files import require_apart
 from derivtrio.cli.output import one_line
 from derivtrio.cli.target import Target, connecting, perform
 from derivtrio.recording import StoreError, open_store
@@ -117,6 +118,7 @@ def record(
     if plan.symbols and not (plan.ticks or plan.candles):
         message = "--no-ticks leaves nothing to record; add --candles SECONDS"
         raise click.UsageError(message)
+    require_apart(operation.health_file, plan.target, "--health-file")
     perform(functools.partial(carry_out, target_server, plan, operation), target_server)
 
 

@@ -22,9 +22,11 @@ import attrs
 import click
 
 from derivtrio import (
+    AuthorizationRequired,
     Client,
     ConnectionFailed,
     DerivError,
+    HandshakeRejected,
     LinkError,
     OptionsAccount,
     Settings,
@@ -49,6 +51,8 @@ _V3_HINT: Final = (
     "the default is the v3 API, which public reports say is being switched off;"
     " --url wss://api.derivws.com/trading/v1/options/ws/public has public data"
 )
+
+_ACCESS_HINT: Final = "give a token in DERIV_TOKEN; the Options API wants --account ID, too"
 
 
 @attrs.frozen
@@ -293,13 +297,32 @@ def end_with(failure: BaseException, target: Target | None) -> None:
         discard_output()
     if isinstance(failure, BrokenPipeError):
         sys.exit(BROKEN_PIPE)
-    text = one_line(failure)
-    if isinstance(failure, ConnectionFailed | LinkError) and target and not target.chosen:
-        text = f"{text} ({_V3_HINT})"
+    text = text_of(failure)
+    if target is not None:
+        text = told_where(failure, text, target)
     if target and target.log_format == "json":
         target.note(logging.ERROR, text)
         sys.exit(1)
     raise click.ClickException(text)
+
+
+def told_where(failure: BaseException, text: str, target: Target) -> str:
+    """Return *text* with what it does not say: which server refused, and what it wants."""
+    if isinstance(failure, HandshakeRejected):
+        text = f"{target.shown} refuses the connection: {text}"
+    if isinstance(failure, AuthorizationRequired) and target.token is None:
+        text = f"{text} ({_ACCESS_HINT})"
+    if isinstance(failure, ConnectionFailed | LinkError) and not target.chosen:
+        text = f"{text} ({_V3_HINT})"
+    return text
+
+
+def text_of(failure: BaseException) -> str:
+    """Return *failure* as one line; of the operating system's errors the file and the words."""
+    if isinstance(failure, OSError) and failure.strerror:
+        where = f"{failure.filename}: " if failure.filename else ""
+        return one_line(f"{where}{failure.strerror}")
+    return one_line(failure)
 
 
 def discard_output() -> None:

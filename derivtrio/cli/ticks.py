@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import time
 from collections.abc import Callable
 
 import attrs
@@ -10,19 +9,10 @@ import click
 import trio
 
 from derivtrio import Subscription, Tick
+from derivtrio.cli.moments import read_past_moment
 from derivtrio.cli.operate import Operation, operating
 from derivtrio.cli.output import note, sentence, show_tick, to_terminal
 from derivtrio.cli.target import ATTEMPTS, Target, connecting, perform
-
-
-def read_start(
-    _context: click.Context, _parameter: click.Parameter, start: int | None
-) -> int | None:
-    """Return *start*, an epoch; refuse one in the future."""
-    if start is not None and start > time.time():
-        message = "that is in the future; it is counted in seconds, in UTC"
-        raise click.BadParameter(message)
-    return start
 
 
 @click.command()
@@ -30,10 +20,9 @@ def read_start(
 @click.option("--count", type=click.IntRange(min=1), help="How many ticks in all.  [default: all]")
 @click.option(
     "--start",
-    type=click.IntRange(min=1),
-    metavar="EPOCH",
-    callback=read_start,
-    help="Begin with the ticks of this time, in seconds since 1970.  [default: the newest]",
+    metavar="TIME",
+    callback=read_past_moment,
+    help="Begin with the ticks of this time: an epoch, or a date.  [default: the newest]",
 )
 @operating
 @connecting

@@ -8,7 +8,7 @@ recorded.
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import attrs
 
@@ -45,8 +45,8 @@ class Chart:
                 found.append(span)
         return found
 
-    def save(self, path: Path) -> None:
-        """Draw it into the file at *path*; the suffix says in which format.
+    def save(self, file: Path | BinaryIO, kind: str | None = None) -> None:
+        """Draw it into *file*. The format is *kind*, such as `png`; without it, the suffix says it.
 
         Raises:
             MissingExtra: matplotlib is not installed.
@@ -59,7 +59,7 @@ class Chart:
         figure = Figure(figsize=(12, 6), layout="constrained")
         axes = figure.add_subplot()
         self._draw(axes)
-        figure.savefig(path, dpi=150)
+        figure.savefig(file, dpi=150, format=kind)
 
     def _draw(self, axes: Any) -> None:
         handles = [

@@ -71,9 +71,6 @@ class FileStore:
     def __attrs_post_init__(self) -> None:
         self._format = FORMATS[Path(self.template).suffix]
         self._format.require()
-        if not all(field in self.template for field in ("{symbol}", "{date}")):
-            text = f"the path of files has {{symbol}} and {{date}} in it; {self.template} has not"
-            raise StoreError(text)
         folder = Path(self.template.split("{")[0] + "x").parent
         try:
             folder.mkdir(parents=True, exist_ok=True)

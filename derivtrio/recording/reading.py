@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from derivtrio.models import Candle
+from derivtrio.recording.sqlite import other_shape
 from derivtrio.recording.store import StoreError
 from derivtrio.recording.tables import Row, Selection
 
@@ -40,11 +41,17 @@ def _read_sqlite(path: Path, selection: Selection) -> Iterator[Sequence[Row]]:
     where, values = _where(selection)
     key = ", ".join(f'"{name}"' for name in table.keys)
     query = f'SELECT {columns} FROM "{table.name}"{where} ORDER BY {key}'  # noqa: S608
+    if not path.is_file():
+        text = f"{path}: unable to open database file: there is no such file"
+        raise StoreError(text)
     # Nobody writes where nobody may; there SQLite could not make the files that readers share.
     shut = path.exists() and not os.access(path.absolute().parent, os.W_OK)
     mode = "immutable=1" if shut and not path.with_name(path.name + "-wal").exists() else "mode=ro"
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as db:
+            if (wrong := other_shape(db, table)) is not None:
+                text = f"{path} {wrong}"
+                raise StoreError(text)
             cursor = db.execute(query, values)
             while rows := cursor.fetchmany(CHUNK):
                 yield rows

@@ -49,6 +49,7 @@ class SqliteStore:
     _inode: tuple[int, int] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        require_place(self.path)
         with self._explained():
             self._db = sqlite3.connect(
                 self.path, timeout=_LOCK_PATIENCE, isolation_level=None, check_same_thread=False
@@ -80,21 +81,19 @@ class SqliteStore:
         self._db.close()
 
     def _prepare(self) -> None:
+        for table in TABLES:  # before anything is changed in a file of something else
+            self._check_shape(table)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():  # which finds out, too, whether the file can be written
             for table in TABLES:
                 self._db.execute(_create(table))
-                self._check_shape(table)
         self._inode = _inode(self.path)
 
     def _check_shape(self, table: Table) -> None:
-        found = [row[1] for row in self._db.execute(f'PRAGMA table_info("{table.name}")')]
-        if found != list(table.names):
-            text = (
-                f"{self.path} has another table {table.name}: its columns are {', '.join(found)},"
-                f" not {', '.join(table.names)}"
-            )
+        text = other_shape(self._db, table)
+        if text is not None:
+            text = f"{self.path} {text}"
             raise StoreError(text)
 
     def _require_file(self) -> None:
@@ -131,6 +130,33 @@ class SqliteStore:
             kind = StoreBusy if code in _PASSING else StoreError
             text = f"{self.path}: {error}"
             raise kind(text) from error
+
+
+def require_place(path: Path) -> None:
+    """Raise a StoreError if no database can be at *path*: SQLite's own words do not say why."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        text = f"{path}: unable to open database file: there is no folder {folder}"
+    elif path.exists() and not path.is_file():
+        text = f"{path} is {'a folder' if path.is_dir() else 'a device or a pipe'}, not a file"
+    else:
+        return
+    raise StoreError(text)
+
+
+def other_shape(db: sqlite3.Connection, table: Table) -> str | None:
+    """Return what is wrong with the *table* in *db*; None if it is right, or not there."""
+    columns = list(db.execute(f'PRAGMA table_info("{table.name}")'))
+    found, names = [column[1] for column in columns], list(table.names)
+    if not found:
+        return None
+    if found != names:
+        wrong, right = ", ".join(found), ", ".join(names)
+        return f"has another table {table.name}: its columns are {wrong}, not {right}"
+    # The sixth value of a column is its place in the primary key.
+    if [column[5] for column in columns[: table.key]] != list(range(1, table.key + 1)):
+        return f"has another table {table.name}: its key is not {', '.join(table.keys)}"
+    return None
 
 
 def _inode(path: Path) -> tuple[int, int]:

@@ -9,6 +9,7 @@
 The modules of the first two are imported here, when they are used.
 """
 
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from derivtrio.recording.worker import in_thread
 
 _POSTGRES: Final = ("postgresql", "postgresql+psycopg", "postgres")
 FILE_SUFFIXES: Final = (".csv", ".jsonl", ".parquet")
+_FIELDS: Final = {"{symbol}", "{date}"}
 
 
 @asynccontextmanager
@@ -54,8 +56,27 @@ def maker_of(target: str) -> Callable[[], BlockingStore]:
             raise StoreError(text)
         return lambda: _sql_store(target)
     if target.endswith(FILE_SUFFIXES):
+        check_template(target)
         return lambda: _file_store(target)
+    if "{symbol}" in target or "{date}" in target:
+        text = f"the path of files ends in {', '.join(FILE_SUFFIXES)}; {target} does not"
+        raise StoreError(text)
+    if not target or target == ":memory:":
+        text = "a store is kept in a file: name one, such as ticks.db"
+        raise StoreError(text)
     return lambda: SqliteStore(Path(target))
+
+
+def check_template(path: str) -> None:
+    """Raise a StoreError if the *path* of files has other fields than `{symbol}` and `{date}`."""
+    fields = set(re.findall(r"\{\w*\}", path))
+    missing, unknown = _FIELDS - fields, fields - _FIELDS
+    if missing:
+        text = f"the path of files has {{symbol}} and {{date}} in it; {path} has not"
+        raise StoreError(text)
+    if unknown:
+        text = f"the path of files has {{symbol}} and {{date}} in it, and no {min(unknown)}"
+        raise StoreError(text)
 
 
 def _sql_store(target: str) -> BlockingStore:

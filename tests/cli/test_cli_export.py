@@ -131,7 +131,8 @@ def test_a_source_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "no.db"
     result = run("export", str(path))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert only_line(result.stderr) == f"Error: {path}: unable to open database file"
+    said = f"Error: {path}: unable to open database file: there is no such file"
+    assert only_line(result.stderr) == said
     assert not path.exists()
 
 

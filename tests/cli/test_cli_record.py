@@ -95,7 +95,8 @@ def test_a_target_that_cannot_be_opened_is_one_line(server: Served, tmp_path: Pa
     target = str(tmp_path / "no" / "such.db")
     result = run("record", "R_100", "--to", target, "--url", server.url)
     assert result.exit_code == 1
-    assert only_line(result.stderr) == f"Error: {target}: unable to open database file"
+    said = f"unable to open database file: there is no folder {tmp_path / 'no'}"
+    assert only_line(result.stderr) == f"Error: {target}: {said}"
 
 
 def test_a_read_only_file_is_one_line(server: Served, tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from shell import DEMO, only_line, run
 from small_proxies import SmallProxy, open_proxy
 
 import derivtrio
+from derivtrio.cli.commands import cli
 from derivtrio.cli.target import end_with, target_for
+from derivtrio.recording.sqlite import SqliteStore
 
 
 def test_the_url_may_stand_in_the_environment(server: Served) -> None:
@@ -188,3 +190,42 @@ def test_a_full_disk_is_one_line_and_1(server: Served) -> None:
     result = finished("-c", code, "call", '{"time": 1}', "--url", server.url)
     assert result.returncode == 1
     assert "No space left" in only_line(result.stderr)
+
+
+def test_a_refusal_says_which_server_refuses(server: Served) -> None:
+    url = server.url.split("?")[0] + "/no/such/path?app_id=1089"
+    result = run("ping", "--url", url)
+    assert result.exit_code == 1
+    shown = url.split("?")[0]
+    assert only_line(result.stderr).startswith(f"Error: {shown} refuses the connection: HTTP 404")
+
+
+def test_where_a_token_is_wanted_it_says_how_to_give_one(server: Served) -> None:
+    result = run("call", '{"balance": 1}', "--url", server.url)
+    assert result.exit_code == 1
+    assert "(give a token in DERIV_TOKEN" in only_line(result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "a.csv"), "a.csv: No such file"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("no luck"), "no luck"),
+    ],
+)
+def test_an_error_of_the_system_is_words(error: OSError, said: str) -> None:
+    with pytest.raises(click.ClickException) as caught:
+        end_with(error, None)
+    assert caught.value.message.startswith(said)
+
+
+def test_a_closed_output_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SqliteStore(tmp_path / "x.db").close()
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(SystemExit) as ended:
+        cli(["export", str(tmp_path / "x.db")])
+    assert ended.value.code == 1
+    assert only_line(capsys.readouterr().err) == "Error: standard output is closed; give --out FILE"

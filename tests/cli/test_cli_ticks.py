@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -80,9 +81,11 @@ async def test_ticks_begins_at_start_and_says_what_the_server_no_longer_has(
     )
 
 
-def test_ticks_from_the_past_as_a_program(server: Served) -> None:
+@pytest.mark.parametrize("form", ["%s", "%Y-%m-%dT%H:%M:%SZ"])
+def test_ticks_from_the_past_as_a_program(server: Served, form: str) -> None:
     ago = int(time.time()) - 3600  # the simulated clock is ahead of it
-    arguments = ["R_100", "--start", str(ago), "--count", "5", "--url", server.url]
+    start = str(ago) if form == "%s" else f"{datetime.fromtimestamp(ago, UTC):{form}}"
+    arguments = ["R_100", "--start", start, "--count", "5", "--url", server.url]
     result = run("ticks", *arguments)
     assert (result.exit_code, result.stderr) == (0, "")
     ticks = [json.loads(text) for text in result.stdout.splitlines()]

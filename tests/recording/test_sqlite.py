@@ -1,5 +1,7 @@
 """The SQLite store: what it keeps, and how it fails."""
 
+import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ from derivtrio.recording import (
 )
 from derivtrio.recording import sqlite as module
 from derivtrio.recording.sqlite import SqliteStore
+from derivtrio.recording.targets import maker_of
 
 
 @pytest.fixture
@@ -98,6 +101,24 @@ def test_a_table_of_another_shape_is_an_error(path: Path) -> None:
     with pytest.raises(StoreError, match="another table ticks: its columns are time, price"):
         SqliteStore(path)
     assert kept(path, TICKS) == []
+
+
+@pytest.mark.parametrize("key", ["", ", PRIMARY KEY (symbol, n, epoch)"])
+def test_a_table_with_another_key_is_an_error_and_stays_as_it_is(path: Path, key: str) -> None:
+    db = sqlite3.connect(path)
+    db.execute(f"CREATE TABLE ticks (symbol, epoch, n, quote, ask, bid{key})")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="its key is not symbol, epoch, n"):
+        SqliteStore(path)
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is a folder, not a file"):
+        SqliteStore(tmp_path)
+    with pytest.raises(StoreError, match="is a device or a pipe, not a file"):
+        SqliteStore(Path(os.devnull))
 
 
 def test_what_is_no_database_is_an_error_and_stays_as_it_is(path: Path) -> None:
@@ -187,6 +208,21 @@ async def test_a_write_that_hangs_does_not_hold_up_the_loop_or_the_end(
         while path.with_name("ticks.db-wal").exists():  # noqa: ASYNC110 - until the thread closes it
             await trio.sleep(0.01)
     assert kept(path, TICKS) == [tick(1)]
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("", "name one"),
+        (":memory:", "name one"),
+        ("data/{symbol}.csv", "has not"),
+        ("data/{symbol}/{date}.txt", "ends in .csv"),
+        ("data/{symbol}/{date}/{hour}.csv", "no {hour}"),
+    ],
+)
+def test_a_path_that_makes_no_sense_is_an_error_at_once(target: str, why: str) -> None:
+    with pytest.raises(StoreError, match=re.escape(why)):
+        maker_of(target)
 
 
 @pytest.mark.parametrize("target", ["mysql://there/ticks", "redis://there/ticks"])
