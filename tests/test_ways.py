@@ -9,7 +9,7 @@ from ways import ASKED, PACKAGE, WALKS, is_asked, walked
 MOST = {
     "a tick": (9, 30),
     "a call and its reply": (10, 80),
-    "a reconnect with one stream": (27, 560),
+    "a reconnect with one stream": (27, 580),
     "a purchase whose reply is lost": (18, 155),
 }
 

@@ -1,9 +1,9 @@
 """The stream of what happens to the client itself."""
 
+from derivtrio.api.validation import check_flag
 from derivtrio.calls.status import EventBus
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.events import Event
-from derivtrio.streams.requests import check_flag
 from derivtrio.streams.subscription import Subscription, new_buffer
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import trio
 
 from derivtrio.api.parsing import UNREADABLE
+from derivtrio.api.validation import check_flag
 from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.request import checked_call, make_call
 from derivtrio.calls.session import Session
@@ -36,7 +37,6 @@ from derivtrio.models import (
     Sold,
     Updated,
 )
-from derivtrio.streams.requests import check_flag
 from derivtrio.trading.orders import account_words, amount_of, contract_words, loginid_for
 
 T = TypeVar("T")
