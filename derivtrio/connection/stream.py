@@ -79,7 +79,7 @@ class Breaking:
 breaking: Final = Breaking()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Close:
     """What the peer's Close frame said; 1005 is RFC 6455's code for a frame without one."""
 
@@ -87,7 +87,7 @@ class Close:
     reason: str = ""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class WatchedStream(trio.abc.Stream):
     """A stream for trio-websocket, on top of *below*.
 
