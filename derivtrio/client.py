@@ -38,7 +38,6 @@ from derivtrio.streams.snapshots import (
     proposal_stream,
 )
 from derivtrio.streams.subscription import Subscription
-from derivtrio.streams.ticks import tick_stream
 from derivtrio.supervision.authorization import Authorization, Identity, TokenSource, checked_for
 from derivtrio.supervision.lifetime import Lifetime
 from derivtrio.supervision.login import CHANGES, change_account, change_by_call, log_out
@@ -331,6 +330,8 @@ class Client(Trader):
             InvalidRequest: an argument that makes no sense; nothing was sent.
 
         """
+        from derivtrio.streams.ticks import tick_stream  # noqa: PLC0415 - not all need it
+
         return tick_stream(
             self._registry,
             symbol,

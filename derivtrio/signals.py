@@ -48,7 +48,7 @@ async def _main(main: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
     raise SystemExit(128 + watch.signal)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Watch:
     """Waits for one signal, and cancels `main` when it comes.
 

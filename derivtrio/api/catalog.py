@@ -131,7 +131,7 @@ _FOLLOWS: Final[Mapping[str, tuple[str, ...]]] = {
 _ARGUMENT_TOO: Final = "landing_company"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Entry:
     """What is known of one call of one generation of the API.
 

@@ -10,7 +10,7 @@ _MEMBERS: Final = ("underlying_symbol", "underlying", "symbol")
 #: What follows the symbol in a shortcode, by the type that it begins with. A symbol may have an
 #: underscore and a number, as "R_100" has; so only the whole of what follows tells where it ends.
 _CODES: Final = tuple(
-    re.compile(rf"(?:{types})_(?P<symbol>[A-Z0-9_]+?)_{terms}", re.IGNORECASE)
+    rf"(?:{types})_(?P<symbol>[A-Z0-9_]+?)_{terms}"
     for types, terms in (
         ("MULTUP|MULTDOWN", r"[\d.]+_[\d.]+_\d{9,}(?:_|$)"),  # stake, multiplier, start
         ("ACCU", r"[\d.]+_\d+_0?\.\d+_"),  # stake, …, growth rate
@@ -35,7 +35,7 @@ def symbol_in(shortcode: Any) -> str:
     if not isinstance(shortcode, str):
         return ""
     for code in _CODES:
-        if (found := code.match(shortcode)) is not None:
+        if (found := re.match(code, shortcode, re.IGNORECASE)) is not None:
             return _as_requested(found["symbol"])
     return ""
 

@@ -75,7 +75,7 @@ OUTCOMES: Final[Mapping[type[Exception], str]] = {
 }
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Call:
     """One request, its text, and what becomes of it.
 
@@ -110,14 +110,14 @@ class Call:
     """
 
     name: str
-    request: Mapping[str, Any] = attrs.field(repr=False)
-    body: str | bytes = attrs.field(repr=False)
+    request: Mapping[str, Any]
+    body: str | bytes
     safe: bool
-    then: Stream | None = attrs.field(default=None, repr=False)
+    then: Stream | None = None
     only_on: int | None = None
     urgency: Urgency = Urgency.USER
     restores: bool = False
-    terms: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    terms: Mapping[str, Any] | None = None
     raw: bool = attrs.field(init=False)
     is_trade: bool = attrs.field(init=False)
     state: Life = attrs.field(default=QUEUED, init=False)
@@ -127,17 +127,17 @@ class Call:
     written_mono: float | None = attrs.field(default=None, init=False)
     loginid: str | None = attrs.field(default=None, init=False)
     closed_mono: float = attrs.field(default=math.inf, init=False)
-    answer: dict[str, Any] | None = attrs.field(default=None, init=False, repr=False)
-    error: Exception | None = attrs.field(default=None, init=False, repr=False)
+    answer: dict[str, Any] | None = attrs.field(default=None, init=False)
+    error: Exception | None = attrs.field(default=None, init=False)
     handed_over: bool = attrs.field(default=False, init=False)
-    on_error: Callable[[Exception], None] | None = attrs.field(default=None, init=False, repr=False)
-    breaks: tuple[BrokenConnection, ...] = attrs.field(default=(), init=False, repr=False)
+    on_error: Callable[[Exception], None] | None = attrs.field(default=None, init=False)
+    breaks: tuple[BrokenConnection, ...] = attrs.field(default=(), init=False)
     _connection: int | None = attrs.field(default=None, init=False)
     _passes: int = attrs.field(default=0, init=False)
-    _patience: float = attrs.field(default=0.0, init=False, repr=False)
-    _reply: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
-    _caller: trio.lowlevel.Task | None = attrs.field(default=None, init=False, repr=False)
-    _closed: trio.Event | None = attrs.field(default=None, init=False, repr=False)
+    _patience: float = attrs.field(default=0.0, init=False)
+    _reply: dict[str, Any] = attrs.field(factory=dict, init=False)
+    _caller: trio.lowlevel.Task | None = attrs.field(default=None, init=False)
+    _closed: trio.Event | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.raw = not self.request

@@ -59,7 +59,7 @@ class Origin(NamedTuple):
     written_wall: float = 0.0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class TradeLog:
     """The trades of one client, from their making until nothing can be mistaken for them.
 

@@ -55,7 +55,7 @@ _decode_all = msgspec.json.Decoder(list[_Envelope]).decode
 _NOT_A_TICK: Final = _Envelope(0, Tick("", 0, 0))
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FastTicks:
     """The routes on one connection, by `req_id`.
 

@@ -49,7 +49,7 @@ class ForeignDoubt(NamedTuple):
     written_mono: float | None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class AccountTrades:
     """The trades of one account.
 
@@ -67,7 +67,7 @@ class AccountTrades:
 ServerTrades = dict[str, AccountTrades]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class OtherClients:
     """The other clients at the same server, as one client sees them; and what it tells them."""
 

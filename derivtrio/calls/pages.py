@@ -26,7 +26,7 @@ _MOST_REPEATS: Final = 100
 Ask = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Listing(Generic[Row]):
     """A list of the account, newest first, to be read with `async for`.
 
@@ -40,17 +40,17 @@ class Listing(Generic[Row]):
     *Cancellation*: loses nothing; the reading can go on.
     """
 
-    _ask: Ask = attrs.field(repr=False)
+    _ask: Ask
     _request: Mapping[str, Any]
     _member: str
-    _read: Callable[[Mapping[str, Any]], Row] = attrs.field(repr=False)
-    _key: Callable[[Row], int] = attrs.field(repr=False)
+    _read: Callable[[Mapping[str, Any]], Row]
+    _key: Callable[[Row], int]
     _limit: int
     _offset: int = attrs.field(default=0, init=False)
     _over: bool = attrs.field(default=False, init=False)
     _repeats: int = attrs.field(default=0, init=False)
-    _seen: set[int] = attrs.field(factory=set, init=False, repr=False)
-    _page: deque[Row] = attrs.field(factory=deque, init=False, repr=False)
+    _seen: set[int] = attrs.field(factory=set, init=False)
+    _page: deque[Row] = attrs.field(factory=deque, init=False)
 
     def __aiter__(self) -> "Listing[Row]":
         return self

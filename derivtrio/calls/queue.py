@@ -31,7 +31,7 @@ def _ignore(_: Event) -> None:
     """Announce nothing."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SendQueue:
     """Requests on their way to the writer.
 

@@ -79,7 +79,7 @@ class Stream(Receiver, Protocol):
         ...
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Router:
     """The requests that were written on this connection and may still bring messages.
 

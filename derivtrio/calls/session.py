@@ -71,7 +71,7 @@ class Suspect(Protocol):
         ...
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Session:
     """What the tasks of every connection, the streams and the trades of one client work with.
 

@@ -138,7 +138,7 @@ class Status(msgspec.Struct, frozen=True):
     last_error: Exception | None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ConnectionState:
     """The client's state, and what is known of its present connection.
 
@@ -211,7 +211,7 @@ class Listener(Protocol):
         ...
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class EventBus:
     """The listeners to what happens.
 

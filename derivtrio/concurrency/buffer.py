@@ -67,7 +67,8 @@ class BufferFull(Exception):
     """A consumer lagged by more items than its buffer may hold."""
 
 
-@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)  # validating each count would cost time
+# NO_OP: validating each count would cost time.
+@attrs.define(eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
 class Buffer(Generic[T]):
     """A bounded buffer of items, usually for one consumer; several tasks may read it.
 
@@ -85,10 +86,10 @@ class Buffer(Generic[T]):
     name: str
     buffer: int = attrs.field()
     overflow: OverflowPolicy = attrs.field()
-    overflow_error: Callable[[str, int], Exception] = attrs.field(default=BufferFull, repr=False)
+    overflow_error: Callable[[str, int], Exception] = BufferFull
     dropped: int = attrs.field(default=0, init=False)
     closed: bool = attrs.field(default=False, init=False)
-    on_drop: Callable[[T], None] | None = attrs.field(default=None, init=False, repr=False)
+    on_drop: Callable[[T], None] | None = attrs.field(default=None, init=False)
     _error: Exception | None = attrs.field(default=None, init=False)
     #: The batch that is being filled.
     _batch: list[T] = attrs.field(factory=list, init=False)
@@ -97,7 +98,7 @@ class Buffer(Generic[T]):
     #: The run of trio that it was made in; None outside of one. Tasks of others cannot be woken.
     _run: trio.lowlevel.TrioToken | None = attrs.field(factory=_present_run, init=False, repr=False)
     #: The tasks that wait in `get`, oldest first; None before the first.
-    _waiting: list[trio.lowlevel.Task] | None = attrs.field(default=None, init=False, repr=False)
+    _waiting: list[trio.lowlevel.Task] | None = attrs.field(default=None, init=False)
 
     @buffer.validator
     def _check_buffer(self, _: object, value: object) -> None:

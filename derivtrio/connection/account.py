@@ -49,7 +49,7 @@ _BASE: Final = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,
 _TOKEN: Final = re.compile(r"[!-~]+")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Turns:
     """One call at a time, and none before a busy server wants to be asked again."""
 

@@ -32,7 +32,7 @@ _MOST_DOUBTS: Final = 64
 Target = tuple[Any, Any, int, str, tuple[Any, ...]]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Addresses:
     """What is known of the addresses that one client has connected to."""
 
@@ -119,7 +119,7 @@ class Addresses:
         self._used.clear()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Race:
     """TCP to several addresses; the first that is open wins, and the others are closed."""
 

@@ -81,7 +81,7 @@ async def open_connection(
             await connection.close()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Connection:
     """One open WebSocket: `receive`, `send`, and the record of how it ended.
 
@@ -109,7 +109,7 @@ class Connection:
     nursery: trio.Nursery | None = attrs.field(default=None, init=False)
     disconnect: Disconnect | None = attrs.field(default=None, init=False)
     close_by: float = attrs.field(default=math.inf, init=False)
-    secrets: list[str] = attrs.field(factory=list, init=False, repr=False)
+    secrets: list[str] = attrs.field(factory=list, init=False)
     heard: float = attrs.field(factory=trio.current_time, init=False)
     sent: int = attrs.field(default=0, init=False)
     _messages: Messages = attrs.field(init=False)

@@ -60,7 +60,7 @@ def too_late(what: str, seconds: float) -> ConnectTimeout:
     return error
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Dialer:
     """Opens the streams of one client, for its WebSockets and for what its endpoint asks over HTTP.
 

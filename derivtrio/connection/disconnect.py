@@ -55,7 +55,7 @@ _MEANINGS: Final = {
 }
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Disconnect:
     """How a connection ended, or is to be ended.
 

@@ -43,7 +43,7 @@ def _reader() -> h11.Connection:
     return http
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Answer:
     """What has come of the answer.
 

@@ -47,7 +47,7 @@ _MAX_SHOWN: Final = 200
 _BODY_PATIENCE: Final = 1.0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Stream:
     """A stream as httpcore2 wants it."""
 
@@ -84,7 +84,7 @@ class _Stream:
         return None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Transport:
     """What carries httpx2's request, over a stream of the *dialer*."""
 

@@ -86,7 +86,7 @@ def _broken(error: Exception) -> trio.BrokenResourceError:
 breaking: Final = Breaking()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Close:
     """What the peer's Close frame said; 1005 is RFC 6455's code for a frame without one."""
 
@@ -94,7 +94,7 @@ class Close:
     reason: str = ""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class WatchedStream(trio.abc.Stream):
     """A stream for trio-websocket, on top of *below*.
 

@@ -68,7 +68,7 @@ def _why_not(proxy: Proxy, host: str, error: Any) -> LinkError:
     return ConnectRefused(f"the proxy {proxy} does not connect to {host}: {said}")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Tunnel:
     """A stream to the proxy as python-socks wants it, and the "proxy" that leads to it.
 

@@ -29,7 +29,7 @@ from derivtrio.connection.url import Address
 from derivtrio.settings import Settings
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Binary:
     """A binary message, told apart from text, which may arrive as bytes too."""
 
@@ -42,7 +42,7 @@ Message = bytes | str | Binary
 _breaking: Final = Breaking(trio_websocket.ConnectionClosed)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class WebSocket:
     """A WebSocket over *stream*.
 
@@ -168,7 +168,7 @@ class Messages(Protocol):
         ...
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class PlainMessages:
     """Messages as they come from trio-websocket's `get_message` and go to its `send_message`."""
 

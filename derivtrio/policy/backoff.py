@@ -31,7 +31,7 @@ def delays(backoff: Backoff, draw: Draw = random.uniform) -> Iterator[float]:
         ceiling = min(ceiling * backoff.factor, backoff.cap)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Attempts:
     """The attempts since the last stable connection, `number` of them with the present one."""
 

@@ -133,13 +133,13 @@ class BudgetUse(msgspec.Struct, frozen=True):
     paused_for: float
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Window:
     """A sliding log of requests: how many may go within any `length` seconds, by urgency."""
 
     length: float
     caps: tuple[int, ...]
-    _ends: deque[float] = attrs.field(factory=deque, init=False, repr=False)
+    _ends: deque[float] = attrs.field(factory=deque, init=False)
 
     def has_room(self, urgency: int, now: float) -> bool:
         """Return whether there is room now."""
@@ -162,7 +162,7 @@ class Window:
         self._ends.append(now + self.length)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Group:
     """What limits the requests of one group: windows, and the pause after a refusal.
 
@@ -179,7 +179,7 @@ class Group:
     _learnt_at: float = attrs.field(default=-math.inf, init=False)
     _refusals: int = attrs.field(default=0, init=False)
     _forgiven_at: float = attrs.field(default=0.0, init=False)
-    _windows: dict[float, Window] = attrs.field(factory=dict, init=False, repr=False)
+    _windows: dict[float, Window] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.set_caps()
@@ -260,7 +260,7 @@ def _caps(usable: float) -> tuple[int, ...]:
     return tuple(caps)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Budgets:
     """The groups of one generation of the API. Without groups nothing is limited.
 
@@ -271,8 +271,8 @@ class Budgets:
 
     groups: tuple[Group, ...] = ()
     advertised: bool = False
-    _groups_of: dict[str, tuple[Group, ...]] = attrs.field(factory=dict, repr=False)
-    _rest: tuple[Group, ...] = attrs.field(default=(), repr=False)
+    _groups_of: dict[str, tuple[Group, ...]] = attrs.field(factory=dict)
+    _rest: tuple[Group, ...] = ()
 
     def of(self, name: str) -> tuple[Group, ...]:
         """Return the groups in which the call counts."""

@@ -98,7 +98,7 @@ def reading(epoch: int, trio: tuple[float, float], wall: tuple[float, float]) ->
     )
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ServerTime:
     """What one client knows of the server's time.
 

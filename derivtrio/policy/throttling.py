@@ -50,7 +50,7 @@ W = TypeVar("W", bound=WaitingRequest)
 _Key = tuple[Urgency, bool, tuple[Group, ...]]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class WaitingLine(Generic[W]):
     """Requests that wait for the same groups with the same urgency, each with its place."""
 
@@ -71,7 +71,7 @@ class WaitingLine(Generic[W]):
         return self.urgency, self.places[self.head]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class WaitingRoom(Generic[W]):
     """Requests that wait for their budget, or for `max_urgency`."""
 
@@ -182,7 +182,7 @@ class WaitingRoom(Generic[W]):
             del self._lines[line.urgency, line.restores, line.groups]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Stopwatch:
     """Adds up the time for which something was the case, in seconds."""
 
@@ -201,7 +201,7 @@ class Stopwatch:
         return self._total + (0.0 if self._since is None else now - self._since)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class LeakyBucket:
     """Counts what comes, and forgets `rate` of it a second: what is left came faster than that."""
 

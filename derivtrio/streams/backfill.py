@@ -43,7 +43,7 @@ _MOST_UNREADABLE: Final = 3
 _MOST_UNANSWERED: Final = 3
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class BackfillReader(Generic[T]):
     """Fills the holes in a buffer of ticks or candles, when its consumer has read that far.
 
@@ -185,7 +185,7 @@ class BackfillReader(Generic[T]):
         self._session.bus.announce(gap)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class OpenHole(Generic[T]):
     """A hole that is being filled: what to ask for, and what has come and was not read yet.
 

@@ -61,7 +61,7 @@ def candle_stream(
     return Subscription(items, waiting(symbol, source, translator, reader), reader)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class CandleTranslator:
     """Translates messages into the candles of one symbol, for one consumer.
 

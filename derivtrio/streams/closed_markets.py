@@ -65,7 +65,7 @@ def waiting(
     return source
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class WaitingStream:
     """The source of a consumer that waits while the market of `_symbol` is closed."""
 

@@ -43,7 +43,7 @@ _REMEMBERED: Final = 4096
 _PAUSES: Final = [RETRY_PAUSE * 2**n for n in range(7)]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ContractStreams:
     """The upstreams of contracts that are wanted, and what they share.
 

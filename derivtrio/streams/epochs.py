@@ -29,7 +29,7 @@ FAR_BEHIND: Final = 60
 _WITNESSES: Final = 3
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Epochs:
     """What is known of a stream's epochs.
 

@@ -78,7 +78,7 @@ class Hole(msgspec.Struct, frozen=True):
     end: HoleEnd | None = None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Filler:
     """Fetches what belongs into one hole: ask for `request`, and give the reply to `take`.
 

@@ -23,7 +23,7 @@ _DAYS: Final = 8
 _Spans = Mapping[str, Sequence[tuple[int, int]]]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class OpeningTimes:
     """When markets open, by the server's trading times; asked once a day for each day."""
 

@@ -44,7 +44,7 @@ logger = logging.getLogger("derivtrio")
 _INTERVAL: Final = 30.0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SharedUpstream:
     """Where consumers with equal requests meet.
 
@@ -70,7 +70,7 @@ class SharedUpstream:
                 self._lock = None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Registry:
     """The streams of one client, in the order in which they were first asked for.
 
@@ -83,15 +83,15 @@ class Registry:
 
     session: Session
     suspects: Suspects = attrs.field(factory=Suspects, init=False)
-    watch: Callable[[], Awaitable[None]] | None = attrs.field(default=None, init=False, repr=False)
-    new_upstream: Callable[..., Upstream] = attrs.field(default=Upstream, init=False, repr=False)
-    contracts: ContractStreams = attrs.field(init=False, repr=False)
-    forgets: Forgets = attrs.field(init=False, repr=False)
+    watch: Callable[[], Awaitable[None]] | None = attrs.field(default=None, init=False)
+    new_upstream: Callable[..., Upstream] = attrs.field(default=Upstream, init=False)
+    contracts: ContractStreams = attrs.field(init=False)
+    forgets: Forgets = attrs.field(init=False)
     _wanted: dict[Upstream, None] = attrs.field(factory=dict, init=False)
     _shared: dict[str, SharedUpstream] = attrs.field(factory=dict, init=False)
     _is_watched: bool = attrs.field(default=False, init=False)
     _doubted: dict[Upstream, bool] = attrs.field(factory=dict, init=False)
-    _opening_times: "OpeningTimes | None" = attrs.field(default=None, init=False, repr=False)
+    _opening_times: "OpeningTimes | None" = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.forgets = Forgets(self.session)

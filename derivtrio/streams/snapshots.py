@@ -121,7 +121,7 @@ class Snapshots:
         return ()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class BalanceTranslator(Snapshots):
     """Translates messages into balances of an account."""
 
@@ -135,7 +135,7 @@ class BalanceTranslator(Snapshots):
         return (Balance(named(payload["loginid"]), amount, named(payload["currency"])),)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ContractTranslator(Snapshots):
     """Translates messages about one contract, until the contract is sold."""
 
@@ -159,7 +159,7 @@ class ContractTranslator(Snapshots):
         return (contract,)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class UntypedContractTranslator(Snapshots):
     """Passes on messages about one contract, until the contract is sold.
 
@@ -176,7 +176,7 @@ class UntypedContractTranslator(Snapshots):
         return (message,)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class StatusTranslator(Snapshots):
     """Passes on messages of `website_status`, and has the limits in them noted."""
 
@@ -190,7 +190,7 @@ class StatusTranslator(Snapshots):
         return (message,)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ProposalTranslator(Snapshots):
     """Translates messages into prices of the contract that `parameters` describe.
 

@@ -140,7 +140,7 @@ class Subscription(Generic[T]):
             raise RuntimeError(text)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class BufferedConsumer:
     """Puts what an upstream brings into the buffer `items`, as `translator` has it.
 
@@ -152,13 +152,13 @@ class BufferedConsumer:
     asked for again. Only if there are many of them does the stream end.
     """
 
-    registry: Registry = attrs.field(repr=False)
+    registry: Registry
     name: str
-    translator: Translator | None = attrs.field(repr=False)
-    items: Buffer[Any] = attrs.field(repr=False)
+    translator: Translator | None
+    items: Buffer[Any]
     upstream: Upstream | None = attrs.field(default=None, init=False)
     _next_report: int = attrs.field(default=1, init=False)
-    _unreadable: LeakyBucket | None = attrs.field(default=None, init=False, repr=False)
+    _unreadable: LeakyBucket | None = attrs.field(default=None, init=False)
     _counted: int = attrs.field(default=0, init=False)
 
     def newest(self) -> Any:

@@ -54,7 +54,7 @@ class Interruption(msgspec.Struct, frozen=True):
     """Stands where transactions may be missing."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class TransactionTranslator:
     """Translates messages into transactions, from the second message on.
 
@@ -95,7 +95,7 @@ class TransactionTranslator:
         return (Interruption(),) if self._interrupted else ()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Seen:
     """The transactions that need not be delivered any more."""
 
@@ -125,7 +125,7 @@ class Seen:
             self._times = {n: time for n, time in self._times.items() if time >= since}
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class TransactionReader:
     """Takes from the statement what is missing in a buffer of transactions.
 
@@ -198,7 +198,7 @@ class TransactionReader:
             self.note_missing()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class TransactionSource:
     """Attaches a stream of transactions, and then tells its reader which are old."""
 

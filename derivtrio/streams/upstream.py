@@ -48,7 +48,7 @@ class Sharing(Protocol):
         ...
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Upstream:
     """What one request keeps sending, on its way to the consumers that share it.
 
@@ -72,23 +72,23 @@ class Upstream:
     """
 
     name: str
-    request: Mapping[str, Any] | None = attrs.field(repr=False)
-    _renew: "Callable[[Upstream], None]" = attrs.field(repr=False)
-    _let_go: Callable[[str], None] = attrs.field(repr=False)
+    request: Mapping[str, Any] | None
+    _renew: "Callable[[Upstream], None]"
+    _let_go: Callable[[str], None]
     #: The reader notes there when a batch came: asking the clock for each tick would cost more.
-    _counters: Counters = attrs.field(factory=Counters, repr=False)
+    _counters: Counters = attrs.field(factory=Counters)
     ids: dict[str, None] = attrs.field(factory=dict, init=False)
-    latest: dict[str, Any] | str | bytes | None = attrs.field(default=None, init=False, repr=False)
+    latest: dict[str, Any] | str | bytes | None = attrs.field(default=None, init=False)
     last_wall: float | None = attrs.field(default=None, init=False)
     parts: dict[Any, tuple[float, dict[str, Any]]] | None = attrs.field(
         default=None, init=False, repr=False
     )
     over: bool = attrs.field(default=False, init=False)
-    on_answer: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
-    asked: Call | None = attrs.field(default=None, init=False, repr=False)
+    on_answer: Callable[[], None] | None = attrs.field(default=None, init=False)
+    asked: Call | None = attrs.field(default=None, init=False)
     lingers: bool = attrs.field(default=False, init=False)
-    sharing: Sharing | None = attrs.field(default=None, init=False, repr=False)
-    breaks: tuple[BrokenConnection, ...] = attrs.field(default=(), init=False, repr=False)
+    sharing: Sharing | None = attrs.field(default=None, init=False)
+    breaks: tuple[BrokenConnection, ...] = attrs.field(default=(), init=False)
     _late: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 

@@ -48,7 +48,7 @@ _MOST_TOKENS = 26
 Ask = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Identity:
     """The account that the client acts for.
 
@@ -59,12 +59,12 @@ class Identity:
 
     """
 
-    token: TokenSource | None = attrs.field(repr=False)
+    token: TokenSource | None
     loginid: str | None = None
-    accepted: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    accepted: Mapping[str, Any] | None = None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Authorization:
     """Makes every connection to *endpoint* act for the same account.
 

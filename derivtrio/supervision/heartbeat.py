@@ -24,7 +24,7 @@ async def beat(connection: Connection, session: Session) -> None:
     await Heartbeat(connection, session).run()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Heartbeat:
     """Finds out that a connection is dead.
 

@@ -26,7 +26,7 @@ _MAX_REASON: Final = 123
 _OWN_CODES: Final = range(3000, 5000)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Lifetime:
     """The beginning and the end of one client.
 

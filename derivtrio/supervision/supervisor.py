@@ -45,7 +45,7 @@ from derivtrio.supervision.restore import restore
 from derivtrio.supervision.tasks import ask_for_limits, expire, read, write
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Supervisor:
     """Runs connections one after another, until there is no hope."""
 

@@ -30,7 +30,6 @@ from derivtrio.models import (
     Sale,
     Transaction,
 )
-from derivtrio.trading import lists
 from derivtrio.trading.orders import (
     UNCHANGED,
     Unchanged,
@@ -211,6 +210,8 @@ class Trader:
         And what `call` raises.
 
         """
+        from derivtrio.trading import lists  # noqa: PLC0415 - not all need it
+
         return await lists.portfolio(self._session, loginid)
 
     def statement(
@@ -235,6 +236,8 @@ class Trader:
         The reading raises what `call` raises.
 
         """
+        from derivtrio.trading import lists  # noqa: PLC0415 - not all need it
+
         return lists.statement(self._session, action_type, date_from, date_to, loginid)
 
     def profit_table(
@@ -249,6 +252,8 @@ class Trader:
         Arguments and errors are those of `statement`: `date_from` belongs to the period, `date_to`
         does not.
         """
+        from derivtrio.trading import lists  # noqa: PLC0415 - not all need it
+
         return lists.profit_table(self._session, date_from, date_to, loginid)
 
     def _check(self, name: str, request: Mapping[str, Any]) -> None:

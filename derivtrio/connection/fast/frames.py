@@ -58,7 +58,7 @@ PLACEHOLDER: Final = Placeholder()
 Item = bytes | Placeholder
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FrameFilter:
     """Splits what arrives into payloads to take and bytes to forward.
 

@@ -30,7 +30,7 @@ from derivtrio.connection.websocket import Message, WebSocket
 from derivtrio.settings import Settings
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FastMessages:
     """Messages from and to a `FilteringStream`; the other ones from and to trio-websocket.
 
@@ -116,7 +116,7 @@ class FastMessages:
         return messages
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FilteringStream(trio.abc.Stream):
     """A stream for trio-websocket, which sees only the frames that are forwarded to it.
 

@@ -28,7 +28,7 @@ _READ_SIZE: Final = 2**16
 _RECORD_SIZE: Final = 2**14
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class RecordStream(trio.abc.Stream):
     """The client's end of TLS over *below*; usable after `do_handshake`. See `open_records`.
 

@@ -30,7 +30,7 @@ _CONTRACT: Final = "contract"
 PAGE: Final = 500
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Investigation:
     """What is known about one trade in doubt, and the ways to learn more.
 

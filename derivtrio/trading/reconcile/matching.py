@@ -43,7 +43,7 @@ from derivtrio.trading.reconcile.shortcodes import SECONDS, agrees, minutes, num
 _NO_TERMS: Final = frozenset({"loginid", "passthrough", "proposal", "req_id", "subscribe"})
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Order:
     """A purchase that was asked for.
 

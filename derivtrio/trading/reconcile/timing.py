@@ -68,7 +68,7 @@ class Bounds:
     latest: float
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Timing:
     """Until when one trade in doubt, and its rivals, may be executed.
 
