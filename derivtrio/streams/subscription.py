@@ -43,7 +43,7 @@ def new_buffer(name: str, buffer: int, overflow: OverflowPolicy) -> Buffer[Any]:
     return Buffer(name, buffer, overflow, SlowConsumer)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Subscription(Generic[T]):
     """A stream, to be entered with `async with` and read with `async for`.
 
@@ -56,9 +56,12 @@ class Subscription(Generic[T]):
     """
 
     _items: Buffer[Any]
-    _source: Source = attrs.field(repr=False)
-    _reader: Reader[T] | None = attrs.field(default=None, repr=False)
+    _source: Source
+    _reader: Reader[T] | None = None
     _entered: bool = attrs.field(default=False, init=False)
+
+    def __repr__(self) -> str:
+        return f"<derivtrio.Subscription {self._items.name}, {len(self._items)} items waiting>"
 
     @property
     def id(self) -> str | None:

@@ -324,6 +324,18 @@ async def test_g07_lossy_policies_keep_the_newest(autojump_clock: Any) -> None:
     assert latest.dropped >= 90
 
 
+async def test_a_subscription_shows_what_it_is_and_how_much_waits(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+    ):
+        async with client.ticks("1HZ100V", buffer=100) as ticks:
+            await trio.sleep(2.5)
+            assert repr(ticks) == "<derivtrio.Subscription 1HZ100V, 4 items waiting>"
+            await anext(ticks)
+            assert repr(ticks) == "<derivtrio.Subscription 1HZ100V, 3 items waiting>"
+
+
 async def test_the_events_of_a_client_that_has_ended_are_over(autojump_clock: Any) -> None:
     async with (
         open_simulator(port=None) as sim,
