@@ -11,7 +11,7 @@ import attrs
 import click
 import trio
 
-from derivtrio.cli.moments import in_period
+from derivtrio.cli.moments import in_period, require_period
 from derivtrio.cli.out_files import check_out, replacing, require_apart
 from derivtrio.cli.target import perform
 from derivtrio.recording import TABLES, TICKS, Row, Table
@@ -51,13 +51,14 @@ class Export:
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=check_out,
-    help="[default: standard output]",
+    help="[default: -, standard output]",
 )
 def export(kind: str | None, out: Path | None, source: str, **choice: Any) -> None:
     """Print what was recorded in SOURCE: a SQLite file, or a postgresql:// URL.
 
     A recorder may go on writing meanwhile. With --out, the file is replaced when all is written.
     """
+    out = None if out == Path("-") else out
     if kind is None:
         suffix = "" if out is None else out.suffix.removeprefix(".")
         kind = suffix if suffix in _FORMATS else _FORMATS[0]
@@ -86,6 +87,7 @@ def selection_of(
     if symbols and "symbol" not in chosen.columns:
         message = f"the rows of {chosen.name} have no symbol"
         raise click.UsageError(message)
+    require_period(start, end)
     return Selection(chosen, symbols, candles, start, end)
 
 

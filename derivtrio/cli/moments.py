@@ -66,6 +66,13 @@ def read_past_moment(
     return epoch
 
 
+def require_period(start: int | None, end: int | None) -> None:
+    """Raise a UsageError if the *end* is before the *start*: nothing is in such a period."""
+    if start is not None and end is not None and end < start:
+        message = "--to is before --from"
+        raise click.UsageError(message)
+
+
 def in_period(command: F) -> F:
     """Give *command* the options `--from` and `--to`: the epochs `start` and `end`, or None."""
     begin = click.option(

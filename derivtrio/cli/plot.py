@@ -7,7 +7,7 @@ import attrs
 import click
 import trio
 
-from derivtrio.cli.moments import in_period
+from derivtrio.cli.moments import in_period, require_period
 from derivtrio.cli.out_files import check_out, replacing, require_apart
 from derivtrio.cli.output import note
 from derivtrio.cli.target import perform
@@ -47,6 +47,7 @@ def plot(
     there are none, they are the recorded candles of that length.
     """
     require_apart(out, source, "--out")
+    require_period(start, end)
     ticks = Selection(TICKS, (symbol,), None, start, end)
     perform(functools.partial(draw, source, ticks, length, out))
 

@@ -10,8 +10,9 @@ import click
 
 from derivtrio.cli.moments import read_past_moment
 from derivtrio.cli.operate import Operation, operating
+from derivtrio.cli.output import one_line
 from derivtrio.cli.target import Target, connecting, perform
-from derivtrio.recording import Store
+from derivtrio.recording import Store, StoreError
 from derivtrio.recording import record as keep
 from derivtrio.recording.relaying import NATS, RelayAddress, engine_of
 
@@ -29,11 +30,15 @@ class Relay:
     start: int | None
 
 
-def check_scheme(_context: click.Context, _parameter: click.Parameter, target: str) -> str:
-    """Refuse what is no address of Redis or NATS."""
+def check_address(_context: click.Context, _parameter: click.Parameter, target: str) -> str:
+    """Refuse what is no address of Redis or NATS, and one that names no stream."""
     if engine_of(target) is None:
         message = "a relay goes to redis://host:port/STREAM, or to nats://host:port/SUBJECT"
         raise click.BadParameter(message)
+    try:
+        RelayAddress.of(target, ())
+    except StoreError as error:
+        raise click.BadParameter(one_line(error)) from None
     return target
 
 
@@ -46,7 +51,7 @@ def check_scheme(_context: click.Context, _parameter: click.Parameter, target: s
     metavar="URL",
     envvar="DERIV_RELAY_TO",
     show_envvar=True,
-    callback=check_scheme,
+    callback=check_address,
     help="redis://HOST:PORT/STREAM or nats://HOST:PORT/SUBJECT. Each symbol has a stream, or a"
     " subject: the name may have {symbol} in it. Several symbols without that go to STREAM:SYMBOL,"
     " or SUBJECT.SYMBOL. If the address has a password, set the variable instead.",

@@ -58,9 +58,14 @@ def require_terminal(instead: str) -> None:
         UsageError: it is not, or one that cannot place a cursor.
 
     """
-    if not to_terminal() or os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
+    kind = os.environ.get("TERM", "")
+    if not to_terminal():
         message = f"standard output is no terminal; {instead}"
-        raise click.UsageError(message)
+    elif kind.lower() in ("dumb", "unknown"):
+        message = f"this terminal cannot place a cursor (TERM is {kind}); {instead}"
+    else:
+        return
+    raise click.UsageError(message)
 
 
 @attrs.define(eq=False)

@@ -5,6 +5,7 @@ as nats-py is, and runs in a loop of trio-asyncio. A connection is used once: af
 next call opens another one.
 """
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar
@@ -25,6 +26,9 @@ with needing("nats", "NATS"):
     from nats.js import errors as js
 
 T = TypeVar("T")
+
+#: What stands in front of an error's words.
+_PREFIX: Final = re.compile(r"^(?:nats: |\[Errno -?\d+\] )")
 
 #: How long a call may take, in seconds; and the goodbye.
 _TIMEOUT: Final = 10.0
@@ -170,7 +174,7 @@ class NatsStore:
             text = "no answer" if said is None else said
         else:
             text = str(error)
-        return f"{self._address}: {text.removeprefix('nats: ')}"
+        return f"{self._address}: {_PREFIX.sub('', text)}"
 
 
 def _may_pass(error: Exception) -> bool:

@@ -156,3 +156,16 @@ def test_a_file_in_a_folder_that_cannot_be_written(
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
     assert lines(str(db), "--to", str(START))
     assert [each.name for each in db.parent.iterdir()] == ["ticks.db"]
+
+
+@pytest.mark.parametrize(
+    "made", ["TABLE ticks (time, price)", "VIEW ticks AS SELECT 1 AS symbol, 2 AS epoch"]
+)
+def test_a_table_of_others_is_one_line_and_no_rows(tmp_path: Path, made: str) -> None:
+    path = tmp_path / "other.db"
+    db = sqlite3.connect(path)
+    db.execute(f"CREATE {made}")
+    db.close()
+    result = run("export", str(path))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "has another table ticks: its columns are" in only_line(result.stderr)

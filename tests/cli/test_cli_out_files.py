@@ -108,3 +108,17 @@ def test_what_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [
         ("chart.png", b"old")
     ]
+
+
+@pytest.mark.parametrize("command", [("export", "x.db"), ("plot", "x.db", "R_100")])
+def test_a_period_that_ends_before_it_begins_is_2(command: tuple[str, ...]) -> None:
+    result = run(*command, "--from", "2026-11-28", "--to", "2026-11-27")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == "Error: --to is before --from"
+
+
+def test_a_dash_is_standard_output(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(db.parent)
+    result = run("export", str(db), "--out", "-")
+    assert (result.exit_code, result.stdout.count("\n")) == (0, 900)
+    assert not Path("-").exists()

@@ -140,10 +140,10 @@ def test_g13_what_cannot_be_reached_is_one_line_without_the_password(server: Ser
 
 
 @pytest.mark.parametrize("there", ["redis://there", "redis:///ticks", "redis://there:port/ticks"])
-def test_an_address_without_a_stream_is_one_line(server: Served, there: str) -> None:
+def test_an_address_without_a_stream_is_a_wrong_command_line(server: Served, there: str) -> None:
     result = finished(*COMMAND, "R_100", "--to", there, "--url", server.url)
-    assert result.returncode == 1
-    assert "redis://host:6379/STREAM" in only_line(result.stderr)
+    assert result.returncode == 2
+    assert "redis://host:6379/STREAM" in result.stderr.splitlines()[-1]
 
 
 def test_without_the_extra_one_line_says_how_to_get_it() -> None:

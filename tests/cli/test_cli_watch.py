@@ -31,7 +31,7 @@ def test_without_a_terminal_it_says_what_to_use_instead(name: str) -> None:
 def test_a_terminal_that_cannot_place_a_cursor_is_none() -> None:
     with on_terminal("watch", "R_100", TERM="dumb") as terminal:
         assert terminal.wait() == 2
-    assert "standard output is no terminal" in terminal.said
+    assert "this terminal cannot place a cursor (TERM is dumb)" in terminal.said
 
 
 def test_the_table_fills_and_an_unknown_symbol_is_one_line(server: Served) -> None:

@@ -14,7 +14,7 @@ import recording_servers as servers
 import trio
 import trustme
 
-from derivtrio.recording import GAPS, TICKS, Row, StoreBusy
+from derivtrio.recording import GAPS, TICKS, Row, StoreBusy, StoreError
 from derivtrio.recording.relaying import RelayAddress
 
 pytest.importorskip("trio_asyncio")
@@ -50,6 +50,14 @@ async def kept(server: servers.Server, stream: str) -> list[tuple[str, dict[str,
         return found
 
     return await trio.to_thread.run_sync(servers.nats_reply, server, read)
+
+
+async def test_a_server_that_is_not_there_is_told_in_words() -> None:
+    with pytest.raises(
+        StoreError, match=r"^nats://127\.0\.0\.1:1/x\.\{symbol\}: Connect call failed"
+    ):
+        async with opened(servers.Server([], 1, "nats://127.0.0.1:1"), "x"):
+            pass
 
 
 async def forgetful(server: servers.Server, stream: str, *subjects: str) -> None:
