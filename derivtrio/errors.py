@@ -176,6 +176,13 @@ def invalid_request(text: str, request: Mapping[str, Any] | None = None) -> Inva
     return InvalidRequest("InvalidRequest", text, request=request)
 
 
+def check_flag(name: str, flag: object) -> None:
+    """Raise an InvalidRequest if *flag*, the argument *name*, is not True or False."""
+    if not isinstance(flag, bool):
+        text = f"{name} is True or False, not {type(flag).__name__}"
+        raise invalid_request(text)
+
+
 def api_error(error: Any, request: Mapping[str, Any] | None = None) -> ApiError:
     """Return the exception for *error*, the `error` member of a reply to *request*.
 

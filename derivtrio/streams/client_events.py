@@ -2,8 +2,8 @@
 
 from derivtrio.calls.status import EventBus
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
+from derivtrio.errors import check_flag
 from derivtrio.events import Event
-from derivtrio.streams.requests import check_flag
 from derivtrio.streams.subscription import Subscription, new_buffer
 
 

@@ -11,7 +11,7 @@ from derivtrio.api import codec
 from derivtrio.api.catalog import GRANULARITIES, is_safe, may_stream
 from derivtrio.api.parsing import contract_of
 from derivtrio.calls.call import api_call
-from derivtrio.errors import invalid_request
+from derivtrio.errors import check_flag, invalid_request
 from derivtrio.models import LAST_EPOCH
 
 #: What a stream does when its market is closed: raise `MarketClosed`, or wait until it opens.
@@ -52,13 +52,6 @@ def key_of(name: str, request: Mapping[str, Any]) -> str | None:
         return codec.sorted_text(asked)
     except (TypeError, ValueError, RecursionError) as error:
         raise invalid_request(codec.error_text(error, asked), asked) from error
-
-
-def check_flag(name: str, flag: object) -> None:
-    """Raise an InvalidRequest if *flag*, the argument *name*, is not True or False."""
-    if not isinstance(flag, bool):
-        text = f"{name} is True or False, not {type(flag).__name__}"
-        raise invalid_request(text)
 
 
 def resumption(

@@ -22,6 +22,7 @@ from derivtrio.errors import (
     DerivError,
     NotExecuted,
     OutcomeUnknown,
+    check_flag,
     invalid_request,
 )
 from derivtrio.models import (
@@ -36,7 +37,6 @@ from derivtrio.models import (
     Sold,
     Updated,
 )
-from derivtrio.streams.requests import check_flag
 from derivtrio.trading.orders import account_words, amount_of, contract_words, loginid_for
 
 T = TypeVar("T")
