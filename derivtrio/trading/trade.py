@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 import trio
 
-from derivtrio.api.parsing import UNREADABLE
+from derivtrio.api.parsing import UNREADABLE, contract_of
 from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.request import checked_call, make_call
 from derivtrio.calls.session import Session
@@ -132,12 +132,23 @@ async def _make(call: Call, session: Session) -> Mapping[str, Any]:
 
 
 def _confirmed(call: Call, reply: Mapping[str, Any], read: Read[T], session: Session) -> T:
-    """Return what *reply* confirms; one that cannot be read leaves the trade in doubt."""
+    """Return what *reply* confirms; one that cannot be read leaves the trade in doubt.
+
+    So does one that names a contract which another order has led to.
+    """
     try:
+        _check_contract(call, reply, session)
         return read(reply)
     except UNREADABLE as error:
         text = f"the server's answer to {call.name} cannot be read: {error!r}"
         raise session.trades.doubt(call, text) from error
+
+
+def _check_contract(call: Call, reply: Mapping[str, Any], session: Session) -> None:
+    contract_id = contract_of(reply) if call.name == "buy" else None
+    if contract_id is not None and session.trades.is_known(contract_id, other_than=call):
+        text = f"contract {contract_id} was bought by another order"
+        raise ValueError(text)
 
 
 def _executed(unknown: OutcomeUnknown, outcome: Outcome) -> Purchase | Sale | Limits:

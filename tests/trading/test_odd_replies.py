@@ -193,3 +193,65 @@ async def test_g03_a_servers_clock_that_jumps_hides_no_purchase(
         outcome = await world.client.reconcile(unknown)
         assert isinstance(outcome, Bought)
         assert outcome.purchase.contract_id == 1002
+
+
+async def test_g03_a_contract_that_another_order_has_led_to_is_not_this_ones(
+    autojump_clock: Any,
+) -> None:
+    async with open_world() as world:
+        first = await world.client.buy(PARAMETERS, 10)
+        old = Bank().buy({"parameters": PARAMETERS})["buy"]
+        assert old["contract_id"] == first.contract_id
+        world.bank.faults.append(replying({"buy": old}))
+        unknown = await in_doubt(world)
+        outcome = await world.client.reconcile(unknown)
+        assert isinstance(outcome, Bought)
+        assert outcome.purchase.contract_id == 1002
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("request", None),
+        ("written_at", None),
+        ("written_at", "12:00"),
+        ("written_at", float("nan")),
+        ("written_on", "12:00"),
+        ("server_epoch", 5),
+        ("server_epoch", (None, None)),
+        ("server_epoch", (1.0, float("nan"))),
+        ("loginid", 5),
+        ("parameters", "CALL"),
+    ],
+)
+async def test_g18_a_doubt_that_was_made_by_hand_says_what_is_wrong_with_it(
+    autojump_clock: Any, name: str, value: Any
+) -> None:
+    async with open_world(lost_after) as world:
+        unknown = await in_doubt(world)
+        setattr(unknown, name, value)
+        with pytest.raises(derivtrio.InvalidRequest, match=name):
+            await world.client.reconcile(unknown)
+
+
+@pytest.mark.parametrize("name", ["sell", "cancel", "update_contract"])
+async def test_g03_the_state_of_another_contract_decides_nothing(
+    autojump_clock: Any, name: str
+) -> None:
+    async with open_world() as world:
+        purchase = await world.client.buy(PARAMETERS, 10)
+        world.bank.faults.append(lost_after)
+        limits = {"stop_loss": 3} if name == "update_contract" else {}
+        with pytest.raises(OutcomeUnknown) as caught:
+            await getattr(world.client, name)(purchase, **limits)
+
+        async def handle(peer: Peer, request: Request) -> None:
+            if "proposal_open_contract" not in request:
+                await world.bank.handle(peer, request)
+                return
+            other = {"contract_id": 999, "status": "sold", "is_sold": 1, "sell_price": 5}
+            await peer.reply(request, proposal_open_contract=other)
+
+        world.server.handle = handle
+        with pytest.raises(derivtrio.ProtocolViolation, match="about contract 999"):
+            await world.client.reconcile(caught.value)
