@@ -493,7 +493,9 @@ class HandshakeRejected(LinkError):
         self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> None:
         text = body[:200].decode("utf-8", "replace").strip()
-        super().__init__(f"HTTP {status}" + (f": {text}" if text else ""))
+        location = (headers or {}).get("Location")
+        where = f", a redirection to {location}" if location else ""
+        super().__init__(f"HTTP {status}{where}" + (f": {text}" if text else ""))
         self.status = status
         self.body = body
         self.headers = dict(headers or {})
