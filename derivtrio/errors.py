@@ -48,7 +48,7 @@ import msgspec
 
 from derivtrio.events import Gap
 from derivtrio.models import Ambiguous
-from derivtrio.redaction import masked, masked_text, secrets_in, without
+from derivtrio.redaction import hidden_in, masked, masked_text, secrets_in, without
 
 #: How much of a server's text an error has, in characters.
 _LONGEST_CODE = 100
@@ -86,7 +86,8 @@ class ApiError(DerivError):
         super().__init__(code, message)
         self.code = code
         self.message = message
-        self.details = _without(secrets, masked(details or {}))
+        shown = hidden_in(masked(details or {}), secrets)
+        self.details = shown if isinstance(shown, Mapping) else {}
         self.request = masked(request or {})
 
     def __str__(self) -> str:
@@ -211,17 +212,6 @@ def _text(value: Any) -> str:
 def _short(value: Any) -> str:
     text = _text(value)
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
-
-
-def _without(secrets: Sequence[str], value: Any) -> Any:
-    """Return *value* with what it repeats of *secrets* hidden, at any depth."""
-    if isinstance(value, str):
-        return without(value, secrets)
-    if isinstance(value, Mapping):
-        return {name: _without(secrets, each) for name, each in value.items()} if secrets else value
-    if isinstance(value, list) and secrets:
-        return [_without(secrets, each) for each in value]
-    return value
 
 
 class BrokenConnection(msgspec.Struct, frozen=True):

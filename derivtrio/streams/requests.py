@@ -51,7 +51,7 @@ def key_of(name: str, request: Mapping[str, Any]) -> str | None:
     try:
         return codec.sorted_text(asked)
     except (TypeError, ValueError, RecursionError) as error:
-        raise invalid_request(codec.error_text(error, asked), asked) from error
+        raise invalid_request(codec.error_text(error, asked), asked) from None
 
 
 def resumption(
