@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import trio
 from bank import PARAMETERS, Bank, Fault, lost_after
-from scripted import Peer, Request
+from scripted import Peer, Request, open_server
 
 import derivtrio
 from derivtrio import Ambiguous, ApiError, Bought, OutcomeUnknown, Sold
@@ -255,3 +255,38 @@ async def test_g03_the_state_of_another_contract_decides_nothing(
         world.server.handle = handle
         with pytest.raises(derivtrio.ProtocolViolation, match="about contract 999"):
             await world.client.reconcile(caught.value)
+
+
+async def test_g03_a_refusal_before_the_account_was_authorized_anew_is_not_the_answer(
+    autojump_clock: Any,
+) -> None:
+    """The order was made once more after it; that reply counts, and it cannot be read."""
+    refused = 0
+
+    async def fault(peer: Peer, request: Request, execute: Any) -> None:
+        nonlocal refused
+        refused += 1
+        if refused == 1:
+            await peer.refuse(request, "AuthorizationRequired")
+        else:
+            execute()
+            await peer.reply(request, buy={"contract_id": None})
+
+    bank = Bank([fault, fault])
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "authorize" in request:
+            await peer.reply(request, authorize={"loginid": "CR1"})
+        else:
+            await bank.handle(peer, request)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(
+            endpoint=server, token="token-one", settings=derivtrio.Settings(heartbeat_interval=3600)
+        ) as client,
+    ):
+        with pytest.raises(OutcomeUnknown, match="cannot be read") as caught:
+            await client.buy(PARAMETERS, 10)
+        assert len(server.asked("buy")) == 2
+        assert isinstance(await client.reconcile(caught.value), Bought)
