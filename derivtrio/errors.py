@@ -48,7 +48,7 @@ import msgspec
 
 from derivtrio.events import Gap
 from derivtrio.models import Ambiguous
-from derivtrio.redaction import masked, masked_text, secrets_in, without
+from derivtrio.redaction import hidden_in, masked, masked_text, secrets_in, without
 
 #: How much of a server's text an error has, in characters.
 _LONGEST_CODE = 100
@@ -86,7 +86,8 @@ class ApiError(DerivError):
         super().__init__(code, message)
         self.code = code
         self.message = message
-        self.details = _without(secrets, masked(details or {}))
+        shown = hidden_in(masked(details or {}), secrets)
+        self.details = shown if isinstance(shown, Mapping) else {}
         self.request = masked(request or {})
 
     def __str__(self) -> str:
@@ -176,6 +177,13 @@ def invalid_request(text: str, request: Mapping[str, Any] | None = None) -> Inva
     return InvalidRequest("InvalidRequest", text, request=request)
 
 
+def check_flag(name: str, flag: object) -> None:
+    """Raise an InvalidRequest if *flag*, the argument *name*, is not True or False."""
+    if not isinstance(flag, bool):
+        text = f"{name} is True or False, not {type(flag).__name__}"
+        raise invalid_request(text)
+
+
 def api_error(error: Any, request: Mapping[str, Any] | None = None) -> ApiError:
     """Return the exception for *error*, the `error` member of a reply to *request*.
 
@@ -204,17 +212,6 @@ def _text(value: Any) -> str:
 def _short(value: Any) -> str:
     text = _text(value)
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
-
-
-def _without(secrets: Sequence[str], value: Any) -> Any:
-    """Return *value* with what it repeats of *secrets* hidden, at any depth."""
-    if isinstance(value, str):
-        return without(value, secrets)
-    if isinstance(value, Mapping):
-        return {name: _without(secrets, each) for name, each in value.items()} if secrets else value
-    if isinstance(value, list) and secrets:
-        return [_without(secrets, each) for each in value]
-    return value
 
 
 class BrokenConnection(msgspec.Struct, frozen=True):
@@ -486,7 +483,9 @@ class HandshakeRejected(LinkError):
         self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> None:
         text = body[:200].decode("utf-8", "replace").strip()
-        super().__init__(f"HTTP {status}" + (f": {text}" if text else ""))
+        location = (headers or {}).get("Location")
+        where = f", a redirection to {location}" if location else ""
+        super().__init__(f"HTTP {status}{where}" + (f": {text}" if text else ""))
         self.status = status
         self.body = body
         self.headers = dict(headers or {})

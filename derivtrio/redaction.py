@@ -11,7 +11,7 @@ describes a means of payment, the object around it is hidden.
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -98,6 +98,27 @@ def without(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
     return text
+
+
+def hidden_in(value: Any, secrets: Sequence[str]) -> Any:
+    """Return *value*, which a server has sent, with what it repeats of *secrets* hidden.
+
+    That may be at any depth, and in the names of members.
+    """
+    try:
+        return _hidden_in(value, secrets) if secrets else value
+    except RecursionError:
+        return HIDDEN
+
+
+def _hidden_in(value: Any, secrets: Sequence[str]) -> Any:
+    if isinstance(value, str):
+        return without(value, secrets)
+    if isinstance(value, Mapping):
+        return {without(name, secrets): _hidden_in(each, secrets) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_hidden_in(each, secrets) for each in value]
+    return value
 
 
 def _masked_members(message: Mapping[str, Any]) -> dict[str, Any]:

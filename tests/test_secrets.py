@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 import re
 import traceback
 from collections.abc import Iterator
@@ -279,3 +280,36 @@ def test_a_request_that_is_too_deep_is_hidden() -> None:
     deep: dict[str, Any] = {"ping": 1}
     deep["passthrough"] = deep
     assert masked(deep) == {"ping": HIDDEN, "passthrough": HIDDEN}
+
+
+async def test_g13_an_error_may_repeat_the_token_anywhere_and_at_any_time(
+    autojump_clock: Any,
+) -> None:
+    token = "s3cr3tT0kenValue"
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "authorize" in request and "x" not in request["authorize"]:
+            await peer.reply(request, authorize={"loginid": "CR1"})
+        else:
+            said = {"code": token, "message": f"no {token}", "details": {token: [{token: token}]}}
+            await peer.reply(request, error=said)
+
+    errors = []
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, token=token) as client,
+    ):
+        for request in ({"time": 1}, {"ticks": "R_100"}, {"authorize": f"x{token}"}):
+            with pytest.raises(derivtrio.ApiError) as caught:
+                await client.call(request)
+            errors.append(caught.value)
+        with pytest.raises(derivtrio.ApiError) as caught:
+            await client.ticks("R_100").__aenter__()
+        errors.append(caught.value)
+        with pytest.raises(derivtrio.InvalidRequest) as caught:
+            await client.call({"authorize": f"{token}\ud800"})
+        errors.append(caught.value)
+    for error in errors:
+        for each in filter(None, (error, error.__cause__)):
+            assert token not in f"{each} {each!r} {each.__dict__} {each.args}"
+            assert token.encode() not in pickle.dumps(each)

@@ -39,6 +39,8 @@ def encode(message: Mapping[str, Any]) -> str:
         text = _encoder.encode(message).decode()
     except (msgspec.MsgspecError, OverflowError, RecursionError) as error:
         raise ValueError(str(error)) from error
+    except UnicodeError as error:  # it has the whole text, which may be a secret
+        raise ValueError(str(error)) from None
     if "null" in text or "NaN" in text or "Infinity" in text:
         import json  # noqa: PLC0415 - takes a while, and few need it
 

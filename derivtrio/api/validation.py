@@ -41,13 +41,6 @@ def check_request(name: str, request: Mapping[str, Any], generation: str) -> Non
         raise invalid_request(text, _without_strangers(request, known))
 
 
-def check_flag(name: str, flag: object) -> None:
-    """Raise an InvalidRequest if *flag*, the argument *name*, is not True or False."""
-    if not isinstance(flag, bool):
-        text = f"{name} is True or False, not {type(flag).__name__}"
-        raise invalid_request(text)
-
-
 def missing_member(name: str, generation: str) -> InvalidRequest | None:
     """Return the error for a call without its own member, where that is not simply 1."""
     shape = _taken(name, generation).get(f"{name}!", (1,))

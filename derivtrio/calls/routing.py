@@ -28,6 +28,7 @@ import attrs
 
 from derivtrio.calls.fast_ticks import FastTicks, TickRoute
 from derivtrio.errors import BrokenConnection
+from derivtrio.redaction import hidden_in
 
 #: The user's own raw messages take their `req_id`s from here up; ours count from 1.
 FIRST_FOREIGN_ID: Final = 2**31
@@ -89,6 +90,7 @@ class Router:
         given_up: how many requests on this connection, whose messages may still come, nobody waits
             for any more.
         fast_ticks: the streams that take their ticks decoded.
+        secrets: what was sent on this connection and is not to be shown, if an error repeats it.
 
     """
 
@@ -96,6 +98,7 @@ class Router:
     strangers: int = attrs.field(default=0, init=False)
     given_up: int = attrs.field(default=0, init=False)
     fast_ticks: FastTicks = attrs.field(factory=FastTicks, init=False)
+    secrets: Sequence[str] = attrs.field(default=(), init=False, repr=False)
     _waiting: dict[int, Receiver] = attrs.field(factory=dict, init=False)
     _streams: dict[int, Stream] = attrs.field(factory=dict, init=False)
     _unsubscribed: dict[str, None] = attrs.field(factory=dict, init=False)
@@ -142,6 +145,8 @@ class Router:
 
     def route(self, message: dict[str, Any]) -> None:
         """Give *message* to what waits for it."""
+        if self.secrets and "error" in message:
+            message["error"] = hidden_in(message["error"], self.secrets)
         req_id, echo = message.get("req_id"), message.get("echo_req")
         echoed = echo.get("req_id") if isinstance(echo, dict) else None
         if req_id is None:
@@ -199,6 +204,7 @@ class Router:
         self.unwanted.clear()
         self._unsubscribed.clear()
         self.strangers = self.given_up = 0
+        self.secrets = ()
         return receivers
 
     def _id_of_stream(self, message: Mapping[str, Any]) -> int | None:

@@ -11,6 +11,7 @@ import attrs
 import msgspec
 import trio
 
+from derivtrio.api.parsing import shown, text_of, whole
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Candle
 from derivtrio.streams.backfill import BackfillReader
@@ -136,13 +137,32 @@ class CandleTranslator:
         candle = candle_in(row, self.symbol, self.granularity, closed=False)
         before, earliest = self._forming, self.start if self.start is not None else 0
         is_reply = "candles" in message
+        if (why := self._contradiction(row, candle)) is not None:
+            return self._doubted(why)
         if before is None:
             self._epochs.begin(candle.open_time)
         elif self._epochs.is_far(candle.open_time, before.open_time):
             return self._suspected(candle, before)
+        elif (candle.open_time - before.open_time) % self.granularity:
+            return self._doubted(f"a candle of {candle.open_time} after one of {before.open_time}")
         if candle.open_time < earliest or self._is_older(candle, before, is_reply=is_reply):
             return ()
         return self._continued(candle, before, earliest)
+
+    def _doubted(self, why: str) -> Sequence[Never]:
+        self.doubt = ValueError(why)
+        return self.skip()
+
+    def _contradiction(self, row: Mapping[str, Any], candle: Candle) -> str | None:
+        """Return why *candle*, made of *row*, is none of this stream; None if it may be."""
+        symbol, opens, length = row.get("symbol"), candle.open_time, self.granularity
+        if symbol is not None and text_of(symbol).lower() != self.symbol.lower():
+            return f"a candle of {shown(symbol)}"
+        if whole(row.get("granularity", length)) != length:
+            return f"a candle of {shown(row['granularity'])} s, not {length}"
+        if not opens <= candle.epoch <= opens + length:
+            return f"a candle that opens at {opens} and has a tick of {candle.epoch}"
+        return None
 
     def _continued(
         self, candle: Candle, before: Candle | None, earliest: int
@@ -162,10 +182,7 @@ class CandleTranslator:
         """Hold *candle* back, which is far from the one *before*; or return it, if believed now."""
         believed = self._epochs.suspect(candle.open_time, candle)
         if not believed:
-            self.doubt = ValueError(
-                f"a candle of {candle.open_time} after one of {before.open_time}"
-            )
-            return self.skip()
+            return self._doubted(f"a candle of {candle.open_time} after one of {before.open_time}")
         self._forming, self._interrupted = candle, False
         if candle.open_time > before.open_time:
             return (self._hole_since(before, candle.open_time), candle)

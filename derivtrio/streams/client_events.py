@@ -1,8 +1,8 @@
 """The stream of what happens to the client itself."""
 
-from derivtrio.api.validation import check_flag
 from derivtrio.calls.status import EventBus
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
+from derivtrio.errors import check_flag
 from derivtrio.events import Event
 from derivtrio.streams.subscription import Subscription, new_buffer
 

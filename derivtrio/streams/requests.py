@@ -10,9 +10,8 @@ from typing import Any, Literal, get_args
 from derivtrio.api import codec
 from derivtrio.api.catalog import GRANULARITIES, is_safe, may_stream
 from derivtrio.api.parsing import contract_of
-from derivtrio.api.validation import check_flag
 from derivtrio.calls.call import api_call
-from derivtrio.errors import invalid_request
+from derivtrio.errors import check_flag, invalid_request
 from derivtrio.models import LAST_EPOCH
 
 #: What a stream does when its market is closed: raise `MarketClosed`, or wait until it opens.
@@ -52,7 +51,7 @@ def key_of(name: str, request: Mapping[str, Any]) -> str | None:
     try:
         return codec.sorted_text(asked)
     except (TypeError, ValueError, RecursionError) as error:
-        raise invalid_request(codec.error_text(error, asked), asked) from error
+        raise invalid_request(codec.error_text(error, asked), asked) from None
 
 
 def resumption(

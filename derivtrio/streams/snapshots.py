@@ -70,7 +70,7 @@ def contract_stream(
         text = f"a contract_id is an int above 0, not {shown(contract_id)}"
         raise invalid_request(text)
     request = {"proposal_open_contract": 1, "contract_id": contract_id, "subscribe": 1, **account}
-    return _snapshots(registry, request, ContractTranslator(), buffer, overflow)
+    return _snapshots(registry, request, ContractTranslator(contract_id), buffer, overflow)
 
 
 def proposal_stream(
@@ -139,6 +139,7 @@ class BalanceTranslator(Snapshots):
 class ContractTranslator(Snapshots):
     """Translates messages about one contract, until the contract is sold."""
 
+    _contract_id: int | None = None
     over: bool = attrs.field(default=False, init=False)
     doubt: Exception | None = attrs.field(default=None, init=False)
     _spot_time: int = attrs.field(default=0, init=False)
@@ -152,6 +153,9 @@ class ContractTranslator(Snapshots):
         if payload == {}:
             return ()
         contract = contract_in(payload)
+        if self._contract_id not in (None, contract.contract_id):
+            text = f"it is about contract {contract.contract_id}, not {self._contract_id}"
+            raise ValueError(text)
         spot_time = whole_or_none(payload.get("current_spot_time")) or self._spot_time
         if spot_time < self._spot_time and not contract.is_sold:
             return ()

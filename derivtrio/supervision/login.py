@@ -11,10 +11,13 @@ account. So every such stream ends with `AuthorizationRequired`, and user code o
 from collections.abc import Mapping
 from typing import Any, Final
 
+import attrs
+
 from derivtrio.api.catalog import PERSONAL_STREAMS
-from derivtrio.calls.call import api_call
-from derivtrio.calls.request import make_call
+from derivtrio.calls.call import Call, api_call
+from derivtrio.calls.request import make_call, repeat
 from derivtrio.errors import ApiError, AuthorizationRequired, ResponseTimeout, invalid_request
+from derivtrio.policy.retry import ONCE
 from derivtrio.supervision.authorization import Identity, TokenSource, checked_token, speaks_options
 from derivtrio.supervision.supervisor import Supervisor
 
@@ -60,8 +63,14 @@ async def change_account(
 
     async def ask(request: Mapping[str, Any]) -> dict[str, Any]:
         call = api_call({**request, **more})
+
+        def again(refused: Call) -> Call:
+            nonlocal call
+            call = attrs.evolve(refused)
+            return call
+
         try:
-            return await make_call(call, session)
+            return await repeat(call, again, session, ONCE)
         except ResponseTimeout:
             _take_back(supervisor)
             raise

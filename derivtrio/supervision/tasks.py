@@ -139,6 +139,7 @@ def _prepare(call: Call, connection: Connection, session: Session, now: float) -
         call.loginid = call.request.get("loginid") or session.trades.whose()
     if call.name == "authorize":
         connection.secrets += secrets_in(call.request)
+        session.router.secrets = connection.secrets
     body = call.body
     if isinstance(body, str) and not call.raw:
         body = codec.with_req_id(body, req_id)

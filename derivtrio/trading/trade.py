@@ -11,18 +11,19 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
+import attrs
 import trio
 
-from derivtrio.api.parsing import UNREADABLE
-from derivtrio.api.validation import check_flag
+from derivtrio.api.parsing import UNREADABLE, contract_of
 from derivtrio.calls.call import Call, api_call
-from derivtrio.calls.request import checked_call, make_call
+from derivtrio.calls.request import checked_call, repeat
 from derivtrio.calls.session import Session
 from derivtrio.errors import (
     ConnectionChanged,
     DerivError,
     NotExecuted,
     OutcomeUnknown,
+    check_flag,
     invalid_request,
 )
 from derivtrio.models import (
@@ -37,6 +38,7 @@ from derivtrio.models import (
     Sold,
     Updated,
 )
+from derivtrio.policy.retry import ONCE
 from derivtrio.trading.orders import account_words, amount_of, contract_words, loginid_for
 
 T = TypeVar("T")
@@ -93,7 +95,7 @@ async def make_trade(call: Call, read: Read[T], session: Session, *, reconcile: 
     """Make *call* and return its reply, read by *read*; or, if it is lost, what was found out."""
     check_flag("reconcile", reconcile)
     try:
-        return _confirmed(call, await _make(call, session), read, session)
+        return _confirmed(*await _make(call, session), read, session)
     except OutcomeUnknown as unknown:
         if not reconcile:
             raise
@@ -116,28 +118,51 @@ async def look_up(unknown: OutcomeUnknown, session: Session) -> Outcome:
     return await find_outcome(unknown, session)
 
 
-async def _make(call: Call, session: Session) -> Mapping[str, Any]:
-    """Make *call*; if it belongs to one connection, give up when that is lost before the write."""
+async def _make(call: Call, session: Session) -> tuple[Call, Mapping[str, Any]]:
+    """Make *call*; return the call that was answered, and its reply.
+
+    It is another one where the server no longer knew the account, and *call* was made once more.
+    If it belongs to one connection, give up when that is lost before the write.
+    """
+    made = [call]
+
+    def again(refused: Call) -> Call:
+        made.append(attrs.evolve(refused))
+        return made[-1]
+
     if call.only_on is None:
-        return await make_call(call, session)
+        reply = await repeat(call, again, session, ONCE)
+        return made[-1], reply
     # The session cancels its guards when the connection is lost. A call that was written by then is
     # decided already, and raises `OutcomeUnknown`; only one that was not is cancelled here.
     with trio.CancelScope() as guard:
         session.guards.add(guard)
         try:
-            return await make_call(call, session)
+            reply = await repeat(call, again, session, ONCE)
+            return made[-1], reply
         finally:
             session.guards.discard(guard)
     raise _gone(call.only_on)
 
 
 def _confirmed(call: Call, reply: Mapping[str, Any], read: Read[T], session: Session) -> T:
-    """Return what *reply* confirms; one that cannot be read leaves the trade in doubt."""
+    """Return what *reply* confirms; one that cannot be read leaves the trade in doubt.
+
+    So does one that names a contract which another order has led to.
+    """
     try:
+        _check_contract(call, reply, session)
         return read(reply)
     except UNREADABLE as error:
         text = f"the server's answer to {call.name} cannot be read: {error!r}"
         raise session.trades.doubt(call, text) from error
+
+
+def _check_contract(call: Call, reply: Mapping[str, Any], session: Session) -> None:
+    contract_id = contract_of(reply) if call.name == "buy" else None
+    if contract_id is not None and session.trades.is_known(contract_id, other_than=call):
+        text = f"contract {contract_id} was bought by another order"
+        raise ValueError(text)
 
 
 def _executed(unknown: OutcomeUnknown, outcome: Outcome) -> Purchase | Sale | Limits:

@@ -108,6 +108,7 @@ def test_g13_a_refusal_says_where_else_and_when_to_ask_but_no_secret() -> None:
         b"RETRY-AFTER: 120\r\nset-cookie: s3cr3t\r\ncontent-length: 0\r\n\r\n"
     )
     assert refusal.headers == {"Location": "https://portal.hotel/in", "Retry-After": "120"}
+    assert str(refusal) == "HTTP 302, a redirection to https://portal.hotel/in"
 
 
 async def test_messages_right_behind_the_handshake_are_not_lost(autojump_clock: Any) -> None:

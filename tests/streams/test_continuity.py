@@ -809,3 +809,37 @@ async def test_g18_history_that_cannot_be_read_is_asked_for_again_and_then_a_gap
         assert "cannot be read" in gap.reason
         assert len(server.asked("ticks_history")) == 4
         assert client.status.connection == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"symbol": "R_50"},
+        {"symbol": 5},
+        {"granularity": 300},
+        {"granularity": None},
+        {"open_time": 181},
+        {"open_time": 240},
+        {"epoch": 301},
+        {"epoch": 179},
+    ],
+)
+def test_g18_a_candle_of_something_else_is_nobodys(wrong: dict[str, Any]) -> None:
+    """And what it may have been is fetched from the history."""
+    translator = CandleTranslator("R_100", 60)
+    right = {"symbol": "r_100", "granularity": "60"}
+    for open_time in (60, 120):
+        message = ohlc(open_time, "1.5")
+        assert translator.feed({"ohlc": {**message["ohlc"], **right}})
+    message = ohlc(180, "1.6")
+    try:
+        assert translator.feed({"ohlc": {**message["ohlc"], "epoch": 183, **wrong}}) == ()
+    except (TypeError, ValueError):
+        translator.skip()
+    else:
+        assert translator.doubt is not None
+    hole, newest = translator.feed(ohlc(180, "1.7"))
+    assert isinstance(hole, Hole)
+    assert (hole.after, hole.before) == (60, 180)
+    assert isinstance(newest, Candle)
+    assert newest.close == 1.7

@@ -159,3 +159,27 @@ async def test_g09_a_balance_that_the_server_does_not_resume_ends_with_its_error
         with pytest.raises(derivtrio.ApiError, match="StreamingNotAllowed"):
             await anext(stream)
         assert client.status.connection == 2
+
+
+async def test_g18_the_end_of_another_contract_is_not_this_ones(autojump_clock: Any) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "proposal_open_contract" not in request:
+            await polite(peer, request)
+            return
+        contract = {"contract_id": 42, "status": "open", "is_sold": 0, "bid_price": "9.10"}
+        other = {"contract_id": 43, "status": "lost", "is_sold": 1, "sell_price": "0"}
+        sold = {**contract, "status": "won", "is_sold": 1}
+        for each in (contract, other, contract, sold):
+            await peer.reply(request, proposal_open_contract=each, subscription={"id": "stream"})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.open_contract(42) as contract,
+    ):
+        seen = [state async for state in contract]
+    assert [(state.contract_id, state.status) for state in seen] == [
+        (42, "open"),
+        (42, "open"),
+        (42, "won"),
+    ]

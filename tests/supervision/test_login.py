@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from scripted import Peer, Request, open_server
+from scripted import Peer, Request, open_server, polite
 
 import derivtrio
 from derivtrio import Authorized, Closed, Ready, Settings
@@ -405,3 +405,35 @@ async def test_g13_none_of_several_tokens_is_shown(
     texts += [f"{thing} {thing!r}" for thing in shown]
     texts += ["".join(traceback.format_exception(caught.value)), str(caught.value.request)]
     assert not [text for text in texts if "s3cr3t" in text]
+
+
+async def test_g12_a_change_that_was_refused_for_its_rate_first_is_taken_back_as_well(
+    autojump_clock: Any,
+) -> None:
+    """The server accepts the second request after its caller has gone."""
+    asked, written = list[str](), trio.Event()
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "authorize" not in request:
+            await polite(peer, request)
+            return
+        asked.append(request["authorize"])
+        if request["authorize"] == "token-two":
+            if asked.count("token-two") == 1:
+                await peer.refuse(request, "RateLimit")
+                return
+            written.set()
+            await trio.sleep(5)
+        await peer.reply(request, authorize={"loginid": request["authorize"]})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, token="token-one") as client,
+    ):
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.authorize, "token-two")
+                await written.wait()
+                scope.cancel()
+        await trio.sleep(10)
+        assert asked[-1] == "token-one"

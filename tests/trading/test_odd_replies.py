@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import trio
 from bank import PARAMETERS, Bank, Fault, lost_after
-from scripted import Peer, Request
+from scripted import Peer, Request, open_server
 
 import derivtrio
 from derivtrio import Ambiguous, ApiError, Bought, OutcomeUnknown, Sold
@@ -193,3 +193,100 @@ async def test_g03_a_servers_clock_that_jumps_hides_no_purchase(
         outcome = await world.client.reconcile(unknown)
         assert isinstance(outcome, Bought)
         assert outcome.purchase.contract_id == 1002
+
+
+async def test_g03_a_contract_that_another_order_has_led_to_is_not_this_ones(
+    autojump_clock: Any,
+) -> None:
+    async with open_world() as world:
+        first = await world.client.buy(PARAMETERS, 10)
+        old = Bank().buy({"parameters": PARAMETERS})["buy"]
+        assert old["contract_id"] == first.contract_id
+        world.bank.faults.append(replying({"buy": old}))
+        unknown = await in_doubt(world)
+        outcome = await world.client.reconcile(unknown)
+        assert isinstance(outcome, Bought)
+        assert outcome.purchase.contract_id == 1002
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("request", None),
+        ("written_at", None),
+        ("written_at", "12:00"),
+        ("written_at", float("nan")),
+        ("written_on", "12:00"),
+        ("server_epoch", 5),
+        ("server_epoch", (None, None)),
+        ("server_epoch", (1.0, float("nan"))),
+        ("loginid", 5),
+        ("parameters", "CALL"),
+    ],
+)
+async def test_g18_a_doubt_that_was_made_by_hand_says_what_is_wrong_with_it(
+    autojump_clock: Any, name: str, value: Any
+) -> None:
+    async with open_world(lost_after) as world:
+        unknown = await in_doubt(world)
+        setattr(unknown, name, value)
+        with pytest.raises(derivtrio.InvalidRequest, match=name):
+            await world.client.reconcile(unknown)
+
+
+@pytest.mark.parametrize("name", ["sell", "cancel", "update_contract"])
+async def test_g03_the_state_of_another_contract_decides_nothing(
+    autojump_clock: Any, name: str
+) -> None:
+    async with open_world() as world:
+        purchase = await world.client.buy(PARAMETERS, 10)
+        world.bank.faults.append(lost_after)
+        limits = {"stop_loss": 3} if name == "update_contract" else {}
+        with pytest.raises(OutcomeUnknown) as caught:
+            await getattr(world.client, name)(purchase, **limits)
+
+        async def handle(peer: Peer, request: Request) -> None:
+            if "proposal_open_contract" not in request:
+                await world.bank.handle(peer, request)
+                return
+            other = {"contract_id": 999, "status": "sold", "is_sold": 1, "sell_price": 5}
+            await peer.reply(request, proposal_open_contract=other)
+
+        world.server.handle = handle
+        with pytest.raises(derivtrio.ProtocolViolation, match="about contract 999"):
+            await world.client.reconcile(caught.value)
+
+
+async def test_g03_a_refusal_before_the_account_was_authorized_anew_is_not_the_answer(
+    autojump_clock: Any,
+) -> None:
+    """The order was made once more after it; that reply counts, and it cannot be read."""
+    refused = 0
+
+    async def fault(peer: Peer, request: Request, execute: Any) -> None:
+        nonlocal refused
+        refused += 1
+        if refused == 1:
+            await peer.refuse(request, "AuthorizationRequired")
+        else:
+            execute()
+            await peer.reply(request, buy={"contract_id": None})
+
+    bank = Bank([fault, fault])
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "authorize" in request:
+            await peer.reply(request, authorize={"loginid": "CR1"})
+        else:
+            await bank.handle(peer, request)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(
+            endpoint=server, token="token-one", settings=derivtrio.Settings(heartbeat_interval=3600)
+        ) as client,
+    ):
+        with pytest.raises(OutcomeUnknown, match="cannot be read") as caught:
+            await client.buy(PARAMETERS, 10)
+        assert len(server.asked("buy")) == 2
+        assert isinstance(await client.reconcile(caught.value), Bought)

@@ -109,9 +109,13 @@ class Investigation:
         request = {"proposal_open_contract": 1, "contract_id": self.contract_id}
         payload = (await self.ask(request)).get("proposal_open_contract")
         try:
-            return contract_in(payload) if payload else None
+            contract = contract_in(payload) if payload else None
+            if contract is not None and contract.contract_id != self.contract_id:
+                text = f"it is about contract {contract.contract_id}, not {self.contract_id}"
+                raise ValueError(text)
         except UNREADABLE as error:
             raise unreadable(_CONTRACT, error) from error
+        return contract
 
     def statement(self, action: str, since_epoch: float) -> Listing[Transaction]:
         """Return the rows of one kind in the statement, from *since_epoch* on, newest first."""

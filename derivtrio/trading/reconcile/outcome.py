@@ -16,7 +16,7 @@ from typing import Any, Final
 import trio
 
 from derivtrio.api.catalog import TRADES
-from derivtrio.api.parsing import UNREADABLE, limits_in, purchase_in, sale_in
+from derivtrio.api.parsing import UNREADABLE, limits_in, purchase_in, sale_in, shown
 from derivtrio.calls.doubts import is_answered
 from derivtrio.calls.routing import has_error
 from derivtrio.calls.session import Session
@@ -46,6 +46,9 @@ _LOOKS: Final[Mapping[str, Look]] = {
     "cancel": look_for_sale,
     "contract_update": look_for_limits,
 }
+
+#: A time that is not known exactly is a pair: not before, not after.
+_PAIR: Final = 2
 
 #: The pauses between looks, in seconds; the last one is repeated.
 _PAUSES: Final = (1.0, 2.0, 4.0, 8.0)
@@ -77,6 +80,9 @@ def _trade_of(unknown: OutcomeUnknown) -> str:
     if not isinstance(unknown, OutcomeUnknown):
         text = f"reconcile takes an OutcomeUnknown, not {type(unknown).__name__}"
         raise invalid_request(text)
+    if (what := _unusable(unknown)) is not None:
+        text = f"the doubt has {what} that is none: {shown(getattr(unknown, what))}"
+        raise invalid_request(text)
     names = [name for name in TRADES if name in unknown.request]
     if len(names) != 1:
         text = f"reconcile knows {', '.join(sorted(TRADES))}; look this one up in its own way"
@@ -85,6 +91,26 @@ def _trade_of(unknown: OutcomeUnknown) -> str:
         text = f"the doubt about a {names[0]} does not say what was asked for"
         raise invalid_request(text, unknown.request)
     return names[0]
+
+
+def _unusable(unknown: OutcomeUnknown) -> str | None:
+    """Return which attribute of a doubt, which may be handmade, cannot be what it is called."""
+    known, request = unknown.server_epoch, unknown.request
+    good = {
+        "request": isinstance(request, Mapping),
+        "written_at": _is_time(unknown.written_at),
+        "written_on": unknown.written_on is None or _is_time(unknown.written_on),
+        "server_epoch": known is None
+        or (isinstance(known, tuple | list) and len(known) == _PAIR and all(map(_is_time, known))),
+        "loginid": unknown.loginid is None or isinstance(unknown.loginid, str),
+        "parameters": unknown.parameters is None or isinstance(unknown.parameters, Mapping),
+    }
+    return next((name for name, is_good in good.items() if not is_good), None)
+
+
+def _is_time(value: object) -> bool:
+    """Return whether *value* is a time, or an end of time."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # noqa: PLR0124 - NaN
 
 
 def _is_complete(trade: str, request: Mapping[str, Any]) -> bool:
@@ -124,7 +150,9 @@ def _answer(investigation: Investigation) -> Outcome | None:
             return _refused(call.name, f"{how}: {api_error(answer['error'])}")
         match call.name:
             case "buy":
-                return Bought(purchase_in(answer), how)
+                purchase = purchase_in(answer)
+                is_anothers = investigation.trades.is_known(purchase.contract_id, other_than=call)
+                return None if is_anothers else Bought(purchase, how)
             case "contract_update":
                 return Updated(limits_in(investigation.contract_id, answer["contract_update"]), how)
             case _:
