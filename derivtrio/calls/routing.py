@@ -167,10 +167,7 @@ class Router:
                 self.remove(req_id)  # the stream is over
         elif req_id > self._last_id:
             return  # it answers a raw message of the user's own
-        if not has_error(message) and (stream_id := stream_id_of(message)) is not None:
-            # The first message of a request may bring a stream that was not asked for in so many
-            # words: v3's `ticks` always streams.
-            (self.note_stranger if asked is None else self.note_unwanted)(stream_id)
+        self._note_stream_in(message, was_asked=asked is not None)
 
     def route_all(self, messages: Sequence[dict[str, Any]]) -> None:
         """Do what `route` does with each message, but hand over runs of one stream in one go."""
@@ -211,6 +208,15 @@ class Router:
         stream_id = stream_id_of(message)
         owners = (req_id for req_id, stream in self._streams.items() if stream_id in stream.ids)
         return None if stream_id is None else next(owners, None)
+
+    def _note_stream_in(self, message: Mapping[str, Any], *, was_asked: bool) -> None:
+        """Note the stream, if there is one, of a *message* that nobody follows.
+
+        The first message of a request may bring a stream that was not asked for in so many words:
+        v3's `ticks` always streams.
+        """
+        if not has_error(message) and (stream_id := stream_id_of(message)) is not None:
+            (self.note_unwanted if was_asked else self.note_stranger)(stream_id)
 
     def _follow(self, req_id: int, stream: Stream) -> None:
         self._streams[req_id] = stream
