@@ -98,7 +98,7 @@ class Seam(Enum):
     ANSWERED = auto()
 
 
-@attrs.define(eq=False, repr=False)
+@attrs.define(repr=False)
 class TickTranslator:
     """Translates messages into the ticks of one symbol, for one consumer.
 
