@@ -503,6 +503,7 @@ async def test_g01_calls_to_a_peer_that_does_not_read_end_in_time(autojump_clock
         assert client.status.connection == 2
 
 
+@pytest.mark.long
 async def test_g01_a_year_with_a_server_that_freezes_once_a_day(autojump_clock: Any) -> None:
     days = 365
 

@@ -185,6 +185,7 @@ class LeapingClock(trio.abc.Clock):
         return 0
 
 
+@pytest.mark.long
 def test_a_year_of_heartbeats() -> None:
     """The task alone: what it does to a link and a router is all that a year could wear out."""
     year, interval = 365 * 86400, 100
