@@ -29,14 +29,19 @@ async def test_g03_a_read_on_a_server_that_closes_at_any_message_ends_decided(
             assert client.status.attempt >= 3
 
 
+@pytest.mark.parametrize("refuses_pings", [False, True])
 async def test_g03_an_innocent_read_outlives_two_that_break_connections(
-    autojump_clock: Any,
+    autojump_clock: Any, *, refuses_pings: bool
 ) -> None:
+    """That a connection works is seen by any answer to a ping, a refusal too."""
     ended: dict[str, object] = {}
 
     async def handle(peer: Peer, request: Request) -> None:
         if "states_list" in request:
             await peer.drop()
+            return
+        if "ping" in request and refuses_pings:
+            await peer.refuse(request, "UnrecognisedRequest")
             return
         await trio.sleep("time" in request)  # so it is under way when the connection breaks
         await polite(peer, request)
