@@ -13,10 +13,23 @@ from typing import Any
 
 from jsonschema import Draft4Validator
 
+from derivtrio.api.catalog import PUBLISHED
+
 ROOT = Path(
     os.environ.get("DERIV_SCHEMAS")
     or Path(__file__).resolve().parents[2] / "shared" / "deriv-schemas"
 )
+
+#: The calls that are published: generation and name.
+CALLS = [(generation, name) for generation, calls in PUBLISHED.items() for name in calls]
+
+#: Published examples that their own schemas do not allow.
+WRONG_EXAMPLES = {
+    "exchange_verification_code",
+    "p2p_advert_update",
+    "partner_account_creation",
+    "unsubscribe_email",
+}
 
 #: Live candles and live ticks of a history are in no published schema of their call.
 _UNPUBLISHED = {("ticks_history", "ohlc"), ("ticks_history", "tick")}

@@ -103,6 +103,8 @@ def test_misuse_of_run_is_explained() -> None:
 
     with pytest.raises(TypeError, match=r"derivtrio\.run\(main\), not main\(\)"):
         derivtrio.run(main())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="run takes an async function"):
+        derivtrio.run(None)  # type: ignore[arg-type]
     caught: list[BaseException] = []
 
     def elsewhere() -> None:

@@ -15,7 +15,7 @@ import attrs
 import deriv_schemas
 import pytest
 import trio
-from test_catalog import CALLS, WRONG_EXAMPLES
+from deriv_schemas import CALLS, WRONG_EXAMPLES
 
 import derivtrio
 from derivtrio import ApiError, Client

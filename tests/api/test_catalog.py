@@ -7,6 +7,7 @@ from typing import Any
 
 import deriv_schemas
 import pytest
+from deriv_schemas import CALLS, WRONG_EXAMPLES
 from jsonschema import Draft4Validator
 
 import derivtrio
@@ -29,18 +30,8 @@ from derivtrio.errors import InvalidRequest
 
 PACKAGE = Path(derivtrio.__file__).parent
 
-#: Published examples that their own schemas do not allow.
-WRONG_EXAMPLES = {
-    "exchange_verification_code",
-    "p2p_advert_update",
-    "partner_account_creation",
-    "unsubscribe_email",
-}
-
 #: What a confused program may put into a field.
 ANYTHING = (None, True, 0, 1, -1, 10**12, 1.5, "", "1", "x y", "latest", [], ["x"], {}, {"x": 1})
-
-CALLS = [(generation, name) for generation, calls in PUBLISHED.items() for name in calls]
 
 with_schemas = pytest.mark.skipif(
     not deriv_schemas.available(), reason="Deriv's schemas are not at hand"

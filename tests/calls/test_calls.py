@@ -401,6 +401,19 @@ async def test_raw_messages_cannot_take_our_ids(autojump_clock: Any, message: An
     assert server.received == []
 
 
+@pytest.mark.parametrize("value", [object(), float("nan"), "\ud800"])
+async def test_a_raw_message_that_is_no_json_is_refused_before_it_is_written(
+    autojump_clock: Any, value: Any
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(derivtrio.InvalidRequest, match="time: "):
+            await client.send({"time": value})
+    assert server.received == []
+
+
 async def test_g03_calls_after_the_end_are_refused(autojump_clock: Any) -> None:
     async with open_server() as server:
         async with derivtrio.open_client(endpoint=server, settings=PATIENT) as client:

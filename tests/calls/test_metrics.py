@@ -65,13 +65,14 @@ async def test_the_metrics_are_frozen_and_outlive_connections(autojump_clock: An
         before = client.metrics
         with pytest.raises(AttributeError):
             before.gaps = 1  # type: ignore[misc]
-        sim.faults.drop()
-        await trio.sleep(5)
+        for _ in range(2):
+            sim.faults.drop()
+            await trio.sleep(5)
         await client.reconnect()
         after = client.metrics
     assert isinstance(before, Metrics)
-    assert (before.connections, after.connections) == (1, 3)
-    assert after.reconnects == {"PeerClosed": 1, "ReconnectRequested": 1}
+    assert (before.connections, after.connections) == (1, 4)
+    assert after.reconnects == {"PeerClosed": 2, "ReconnectRequested": 1}
     assert after.bytes_received > before.bytes_received
     assert after.messages_sent >= before.messages_sent >= 1
 
@@ -125,6 +126,30 @@ async def test_the_name_is_in_logs_events_metrics_and_task_names(
     assert named[0].startswith("[left %s] the connection ended without a Close; trying again in")
     ready = [r for r in caplog.records if r.getMessage().endswith("ready again, on connection 2")]
     assert [vars(record)["connection"] for record in ready] == [2, 2]
+
+
+async def test_the_name_is_in_the_task_name_of_what_asks_a_suspect_alone(
+    autojump_clock: Any,
+) -> None:
+    names: set[str] = set()
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "states_list" not in request:
+            await polite(peer, request)
+        elif peer.number <= 2:
+            await peer.drop()
+        else:
+            names.update(task.name for task in _tasks(trio.lowlevel.current_root_task()))
+            await peer.reply(request, states_list=[])
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT, name="left") as client,
+    ):
+        await client.call({"states_list": "br"})
+    ours = {name for name in names if name.startswith("derivtrio.")}
+    assert "derivtrio.suspects [left]" in ours
+    assert all(name.endswith(" [left]") for name in ours)
 
 
 def _tasks(task: trio.lowlevel.Task) -> list[trio.lowlevel.Task]:

@@ -259,9 +259,12 @@ async def test_g10_where_v3_is_gone_the_warning_says_what_to_use(
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == len(there.peers) == (2 if status >= 500 else 1)
     for text in warnings:
-        assert "v3 API, the default, is reported closed" in text
+        assert text.count(" (Deriv's v3 API, the default, is reported closed; use ") == 1
         assert "OptionsPublic() for market data" in text
         assert "OptionsAccount(account_id, app_id, token)" in text
+    verdict = "gave up after 2 attempts: " if status >= 500 else "trying again cannot help: "
+    assert warnings[-1].startswith(verdict)
+    assert warnings[-1].endswith(" for an account)")
 
 
 def test_where_something_else_was_chosen_no_such_thing_is_said() -> None:

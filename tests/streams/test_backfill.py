@@ -11,7 +11,7 @@ import trio
 from trio.testing import assert_checkpoints, assert_no_checkpoints, wait_all_tasks_blocked
 
 import derivtrio
-from derivtrio import Gap, NotContinuous, ResponseTimeout, Subscription, Tick
+from derivtrio import Filling, Gap, NotContinuous, ResponseTimeout, Subscription, Tick
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.errors import ClientClosed, ConnectionLost, api_error
 from derivtrio.streams import backfill
@@ -201,6 +201,7 @@ async def test_g18_three_answers_about_a_hole_may_be_unreadable(
     assert len(warnings) == times
     assert warnings[0].startswith("the server sent a ticks_history message that cannot be read: ")
     assert "None" not in warnings[0]
+    assert not any(isinstance(event, Filling) for event in history.events)
 
 
 @pytest.mark.parametrize(("times", "fills"), [(2, True), (3, False)])

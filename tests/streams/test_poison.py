@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import trio
-from scripted import Peer, Request, Server, open_server
+from scripted import Peer, Request, Server, open_server, polite
 
 import derivtrio
 from derivtrio import Backoff, Client, Settings, State, StreamFailed
@@ -700,6 +700,34 @@ async def test_g17_an_end_that_has_another_cause_is_blamed_on_no_call(autojump_c
             await client.reconnect()
         await trio.sleep(1)
         assert len(answered) == 1
+
+
+async def test_g17_a_stream_is_not_ended_for_what_may_have_been_replies_to_calls(
+    autojump_clock: Any,
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await peer.reply(request, tick={"n": peer.number}, subscription={"id": "x"})
+        elif "active_symbols" in request:  # the client cannot bear the reply
+            await peer.reply(request, active_symbols=["x" * LIMIT])
+        else:
+            await polite(peer, request)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=UNPACED) as client,
+        client.subscribe({"ticks": "R_100"}) as ticks,
+    ):
+        for number in (1, 3, 5):  # each of them breaks two connections, and then gives up
+            async with client.events() as events, trio.open_nursery() as nursery:
+                nursery.start_soon(client.call, {"active_symbols": "brief"})
+                async for event in events:
+                    if isinstance(event, derivtrio.Opened) and event.connection == number + 2:
+                        nursery.cancel_scope.cancel()
+            await client.wait_ready()
+        assert client.status.subscriptions == 1
+        with trio.fail_after(60):
+            assert [(await anext(ticks))["tick"]["n"] for _ in range(4)] == [1, 3, 5, 7]
 
 
 async def test_g17_a_flood_of_strangers_is_blamed_on_no_stream(autojump_clock: Any) -> None:

@@ -1,6 +1,7 @@
 """G09, G10, G11, G15: attempts, verdicts, restoration, and whose exception comes out."""
 
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -257,6 +258,7 @@ async def test_g10_a_passing_refusal_of_the_token_is_retried(autojump_clock: Any
 async def test_g10_giving_up_carries_the_history(
     autojump_clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    before = time.time()
     async with open_server() as server:
         server.refuses = True
         with pytest.raises(ConnectionFailed, match="gave up after 3 attempts") as caught:
@@ -267,9 +269,24 @@ async def test_g10_giving_up_carries_the_history(
     assert all(isinstance(attempt.error, derivtrio.ConnectRefused) for attempt in attempts)
     assert attempts[-1].delay is None
     assert caught.value.__cause__ is attempts[-1].error
-    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert len(warnings) == 3
-    assert all("trying again in" in text for text in warnings[:2])
+    begun = [attempt.started for attempt in attempts]
+    assert before <= begun[0] <= begun[1] <= begun[2] <= time.time()
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == [
+        *(f"{each.error}; trying again in {each.delay:.1f} s" for each in attempts[:2]),
+        str(caught.value),
+    ]
+
+
+async def test_a_reconnect_that_was_asked_for_is_told_but_is_no_warning(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        await client.reconnect()
+    told = [record for record in caplog.records if "; trying again in " in record.getMessage()]
+    assert [record.levelno for record in told] == [logging.INFO]
 
 
 @pytest.mark.long
@@ -357,6 +374,22 @@ async def test_g11_only_a_stable_connection_starts_the_backoff_anew(autojump_clo
             await trio.sleep(0.0001)
             await client.wait_ready()
             assert client.status.attempt == [2, 3, 1, 2][number]
+
+
+@pytest.mark.parametrize(("lasted", "attempt"), [(59.999, 2), (60, 1)])
+async def test_g11_a_connection_is_stable_that_was_ready_for_stable_after(
+    autojump_clock: Any, lasted: float, attempt: int
+) -> None:
+    async with (
+        open_server() as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT.but(stable_after=60)) as client,
+    ):
+        assert trio.current_time() == 0
+        await trio.sleep(lasted)
+        await server.peers[0].drop()
+        await trio.sleep(0.0001)
+        await client.wait_ready()
+        assert (client.status.connection, client.status.attempt) == (2, attempt)
 
 
 async def test_g15_the_bodys_exception_comes_out_as_it_is(autojump_clock: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import trio
 from bank import PARAMETERS, Fault, lost_after, lost_before
+from scripted import Peer, Request
 
 import derivtrio
 from derivtrio import Ambiguous, NotSold, OutcomeUnknown, Sold
@@ -35,6 +36,20 @@ async def test_a_contract_that_came_to_its_own_end_was_not_sold(autojump_clock: 
         world.bank.sell({"sell": purchase.contract_id}, "won")
         outcome = await world.client.reconcile(unknown)
     assert outcome == NotSold("the contract came to its own end: it is won")
+
+
+@pytest.mark.parametrize("name", ["sell", "cancel"])
+async def test_a_refusal_of_a_sale_that_comes_late_is_its_outcome(
+    autojump_clock: Any, name: str
+) -> None:
+    async def refused_late(peer: Peer, request: Request, execute: Any) -> None:
+        await trio.sleep(32)
+        await peer.refuse(request, "NoOpenPosition", "It is over.")
+
+    async with open_world(refused_late) as world:
+        _, unknown = await doubtful_sale(world, name)
+        outcome = await world.client.reconcile(unknown)
+    assert outcome == NotSold("the server's answer came after all: NoOpenPosition: It is over.")
 
 
 async def outcomes_of_sales(kind: str, *prices: float) -> list[Any]:
