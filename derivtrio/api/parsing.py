@@ -237,7 +237,7 @@ def limits_in(contract_id: int, payload: Mapping[str, Any]) -> Limits:
 def transaction_in(row: Mapping[str, Any]) -> Transaction:
     """Return a row of the statement, or a message of the `transaction` stream."""
     return Transaction(
-        transaction_id=ident(row["transaction_id"]),
+        transaction_id=whole(row["transaction_id"]),
         action=named(row["action_type"] if "action_type" in row else row["action"]),
         amount=exact(row["amount"]),
         balance_after=money(row["balance_after"] if "balance_after" in row else row.get("balance")),
