@@ -3,7 +3,7 @@
 import inspect
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 import attrs
@@ -18,7 +18,8 @@ def run(main: Callable[..., Awaitable[T]], *args: Any) -> T:
     """Run `main(*args)` under trio; on Ctrl-C or SIGTERM cancel it and let it clean up.
 
     The first signal cancels *main*: its `finally` blocks run, clients close their connections.
-    A second Ctrl-C interrupts even that. Call it from the main thread.
+    A second Ctrl-C interrupts even that. SIGHUP, with which a terminal ends, does what SIGTERM
+    does, except under `nohup`. Call it from the main thread.
 
     Raises:
         SystemExit: a signal ended *main*; the status is 128 plus the signal's number, as in a
@@ -64,7 +65,7 @@ class _Watch:
     async def signals(self) -> None:
         with (
             self._waiting,
-            trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as numbers,
+            trio.open_signal_receiver(*_signals()) as numbers,
         ):
             self.begun.set()
             self.signal = await anext(numbers)
@@ -72,3 +73,11 @@ class _Watch:
 
     def stop(self) -> None:
         self._waiting.cancel()
+
+
+def _signals() -> Iterator[int]:
+    """Yield the signals that are to end a script."""
+    yield from (signal.SIGINT, signal.SIGTERM)
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # see nohup(1)
+        yield hangup

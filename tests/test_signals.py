@@ -18,6 +18,7 @@ SCRIPT = """
 import signal, sys, trio, derivtrio
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_IGN if "nohup" in sys.argv else signal.SIG_DFL)
 
 async def main(url):
     try:
@@ -52,7 +53,7 @@ async def wait_for(process: trio.Process, words: bytes) -> None:
         said += more
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_cancels_the_script_and_the_goodbye_is_said(number: int) -> None:
     with trio.fail_after(60):
         async with open_simulator() as sim:
@@ -67,6 +68,16 @@ async def test_a_signal_cancels_the_script_and_the_goodbye_is_said(number: int) 
                 await trio.sleep(0.01)
             ending = sim.history[0].ending
     assert (ending.by, ending.code, ending.clean) == ("client", 1000, True)
+
+
+async def test_under_nohup_the_end_of_the_terminal_ends_nothing() -> None:
+    with trio.fail_after(60):
+        async with open_simulator() as sim:
+            process = await start(sim.url, "nohup")
+            await wait_for(process, b"ready")
+            process.send_signal(signal.SIGHUP)  # is discarded at once, since it is ignored
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 128 + signal.SIGTERM
 
 
 async def test_a_second_ctrl_c_interrupts_even_the_clean_up() -> None:

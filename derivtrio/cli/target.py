@@ -5,7 +5,7 @@
 | it worked | nothing | 0 |
 | an API error, no connection, a port in use | one line | 1 |
 | the command line makes no sense | usage, and one line | 2 |
-| Ctrl-C, SIGTERM | nothing | 130, 143 |
+| Ctrl-C, SIGTERM, SIGHUP | nothing | 130, 143, 129 |
 | the reader of standard output has gone | nothing | 141, as for SIGPIPE |
 """
 
