@@ -12,6 +12,7 @@ Streams that break connections are found out by `suspects`.
 """
 
 import logging
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -91,6 +92,7 @@ class Registry:
     _shared: dict[str, SharedUpstream] = attrs.field(factory=dict, init=False)
     _is_watched: bool = attrs.field(default=False, init=False)
     _doubted: dict[Upstream, bool] = attrs.field(factory=dict, init=False)
+    _given_up: dict[str, float] = attrs.field(factory=dict, init=False)
     _opening_times: "OpeningTimes | None" = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -132,6 +134,20 @@ class Registry:
         shared.holders -= 1
         if not shared.holders and shared.key is not None:
             del self._shared[shared.key]
+
+    def note_given_up(self, key: str | None) -> None:
+        """Note that a request for streams with this *key* was written, and is given up.
+
+        The server may grant it all the same, and refuse the next one until it has told of it.
+        """
+        now = trio.current_time()
+        self._given_up = {each: until for each, until in self._given_up.items() if until > now}
+        if key is not None:
+            self._given_up[key] = now + self.session.settings.response_timeout
+
+    def may_be_granted(self, key: str | None) -> bool:
+        """Return whether the server may have a stream with this *key* without having told of it."""
+        return key is not None and self._given_up.get(key, -math.inf) > trio.current_time()
 
     def start_watching(self) -> None:
         """Start `watch` on the present connection, if there is one, and something to watch."""
@@ -232,6 +248,7 @@ class Registry:
         for upstream in self:
             upstream.ids.clear()
             upstream.lingers = False
+        self._given_up.clear()
         if self.contracts.in_use:
             self.contracts.connection_lost()
 

