@@ -86,7 +86,7 @@ def _broken(error: Exception) -> trio.BrokenResourceError:
 breaking: Final = Breaking()
 
 
-@attrs.frozen(eq=False, repr=False)
+@attrs.frozen(repr=False)
 class Close:
     """What the peer's Close frame said; 1005 is RFC 6455's code for a frame without one."""
 
