@@ -136,17 +136,21 @@ class Registry:
             del self._shared[shared.key]
 
     def note_given_up(self, key: str | None) -> None:
-        """Note that a request for streams with this *key* was written, and is given up.
+        """Note that nobody wants the stream with this *key* any more, which the server may have.
 
-        The server may grant it all the same, and refuse the next one until it has told of it.
+        It may still grant a request that was written, or wait for the `forget`; until then it
+        refuses the next request.
         """
-        now = trio.current_time()
-        self._given_up = {each: until for each, until in self._given_up.items() if until > now}
-        if key is not None:
-            self._given_up[key] = now + self.session.settings.response_timeout
+        if key is None:
+            return
+        now, given_up = trio.current_time(), self._given_up
+        given_up.pop(key, None)  # the newest comes last
+        while given_up and given_up[oldest := next(iter(given_up))] <= now:
+            del given_up[oldest]
+        given_up[key] = now + self.session.settings.response_timeout
 
-    def may_be_granted(self, key: str | None) -> bool:
-        """Return whether the server may have a stream with this *key* without having told of it."""
+    def may_have(self, key: str | None) -> bool:
+        """Return whether the server may have a stream with this *key* that was given up."""
         return key is not None and self._given_up.get(key, -math.inf) > trio.current_time()
 
     def start_watching(self) -> None:

@@ -6,9 +6,9 @@ waiting: the last consumer has the upstream removed, and the next to come finds 
 subscribes anew.
 
 One thing can go wrong: the server may still count a stream that was unsubscribed a moment ago, and
-answer `AlreadySubscribed`. It is asked again, a few times; and for longer if a request for the same
-stream was given up before its reply came, because the server may have granted that one. Streams of
-contracts share what the server sends (`contracts`).
+answer `AlreadySubscribed`; or it has granted a request that was given up before its reply came. It
+is asked again, for as long as that may last (`Registry.may_have`), and a few times in any case.
+Streams of contracts share what the server sends (`contracts`).
 """
 
 from collections.abc import Mapping
@@ -91,9 +91,12 @@ class ServerStream:
             return
         registry.release(self._shared)
         registry.session.router.fast_ticks.untyped_consumers -= self._takes_untyped_ticks
-        self._shared = None
-        if consumer.upstream is not None and not consumer.upstream.detach(consumer):
-            registry.remove(consumer.upstream)
+        key, self._shared = self._shared.key, None
+        upstream = consumer.upstream
+        if upstream is not None and not upstream.detach(consumer):
+            if upstream.may_exist:
+                registry.note_given_up(key)
+            registry.remove(upstream)
 
     async def _subscribed(self) -> Upstream:
         """Return a new upstream, which the server has granted."""
@@ -132,7 +135,7 @@ class ServerStream:
                 registry.add(upstream)
                 await contracts.catch_up(upstream)
                 return True
-            if tried >= _TRIES and not registry.may_be_granted(self._key):
+            if tried >= _TRIES and not registry.may_have(self._key):
                 raise
             if upstream.is_family:
                 await contracts.clear_now()

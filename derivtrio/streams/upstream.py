@@ -90,6 +90,9 @@ class Upstream:
     sharing: Sharing | None = attrs.field(default=None, init=False)
     breaks: tuple[BrokenConnection, ...] = attrs.field(default=(), init=False)
     _late: bool = attrs.field(default=False, init=False)
+    #: The epoch of the newest message, and whether the one before it was of a later one.
+    _epoch: int = attrs.field(default=0, init=False)
+    _latest_is_old: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -105,7 +108,7 @@ class Upstream:
         latest = self.latest_message()
         if replay and latest is not None and (self.ids or self.name != "proposal"):
             consumer.take(latest)
-            if not self.ids:  # there is no connection now, and that message may be old
+            if not self.ids or self._latest_is_old:  # without ids there is no connection now
                 consumer.interrupt()
             elif self._latest_is_reply:
                 consumer.answered(late=self._late)
@@ -137,6 +140,7 @@ class Upstream:
                 consumer.answered(late=self._late)
         # A stream may be quiet for long after its first message: as text that takes a third.
         self.latest = _as_text(message) if is_reply else message
+        self._note_epoch(_epoch_in(message))
         self._note_id(stream_id_of(message), message)
         if self.sharing is not None:
             self.sharing.share(self, message)
@@ -250,6 +254,11 @@ class Upstream:
         self._late = written is not None and trio.current_time() - written >= _LATE
         self.asked = None
 
+    def _note_epoch(self, epoch: int) -> None:
+        """Note the *epoch* of the newest message: a reply may come late, and after newer ones."""
+        self._latest_is_old = epoch < self._epoch
+        self._epoch = epoch
+
     def _note_parts(self, messages: Sequence[dict[str, Any]]) -> None:
         """Note the newest message about each symbol, or about each contract that is not sold."""
         parts = self.parts = {} if self.parts is None else self.parts
@@ -295,6 +304,8 @@ class Upstream:
             if not consumer.take_all(messages):
                 self.over = not self.detach(consumer)
         self.latest = messages[-1]
+        for message in messages[-2:]:
+            self._note_epoch(_epoch_in(message))
         return messages[-1:] if self.over else []
 
     @property
@@ -315,7 +326,16 @@ class Upstream:
             if not consumer.take_ticks(ticks, data, batch):
                 self.over = not self.detach(consumer)
         self.latest = data
+        for tick in ticks[-2:]:
+            self._note_epoch(tick.epoch)
         return not self.over
+
+
+def _epoch_in(message: Mapping[str, Any]) -> int:
+    """Return the epoch of a tick or a candle; 0 of anything else."""
+    item = message.get("tick") or message.get("ohlc")
+    epoch = item.get("epoch") if isinstance(item, dict) else None
+    return epoch if isinstance(epoch, int) else 0
 
 
 def _is_sold(message: Mapping[str, Any]) -> bool:

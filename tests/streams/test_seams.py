@@ -102,6 +102,35 @@ async def test_g05_a_late_reply_to_a_resubscription_leaves_no_hole(
 
 
 @pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("wait", [5.2, 6.2])  # one of the replies comes between two ticks
+async def test_g05_who_joins_about_the_time_of_a_late_reply_misses_nothing(
+    autojump_clock: Any, wait: float, between: str
+) -> None:
+    """A joiner begins with the newest message, and that may be the late reply, which is old."""
+    taken: list[list[Tick]] = []
+
+    async def join(client: derivtrio.Client, pause: float) -> None:
+        await trio.sleep(pause)
+        async with client.ticks("R_100") as ticks:
+            taken.append(await take(ticks, 10))
+
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        client.ticks("R_100") as first,
+    ):
+        await take(first, 3)
+        sim.faults.late_subscription(wait, "R_100", between=between)
+        sim.faults.drop()
+        async with trio.open_nursery() as nursery:
+            for n in range(40):
+                nursery.start_soon(join, client, n / 4)
+    assert len(taken) == 40
+    for each in taken:
+        check_ticks(sim.market, "R_100", each)
+
+
+@pytest.mark.parametrize("between", BETWEEN)
 @pytest.mark.parametrize("wait", [2, 45, 130])
 async def test_g05_candles_of_a_late_reply_have_their_final_form(
     autojump_clock: Any, between: str, wait: float
