@@ -91,6 +91,14 @@ def is_ident(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 < value < _TOO_LARGE
 
 
+def ident_in(value: Any) -> int | None:
+    """Return the id of a contract or a transaction; None if *value* cannot be one."""
+    try:
+        return ident_or_none(value)
+    except UNREADABLE:
+        return None
+
+
 def ident_or_none(value: Any) -> int | None:
     """Return the id of a contract or a transaction; None if there is none."""
     return None if value is None else ident(value)
@@ -194,11 +202,7 @@ def purchase_in(reply: Mapping[str, Any]) -> Purchase:
 def contract_of(reply: Mapping[str, Any] | None, name: str = "buy") -> int | None:
     """Return which contract the reply to the call *name* confirms; None if it confirms none."""
     payload = None if reply is None else reply.get(name)
-    contract_id = payload.get("contract_id") if isinstance(payload, Mapping) else None
-    try:
-        return ident_or_none(contract_id)
-    except UNREADABLE:
-        return None
+    return ident_in(payload.get("contract_id")) if isinstance(payload, Mapping) else None
 
 
 def sale_in(reply: Mapping[str, Any], contract_id: int | None = None) -> Sale:

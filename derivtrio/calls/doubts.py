@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import attrs
 import trio
 
-from derivtrio.api.parsing import contract_of
+from derivtrio.api.parsing import contract_of, ident_in
 from derivtrio.calls.call import Call, is_refused
 from derivtrio.calls.other_clients import OtherClients
 from derivtrio.calls.routing import has_error
@@ -269,4 +269,4 @@ def is_answered(call: Call) -> bool:
 
 def _sold_by(call: Call) -> int | None:
     """Return which contract *call*, one of `SALES`, ends."""
-    return contract_of({call.name: {"contract_id": call.request[call.name]}}, call.name)
+    return ident_in(call.request[call.name])

@@ -118,7 +118,7 @@ class ServerTime:
 
     def note_answer(self, epoch: object, written: Moment, now: Moment) -> None:
         """Take note of *epoch*, the server's time in the answer that has come *now*."""
-        if not is_epoch(epoch) or epoch == self.last_epoch:
+        if not is_epoch(epoch):
             return
         self.last_epoch = epoch
         # If the machine's clock was set in between, `written.wall` is by the old one.
