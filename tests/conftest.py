@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import logging
+import random
 
 import pytest
 from hypothesis import settings
@@ -23,6 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the way before the tests are imported, whose constants are settings, too."""
     if config.getoption("--plain"):
         make_plain_the_default()
+
+
+@pytest.fixture(autouse=True)
+def _same_backoff_every_time() -> None:
+    """Let no test pass or fail by the luck of its backoff, which draws its waits from there."""
+    random.seed(0)
 
 
 @pytest.fixture(autouse=True)
