@@ -292,8 +292,9 @@ class Call:
             else:
                 self._caller = trio.lowlevel.current_task()
                 await trio.lowlevel.wait_task_rescheduled(self._leave)
-        finally:
+        except BaseException:
             self._take(LEAVE)
+            raise
         self.handed_over = True
         if self.error is not None:
             raise self.error

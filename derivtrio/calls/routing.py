@@ -167,7 +167,8 @@ class Router:
                 self.remove(req_id)  # the stream is over
         elif req_id > self._last_id:
             return  # it answers a raw message of the user's own
-        self._note_stream_in(message, was_asked=asked is not None)
+        if "subscription" in message:
+            self._note_stream_in(message, was_asked=asked is not None)
 
     def route_all(self, messages: Sequence[dict[str, Any]]) -> None:
         """Do what `route` does with each message, but hand over runs of one stream in one go."""

@@ -122,7 +122,7 @@ class Upstream:
         """Pass *message* on; return self while more is wanted."""
         if self.over:
             return None
-        if has_error(message) and not self.is_family:
+        if "error" in message and has_error(message) and not self.is_family:
             self._end(api_error(message["error"], self.request))
             return None
         if self.latest is None:
@@ -220,7 +220,7 @@ class Upstream:
         if stream_id is None:
             if not self.ids and not self.is_family:
                 self._end_without_id(message)
-        elif self.is_family and _is_sold(message):
+        elif _is_sold(message) and self.is_family:
             self.ids.pop(stream_id, None)
         elif stream_id not in self.ids:
             self.ids[stream_id] = None
