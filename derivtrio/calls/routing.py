@@ -167,8 +167,7 @@ class Router:
                 self.remove(req_id)  # the stream is over
         elif req_id > self._last_id:
             return  # it answers a raw message of the user's own
-        if "subscription" in message:
-            self._note_stream_in(message, was_asked=asked is not None)
+        self._note_stream_in(message, was_asked=asked is not None)
 
     def route_all(self, messages: Sequence[dict[str, Any]]) -> None:
         """Do what `route` does with each message, but hand over runs of one stream in one go."""
@@ -216,7 +215,9 @@ class Router:
         The first message of a request may bring a stream that was not asked for in so many words:
         v3's `ticks` always streams.
         """
-        if not has_error(message) and (stream_id := stream_id_of(message)) is not None:
+        if "subscription" not in message or has_error(message):
+            return
+        if (stream_id := stream_id_of(message)) is not None:
             (self.note_unwanted if was_asked else self.note_stranger)(stream_id)
 
     def _follow(self, req_id: int, stream: Stream) -> None:
