@@ -184,6 +184,8 @@ def check_app_id(app_id: object) -> None:
     """Raise a ValueError if *app_id* is not an app id."""
     if not isinstance(app_id, (int, str)) or isinstance(app_id, bool) or not str(app_id).isalnum():
         text = f"app_id must be a number or an alphanumeric name, not {app_id!r}"
+        if "://" in str(app_id):
+            text = "app_id comes first; a URL is given as open_client(endpoint=...)"
         raise ValueError(text)
 
 

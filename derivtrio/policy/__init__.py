@@ -6,6 +6,7 @@ Each module answers one question from data that it is given, so its tests need n
 - `backoff`: how long until that attempt, and which one is the last?
 - `rate_limits`: does the server's budget have room for this call?
 - `throttling`: in which order do calls leave that have to wait for a budget?
+- `early_ends`: which stream ends its connection a moment after it was granted?
 - `server_clock`: what does the server's clock show?
 
 Imports: the data modules (`errors`, `events`, `models`, `settings`) and `api`. Begin with `retry`.

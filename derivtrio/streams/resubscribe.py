@@ -4,7 +4,8 @@ A stream that the server refuses for good ends at its consumers with that error.
 cannot grant just now is asked for again. If it still cannot after half of `restore_timeout`, that
 counts as an answer, too: the stream is then renewed beside the others, and nobody waits for it.
 
-Streams that may be what breaks connections are asked for last, and alone (`suspects`).
+Streams that may be what breaks connections are asked for last, and alone (`suspects`), or one half
+of them after the other (`policy.early_ends`).
 
 All requests count in the server's budgets, and wait for them in the client's one queue. While they
 have no room for the next subscription, user calls go first, and that time does not count against
@@ -12,6 +13,7 @@ have no room for the next subscription, user calls go first, and that time does 
 cannot keep a connection from being restored.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -31,6 +33,7 @@ from derivtrio.errors import (
     DerivError,
     RateLimited,
 )
+from derivtrio.policy.early_ends import CONTROL, EARLY
 from derivtrio.policy.rate_limits import PATIENCE, Urgency
 from derivtrio.policy.retry import (
     PASSING,
@@ -39,7 +42,7 @@ from derivtrio.policy.retry import (
     UNANSWERED,
     is_passing,
 )
-from derivtrio.streams.suspects import Suspects
+from derivtrio.streams.suspects import Suspects, listed
 from derivtrio.streams.upstream import Upstream
 
 #: After how many seconds of restoration its requests are as urgent as user calls.
@@ -102,7 +105,8 @@ async def resubscribe(
 
     `promote` runs beside it.
     """
-    since, wanted = trio.current_time(), list(upstreams)
+    since, candidates = trio.current_time(), suspects.candidates
+    wanted = [each for each in upstreams if each not in candidates]
     suspected = sorted(filter(suspects.__contains__, wanted), key=lambda each: len(each.breaks))
     # The stream of all open contracts comes last: the server refuses to others what it has granted.
     last = [each for each in wanted if each.is_family and suspected]
@@ -121,6 +125,34 @@ async def resubscribe(
         while not proven:
             proven = await works_still(connection, session, since, last_chance=last_chance)
         await _ask_alone(upstream, connection, session, suspects)
+    if candidates:
+        session.queue.open_to(Urgency.RESTORATION)
+        await _ask_by_halves(candidates, connection, session, suspects)
+
+
+async def _ask_by_halves(
+    candidates: Sequence[Upstream], connection: Connection, session: Session, suspects: Suspects
+) -> None:
+    """Ask for *candidates* so that an early end leaves fewer; for one alone, after a while."""
+    count = len(candidates)
+    text = "connections have ended just after streams were granted; looking which does it: %s"
+    session.bus.log(logging.INFO, text, listed([each.label for each in candidates]))
+    if count == 1:
+        await _live_on(CONTROL, session, suspects)
+        session.on_trial = candidates[0]
+    for half in filter(None, (candidates[: count // 2], candidates[count // 2 :])):
+        await _ask_until_answered(half, connection, session, suspects)
+        await _live_on(EARLY, session, suspects)
+    session.on_trial = None
+
+
+async def _live_on(seconds: float, session: Session, suspects: Suspects) -> None:
+    """Wait so long, which does not count against `restore_timeout`."""
+    end, step = trio.current_time() + seconds, session.settings.restore_timeout / 2
+    suspects.on_answer()
+    while (left := end - trio.current_time()) > 0:
+        await trio.sleep(min(left, step))
+        suspects.on_answer()
 
 
 def _room_at(upstream: Upstream, session: Session) -> float:

@@ -12,7 +12,8 @@ sends more than `Settings.max_message_size`. These rules find them out:
 3. A suspect that has been answered is acquitted when its connection then stays up for a while.
 4. A stream that has broken three connections has failed: it ends with `StreamFailed`.
 
-The third rule and that proof keep a bad network from being blamed on a stream.
+The third rule and that proof keep a bad network from being blamed on a stream. A stream that was
+answered, and after which the connection ended without a message, is found out by `EarlyEnds`.
 """
 
 import math
@@ -24,6 +25,7 @@ import trio
 
 from derivtrio.calls.call import MAX_BREAKS, Call
 from derivtrio.errors import ApiError, BrokenConnection, ResponseTimeout
+from derivtrio.policy.early_ends import EARLY, EarlyEnds
 from derivtrio.policy.retry import is_doubtful, is_passing
 from derivtrio.streams.upstream import Upstream
 
@@ -35,6 +37,9 @@ _PROBATION: Final = 5.0
 
 #: The most that all probations of one connection last, in seconds.
 _PROBATIONS: Final = 30.0
+
+#: How many streams a message names.
+_MOST_LISTED: Final = 5
 
 
 class Suspects:
@@ -56,6 +61,7 @@ class Suspects:
         #: On the present connection: the calls that ask for streams, and when which was answered.
         self._asked: dict[Upstream, Call] = {}
         self._answered: dict[Upstream, float] = {}
+        self._early_ends: EarlyEnds[Upstream] = EarlyEnds()
 
     def __contains__(self, upstream: Upstream) -> bool:
         return upstream in self._suspected
@@ -64,6 +70,11 @@ class Suspects:
     def unanswered(self) -> list[str]:
         """What was asked for on the present connection and is not answered, in words."""
         return [upstream.label for upstream, call in self._asked.items() if call.req_id]
+
+    @property
+    def candidates(self) -> list[Upstream]:
+        """Those of which one may end its connection a moment after its answer."""
+        return self._early_ends.candidates
 
     def asked(self, upstream: Upstream, call: Call) -> None:
         """Note that *call* asks for *upstream*."""
@@ -95,6 +106,7 @@ class Suspects:
         self._suspected.pop(upstream, None)
         self._late.pop(upstream, None)
         self._answered.pop(upstream, None)
+        self._early_ends.remove(upstream)
         if (call := self._asked.pop(upstream, None)) is not None:
             call.settle({})
 
@@ -123,6 +135,9 @@ class Suspects:
             struck = struck if late or struck == unanswered else []
         if struck and not why.may_blame:
             struck = []
+        if not calls:  # one of them may have ended it, or may not
+            explained = by_message or bool(unanswered)
+            struck = struck + self._judge_time_of_end(why, now, explained=explained)
         for upstream in struck:
             self._suspected[upstream] = None
             upstream.breaks += (why,)
@@ -135,6 +150,19 @@ class Suspects:
         alone = len(struck) == 1 and not calls
         proven = (each for each in struck if each is on_trial or alone)
         return [each for each in proven if len(each.breaks) >= MAX_BREAKS]
+
+    def _judge_time_of_end(
+        self, why: BrokenConnection, now: float, *, explained: bool
+    ) -> list[Upstream]:
+        """Go on with the experiment of `EarlyEnds`; return the stream that it has found out."""
+        granted = [each for each, since in self._answered.items() if since > now - EARLY]
+        if granted and why.may_blame and not explained:
+            return self._early_ends.ended_early(granted)
+        for upstream in self._early_ends.ended_otherwise():
+            if upstream in self._suspected:
+                del self._suspected[upstream]
+                upstream.breaks = ()
+        return []
 
     def _recent(self, now: float) -> list[Upstream]:
         """Return the streams that may have sent that message: those that began just now.
@@ -152,3 +180,9 @@ class Suspects:
                 del self._suspected[upstream]
                 upstream.breaks = ()
                 self._late.pop(upstream, None)
+
+
+def listed(labels: list[str]) -> str:
+    """Return the first of *labels*, and how many more there are."""
+    more = len(labels) - _MOST_LISTED
+    return ", ".join(labels[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

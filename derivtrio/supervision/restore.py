@@ -18,13 +18,10 @@ from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.throttling import Stopwatch
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.resubscribe import promote, resubscribe
-from derivtrio.streams.suspects import Suspects
+from derivtrio.streams.suspects import Suspects, listed
 from derivtrio.supervision.authorization import Authorization
 
 _EARLY: Final = "to what restores the connection"
-
-#: How many streams an error names.
-_MOST_LISTED: Final = 5
 
 #: How often a restoration that takes long logs what calls wait for, in seconds.
 _WAITING_TOLD: Final = 2.0
@@ -109,7 +106,7 @@ async def _lose_if_late(
         if now >= halfway and patience.answers:
             session.queue.open_to(Urgency.RESTORATION)
         await trio.sleep_until(halfway if now < halfway else deadline)  # both may move meanwhile
-    unanswered = _listed(suspects.unanswered)
+    unanswered = listed(suspects.unanswered)
     text = f"no answer for {patience.limit:g} s " + (f"to {unanswered}" if unanswered else _EARLY)
     connection.lose(Disconnect("us", NORMAL, error=RestoreTimeout(text)))
 
@@ -121,8 +118,3 @@ async def _tell_what_waits(session: Session) -> None:
         if waiting := len(session.queue) - session.queue.restoring:
             text = "%d calls wait for %s"
             session.bus.log(logging.DEBUG, text, waiting, session.waiting_for)
-
-
-def _listed(labels: list[str]) -> str:
-    more = len(labels) - _MOST_LISTED
-    return ", ".join(labels[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

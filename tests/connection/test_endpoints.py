@@ -223,6 +223,12 @@ def test_what_is_not_an_app_id_is_refused(app_id: Any) -> None:
         V3(app_id)
 
 
+def test_g13_a_url_in_the_place_of_the_app_id_is_told_where_it_goes_and_not_shown() -> None:
+    with pytest.raises(ValueError, match=r"a URL is given as open_client\(endpoint=") as caught:
+        as_endpoint(None, "wss://localhost/x?otp=s3cr3t")
+    assert "s3cr3t" not in str(caught.value)
+
+
 async def test_a_function_that_is_not_async_is_told_so() -> None:
     with pytest.raises(derivtrio.EndpointFailed, match="the token function is not async") as caught:
         await ask(lambda: "s3cr3t", "the token function")  # type: ignore[arg-type,return-value]
