@@ -156,6 +156,12 @@ class SendQueue:
         return self._room.max_urgency is None
 
     @property
+    def is_open_to_users(self) -> bool:
+        """Whether user calls may go."""
+        most = self._room.max_urgency
+        return most is not None and most >= Urgency.USER
+
+    @property
     def restoring(self) -> int:
         """How many requests that restore the connection wait here."""
         return sum(call.restores for call in (*self._room, *self._arrived))

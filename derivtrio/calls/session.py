@@ -144,7 +144,7 @@ class Session:
     def waiting_for(self) -> str | None:
         """What calls that are not written yet wait for, in words; None if they go at once."""
         state, number = self.state.name, self.state.connection
-        if state is State.RESTORING:
+        if state is State.RESTORING and not self.queue.is_open_to_users:
             if self.queue.waits_for_restoration:
                 return f"the authorization of connection {number}"
             streams = self.queue.restoring + sum(
@@ -154,7 +154,8 @@ class Session:
             return f"the restoration of connection {number}: {streams} streams are not answered yet"
         if state in (State.CONNECTING, State.WAITING):
             return f"a connection: attempt {self.state.attempt}"
-        groups = self.queue.throttled_groups if state is State.READY else []
+        flows = state in (State.RESTORING, State.READY)
+        groups = self.queue.throttled_groups if flows else []
         return f"the rate limit of {', '.join(groups)}" if groups else None
 
     def count(self, connection: Connection) -> None:

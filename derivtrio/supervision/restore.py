@@ -115,6 +115,6 @@ async def _tell_what_waits(session: Session) -> None:
     """Log now and then, at DEBUG, what calls wait for, as long as some do."""
     while True:
         await trio.sleep(_WAITING_TOLD)
-        if waiting := len(session.queue) - session.queue.restoring:
-            text = "%d calls wait for %s"
-            session.bus.log(logging.DEBUG, text, waiting, session.waiting_for)
+        waiting, why = len(session.queue) - session.queue.restoring, session.waiting_for
+        if waiting and why is not None:
+            session.bus.log(logging.DEBUG, "%d calls wait for %s", waiting, why)

@@ -340,6 +340,7 @@ async def test_g17_who_leaves_a_stream_that_may_end_connections_leaves_no_trace(
                     break
             await trio.sleep(5)  # it is waited for, without the stream
             assert client.status.state is State.RESTORING
+            assert client.status.waiting_for is None
             assert (await client.call({"time": 1}))["time"] == 5
         await trio.sleep(30)
         assert (client.status.state, client.status.connection) == (State.READY, 8)
