@@ -231,9 +231,13 @@ class Transaction(msgspec.Struct, frozen=True):
 
 
 class ClosedContract(msgspec.Struct, frozen=True):
-    """A contract that is over, in the profit table. Times are epochs in seconds."""
+    """A contract that is over, in the profit table. Times are epochs in seconds.
 
-    contract_id: int
+    `contract_id` is None where Deriv does not name the contract (its schemas allow that);
+    `transaction_id` is the transaction that bought it, and is always there.
+    """
+
+    contract_id: int | None
     transaction_id: int
     symbol: str
     buy_price: Money

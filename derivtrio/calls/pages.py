@@ -86,9 +86,11 @@ def statement(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[Trans
 
 def profit_table(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[ClosedContract]:
     """Return what *request* asks of the profit table, *limit* rows at a time."""
-    return Listing(
-        ask, request, "profit_table", closed_contract_in, lambda row: row.contract_id, limit
-    )
+
+    def key(row: ClosedContract) -> int:
+        return -row.transaction_id if row.contract_id is None else row.contract_id
+
+    return Listing(ask, request, "profit_table", closed_contract_in, key, limit)
 
 
 async def portfolio(ask: Ask, account: Mapping[str, str] = _ANY) -> list[Position]:

@@ -137,6 +137,9 @@ class BackfillReader(Generic[T]):
             return
         self._keep(cast("list[T]", items), filling)  # a hole in ticks brings ticks
         self._note(gap)
+        if filler.pause:
+            with trio.move_on_after(filler.pause):
+                await self._session.state.wait_ending()
 
     def _keep(self, fetched: "list[T]", filling: "OpenHole[T]") -> None:
         """Keep what was fetched, until the consumer takes it."""

@@ -5,7 +5,7 @@ between the last item delivered and the next. If there will be no next, because 
 to go on, the hole reaches to the server's present. `backfill` has it filled, with a `Filler`.
 
 A filler asks for history forwards, one window at a time, so what it fetches can be delivered at
-once, and no more than a window is held. Three facts about Deriv's `ticks_history` shape it:
+once, and no more than a window is held. Four facts about `ticks_history` shape it:
 
 1. A reply has at most 5000 rows, the newest of the window. It does not say that there were more.
    So a reply with fewer rows is whole, and a window whose reply is full is made shorter. A symbol
@@ -15,6 +15,10 @@ once, and no more than a window is held. Three facts about Deriv's `ticks_histor
    `seen` in its first second, and of the tick with which it ends (`HoleEnd`).
 3. A window that lies too far in the past is answered with the newest rows instead. Only the times
    of the rows show that.
+4. History may lag behind the live stream, because another part of the server keeps it. So a hole
+   that ends with a live item is asked for up to this item. While the reply does not have it, others
+   before it may lack, too, and the last candle may not be final. Then the same is asked again after
+   a pause (`PAUSES`). What is not there after the last of them is a gap.
 
 If the first window begins before what the server keeps, its rows just begin later, as they do in a
 quiet market. To tell the two apart, the window begins a little before an item that the server is
@@ -45,6 +49,9 @@ _AIM: Final = 4500
 
 #: How many units before its anchor a hole is asked for.
 _MARGIN: Final = 10
+
+#: How long to wait before a history that lags behind is asked again, in seconds.
+PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
 
 
 class HoleEnd(msgspec.Struct, frozen=True):
@@ -83,19 +90,27 @@ class Filler:
     """Fetches what belongs into one hole: ask for `request`, and give the reply to `take`.
 
     Where the `hole` reaches to the server's present, its end is put in as soon as that is known.
+    `pause` is how long to wait before the next request, in seconds.
     """
 
     hole: Hole
+    pause: float = attrs.field(default=0.0, init=False)
     _after: int = attrs.field(init=False)
     #: The longest window that must fit into one reply, as far as is known, in seconds.
     _full: int = attrs.field(init=False)
     _window: int = attrs.field(init=False)
     _lost_after: int | None = attrs.field(default=None, init=False)
     _anchor: int | None = attrs.field(init=False)
+    #: Whether the hole ends with a live item, which the history has sooner or later.
+    _ends_live: bool = attrs.field(init=False)
+    _pauses: int = attrs.field(default=0, init=False)
+    _reason: str = attrs.field(default="no longer kept", init=False)
 
     def __attrs_post_init__(self) -> None:
+        has_end = self.hole.end is not None or self.hole.granularity > 0
+        self._ends_live = has_end and self.hole.before is not None
         self._after = self.hole.after - bool(self.hole.seen)
-        self._window = self._full = self._unit * (MAX_ROWS if self.hole.granularity else _WHOLE)
+        self._window = self._full = self._unit * _WHOLE
         self._anchor = self.hole.anchor
 
     @property
@@ -117,6 +132,8 @@ class Filler:
         window: dict[str, Any] = {"start": start, "end": str(end), "count": MAX_ROWS}
         if self.hole.granularity:
             window |= {"style": "candles", "granularity": self.hole.granularity}
+            if self._ends_live and end == self._last:  # the live candle, too: fact 4
+                window["end"] = str(self._end + self._unit - 1)
         return {"ticks_history": self.hole.symbol, "style": "ticks", **window}
 
     def take(self, reply: Mapping[str, Any]) -> tuple[list[Tick | Candle], Gap | None]:
@@ -124,13 +141,18 @@ class Filler:
         if self.hole.before is None:
             self._end_at(epoch_of(reply["time"]))
             return [], None
+        self.pause = 0.0
         start, end = self._bounds
         received = _rows(reply, self.hole)
         rows = _in_order(received)
         items = [item for item in rows if self._after < _time_of(item) <= end]
-        if rows and not items and _time_of(rows[0]) > end:  # the newest rows instead
+        asked_to = self._end if self._ends_live and end == self._last else end
+        if rows and not items and _time_of(rows[0]) > asked_to:  # the newest rows instead
             return [], self._lose(end)
         if len(received) >= MAX_ROWS and self._narrowed(cut_off=_time_of(rows[0]) > start):
+            return [], None
+        lacks_end = self._lacks_end(rows, end)
+        if lacks_end and self._is_to_wait():
             return [], None
         items = self._without_known(items)
         if self._anchor is not None and not (rows and _time_of(rows[0]) <= self._anchor):
@@ -138,6 +160,11 @@ class Filler:
         self._anchor = None
         gap = self._end_loss(_time_of(items[0])) if items else None
         self._widen(len(received), end - start + 1)
+        if lacks_end and items:  # what is behind these is asked for once more, and then a gap
+            self._after = _time_of(items[-1])
+            return items, gap
+        if lacks_end and self._lost_after is None:
+            self._lost_after, self._reason = self._after, "not in the server's history"
         self._after = max(self._after, end)
         self._window = min(self._full, 2 * self._window) if items else 2 * self._window
         return items, gap or self._last_gap()
@@ -183,6 +210,26 @@ class Filler:
         """End with the tick of this second, or with the last candle that is not forming."""
         before = now - now % self._unit if self.hole.granularity else now + 1
         self.hole = msgspec.structs.replace(self.hole, before=before)
+
+    def _lacks_end(self, rows: Sequence[Tick | Candle], end: int) -> bool:
+        """Return whether *rows*, up to *end*, should have the live item, and do not.
+
+        Of a symbol with one tick a second, no tick can be missing before the next second.
+        """
+        if not self._ends_live or end < self._last:
+            return False
+        newest = _time_of(rows[-1]) if rows else self._after
+        once_a_second = len({_time_of(row) for row in rows}) == len(rows)
+        follows = once_a_second and not self.hole.granularity and newest == self._end - 1
+        return newest < self._end and not follows
+
+    def _is_to_wait(self) -> bool:
+        """Return whether to wait for a history that lags behind; say how long."""
+        if self._pauses == len(PAUSES):
+            return False
+        self.pause = PAUSES[self._pauses]
+        self._pauses += 1
+        return True
 
     def _narrowed(self, *, cut_off: bool) -> bool:
         """Return whether to ask again, for a shorter window: the reply was full.
@@ -233,7 +280,7 @@ class Filler:
 
     def _end_loss(self, before: int) -> Gap | None:
         after, self._lost_after = self._lost_after, None
-        return None if after is None else self._gap(after, before, "no longer kept")
+        return None if after is None else self._gap(after, before, self._reason)
 
     def _gap(self, after: int, before: int, reason: str) -> Gap:
         after = max(after, self.hole.after)

@@ -4,6 +4,9 @@ The `transaction` stream never says what happened while nobody listened. So the 
 `Interruption` where something may be missing. When the consumer gets there, the reader looks into
 the account's statement for what the consumer has not seen; `Seen` tells which rows that are.
 
+The statement may lag behind by some seconds. So it is looked at once more a little later, for what
+happened at the end of an outage.
+
 The overflow policy may drop an interruption together with the transactions around it. Then the
 reader looks into the statement before the next item.
 """
@@ -15,6 +18,7 @@ from typing import Any, ClassVar, Final
 
 import attrs
 import msgspec
+import trio
 
 from derivtrio.api.parsing import transaction_in
 from derivtrio.calls import pages
@@ -35,6 +39,9 @@ _PAGE: Final = 100
 #: By how many seconds the order of the statement and that of the stream may differ.
 _SLACK: Final = 10
 
+#: By how many seconds the statement may lag behind. (`reconcile.timing` allows for the same.)
+_LAG: Final = 5.0
+
 #: How many seen transactions are kept before those that are too old to matter are removed.
 _MOST: Final = 1000
 
@@ -51,7 +58,9 @@ def transaction_stream(
 
 
 class Interruption(msgspec.Struct, frozen=True):
-    """Stands where transactions may be missing."""
+    """Stands where transactions may be missing; or where the statement is looked at `again`."""
+
+    again: bool = False
 
 
 @attrs.define(eq=False, repr=False)
@@ -141,6 +150,7 @@ class TransactionReader:
     accepts: Callable[[Transaction], bool] = attrs.field(init=False)
     _seen: Seen = attrs.field(factory=Seen, init=False)
     _incomplete: bool = attrs.field(default=False, init=False)
+    _is_again: bool = attrs.field(default=False, init=False)
     _missed: deque[Transaction] = attrs.field(factory=deque, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -153,9 +163,11 @@ class TransactionReader:
         rows = rows_of("statement", reply.get("statement"), "transactions", transaction_in)
         self._seen.unseen(rows)
 
-    def note_missing(self, _: Interruption | None = None) -> None:
+    def note_missing(self, stand_in: Interruption | None = None) -> None:
         """Note that transactions may be missing here."""
         self._incomplete = self.behind = True
+        if stand_in is None or not stand_in.again:
+            self._is_again = False
 
     async def next_missing(self) -> Transaction | None:
         """Return the next one that was missed; None if the caller has to look again."""
@@ -181,7 +193,18 @@ class TransactionReader:
                 raise
             rows = []  # what ended the stream comes next
         self._missed.extend(self._seen.unseen(rows))
-        self._incomplete = False
+        connection = self._session.usable_connection
+        if not self._is_again and connection is not None:
+            connection.start_soon(self._look_again, name="derivtrio.statement")
+        self._incomplete, self._is_again = False, True
+
+    async def _look_again(self) -> None:
+        """Have the statement looked at once more, when it has caught up."""
+        await trio.sleep(_LAG)
+        if len(self._items):
+            self.note_missing(Interruption(again=True))
+        else:  # the consumer may be waiting
+            self._items.put(Interruption(again=True))
 
     def _statement(self) -> Listing[Transaction]:
         """Return what the statement has since the last transaction seen."""

@@ -678,9 +678,83 @@ def test_g05_a_filler_has_every_tick_in_order_and_of_each_candle_the_last() -> N
     assert rows == [(3, 3), (5, 4), (5, 5), (7, 7)]
     assert gap is None
     prices = {"open": 1, "high": 1, "low": 1}
-    candles = [{**prices, "epoch": e, "close": c} for e, c in ((120, 20), (60, 10), (120, 21))]
+    candles = [
+        {**prices, "epoch": e, "close": c} for e, c in ((120, 20), (60, 10), (120, 21), (240, 9))
+    ]
     items, gap = Filler(Hole("R_100", 0, 240, 60)).take({"candles": candles})
     assert [i.close for i in items if isinstance(i, Candle)] == [10, 21]
+
+
+@pytest.mark.parametrize(("lag", "stops"), [(0, 999), (1, 999), (2, 999), (6, 999), (0, 109)])
+async def test_g05_a_history_that_lags_behind_the_live_ticks_hides_none(
+    autojump_clock: Any, lag: int, stops: int
+) -> None:
+    """Another part of the server keeps it; so it may not have yet what the stream has had."""
+    begin = trio.current_time()
+
+    def now() -> int:
+        return 100 + int(trio.current_time() - begin)
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            while True:
+                row = {"epoch": now(), "quote": 1.0 * now(), "pip_size": 1, "symbol": "R_100"}
+                await peer.reply(request, tick=row, subscription={"id": f"{peer.number}"})
+                await trio.sleep(1)
+        newest = min(now() - lag, stops)
+        times = range(request["start"], min(int(request["end"]), newest) + 1)
+        rows = {"times": list(times), "prices": [1.0 * time for time in times]}
+        await peer.reply(request, history=rows, pip_size=1)
+
+    settings = SETTINGS.but(backoff=Backoff(first=0.1, cap=0.1))
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=settings) as client,
+        client.ticks("R_100") as ticks,
+    ):
+        taken = epochs(await take(ticks, begin + 5.5))
+        server.refuses = True
+        await server.peers[0].drop()
+        await trio.sleep(8)
+        server.refuses = False
+        taken += epochs(await take(ticks, begin + 40))
+    assert taken[-1] > 137
+    lacking = [epoch for gap in ticks.gaps for epoch in range(gap.after + 1, gap.before)]
+    assert sorted([*taken, *lacking]) == list(range(100, taken[-1] + 1))
+    assert bool(lacking) == (stops < 113)
+
+
+async def test_g05_a_candle_from_a_history_that_lags_behind_is_final(autojump_clock: Any) -> None:
+    candle = {"open": 1.0, "high": 9.0, "low": 1.0}
+    asked: list[Request] = []
+
+    async def handle(peer: Peer, request: Request) -> None:
+        asked.append(request)
+        live = {"granularity": 60, "symbol": "R_100", "high": "9", "low": "1", "open": "1"}
+        if "subscribe" in request:
+            row = {**candle, "epoch": 60, "close": 2.0}
+            await peer.reply(request, candles=[row], subscription={"id": "x"})
+            row = {**live, "epoch": 121, "open_time": 120, "close": "5"}
+            await trio.sleep(1)
+            await peer.reply(request, ohlc=row, subscription={"id": "x"})
+            return
+        rows = [{**candle, "epoch": 60, "close": 3.0}]  # is not final
+        if len([each for each in asked if "subscribe" not in each]) > 2:
+            rows = [{**candle, "epoch": 60, "close": 4.0}, {**candle, "epoch": 120, "close": 5.0}]
+        await peer.reply(request, candles=rows)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.candles("R_100", 60) as candles,
+    ):
+        taken = await take(candles, trio.current_time() + 20)
+    assert [(c.open_time, c.close, c.closed) for c in taken] == [
+        (60, 2.0, False),
+        (60, 4.0, True),
+        (120, 5.0, False),
+    ]
+    assert candles.gaps == ()
 
 
 @pytest.mark.parametrize("nonsense", [None, 5, "soon", [1]])

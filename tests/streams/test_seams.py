@@ -202,18 +202,21 @@ async def test_g05_a_stream_is_resumed_within_a_second(
         pytest.skip(
             "no server goes back; and an equal tick after the reply counts as its repetition"
         )
+    sent: list[tuple[int, float]] = []
 
     async def handle(peer: Peer, request: Request) -> None:
         if "ticks" in request:
             rows = ROWS[:delivered] if peer.number == 1 else [*ROWS[resumed:], (104, 5.0)]
             for row in rows:
+                sent.append(row)
                 await peer.reply(request, **tick(*row), subscription={"id": "x"})
                 await trio.sleep(0.01)
             if peer.number == 1:
                 await peer.drop()
         elif "ticks_history" in request:
             start, end = request["start"], int(request["end"])
-            rows = [row for row in ROWS[: resumed + 1] if start <= row[0] <= end]
+            known = [*ROWS[:resumed], *sent[delivered:]]
+            rows = [row for row in known if start <= row[0] <= end]
             history = {"times": [e for e, _ in rows], "prices": [q for _, q in rows]}
             await peer.reply(request, history=history, pip_size=1)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from scripted import Peer, Request, open_server
 
 import derivtrio
 from derivtrio import Backoff, Settings, Subscription, Transaction
@@ -81,6 +82,51 @@ async def test_g05_what_happened_in_an_outage_is_taken_from_the_statement(
             taken += await take(stream, 10)
         assert [t.transaction_id for t in taken] == numbers(sim)
         assert stream.gaps == ()
+
+
+@pytest.mark.parametrize("afterwards", [False, True])
+async def test_g05_a_statement_that_lags_behind_hides_nothing(
+    autojump_clock: Any, *, afterwards: bool
+) -> None:
+    rows: list[dict[str, Any]] = []
+    begin = trio.current_time()
+
+    def enter(number: int) -> dict[str, Any]:
+        now = 100 + int(trio.current_time() - begin)
+        row = {"transaction_id": number, "action": "buy", "amount": -1, "transaction_time": now}
+        rows.insert(0, row)
+        return row
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "transaction" in request:
+            subscription = {"id": f"{peer.number}"}
+            await peer.reply(request, transaction=subscription, subscription=subscription)
+            if peer.number == 1:
+                enter(1)
+                await peer.reply(request, transaction=rows[0], subscription=subscription)
+            if peer.number == 2 and afterwards:
+                await trio.sleep(1)
+                await peer.reply(request, transaction=enter(3), subscription=subscription)
+        elif "statement" in request:
+            read = 100 + trio.current_time() - begin - 4  # a copy that is four seconds old
+            known = [row for row in rows if row["transaction_time"] < read]
+            await peer.reply(request, statement={"count": 9, "transactions": known})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.transactions() as stream,
+    ):
+        taken = await take(stream, 10)
+        server.refuses = True
+        await server.peers[0].drop()
+        await trio.sleep(10)
+        enter(2)
+        server.refuses = False
+        taken += await take(stream, 20)
+        assert [t.transaction_id for t in taken] == ([1, 3, 2] if afterwards else [1, 2])
+        asked = [r for _, r in server.asked("statement") if "description" in r]
+    assert len(asked) == 2
 
 
 async def test_g05_of_an_outage_before_anything_happened(autojump_clock: Any) -> None:

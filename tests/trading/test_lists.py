@@ -60,6 +60,21 @@ async def test_the_second_of_date_to_is_not_in_the_period(autojump_clock: Any) -
             assert len([contract async for contract in closed]) == count
 
 
+async def test_a_closed_contract_without_an_id_is_a_row_like_any_other(
+    autojump_clock: Any,
+) -> None:
+    """Deriv's schemas allow null; left out, it would be missing in the sum of profits."""
+    async with open_world() as world:
+        for purchase in [await world.client.buy(PARAMETERS, 10) for _ in range(120)]:
+            await world.client.sell(purchase)
+        for contract_id in (1003, 1050, 1117):
+            world.bank.contracts[contract_id] |= {"contract_id": None}
+        rows = [row async for row in world.client.profit_table()]
+    assert len(rows) == len({row.transaction_id for row in rows}) == 120
+    assert [row.contract_id for row in rows].count(None) == 3
+    assert sum(row.profit for row in rows) == Decimal(-300)
+
+
 async def test_a_list_that_cannot_be_read_is_the_servers_fault(autojump_clock: Any) -> None:
     async with open_world() as world:
         world.bank.statement.append({"action_type": "buy", "transaction_time": 2_000_000_000})

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import trio
-from bank import PARAMETERS, Bank, Fault, lost_after
+from bank import PARAMETERS, Bank, Fault, lost_after, lost_before
 from scripted import Peer, Request, open_server
 
 import derivtrio
@@ -126,6 +126,27 @@ async def test_g03_a_purchase_whose_contract_is_not_named_forbids_a_no(autojump_
     async with open_world(lost_after) as world:
         only_in_statement(world, lambda row: {**row, "contract_id": None})
         outcome = await world.client.reconcile(await in_doubt(world))
+        assert isinstance(outcome, Ambiguous)
+        assert "transaction 2001" in outcome.how
+
+
+@pytest.mark.parametrize("named_before", [False, True])
+async def test_g03_so_does_one_in_the_profit_table_unless_the_statement_names_its_contract(
+    autojump_clock: Any, *, named_before: bool
+) -> None:
+    async with open_world(*[lost_before] * (not named_before)) as world:
+        if named_before:
+            await world.client.buy(PARAMETERS, 10)
+            world.bank.faults.append(lost_before)
+        unknown = await in_doubt(world)
+        if not named_before:
+            world.bank.buy({"parameters": PARAMETERS})
+            world.bank.statement.clear()
+        world.bank.contracts[1001] |= {"contract_id": None, "is_sold": 1, "sell_price": 7.5}
+        outcome = await world.client.reconcile(unknown)
+    if named_before:
+        assert isinstance(outcome, derivtrio.NotBought)
+    else:
         assert isinstance(outcome, Ambiguous)
         assert "transaction 2001" in outcome.how
 

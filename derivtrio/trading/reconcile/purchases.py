@@ -33,6 +33,7 @@ from derivtrio.models import (
     Outcome,
     Position,
     Purchase,
+    Transaction,
 )
 from derivtrio.trading.reconcile.investigation import Investigation
 from derivtrio.trading.reconcile.matching import Finding, Fit, Order, decide, fit_of
@@ -43,6 +44,35 @@ _NO_CONTRACT: Final = 0
 
 #: Purchases by contract id.
 Purchases = Mapping[int, Purchase]
+
+
+@attrs.define(eq=False, repr=False)
+class Found:
+    """The account's purchases, each from the first list that has it.
+
+    Attributes:
+        purchases: by the id of their contract.
+        nameless: those whose row does not name its contract, by the id of their transaction.
+
+    """
+
+    purchases: dict[int, Purchase] = attrs.field(factory=dict, init=False)
+    nameless: dict[int, Purchase] = attrs.field(factory=dict, init=False)
+
+    def add(self, row: Transaction | Position | ClosedContract) -> Purchase:
+        """Note, and return, the purchase that *row* tells of."""
+        if row.contract_id is None:
+            purchase = purchase_from(replace(row, contract_id=_NO_CONTRACT))
+            return self.nameless.setdefault(row.transaction_id, purchase)
+        return self.purchases.setdefault(row.contract_id, purchase_from(row))
+
+    def nameless_text(self, order: Order) -> str | None:
+        """Return, in words, a purchase that fits *order* and whose contract no list names."""
+        named = {purchase.transaction_id for purchase in self.purchases.values()}
+        for purchase in self.nameless.values():
+            if purchase.transaction_id not in named and fit_of(order, purchase) is not Fit.NOT:
+                return f"transaction {purchase.transaction_id} of {purchase.purchase_time}"
+        return None
 
 
 @attrs.frozen
@@ -71,57 +101,49 @@ async def look_for_purchase(investigation: Investigation) -> Outcome | None:
     asked_mono, order = trio.current_time(), investigation.order()
     start_is_known = math.isfinite(order.earliest_epoch)
     since = order.earliest_epoch if start_is_known else order.written_epoch
-    purchases, nameless = await _in_statement(investigation, order, since)
-    seen = _assess(investigation, order, purchases, asked_mono)
+    found = await _in_statement(investigation, order, since)
+    seen = _assess(investigation, order, found.purchases, asked_mono)
     if asked_mono >= seen.final_mono and seen.has_nothing:
         if not start_is_known:
-            purchases, nameless = await _in_statement(investigation, order, -math.inf)
-        purchases = await _in_other_lists(investigation, order) | purchases
-        seen = _assess(investigation, order, purchases, asked_mono)
+            found = await _in_statement(investigation, order, -math.inf)
+        await _look_into_other_lists(investigation, order, found)
+        seen = _assess(investigation, order, found.purchases, asked_mono)
     # Another task may have decided this order meanwhile: it must not get a second purchase.
     if investigation.unknown in investigation.trades.verdicts:
         return investigation.trades.verdicts[investigation.unknown]
     is_final = asked_mono >= seen.final_mono
     if not is_final and (seen.finding.purchase is None or seen.finding.rivals):
         return None
-    if seen.has_nothing and nameless:
-        return Ambiguous((), f"{nameless[0]} may be this order, and does not name its contract")
+    if seen.has_nothing and (text := found.nameless_text(order)) is not None:
+        return Ambiguous((), f"{text} may be this order, and does not name its contract")
     return _judge(investigation, seen.finding, seen.rivals)
 
 
-async def _in_statement(
-    investigation: Investigation, order: Order, since_epoch: float
-) -> tuple[dict[int, Purchase], list[str]]:
-    """Return the purchases since *since_epoch*; of all times, only until one fits the order.
-
-    Return also, in words, those that may be the order's and do not name their contract.
-    """
-    found: dict[int, Purchase] = {}
-    nameless: list[str] = []
+async def _in_statement(investigation: Investigation, order: Order, since_epoch: float) -> "Found":
+    """Return the purchases since *since_epoch*; of all times, only until one fits the order."""
+    found = Found()
     async for row in investigation.statement("buy", since_epoch):
         if row.action != "buy":
             continue
-        if row.contract_id is None:
-            if fit_of(order, purchase_from(replace(row, contract_id=_NO_CONTRACT))) is not Fit.NOT:
-                nameless.append(f"transaction {row.transaction_id} of {row.transaction_time}")
-            continue
-        found[row.contract_id] = purchase_from(row)
-        if not math.isfinite(since_epoch) and _is_candidate(
-            investigation, order, found[row.contract_id]
-        ):
+        purchase = found.add(row)
+        if not math.isfinite(since_epoch) and _is_candidate(investigation, order, purchase):
             break  # the statement may have years; this one is enough to forbid a "no"
-    return found, nameless
+    return found
 
 
-async def _in_other_lists(investigation: Investigation, order: Order) -> dict[int, Purchase]:
-    open_now = await pages.portfolio(investigation.ask)
-    closed = investigation.profit_table(order.earliest_epoch)
-    rows: list[Position | ClosedContract] = [*open_now, *[row async for row in closed]]
-    return {row.contract_id: purchase_from(row) for row in rows}
+async def _look_into_other_lists(
+    investigation: Investigation, order: Order, found: "Found"
+) -> None:
+    """Add what the portfolio and the profit table have to what is *found*."""
+    for position in await pages.portfolio(investigation.ask):
+        found.add(position)
+    async for closed in investigation.profit_table(order.earliest_epoch):
+        found.add(closed)
 
 
 def _is_candidate(investigation: Investigation, order: Order, purchase: Purchase) -> bool:
-    return fit_of(order, purchase) is not Fit.NOT and not _is_claimed(investigation, purchase)
+    fits = purchase.contract_id != _NO_CONTRACT and fit_of(order, purchase) is not Fit.NOT
+    return fits and not _is_claimed(investigation, purchase)
 
 
 def _is_claimed(investigation: Investigation, purchase: Purchase) -> bool:

@@ -4,7 +4,8 @@ A contract ends once. So look at how it ended, when, and for how much, and decid
 have led to that:
 
 1. The contract must have ended in the way that was asked for. `sold` is not `cancelled`, and a
-   contract that `won` or `lost` came to its own end.
+   contract that `won` or `lost` came to its own end. Another status, or none, proves nothing: a
+   multiplier that reached one of its limits can have none.
 2. It must have ended while the request may have been executed.
 3. A lower price than was asked for does not deny a sale. Deriv closes a multiplier at the bid of
    the moment, whatever `price` the sale names, and settles an accumulator that breaches its barrier
@@ -111,6 +112,8 @@ def _judge(
 
 def _doubt(investigation: Investigation, order: Order, end: End, rivals: int) -> str | None:
     """Return why it is not certain that the request led to this *end*; None if it is."""
+    if end.status != (asked := _STATUS[investigation.trade]):
+        return f"the server does not say that it was {asked} on request"
     if rivals:
         return f"{rivals + 1} requests in doubt asked for that"
     if (caveat := investigation.caveat()) is not None:
@@ -123,7 +126,7 @@ def _doubt(investigation: Investigation, order: Order, end: End, rivals: int) ->
 
 
 def _how(order: Order, end: End) -> str:
-    how = f"the contract is {end.status}, since {end.sold_epoch}"
+    how = f"the contract is {end.status or 'over'}, since {end.sold_epoch}"
     if is_less(end.sale.sold_for, order.price):
         how += f", for {end.sale.sold_for}, and the order asked for at least {order.price}"
     return how

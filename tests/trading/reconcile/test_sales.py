@@ -38,6 +38,19 @@ async def test_a_contract_that_came_to_its_own_end_was_not_sold(autojump_clock: 
     assert outcome == NotSold("the contract came to its own end: it is won")
 
 
+@pytest.mark.parametrize("status", [None, "knocked out"])
+async def test_an_end_of_which_the_server_does_not_say_how_it_came_is_no_proof_of_a_sale(
+    autojump_clock: Any, status: Any
+) -> None:
+    """Deriv's schemas allow null; its backend gives it to a multiplier that a limit has closed."""
+    async with open_world(lost_before) as world:
+        purchase, unknown = await doubtful_sale(world, "sell")
+        world.bank.sell({"sell": purchase.contract_id}, status)
+        outcome = await world.client.reconcile(unknown)
+    assert isinstance(outcome, Ambiguous)
+    assert "the server does not say that it was sold on request" in outcome.how
+
+
 @pytest.mark.parametrize("name", ["sell", "cancel"])
 async def test_a_refusal_of_a_sale_that_comes_late_is_its_outcome(
     autojump_clock: Any, name: str
