@@ -16,6 +16,7 @@ from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.errors import ClientClosed, DerivError, RestoreTimeout
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.throttling import Stopwatch
+from derivtrio.redaction import counted
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.resubscribe import promote, resubscribe
 from derivtrio.streams.suspects import Suspects
@@ -119,8 +120,8 @@ async def _tell_what_waits(session: Session) -> None:
     while True:
         await trio.sleep(_WAITING_TOLD)
         if waiting := len(session.queue) - session.queue.restoring:
-            text = "%d calls wait for %s"
-            session.bus.log(logging.DEBUG, text, waiting, session.waiting_for)
+            calls = counted(waiting, "call", "waits")
+            session.bus.log(logging.DEBUG, "%s for %s", calls, session.waiting_for)
 
 
 def _listed(labels: list[str]) -> str:
