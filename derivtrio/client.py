@@ -27,6 +27,7 @@ from derivtrio.errors import ConnectionChanged, ReconnectRequested, invalid_requ
 from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
 from derivtrio.policy.rate_limits import Budgets, BudgetUse, Pacer
+from derivtrio.redaction import counted
 from derivtrio.settings import Settings
 from derivtrio.streams.client_events import event_stream
 from derivtrio.streams.registry import Registry
@@ -171,10 +172,9 @@ class Client(Trader):
     def __repr__(self) -> str:
         status = self.status
         where = "" if status.connection is None else f", connection {status.connection}"
-        return (
-            f"<derivtrio.Client {status.state.value}{where}, {status.pending} calls pending,"
-            f" {status.subscriptions} subscriptions>"
-        )
+        pending = counted(status.pending, "call")
+        streams = counted(status.subscriptions, "subscription")
+        return f"<derivtrio.Client {status.state.value}{where}, {pending} pending, {streams}>"
 
     async def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Make one API call as Deriv documents it, and return the reply as it came.

@@ -48,7 +48,7 @@ import msgspec
 
 from derivtrio.events import Gap
 from derivtrio.models import Ambiguous
-from derivtrio.redaction import hidden_in, masked, masked_text, secrets_in, without
+from derivtrio.redaction import counted, hidden_in, masked, masked_text, secrets_in, without
 
 #: How much of a server's text an error has, in characters.
 _LONGEST_CODE = 100
@@ -337,7 +337,8 @@ def stream_failed(
 ) -> StreamFailed:
     """Return the error for *stream*, which has broken the connections of *history*."""
     told = "; ".join(map(str, history))
-    text = f"{stream} has broken {len(history)} connections, and is not asked for again: {told}"
+    broken = counted(len(history), "connection")
+    text = f"{stream} has broken {broken}, and is not asked for again: {told}"
     failed = StreamFailed(text, request, history[-1].connection, history)
     failed.stream = stream
     return failed

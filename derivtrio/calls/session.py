@@ -21,6 +21,7 @@ from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Generation
 from derivtrio.errors import BrokenConnection
 from derivtrio.events import Gap, Opened, Stale
+from derivtrio.redaction import counted
 from derivtrio.settings import Settings
 
 
@@ -151,7 +152,8 @@ class Session:
                 isinstance(each, Call) and each.restores and not each.decided
                 for each in self.router.waiting()
             )
-            return f"the restoration of connection {number}: {streams} streams are not answered yet"
+            left = counted(streams, "stream", "is")
+            return f"the restoration of connection {number}: {left} not answered yet"
         if state in (State.CONNECTING, State.WAITING):
             return f"a connection: attempt {self.state.attempt}"
         flows = state in (State.RESTORING, State.READY)

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from derivtrio.cli.output import one_line, show_json
-from derivtrio.cli.target import INTERRUPTED, Target, connecting, perform
+from derivtrio.cli.output import one_line, require_output, show_json
+from derivtrio.cli.target import INTERRUPTED, Target, connecting, discard_output, perform, text_of
 
 
 def read_request(_context: click.Context, _parameter: click.Parameter, text: str) -> dict[str, Any]:
@@ -39,6 +39,7 @@ def call(target: Target, request: Mapping[str, Any]) -> None:
     REQUEST is a JSON object as Deriv documents it, such as '{"time": 1}'. If it is -, it is read
     from standard input. A request that changes something is never sent twice.
     """
+    require_output()
     perform(functools.partial(ask, target, request), target)
 
 
@@ -46,4 +47,11 @@ async def ask(target: Target, request: Mapping[str, Any]) -> None:
     """Make the call *request*, and print the reply."""
     async with target.open() as client:
         reply = await client.call(request)
-    show_json(reply)
+    try:
+        show_json(reply)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a purchase, say, is made all the same
+        discard_output()
+        message = f"the server has answered, but the reply cannot be printed: {text_of(error)}"
+        raise click.ClickException(message) from None

@@ -1,9 +1,14 @@
 """The group of all commands. Each command lives in the module that has its name."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
+
+from derivtrio.cli.output import require_output
+from derivtrio.cli.target import end_with
 
 #: The commands: each is the function with this name in the module with this name.
 _NAMES: Final = (
@@ -21,12 +26,37 @@ _NAMES: Final = (
 )
 
 
+@contextmanager
+def printing() -> Iterator[None]:
+    """End the program as `target` says if click cannot print a help, or the version.
+
+    Click itself takes a closed standard output for success, and has a traceback for a full one.
+    """
+    try:
+        yield
+    except click.exceptions.Exit:  # so click ends when it has printed that
+        require_output()
+        raise
+    except OSError as error:
+        end_with(error, None)
+
+
 class Commands(click.Group):
-    """A group that imports a command when it is used.
+    """A group that imports a command when it is used, and prints with care.
 
     The simulator takes as long to import as all the rest, and only `demo` and `simulate` need it.
     Click wants a subclass for this.
     """
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        """Read the command line up to a command's name; this prints the group's help."""
+        with printing():
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; this prints its help."""
+        with printing():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of all commands."""

@@ -28,7 +28,7 @@ from derivtrio.cli.outages import (
     summary,
     survived,
 )
-from derivtrio.cli.output import clock, quote_of, sentence
+from derivtrio.cli.output import clock, quote_of, require_output, sentence
 from derivtrio.cli.serving import ListenAddress, serve_option, serving
 from derivtrio.cli.target import perform
 from derivtrio.events import Event
@@ -55,6 +55,7 @@ def demo(picture: Path | None, page: ListenAddress | None) -> None:
     needed. The ticks that were missed in the outages are fetched, and the whole record is compared
     with the simulator's prices. If it differs, the exit status is 1.
     """
+    require_output()
     complete = False
 
     async def main() -> None:

@@ -19,6 +19,7 @@ from derivtrio import Client
 from derivtrio.calls.status import State
 from derivtrio.cli.output import one_line
 from derivtrio.recording import Batch, Store, Table
+from derivtrio.redaction import counted
 
 #: The server must have been heard within this time, in seconds. The client asks a silent server
 #: after 25 s, and gives it 10 s to answer.
@@ -112,6 +113,6 @@ class Health:
         troubles = "; ".join(self.troubles)
         if troubles:
             return troubles
-        kept = "" if self.store is None else f", {self.store.rows} rows written"
-        messages = self.client.metrics.messages_received
-        return f"ready, connection {self.client.status.connection}, {messages} messages{kept}"
+        kept = "" if self.store is None else f", {counted(self.store.rows, 'row')} written"
+        messages = counted(self.client.metrics.messages_received, "message")
+        return f"ready, connection {self.client.status.connection}, {messages}{kept}"

@@ -13,6 +13,7 @@ import trio
 from derivtrio import Tick
 from derivtrio.cli.output import clock, one_line
 from derivtrio.events import Closed, Connecting, Event, Failed, Opened, Ready
+from derivtrio.redaction import counted
 from derivtrio.simulator import Market
 
 #: The phases of a complete demo: before the first break, between the two, after the second.
@@ -167,7 +168,7 @@ def summary(done: list[Phase], quota: int, market: Market) -> list[str]:
         if phase.cause is not None:
             lines += _outage(phase.cause, phase)
         where = f" on connection {phase.connection}" if phase.connection else ""
-        lines.append(f"  {name:<8} {_counted(phase.live, 'live tick')}{where}")
+        lines.append(f"  {name:<8} {counted(phase.live, 'live tick')}{where}")
     lines += ["", *_comparison(record_of(done), market)]
     return [*lines, _GOOD if survived(done, quota, market) else _BAD]
 
@@ -180,7 +181,7 @@ def _comparison(record: list[Tick], market: Market) -> list[str]:
     faults = ", ".join(faults_in(record, market))
     verdict, details = ("differs from", f": {faults}") if faults else ("equals", ", tick for tick")
     return [
-        f"Record: {_counted(len(record), 'tick')}, from {first} to {last} UTC; from first to last",
+        f"Record: {counted(len(record), 'tick')}, from {first} to {last} UTC; from first to last",
         f"it {verdict} the simulator's market function{details}.",
     ]
 
@@ -190,14 +191,10 @@ def _outage(cause: Break, phase: Phase) -> list[str]:
     length = "no end seen" if restored is None else f"{restored - phase.broken:.1f} s"
     facts = [
         "not noticed" if noticed is None else f"noticed after {noticed - phase.broken:.1f} s",
-        _counted(phase.attempts, "attempt"),
-        f"{_counted(phase.fetched, 'tick')} fetched afterwards",
+        counted(phase.attempts, "attempt"),
+        f"{counted(phase.fetched, 'tick')} fetched afterwards",
     ]
     lines = [f"  {cause.name:<8} outage of {length}: {', '.join(facts)}"]
     if noticed is not None:
         lines.append(f"  {'':<8} noticed by: {phase.by} ({one_line(phase.why)})")
     return lines
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from derivtrio.events import (
     Waiting,
 )
 from derivtrio.models import Tick
+from derivtrio.redaction import counted
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -43,7 +44,6 @@ _SENTENCES: Final[Mapping[type, str]] = {
     Closed: "closed by {0.by}, code {0.code} {0.reason}",
     Waiting: "waiting {0.delay:.1f} s before attempt {0.attempt}",
     Throttled: "holding back {0.group} for {0.delay:.1f} s",
-    Overflow: "{0.stream}: {0.dropped} items dropped",
 }
 
 
@@ -54,8 +54,26 @@ def one_line(text: object) -> str:
 
 
 def note(text: object) -> None:
-    """Print *text* on standard error, as one line."""
-    click.echo(one_line(text), err=True)
+    """Print *text* on standard error, as one line; drop it if that is full, or nobody reads it.
+
+    The work is worth more than what is said about it.
+    """
+    with suppress(OSError):
+        click.echo(one_line(text), err=True)
+
+
+def require_output() -> None:
+    """Refuse to begin what prints its results, if standard output is closed.
+
+    Otherwise a request is made, its reply is seen by nobody, and the status says that all is well.
+
+    Raises:
+        ClickException: it was closed at the start.
+
+    """
+    if sys.stdout is None:
+        message = "standard output is closed"
+        raise click.ClickException(message)
 
 
 def to_terminal() -> bool:
@@ -106,6 +124,8 @@ def sentence(event: Event) -> str | None:
     if isinstance(event, Gap):
         between = f"between {moment(event.after)} and {moment(event.before)}"
         return one_line(f"{event.stream}: nothing {between} ({event.reason})")
+    if isinstance(event, Overflow):
+        return one_line(f"{event.stream}: {counted(event.dropped, 'item')} dropped")
     template = _SENTENCES.get(type(event))
     return None if template is None else one_line(template.format(event))
 

@@ -6,13 +6,14 @@ import math
 import click
 import trio
 
+from derivtrio.cli.output import require_output
 from derivtrio.cli.target import Target, checked, connecting, perform
 
 
 def check_seconds(seconds: float) -> None:
-    """Refuse NaN, which `click.FloatRange` lets through."""
-    if math.isnan(seconds):
-        message = "nan is not a number of seconds"
+    """Refuse NaN and infinity, which `click.FloatRange` lets through."""
+    if not math.isfinite(seconds):
+        message = f"{seconds} is not a number of seconds"
         raise ValueError(message)
 
 
@@ -29,6 +30,7 @@ def check_seconds(seconds: float) -> None:
 @connecting
 def ping(target: Target, count: int, interval: float) -> None:
     """Measure how long the server takes to answer."""
+    require_output()
     perform(functools.partial(measure, target, count, interval), target)
 
 

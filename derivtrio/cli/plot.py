@@ -15,6 +15,7 @@ from derivtrio.recording import CANDLES, GAPS, TICKS
 from derivtrio.recording.chart import Chart
 from derivtrio.recording.reading import candles_in, candles_of, read
 from derivtrio.recording.tables import Selection
+from derivtrio.redaction import counted
 
 
 @click.command()
@@ -62,7 +63,7 @@ async def draw(source: str, ticks: Selection, length: int, out: Path) -> None:
     if not candles:
         message = (
             f"there is nothing of {ticks.symbols[0]} in {source} at that time: no ticks, and no"
-            f" candles of {length} seconds"
+            f" candles of {counted(length, 'second')}"
         )
         raise click.ClickException(message)
     first, last = candles[0].open_time, candles[-1].open_time + length
@@ -72,7 +73,7 @@ async def draw(source: str, ticks: Selection, length: int, out: Path) -> None:
             Chart(candles, gaps).save(file, out.suffix.removeprefix("."))
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    note(f"{len(candles)} candles in {out}")
+    note(f"{counted(len(candles), 'candle')} in {out}")
 
 
 def gaps_between(source: str, selection: Selection, first: int, last: int) -> list[tuple[int, int]]:

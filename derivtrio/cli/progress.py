@@ -17,6 +17,7 @@ import trio
 from derivtrio import Client, DerivError, Event, Filling, Subscription
 from derivtrio.cli.output import moment
 from derivtrio.concurrency.background import running
+from derivtrio.redaction import counted
 
 _log: Final = logging.getLogger("derivtrio.cli")
 
@@ -69,11 +70,10 @@ class Backlog:
 
     def __str__(self) -> str:
         streams = len(self._holes)
-        what = self.last.stream if streams == 1 else f"{streams} streams"
-        hours, percent = self.total / _HOUR, 100 * self.done // self.total
-        return (
-            f"{what}: {percent} % of {hours:.0f} hours, up to {moment(self.last.reached)} at least"
-        )
+        what = self.last.stream if streams == 1 else counted(streams, "stream")
+        hours = counted(round(self.total / _HOUR), "hour")
+        percent = 100 * self.done // self.total
+        return f"{what}: {percent} % of {hours}, up to {moment(self.last.reached)} at least"
 
 
 @attrs.define(eq=False)

@@ -3,12 +3,12 @@
 import functools
 import ssl
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import click
 import trio
 
-from derivtrio.cli.output import note, one_line
+from derivtrio.cli.output import note, one_line, require_output
 from derivtrio.cli.target import checked, perform
 from derivtrio.simulator import (
     DEMO_TOKEN,
@@ -68,7 +68,7 @@ def simulate(
     if tls_key and not tls_cert:
         message = "--tls-key needs --tls-cert"
         raise click.UsageError(message)
-
+    require_output()
     server = functools.partial(
         open_simulator,
         seed,
@@ -83,20 +83,19 @@ def simulate(
 
 async def serve(server: Callable[[], AbstractAsyncContextManager[Simulator]], where: str) -> None:
     """Run *server* until it is cancelled; print its URL first."""
-    try:
-        async with server() as sim:
-            click.echo(sim.url)
-            note(
-                f"Serving a simulated Deriv; its token is {DEMO_TOKEN}, for the account"
-                f" {demo_account().loginid}; its Options API is at {sim.options_url}, with"
-                f" {sim.rest_url} for accounts. Ctrl-C ends it."
-            )
-            await trio.sleep_forever()
-    except BrokenPipeError:  # an OSError, too, but of standard output
-        raise
-    except OSError as error:
-        message = f"cannot serve at {where}: {error.strerror}"
-        raise click.ClickException(message) from None
+    async with AsyncExitStack() as stack:
+        try:
+            sim = await stack.enter_async_context(server())
+        except OSError as error:
+            message = f"cannot serve at {where}: {error.strerror}"
+            raise click.ClickException(message) from None
+        click.echo(sim.url)
+        note(
+            f"Serving a simulated Deriv; its token is {DEMO_TOKEN}, for the account"
+            f" {demo_account().loginid}; its Options API is at {sim.options_url}, with"
+            f" {sim.rest_url} for accounts. Ctrl-C ends it."
+        )
+        await trio.sleep_forever()
 
 
 def tls_context(cert: str, key: str | None) -> ssl.SSLContext:

@@ -327,6 +327,8 @@ def text_of(failure: BaseException) -> str:
 
 def discard_output() -> None:
     """Drop the output that cannot be written; otherwise Python fails to write it at its exit."""
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.flush()
     except OSError:

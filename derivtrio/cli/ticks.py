@@ -11,7 +11,7 @@ import trio
 from derivtrio import Subscription, Tick
 from derivtrio.cli.moments import read_past_moment
 from derivtrio.cli.operate import Operation, operating
-from derivtrio.cli.output import note, sentence, show_tick, to_terminal
+from derivtrio.cli.output import note, require_output, sentence, show_tick, to_terminal
 from derivtrio.cli.target import ATTEMPTS, Target, connecting, perform
 
 
@@ -40,6 +40,7 @@ def ticks(
     before the ticks that follow; in JSON their ask and bid are null. If the server does not have
     them any more, standard error says between which times ticks are missing.
     """
+    require_output()
     perform(functools.partial(follow, target, symbols, count, start, operation), target)
 
 

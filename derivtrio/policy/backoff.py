@@ -15,6 +15,7 @@ import attrs
 
 from derivtrio.errors import Attempt, ConnectionFailed
 from derivtrio.policy.retry import is_fatal, least_delay
+from derivtrio.redaction import counted
 from derivtrio.settings import Backoff
 
 #: How many failed attempts a series remembers.
@@ -81,7 +82,7 @@ class Attempts:
         del self._attempts[:-_MEMORY]
 
     def _verdict(self, error: Exception, *, fatal: bool) -> ConnectionFailed:
-        times = "1 attempt" if self.number == 1 else f"{self.number} attempts"
+        times = counted(self.number, "attempt")
         why = "trying again cannot help" if fatal else f"gave up after {times}"
         verdict = ConnectionFailed(f"{why}: {error}", list(self._attempts))
         verdict.__cause__ = error

@@ -21,6 +21,7 @@ from derivtrio.recording.account import AccountFollower
 from derivtrio.recording.series import Follower, series_of
 from derivtrio.recording.store import Store, StoreError
 from derivtrio.recording.writer import BatchWriter
+from derivtrio.redaction import counted
 
 _log: Final = logging.getLogger("derivtrio.recording")
 
@@ -117,5 +118,6 @@ class Recorder:
             except StoreError as error:
                 _log.warning("%s", error)
         if writer.unwritten:
-            _log.error("%d rows could not be written at the end", writer.unwritten)
-        _log.info("%d rows written in all", writer.written)
+            rows = counted(writer.unwritten, "row")
+            _log.error("%s could not be written at the end", rows)
+        _log.info("%s written in all", counted(writer.written, "row"))

@@ -138,7 +138,7 @@ async def patiently(deed: Callable[[], Awaitable[T]], waiting: Callable[[], int]
         try:
             return await deed()
         except StoreBusy as error:
-            text = "%s; %d rows wait; trying again in %.0f s"
+            text = "%s; rows waiting: %d; trying again in %.0f s"
             _log.warning(text, error, waiting(), pause)
         await trio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)

@@ -20,6 +20,7 @@ from derivtrio.errors import DerivError, SlowConsumer, unreadable
 from derivtrio.events import Gap, Overflow
 from derivtrio.models import Tick
 from derivtrio.policy.throttling import LeakyBucket
+from derivtrio.redaction import counted
 from derivtrio.streams.interfaces import Reader, Source, Translator
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.upstream import Upstream
@@ -61,7 +62,8 @@ class Subscription(Generic[T]):
     _entered: bool = attrs.field(default=False, init=False)
 
     def __repr__(self) -> str:
-        return f"<derivtrio.Subscription {self._items.name}, {len(self._items)} items waiting>"
+        waiting = counted(len(self._items), "item")
+        return f"<derivtrio.Subscription {self._items.name}, {waiting} waiting>"
 
     @property
     def id(self) -> str | None:

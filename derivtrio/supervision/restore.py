@@ -16,6 +16,7 @@ from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.errors import ClientClosed, DerivError, RestoreTimeout
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.throttling import Stopwatch
+from derivtrio.redaction import counted
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.resubscribe import promote, resubscribe
 from derivtrio.streams.suspects import Suspects, listed
@@ -117,4 +118,5 @@ async def _tell_what_waits(session: Session) -> None:
         await trio.sleep(_WAITING_TOLD)
         waiting, why = len(session.queue) - session.queue.restoring, session.waiting_for
         if waiting and why is not None:
-            session.bus.log(logging.DEBUG, "%d calls wait for %s", waiting, why)
+            calls = counted(waiting, "call", "waits")
+            session.bus.log(logging.DEBUG, "%s for %s", calls, why)

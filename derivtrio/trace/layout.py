@@ -23,6 +23,7 @@ from derivtrio.events import (
     Throttled,
     Waiting,
 )
+from derivtrio.redaction import counted
 from derivtrio.trace.outages import Outage, outages_of, seconds, told
 from derivtrio.trace.recording import (
     CallSpan,
@@ -222,7 +223,7 @@ def _happening(event: Event) -> str:  # noqa: PLR0911 - a table
         case Throttled(group=group, delay=delay):
             return f"{group} requests are held back for {seconds(delay)}"
         case Overflow(stream=stream, dropped=dropped):
-            return f"{stream}: {dropped} items dropped, its consumer lags"
+            return f"{stream}: {counted(dropped, 'item')} dropped, its consumer lags"
     return ""
 
 

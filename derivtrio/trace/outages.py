@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from derivtrio.events import Closed, Connecting, Event, Failed, Opened, Ready, Waiting
-from derivtrio.redaction import masked_text
+from derivtrio.redaction import counted, masked_text
 from derivtrio.trace.recording import ClientTrace
 
 #: How much of an error's text is shown.
@@ -199,8 +199,8 @@ def mermaid(outage: Outage) -> str:
         lines.append(f"    Note over C,S: {ready}")
     for label, count in outage.fetched.items():
         lines.append(f"    C->>S: ask for the history of {_plain(label)}")
-        lines.append(f"    S-->>C: {count} missed items")
-        lines.append(f"    C-->>P: {count} items of {_plain(label)}, in order")
+        lines.append(f"    S-->>C: {counted(count, 'missed item')}")
+        lines.append(f"    C-->>P: {counted(count, 'item')} of {_plain(label)}, in order")
     return "\n".join(lines) + "\n"
 
 

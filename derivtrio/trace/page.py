@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape
 
+from derivtrio.redaction import counted
 from derivtrio.trace.drawing import KINDS, STYLE, svg, texts_of, unit_of
 from derivtrio.trace.layout import Picture, arranged
 from derivtrio.trace.outages import seconds
@@ -111,9 +112,9 @@ def _summary(recording: Recording) -> str:
     fetched = sum(sum(stream.fetched.counts) for stream in streams)
     calls = sum(len(client.calls) + client.calls.left_out for client in recording.clients)
     return (
-        f"{len(recording.clients)} client{'s' * (len(recording.clients) != 1)},"
-        f" {len(streams)} stream{'s' * (len(streams) != 1)}: {live:,} messages came live,"
-        f" {fetched:,} items were fetched from the history, {calls:,} calls were made."
+        f"{counted(len(recording.clients), 'client')}, {counted(len(streams), 'stream')}:"
+        f" {counted(live, 'message')} came live, {counted(fetched, 'item', 'was')} fetched from the"
+        f" history, {counted(calls, 'call', 'was')} made."
     )
 
 

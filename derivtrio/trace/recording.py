@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar
 import attrs
 
 from derivtrio.events import Event
+from derivtrio.redaction import counted
 
 T = TypeVar("T")
 
@@ -219,12 +220,12 @@ class Recording:
         later = "later" if self.last is None else "earlier"
         if coarse := max((dots.width for dots in self._dots()), default=0.0):
             said.append(f"A dot stands for the items of up to {coarse:g} s.")
-        if tasks := self.tasks.left_out:
-            said.append(f"{tasks:,} {later} tasks are not shown.")
-        for name in ("calls", "events"):
-            number = sum(getattr(client, name).left_out for client in self.clients)
+        left = {"task": self.tasks.left_out}
+        for name in ("call", "event"):
+            left[name] = sum(getattr(client, f"{name}s").left_out for client in self.clients)
+        for name, number in left.items():
             if number:
-                said.append(f"{number:,} {later} {name} are not shown.")
+                said.append(f"{counted(number, f'{later} {name}', 'is')} not shown.")
         return said
 
     def _dots(self) -> Iterator[Dots]:

@@ -16,6 +16,13 @@ _LEAST: Final = 21
 _MOST: Final = 46
 _SECOND: Final = 160
 
+#: Where on an arrow its label is, at least, as a share of its length.
+_SHARE: Final = 0.44
+
+#: In pixels: how wide a letter of a label may be, and how long the head of an arrow is, with room.
+_WIDE: Final = 7.2
+_HEAD: Final = 14
+
 #: Two moments that are closer than this are one, in seconds.
 _SAME: Final = 1e-6
 
@@ -159,10 +166,18 @@ def _arrow(
     yield f'<path class="flight {kind}" d="M{begin:.1f} {y:.1f}L{end:.1f} {down:.1f}"/>'
     tip = f"M{end:.1f} {down:.1f}l{-8 * ahead} -5.5l{-ahead} 7z"
     yield f'<path class="head {kind}" d="{tip}"/>'
-    said = "the bytes end" if flight.text == "end" else flight.text
-    share = 0.44
+    said = "bytes end" if flight.text == "end" else flight.text
+    share = _share(said, abs(end - begin))
     x, middle = begin + (end - begin) * share, y + (down - y) * share
     yield words(said, x, middle - 3, "flying", "middle")
+
+
+def _share(said: str, length: float) -> float:
+    """Return where on an arrow of this *length* the middle of its label is.
+
+    A long label keeps off the beginning: the head of another arrow may be there.
+    """
+    return max(_SHARE, (_WIDE * len(said) / 2 + _HEAD) / length)
 
 
 def _beside(note: Note, y: float, program: float, server: float) -> Iterator[str]:

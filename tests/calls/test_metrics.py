@@ -288,7 +288,7 @@ async def test_the_status_and_the_log_say_what_calls_wait_for(
         assert client.status.waiting_for == text
         await trio.sleep(3)
         nursery.cancel_scope.cancel()
-    assert f"1 calls wait for {text}" in [record.getMessage() for record in caplog.records]
+    assert f"1 call waits for {text}" in [record.getMessage() for record in caplog.records]
 
 
 async def test_they_can_be_read_in_another_thread_and_after_the_run(autojump_clock: Any) -> None:

@@ -1,11 +1,13 @@
 """Where commands connect, and how they end."""
 
 import json
+import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from small_proxies import SmallProxy, open_proxy
 
 import derivtrio
 from derivtrio.cli.commands import cli
+from derivtrio.cli.output import note
 from derivtrio.cli.target import end_with, target_for
 from derivtrio.recording.sqlite import SqliteStore
 
@@ -173,23 +176,94 @@ def test_a_reader_that_goes_away_ends_ticks_quietly(server: Served) -> None:
         assert (process.returncode, process.stderr.read()) == (141, "")
 
 
-@pytest.mark.parametrize("arguments", [["call", '{"time": 1}'], ["ticks", "R_100", "--count", "1"]])
-def test_without_a_standard_output_nothing_is_printed(server: Served, arguments: list[str]) -> None:
-    code = "import sys; sys.stdout = None; from derivtrio.__main__ import main; main()"
-    result = finished("-c", code, *arguments, "--url", server.url)
-    assert (result.returncode, result.stderr) == (0, "")
+#: What prints its results, and what prints a help or the version.
+PRINTING = (
+    *(["call", '{"time": 1}'], ["ping", "--count=1"], ["ticks", "R_100", "--count=1"]),
+    *(["simulate", "--port=0"], ["demo"]),
+    *(["--help"], ["--version"], ["record", "--help"]),
+)
 
 
-def test_a_full_disk_is_one_line_and_1(server: Served) -> None:
+def connecting(server: Served, arguments: list[str]) -> list[str]:
+    connects = arguments[0] in ("call", "ping", "ticks")
+    return [*arguments, "--url", server.url] if connects else arguments
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_without_a_standard_output_one_line_says_so_and_nothing_is_done(
+    server: Served,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = server.sim.connections + server.sim.history
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(SystemExit) as ended:
+        cli(connecting(server, arguments), "derivtrio")
+    assert ended.value.code == 1
+    assert only_line(capsys.readouterr().err) == "Error: standard output is closed"
+    assert server.sim.connections + server.sim.history == made
+
+
+@contextmanager
+def full_output(name: str = "stdout") -> Iterator[None]:
+    """Have a standard stream of this name go where there is no room."""
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
+    with (
+        suppress(OSError),  # what was not written is written once more at the end
+        Path("/dev/full").open("w", encoding="utf-8") as file,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(sys, name, file)
+        yield
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_a_full_disk_is_one_line_and_1(
+    server: Served, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with full_output(), pytest.raises(SystemExit) as ended:
+        cli(connecting(server, arguments), "derivtrio")
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert only_line(said).startswith("Error: ")
+    assert "No space left on device" in said
+    if arguments[0] == "call":
+        assert "the server has answered, but the reply cannot be printed" in said
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["record", "--help"]], ids=" ".join)
+def test_a_reader_of_the_help_that_goes_away_is_141(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with suppress(OSError), os.fdopen(theirs, "w") as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+        with pytest.raises(SystemExit) as ended:
+            cli(arguments, "derivtrio")
+    assert (ended.value.code, capsys.readouterr().err) == (141, "")
+
+
+def test_the_numbers_of_closed_standard_streams_are_not_used_for_other_files(
+    server: Served,
+) -> None:
     code = (
-        "import sys; sys.stdout = open('/dev/full', 'w');"
-        "from derivtrio.__main__ import main; main()"
+        "import os, sys; os.close(1); sys.stdout = None;"
+        "from derivtrio.__main__ import main, reserve_standard_streams;"
+        "reserve_standard_streams(); print(os.readlink('/proc/self/fd/1'), file=sys.stderr); main()"
     )
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("there is no /proc/self/fd here")
     result = finished("-c", code, "call", '{"time": 1}', "--url", server.url)
-    assert result.returncode == 1
-    assert "No space left" in only_line(result.stderr)
+    where, said = result.stderr.splitlines()
+    assert (result.returncode, where, said) == (1, "/dev/null", "Error: standard output is closed")
+
+
+def test_an_error_that_cannot_be_said_stops_nothing() -> None:
+    with full_output("stderr"):
+        note("a gap")
 
 
 def test_a_refusal_says_which_server_refuses(server: Served) -> None:

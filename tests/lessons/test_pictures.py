@@ -10,6 +10,10 @@ from examples.pictures.__main__ import LESSONS as OF_LESSONS
 from examples.pictures.__main__ import PICTURES, ROOT, stale
 from tests.chaos import inside
 
+#: In pixels: about how wide a letter of a label is in a wide font, how high it is, the room that
+#: a label covers around it, how long the head of an arrow is, and how high above its tip.
+_WIDE, _HIGH, _HALO, _HEAD, _HEAD_HIGH = 7.2, 8.0, 2.0, 9.0, 5.5
+
 FILES = {file for file, _ in PICTURES.values() if file.endswith(".svg")}
 GUIDE = sorted((ROOT / "examples" / "guide").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDE, *pages()]
@@ -57,6 +61,26 @@ def test_a_picture_is_complete_and_loads_nothing(file: str) -> None:
     assert "prefers-color-scheme: dark" in text
     assert root.get("width") == "800"
     assert len(text) < 20_000
+
+
+@pytest.mark.parametrize("name", ["calls", "java", "php", "rust"])
+def test_no_label_covers_the_head_of_an_arrow(name: str) -> None:
+    text = (ROOT / PICTURES[name][0]).read_text(encoding="utf-8")
+    drawn = list(ET.fromstring(text).iter())
+    heads = [
+        tuple(map(float, re.findall(r"[\d.]+", each.get("d", ""))[:2]))
+        for each in drawn
+        if each.get("class", "").startswith("head") and "headin" not in each.get("class", "")
+    ]
+    labels = [each for each in drawn if "flying" in each.get("class", "")]
+    assert len(labels) == len(heads) > 0
+    for label in labels:
+        x, y = float(label.get("x", "")), float(label.get("y", ""))
+        half = _WIDE * len(label.text or "") / 2 + _HALO
+        for tip_x, tip_y in heads:
+            beside = abs(x - tip_x) > half + _HEAD
+            apart = not -_HIGH - _HALO < tip_y - y < _HALO + _HEAD_HIGH
+            assert beside or apart, (label.text, tip_x, tip_y)
 
 
 def test_a_stale_picture_is_named_with_what_renews_it(monkeypatch: pytest.MonkeyPatch) -> None:

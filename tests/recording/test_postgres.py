@@ -130,7 +130,7 @@ async def test_a_server_that_goes_away_is_waited_for(
                 nursery.start_soon(record, client, ["1HZ100V"], store)
                 await until(lambda: kept(server.url, TICKS))
                 server.stop()
-                await until(lambda: "rows wait" in caplog.text)
+                await until(lambda: "rows waiting" in caplog.text)
                 server.start()
                 servers.wait_until_it_answers(server.url)
                 before = len(kept(server.url, TICKS))

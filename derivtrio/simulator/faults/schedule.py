@@ -5,6 +5,7 @@ code and reason, `refuse:5@12` five seconds without a listener. The text before 
 of `Faults` and its arguments.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterable
 
@@ -190,7 +191,7 @@ def _parse(text: str) -> ScheduledFault:
     arguments = tuple(convert(word) for convert, word in zip(converters, given, strict=False))
     _TOGETHER.get(name, _nothing)(*arguments)
     at = float(moment)
-    require(at >= 0, f"{moment} seconds is not after the start")
+    require(0 <= at < math.inf, f"{moment} seconds is not after the start")
     return ScheduledFault(at, name, arguments)
 
 

@@ -35,6 +35,7 @@ from derivtrio.models import (
     Purchase,
     Transaction,
 )
+from derivtrio.redaction import counted
 from derivtrio.trading.reconcile.investigation import Investigation
 from derivtrio.trading.reconcile.matching import Finding, Fit, Order, decide, fit_of
 from derivtrio.trading.reconcile.timing import CERTAIN_AFTER
@@ -211,7 +212,7 @@ def _bought_text(purchase: Purchase, finding: Finding) -> str:
 
 def _ambiguous_text(finding: Finding) -> str:
     if finding.rivals:
-        return f"{_count_text(finding)}, and {len(finding.rivals)} others in doubt"
+        return f"{_count_text(finding)}, and {counted(len(finding.rivals), 'other')} in doubt"
     if len(finding.candidates) == 1:
         return (
             f"a purchase resembles this order, but not in every detail: {finding.candidates[0]};"

@@ -85,6 +85,8 @@ def test_a_fault_can_be_written_down(text: str, fault: ScheduledFault) -> None:
         ("drop@soon", "could not convert string to float: 'soon'"),
         ("drop@-1", "-1 seconds is not after the start"),
         ("drop@nan", "nan seconds is not after the start"),
+        ("drop@inf", "inf seconds is not after the start"),
+        ("drop@1e400", "1e400 seconds is not after the start"),
         ("close:99999@5", "a close code is from 1000 to 4999, not 99999"),
         ("answer_late:nan:buy@5", "nan is not a number of seconds"),
         ("delay:-1@5", "-1 is not a number of seconds"),
