@@ -18,7 +18,8 @@ from weakref import WeakKeyDictionary
 import attrs
 import trio
 
-from derivtrio.api.parsing import contract_of, ident_in
+from derivtrio.api.parsing import ident_in
+from derivtrio.api.trades import contract_of
 from derivtrio.calls.call import Call, is_refused
 from derivtrio.calls.other_clients import OtherClients
 from derivtrio.calls.routing import has_error

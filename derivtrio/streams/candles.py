@@ -11,12 +11,12 @@ import attrs
 import msgspec
 import trio
 
-from derivtrio.api.parsing import shown, text_of, whole
+from derivtrio.api.parsing import candle_in, shown, text_of, whole
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Candle
 from derivtrio.streams.backfill import BackfillReader
 from derivtrio.streams.epochs import Epochs
-from derivtrio.streams.holes import Hole, candle_in
+from derivtrio.streams.holes import Hole
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import (
     WhenClosed,

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 import attrs
 import msgspec
 
-from derivtrio.api.parsing import transaction_in
+from derivtrio.api.trades import transaction_in
 from derivtrio.calls import pages
 from derivtrio.calls.pages import Listing, rows_of
 from derivtrio.calls.request import request_until_answered

@@ -16,7 +16,8 @@ from typing import Any, Final
 import trio
 
 from derivtrio.api.catalog import TRADES
-from derivtrio.api.parsing import UNREADABLE, limits_in, purchase_in, sale_in, shown
+from derivtrio.api.parsing import UNREADABLE, shown
+from derivtrio.api.trades import limits_in, purchase_in, sale_in
 from derivtrio.calls.doubts import is_answered
 from derivtrio.calls.routing import has_error
 from derivtrio.calls.session import Session

@@ -22,7 +22,7 @@ import attrs
 import trio
 from msgspec.structs import replace
 
-from derivtrio.api.parsing import purchase_from
+from derivtrio.api.trades import purchase_from
 from derivtrio.calls import pages
 from derivtrio.calls.call import Call
 from derivtrio.models import (
