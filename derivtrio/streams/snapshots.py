@@ -124,7 +124,7 @@ class BalanceTranslator(Snapshots):
     """Translates messages into balances of an account."""
 
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Balance]:
         """Return the balance in *message*."""
@@ -139,7 +139,7 @@ class ContractTranslator(Snapshots):
 
     _contract_id: int | None = None
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
     _spot_time: int = attrs.field(default=0, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[OpenContract]:
@@ -169,7 +169,7 @@ class UntypedContractTranslator(Snapshots):
     """
 
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return *message*."""
@@ -184,7 +184,7 @@ class StatusTranslator(Snapshots):
 
     _note: Callable[[Mapping[str, Any]], None]
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return *message*."""
@@ -202,7 +202,7 @@ class ProposalTranslator(Snapshots):
     _parameters: Mapping[str, Any]
     _connection: Callable[[], int | None]
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Proposal]:
         """Return the price in *message*."""

@@ -62,7 +62,7 @@ class TransactionTranslator:
     """
 
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
     _begun: bool = attrs.field(default=False, init=False)
     _interrupted: bool = attrs.field(default=False, init=False)
 

@@ -201,8 +201,8 @@ class Recorder:
 
     def note_doubt(self) -> None:
         """Take note of an item that was not believed."""
-        self.skipped += self.translator.doubt is not None
-        self.translator.doubt = None
+        self.skipped += self.translator.implausible is not None
+        self.translator.implausible = None
 
 
 def _epochs() -> Epochs:

@@ -79,8 +79,8 @@ async def look_for_purchase(investigation: Investigation) -> Outcome | None:
         purchases = await _in_other_lists(investigation, order) | purchases
         seen = _assess(investigation, order, purchases, asked_mono)
     # Another task may have decided this order meanwhile: it must not get a second purchase.
-    if investigation.unknown in investigation.trades.verdicts:
-        return investigation.trades.verdicts[investigation.unknown]
+    if investigation.unknown in investigation.trades.outcomes:
+        return investigation.trades.outcomes[investigation.unknown]
     is_final = asked_mono >= seen.final_mono
     if not is_final and (seen.finding.purchase is None or seen.finding.rivals):
         return None
