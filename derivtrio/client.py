@@ -130,7 +130,7 @@ def _assembled(
     authorization = Authorization(endpoint, Identity(checked_for(endpoint, token)))
     trades = TradeLog(authorization.whose, others=other_clients(endpoint))
     session = Session(settings, generation_of(endpoint), queue, router, bus, trades)
-    session.reauthorize = partial(authorization.renew, session=session)
+    session.reauthorize = partial(authorization.reauthorize, session=session)
     registry = Registry(session)
     trades.used = registry.replace_proposal
     if (watch := on_new_client.get()) is not None:

@@ -1,8 +1,8 @@
-"""What the server says, read into models. No I/O.
+"""What the server says, read into models: single values, ticks and candles. No I/O.
 
-Both generations are read alike: where one has a number the other may have a string, and a symbol is
-called `symbol` or `underlying_symbol`. Each function raises one of `UNREADABLE` for a payload
-without what it is about, and for a value of a wrong type: no such value gets into a model.
+Both generations are read alike: where one has a number the other may have a string. Each function
+raises one of `UNREADABLE` for a payload without what it is about, and for a value of a wrong type:
+no such value gets into a model. What is read of trades and accounts is in `trades`.
 """
 
 import math
@@ -10,19 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeGuard
 
-from derivtrio.api.underlying import symbol_of
-from derivtrio.models import (
-    LAST_EPOCH,
-    MOST_DECIMALS,
-    ClosedContract,
-    Limits,
-    Money,
-    Position,
-    Purchase,
-    Sale,
-    Tick,
-    Transaction,
-)
+from derivtrio.models import LAST_EPOCH, MOST_DECIMALS, Candle, Money, Tick
 
 #: What comes of reading a payload that is not what it should be. (A Decimal's own complaint about
 #: a bad string is an `ArithmeticError`.)
@@ -170,6 +158,14 @@ def shown(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
+def _plain(number: str) -> str:
+    """Return *number* if it is written as Deriv writes numbers; Python reads more than that."""
+    if not number.isascii() or "_" in number or number != number.strip():
+        text = f"a number has plain digits, and {shown(number)} has not"
+        raise ValueError(text)
+    return number
+
+
 def tick_in(payload: Mapping[str, Any], symbol: str) -> Tick:
     """Return a live tick; *symbol* is how its consumer spells the symbol."""
     named_symbol = named(payload.get("symbol", symbol))
@@ -184,145 +180,24 @@ def tick_in(payload: Mapping[str, Any], symbol: str) -> Tick:
     )
 
 
-def purchase_in(reply: Mapping[str, Any]) -> Purchase:
-    """Return the purchase that the reply to `buy` confirms."""
-    payload = reply["buy"]
-    return Purchase(
-        contract_id=ident(payload["contract_id"]),
-        transaction_id=ident(payload["transaction_id"]),
-        buy_price=exact(payload["buy_price"]),
-        payout=money(payload.get("payout")),
-        balance_after=money(payload.get("balance_after")),
-        purchase_time=whole(payload["purchase_time"]),
-        shortcode=text_of(payload.get("shortcode")),
-        longcode=text_of(payload.get("longcode")),
+def history_in(reply: Mapping[str, Any], symbol: str) -> list[Tick]:
+    """Return the ticks in the reply to `ticks_history`, in the order in which it has them."""
+    history = dict(reply.get("history", {}))
+    pip_size = decimals(reply.get("pip_size", 0))
+    pairs = zip(history.get("times", ()), history.get("prices", ()), strict=True)
+    return [Tick(symbol, epoch_of(t), price(p), pip_size=pip_size) for t, p in pairs]
+
+
+def candle_in(row: Mapping[str, Any], symbol: str, granularity: int, *, closed: bool) -> Candle:
+    """Return the candle in *row*: a history's, or a live `ohlc`, whose prices are strings."""
+    return Candle(
+        symbol,
+        granularity,
+        epoch_of(row.get("open_time", row["epoch"])),
+        epoch_of(row["epoch"]),
+        price(row["open"]),
+        price(row["high"]),
+        price(row["low"]),
+        price(row["close"]),
+        closed,
     )
-
-
-def contract_of(reply: Mapping[str, Any] | None, name: str = "buy") -> int | None:
-    """Return which contract the reply to the call *name* confirms; None if it confirms none."""
-    payload = None if reply is None else reply.get(name)
-    return ident_in(payload.get("contract_id")) if isinstance(payload, Mapping) else None
-
-
-def sale_in(reply: Mapping[str, Any], contract_id: int | None = None) -> Sale:
-    """Return the sale that the reply to `sell` or `cancel` confirms; of *contract_id*, if given."""
-    payload = reply["sell"] if "sell" in reply else reply["cancel"]
-    sold = ident(payload["contract_id"])
-    if contract_id is not None and sold != contract_id:
-        text = f"it is about contract {sold}, not {contract_id}"
-        raise ValueError(text)
-    return Sale(
-        contract_id=sold,
-        transaction_id=ident_or_none(payload.get("transaction_id")),
-        reference_id=ident_or_none(payload.get("reference_id")),
-        sold_for=exact(payload["sold_for"]),
-        balance_after=money(payload.get("balance_after")),
-    )
-
-
-def limits_in(contract_id: int, payload: Mapping[str, Any]) -> Limits:
-    """Return the limits in the reply to `contract_update`, or in a contract's `limit_order`.
-
-    A stop loss is asked for as 3 and shown as -3; it is the same loss.
-    """
-    if not isinstance(payload, Mapping):
-        text = f"limits are an object, not {shown(payload)}"
-        raise TypeError(text)
-    loss = _limit(payload.get("stop_loss"))
-    return Limits(
-        contract_id=contract_id,
-        take_profit=_limit(payload.get("take_profit")),
-        stop_loss=-loss if loss is not None and loss < 0 else loss,
-        raw=payload,
-    )
-
-
-def transaction_in(row: Mapping[str, Any]) -> Transaction:
-    """Return a row of the statement, or a message of the `transaction` stream."""
-    return Transaction(
-        transaction_id=whole(row["transaction_id"]),
-        action=named(row["action_type"] if "action_type" in row else row["action"]),
-        amount=exact(row["amount"]),
-        balance_after=money(row["balance_after"] if "balance_after" in row else row.get("balance")),
-        transaction_time=whole(row["transaction_time"]),
-        contract_id=ident_or_none(row.get("contract_id")),
-        reference_id=ident_or_none(row.get("reference_id")),
-        symbol=symbol_of(row),
-        payout=money(row.get("payout")),
-        shortcode=text_of(row.get("shortcode")),
-        longcode=text_of(row.get("longcode")),
-        raw=row,
-    )
-
-
-def position_in(row: Mapping[str, Any]) -> Position:
-    """Return an entry of the portfolio."""
-    return Position(
-        contract_id=ident(row["contract_id"]),
-        transaction_id=ident(row["transaction_id"]),
-        contract_type=text_of(row.get("contract_type")),
-        symbol=symbol_of(row),
-        currency=text_of(row.get("currency")),
-        buy_price=exact(row["buy_price"]),
-        payout=money(row.get("payout")),
-        purchase_time=whole(row["purchase_time"]),
-        expiry_time=whole_or_none(row.get("expiry_time")),
-        shortcode=text_of(row.get("shortcode")),
-        longcode=text_of(row.get("longcode")),
-        raw=row,
-    )
-
-
-def closed_contract_in(row: Mapping[str, Any]) -> ClosedContract:
-    """Return a row of the profit table."""
-    return ClosedContract(
-        transaction_id=ident(row["transaction_id"]),
-        contract_id=ident_or_none(row.get("contract_id")),
-        symbol=symbol_of(row),
-        buy_price=exact(row["buy_price"]),
-        sell_price=exact(row["sell_price"]),
-        payout=money(row.get("payout")),
-        purchase_time=whole(row["purchase_time"]),
-        sell_time=whole_or_none(row.get("sell_time")),
-        shortcode=text_of(row.get("shortcode")),
-        longcode=text_of(row.get("longcode")),
-        raw=row,
-    )
-
-
-def purchase_from(row: Transaction | Position | ClosedContract) -> Purchase:
-    """Return the purchase that a row of one of the account's lists tells of."""
-    contract_id = row.contract_id
-    if contract_id is None:
-        text = "the row is about no contract"
-        raise ValueError(text)
-    if isinstance(row, Transaction):
-        price, balance, time = -row.amount, row.balance_after, row.transaction_time
-    else:
-        price, balance, time = row.buy_price, None, row.purchase_time
-    return Purchase(
-        contract_id=contract_id,
-        transaction_id=row.transaction_id,
-        buy_price=price,
-        payout=row.payout,
-        balance_after=balance,
-        purchase_time=time,
-        shortcode=row.shortcode,
-        longcode=row.longcode,
-    )
-
-
-def _plain(number: str) -> str:
-    """Return *number* if it is written as Deriv writes numbers; Python reads more than that."""
-    if not number.isascii() or "_" in number or number != number.strip():
-        text = f"a number has plain digits, and {shown(number)} has not"
-        raise ValueError(text)
-    return number
-
-
-def _limit(order: Any) -> Money | None:
-    if not isinstance(order, Mapping):
-        return None
-    amount = order.get("order_amount")
-    return money(order.get("display_order_amount") if amount is None else amount)

@@ -18,7 +18,8 @@ from weakref import WeakKeyDictionary
 import attrs
 import trio
 
-from derivtrio.api.parsing import contract_of, ident_in
+from derivtrio.api.parsing import ident_in
+from derivtrio.api.trades import contract_of
 from derivtrio.calls.call import Call, is_refused
 from derivtrio.calls.other_clients import OtherClients
 from derivtrio.calls.routing import has_error
@@ -68,7 +69,7 @@ class TradeLog:
         used: told of each proposal, by its id, that a purchase has used up, or may have used up.
         others: the other clients of this process, and what they know of the same accounts.
         server_time: what is known of the server's clock.
-        verdicts: what has been found out about trades that were in doubt.
+        outcomes: what has been found out about trades that were in doubt.
 
     """
 
@@ -76,7 +77,7 @@ class TradeLog:
     used: Callable[[str], None] = attrs.field(default=lambda _: None)
     others: OtherClients = attrs.field(factory=OtherClients)
     server_time: ServerTime = attrs.field(factory=ServerTime, init=False)
-    verdicts: WeakKeyDictionary[OutcomeUnknown, Outcome] = attrs.field(
+    outcomes: WeakKeyDictionary[OutcomeUnknown, Outcome] = attrs.field(
         factory=WeakKeyDictionary, init=False
     )
     _under_way: dict[Call, None] = attrs.field(factory=dict, init=False)
@@ -149,7 +150,7 @@ class TradeLog:
 
     def resolve(self, unknown: OutcomeUnknown, outcome: Outcome) -> None:
         """Note what has been found out."""
-        self.verdicts[unknown] = outcome
+        self.outcomes[unknown] = outcome
         self.others.resolve(unknown)
         self._in_doubt.pop(unknown, None)
 

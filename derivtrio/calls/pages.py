@@ -7,7 +7,8 @@ from typing import Any, Final, Generic, TypeVar
 import attrs
 import trio
 
-from derivtrio.api.parsing import UNREADABLE, closed_contract_in, position_in, transaction_in
+from derivtrio.api.parsing import UNREADABLE
+from derivtrio.api.trades import closed_contract_in, position_in, transaction_in
 from derivtrio.errors import unreadable
 from derivtrio.models import ClosedContract, Position, Transaction
 

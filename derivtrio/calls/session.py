@@ -134,12 +134,12 @@ class Session:
         """Whether calls flow: the state is `READY`, and the connection was not lost since."""
         return self.state.name is State.READY and self.usable_connection is not None
 
-    def take_doubt(self) -> bool:
+    def take_unanswered(self) -> bool:
         """Return whether a call had no reply since this was called last."""
-        doubted = self.timed_out.is_set() or self.given_up
-        if doubted:
+        unanswered = self.timed_out.is_set() or self.given_up
+        if unanswered:
             self.timed_out, self.given_up = trio.Event(), False
-        return doubted
+        return unanswered
 
     @property
     def waiting_for(self) -> str | None:

@@ -36,26 +36,6 @@ OverflowPolicy = Literal["error", "drop_oldest", "latest"]
 CHECKPOINT_EVERY: Final = 256
 
 
-class _Woken(outcome.Outcome[None]):
-    """What a task is woken with: nothing, any number of times.
-
-    trio would make an `outcome.Value` for each waking, because it can be unwrapped only once. With
-    a thousand consumers that is a tenth of the CPU time of a tick.
-    """
-
-    def unwrap(self) -> None:
-        return None
-
-    def send(self, gen: Generator[Any, None, object]) -> Any:
-        return gen.send(None)
-
-    async def asend(self, agen: AsyncGenerator[Any, None]) -> Any:
-        return await agen.asend(None)
-
-
-_WOKEN: Final = _Woken()
-
-
 def _present_run() -> trio.lowlevel.TrioToken | None:
     try:
         return trio.lowlevel.current_trio_token()
@@ -228,3 +208,23 @@ class Buffer(Generic[T]):
         if self.on_drop is not None:
             self.on_drop(oldest)
         return False
+
+
+class _Woken(outcome.Outcome[None]):
+    """What a task is woken with: nothing, any number of times.
+
+    trio would make an `outcome.Value` for each waking, because it can be unwrapped only once. With
+    a thousand consumers that is a tenth of the CPU time of a tick.
+    """
+
+    def unwrap(self) -> None:
+        return None
+
+    def send(self, gen: Generator[Any, None, object]) -> Any:
+        return gen.send(None)
+
+    async def asend(self, agen: AsyncGenerator[Any, None]) -> Any:
+        return await agen.asend(None)
+
+
+_WOKEN: Final = _Woken()

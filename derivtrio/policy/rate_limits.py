@@ -19,10 +19,9 @@ The rules:
    sells is refused at once instead of waiting.
 7. If the server's limits change, the refusals of requests that were sent before no longer count.
 
-Budgets: Deriv's limits page for the Options API. For v3 it is `website_status.api_call_limits`,
-whose texts name the calls of each group; until it has come, the values that it had in 2026.
-Deriv does not say whether it counts connections, accounts or applications. So a client counts all
-that it sends, on one connection after another, and clients that share a `Pacer` count together.
+`api.limits` says how large the budgets are. Deriv does not say whether it counts connections,
+accounts or applications. So a client counts all that it sends, on one connection after another, and
+clients that share a `Pacer` count together.
 
 Times are in seconds, on a clock that never goes back.
 """
@@ -37,21 +36,21 @@ import attrs
 import msgspec
 
 from derivtrio.api.catalog import GROUPS
+from derivtrio.api.limits import ADVERTISED, HOUR, LIMITS, MINUTE, REFUSALS, advertised_in
 
-_MINUTE: Final = 60.0
-_HOUR: Final = 3600.0
-
+#: The safety margins of rule 3.
 _USED: Final = 0.95
 _LONGER: Final = 1.02
 
-#: What each urgency may use of that, the most urgent first.
+#: Rule 4: what each urgency may use of that, the most urgent first.
 _SHARES: Final = (1.0, 0.95, 0.8)
 
-#: While the server has not said its limits: the part of the documented ones that may be used, and
-#: how many requests that are not urgent may go in a minute.
+#: Rule 5, while the server has not said its limits: the part of the documented ones that may be
+#: used, and how many requests that are not urgent may go in a minute.
 _UNKNOWN: Final = 0.25
 _HANDFUL: Final = 10
 
+#: Rule 6: the first pause, and how long it takes until a refusal is forgiven; in seconds.
 _FIRST_PAUSE: Final = 15.0
 _FORGIVING: Final = 600.0
 
@@ -61,10 +60,7 @@ _LONGEST_PAUSE: Final = _FIRST_PAUSE * 2 ** (_MOST_REFUSALS - 1)
 
 #: For how long after its first refusal a request is made again, in seconds. By then even the hour
 #: has passed in which there were too many requests.
-PATIENCE: Final = _LONGER * _HOUR + _LONGEST_PAUSE
-
-#: The codes that speak of these budgets, and not of one contract or one resource.
-REFUSALS: Final = frozenset({"RateLimit", "RateLimitExceeded"})
+PATIENCE: Final = _LONGER * HOUR + _LONGEST_PAUSE
 
 
 class Urgency(IntEnum):
@@ -79,34 +75,6 @@ class Urgency(IntEnum):
 _URGENT: Final = frozenset(
     "authorize cancel contract_update sell sell_contract_for_multiple_accounts".split()
 )
-
-#: Requests per window, by group: in a minute and in an hour; of pings in a second.
-_LIMITS: Final[Mapping[str, Mapping[str, Mapping[float, int]]]] = {
-    "v3": {
-        "ping": {1.0: 10},
-        "pricing": {_MINUTE: 80, _HOUR: 3600},
-        "outcome": {_MINUTE: 30, _HOUR: 1500},
-        "general": {_MINUTE: 220, _HOUR: 14400},
-    },
-    "options": {
-        "ping": {1.0: 10},
-        "trading": {_MINUTE: 360, _HOUR: 14400},
-        "account": {_MINUTE: 100, _HOUR: 2000},
-        "report": {_MINUTE: 30, _HOUR: 1500},
-        "general": {_MINUTE: 220, _HOUR: 14400},
-    },
-}
-
-#: Under which names `website_status` has them; the misspelt one is Deriv's.
-_ADVERTISED: Final = {
-    "max_requestes_general": "general",
-    "max_requests_outcome": "outcome",
-    "max_requests_pricing": "pricing",
-}
-#: The highest limit that is believed: each request of the last hour is remembered.
-_MOST_ADVERTISED: Final = 10**6
-
-_PERIODS: Final = {"minutely": _MINUTE, "hourly": _HOUR}
 
 
 def urgency_of(name: str) -> Urgency:
@@ -232,7 +200,7 @@ class Group:
         for period, most in self.limits.items():
             window = self._windows.setdefault(period, Window(period * _LONGER, ()))
             window.caps = _caps(most * factor)
-            if not self.known and period == _MINUTE:
+            if not self.known and period == MINUTE:
                 urgent, *others = window.caps
                 most_now = _HANDFUL >> self._refusals
                 few = [min(cap, max(1, most_now - n)) for n, cap in enumerate(others)]
@@ -330,26 +298,12 @@ class Budgets:
 
         What the server refused before, under other limits, is not held against them.
         """
-        status = message.get("website_status")
-        advertised = status.get("api_call_limits") if isinstance(status, Mapping) else None
-        found = advertised if isinstance(advertised, Mapping) else {}
-        by_name = {group.name: group for group in self.groups}
-        for member, name in _ADVERTISED.items():
-            limits, group = found.get(member), by_name.get(name)
-            if isinstance(limits, Mapping) and group is not None:
-                group.learn({**group.limits, **_limits_in(limits)}, now)
+        advertised = advertised_in(message)
         for group in self.groups:
+            if group.name in advertised:
+                group.learn({**group.limits, **advertised[group.name]}, now)
             group.known = True
             group.set_caps()
-
-
-def _limits_in(advertised: Mapping[str, Any]) -> dict[float, int]:
-    limits = {period: advertised.get(member) for member, period in _PERIODS.items()}
-    return {
-        period: min(most, _MOST_ADVERTISED)
-        for period, most in limits.items()
-        if type(most) is int and most > 0
-    }
 
 
 def budgets_for(generation: str, *, advertised: bool) -> Budgets:
@@ -357,10 +311,10 @@ def budgets_for(generation: str, *, advertised: bool) -> Budgets:
 
     `advertised` says whether the server can be asked for them.
     """
-    askable = _ADVERTISED.values() if advertised else ()
+    askable = ADVERTISED if advertised else ()
     groups = {
         name: Group(name, limits, name not in askable)
-        for name, limits in _LIMITS[generation].items()
+        for name, limits in LIMITS[generation].items()
     }
     groups_of = {
         call: tuple(groups[name] for name in names) for call, names in GROUPS[generation].items()

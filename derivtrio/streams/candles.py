@@ -11,12 +11,12 @@ import attrs
 import msgspec
 import trio
 
-from derivtrio.api.parsing import shown, text_of, whole
+from derivtrio.api.parsing import candle_in, shown, text_of, whole
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Candle
 from derivtrio.streams.backfill import BackfillReader
 from derivtrio.streams.epochs import Epochs
-from derivtrio.streams.holes import Hole, candle_in
+from derivtrio.streams.holes import Hole
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import (
     WhenClosed,
@@ -70,7 +70,7 @@ class CandleTranslator:
     `closed_only` each is delivered once: what a consumer does not want takes no room in its buffer.
 
     Attributes:
-        doubt: why the last candle was not believed, until somebody takes note of it.
+        implausible: why the last candle was not believed, until somebody takes note of it.
 
     """
 
@@ -80,7 +80,7 @@ class CandleTranslator:
     closed_only: bool = False
     _epochs: Epochs = attrs.field(factory=Epochs)
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
     _forming: Candle | None = attrs.field(default=None, init=False)
     _interrupted: bool = attrs.field(default=False, init=False)
     _reply_due: bool = attrs.field(default=True, init=False)
@@ -138,19 +138,19 @@ class CandleTranslator:
         before, earliest = self._forming, self.start if self.start is not None else 0
         is_reply = "candles" in message
         if (why := self._contradiction(row, candle)) is not None:
-            return self._doubted(why)
+            return self._reject(why)
         if before is None:
             self._epochs.begin(candle.open_time)
         elif self._epochs.is_far(candle.open_time, before.open_time):
-            return self._suspected(candle, before)
+            return self._held_back(candle, before)
         elif (candle.open_time - before.open_time) % self.granularity:
-            return self._doubted(f"a candle of {candle.open_time} after one of {before.open_time}")
+            return self._reject(f"a candle of {candle.open_time} after one of {before.open_time}")
         if candle.open_time < earliest or self._is_older(candle, before, is_reply=is_reply):
             return ()
         return self._continued(candle, before, earliest)
 
-    def _doubted(self, why: str) -> Sequence[Never]:
-        self.doubt = ValueError(why)
+    def _reject(self, why: str) -> Sequence[Never]:
+        self.implausible = ValueError(why)
         return self.skip()
 
     def _contradiction(self, row: Mapping[str, Any], candle: Candle) -> str | None:
@@ -178,11 +178,11 @@ class CandleTranslator:
             return (msgspec.structs.replace(before, closed=True), candle)
         return (self._hole_since(before, candle.open_time), candle)
 
-    def _suspected(self, candle: Candle, before: Candle) -> Sequence[Candle | Hole]:
+    def _held_back(self, candle: Candle, before: Candle) -> Sequence[Candle | Hole]:
         """Hold *candle* back, which is far from the one *before*; or return it, if believed now."""
-        believed = self._epochs.suspect(candle.open_time, candle)
+        believed = self._epochs.hold_back(candle.open_time, candle)
         if not believed:
-            return self._doubted(f"a candle of {candle.open_time} after one of {before.open_time}")
+            return self._reject(f"a candle of {candle.open_time} after one of {before.open_time}")
         self._forming, self._interrupted = candle, False
         if candle.open_time > before.open_time:
             return (self._hole_since(before, candle.open_time), candle)

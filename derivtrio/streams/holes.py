@@ -34,7 +34,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from derivtrio.api.parsing import decimals, epoch_of, price
+from derivtrio.api.parsing import candle_in, epoch_of, history_in
 from derivtrio.events import Gap
 from derivtrio.models import Candle, Tick
 
@@ -288,28 +288,10 @@ class Filler:
 
 
 def _rows(reply: Mapping[str, Any], hole: Hole) -> list[Tick | Candle]:
-    if hole.granularity:
-        candles = reply.get("candles", ())
-        return [candle_in(dict(row), hole.symbol, hole.granularity, closed=True) for row in candles]
-    history = dict(reply.get("history", {}))
-    pip_size = decimals(reply.get("pip_size", 0))
-    pairs = zip(history.get("times", ()), history.get("prices", ()), strict=True)
-    return [Tick(hole.symbol, epoch_of(t), price(p), pip_size=pip_size) for t, p in pairs]
-
-
-def candle_in(row: Mapping[str, Any], symbol: str, granularity: int, *, closed: bool) -> Candle:
-    """Return the candle in *row*: a history's, or a live `ohlc`, whose prices are strings."""
-    return Candle(
-        symbol,
-        granularity,
-        epoch_of(row.get("open_time", row["epoch"])),
-        epoch_of(row["epoch"]),
-        price(row["open"]),
-        price(row["high"]),
-        price(row["low"]),
-        price(row["close"]),
-        closed,
-    )
+    if not hole.granularity:
+        return [*history_in(reply, hole.symbol)]
+    rows = reply.get("candles", ())
+    return [candle_in(dict(row), hole.symbol, hole.granularity, closed=True) for row in rows]
 
 
 def _in_order(rows: Sequence[Tick | Candle]) -> list[Tick | Candle]:

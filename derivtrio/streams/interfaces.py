@@ -50,10 +50,10 @@ class Consumer(Protocol):
 class Translator(Protocol):
     """Translates the server's messages into items, for one consumer.
 
-    `doubt` says why the last item was not believed, until somebody takes note of it.
+    `implausible` says why the last item was not believed, until somebody takes note of it.
     """
 
-    doubt: Exception | None
+    implausible: Exception | None
 
     @property
     def over(self) -> bool:

@@ -91,7 +91,7 @@ class Registry:
     _wanted: dict[Upstream, None] = attrs.field(factory=dict, init=False)
     _shared: dict[str, SharedUpstream] = attrs.field(factory=dict, init=False)
     _is_watched: bool = attrs.field(default=False, init=False)
-    _doubted: dict[Upstream, bool] = attrs.field(factory=dict, init=False)
+    _unreadable: dict[Upstream, bool] = attrs.field(factory=dict, init=False)
     _given_up: dict[str, float] = attrs.field(factory=dict, init=False)
     _opening_times: "OpeningTimes | None" = attrs.field(default=None, init=False)
 
@@ -192,19 +192,19 @@ class Registry:
         """Ask again for a stream that has sent what cannot be read, soon, and not too often."""
         if upstream is None:
             return
-        if upstream in self._doubted or self._start(partial(self._ask_again, upstream)):
-            self._doubted[upstream] = True
+        if upstream in self._unreadable or self._start(partial(self._ask_again, upstream)):
+            self._unreadable[upstream] = True
 
     async def _ask_again(self, upstream: Upstream, _: Connection) -> None:
         try:
-            while self._doubted[upstream] and upstream in self._wanted:
+            while self._unreadable[upstream] and upstream in self._wanted:
                 await trio.sleep(RETRY_PAUSE)  # its message has been dealt with then
-                self._doubted[upstream] = False
+                self._unreadable[upstream] = False
                 if upstream.ids:
                     upstream.renew()
                 await trio.sleep(_INTERVAL)
         finally:
-            del self._doubted[upstream]
+            del self._unreadable[upstream]
 
     def replace_proposal(self, proposal_id: str) -> None:
         """Ask again for the stream whose proposal is used up: the server goes silent on it."""

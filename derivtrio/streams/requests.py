@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from derivtrio.api import codec
 from derivtrio.api.catalog import GRANULARITIES, is_safe, may_stream
-from derivtrio.api.parsing import contract_of
+from derivtrio.api.trades import contract_of
 from derivtrio.calls.call import api_call
 from derivtrio.errors import check_flag, invalid_request
 from derivtrio.models import LAST_EPOCH

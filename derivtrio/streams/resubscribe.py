@@ -49,6 +49,134 @@ from derivtrio.streams.upstream import Upstream
 _PROMOTION: Final = 60
 
 
+async def resubscribe(
+    upstreams: Iterable[Upstream], connection: Connection, session: Session, suspects: Suspects
+) -> None:
+    """Ask for every stream, as the budgets allow, until each is granted or refused for good.
+
+    `promote` runs beside it.
+    """
+    since, candidates = trio.current_time(), suspects.candidates
+    wanted = [each for each in upstreams if each not in candidates]
+    suspected = sorted(filter(suspects.__contains__, wanted), key=lambda each: len(each.breaks))
+    # The stream of all open contracts comes last: the server refuses to others what it has granted.
+    last = [each for each in wanted if each.is_family and suspected]
+    first = [each for each in wanted if each not in suspects and each not in last]
+    first.sort(key=lambda upstream: upstream.is_family)
+    await _ask_until_answered(first, connection, session, suspects)
+    if suspected:
+        session.queue.open_to(Urgency.RESTORATION)  # user calls need not wait for suspects
+    proven = False
+    alone = [each for each in suspected if each not in last]
+    while alone or last:
+        upstream = min(alone or last, key=partial(_room_at, session=session))
+        (alone or last).remove(upstream)
+        last_chance = len(upstream.breaks) >= MAX_BREAKS - 1
+        proven = proven and not last_chance
+        while not proven:
+            proven = await works_still(connection, session, since, last_chance=last_chance)
+        await _ask_alone(upstream, connection, session, suspects)
+    if candidates:
+        session.queue.open_to(Urgency.RESTORATION)
+        await _ask_by_halves(candidates, connection, session, suspects)
+
+
+async def promote(session: Session) -> None:
+    """Wait, and then make what still waits to be resubscribed as urgent as user calls."""
+    await trio.sleep(_PROMOTION)
+    session.queue.promote_restoration()
+
+
+def _room_at(upstream: Upstream, session: Session) -> float:
+    """Return when *upstream* may be asked for: a suspect that must wait holds up no other."""
+    return session.queue.room_at(api_call(upstream.request or {}, urgency=Urgency.RESTORATION))
+
+
+async def _ask_alone(
+    upstream: Upstream, connection: Connection, session: Session, suspects: Suspects
+) -> None:
+    """Ask for a suspect while nothing else is asked for."""
+    suspects.on_answer()
+    session.on_trial = upstream
+    await _ask_until_answered([upstream], connection, session, suspects)
+    await trio.sleep(min(suspects.probation(upstream), session.settings.restore_timeout / 2))
+    suspects.on_answer()
+    session.on_trial = None
+
+
+async def _ask_by_halves(
+    candidates: Sequence[Upstream], connection: Connection, session: Session, suspects: Suspects
+) -> None:
+    """Ask for *candidates* so that an early end leaves fewer; for one alone, after a while."""
+    count = len(candidates)
+    text = "connections have ended just after streams were granted; looking which does it: %s"
+    session.bus.log(logging.INFO, text, listed([each.label for each in candidates]))
+    if count == 1:
+        await _live_on(CONTROL, session, suspects)
+        session.on_trial = candidates[0]
+    for half in filter(None, (candidates[: count // 2], candidates[count // 2 :])):
+        await _ask_until_answered(half, connection, session, suspects)
+        await _live_on(EARLY, session, suspects)
+    session.on_trial = None
+
+
+async def _live_on(seconds: float, session: Session, suspects: Suspects) -> None:
+    """Wait so long, which does not count against `restore_timeout`."""
+    end, step = trio.current_time() + seconds, session.settings.restore_timeout / 2
+    suspects.on_answer()
+    while (left := end - trio.current_time()) > 0:
+        await trio.sleep(min(left, step))
+        suspects.on_answer()
+
+
+async def _ask_until_answered(
+    upstreams: Sequence[Upstream], connection: Connection, session: Session, suspects: Suspects
+) -> None:
+    """Ask for *upstreams* at once, and again for those that are refused in passing."""
+    since, waiting = trio.current_time(), list(upstreams)
+    while waiting := [upstream for upstream in waiting if not upstream.over]:
+        promoted = trio.current_time() >= since + _PROMOTION
+        urgency = Urgency.USER if promoted else Urgency.RESTORATION
+        asked = [
+            (each, _call_for(each, connection, suspects, urgency, restores=True))
+            for each in waiting
+        ]
+        session.queue.put_last([call for _, call in asked])
+        refused = [pair for pair in asked if not await _is_answered(*pair, session, since)]
+        if trio.current_time() > since + session.settings.restore_timeout / 2:
+            refused = [pair for pair in refused if not _left_for_later(*pair)]
+        waiting = [upstream for upstream, _ in refused]
+        if waiting:
+            await trio.sleep(RETRY_PAUSE)
+
+
+async def _is_answered(upstream: Upstream, call: Call, session: Session, since: float) -> bool:
+    """Return whether the server has granted the stream, or refused it for good."""
+    try:
+        await call.wait()
+    except ApiError as error:
+        if isinstance(error, RateLimited):
+            slow_down(call, error, session)
+        if _borrows(upstream, error):
+            return True
+        if _may_exist(upstream, error) and upstream.is_family:
+            upstream.renew()  # which clears the streams of contracts; that is not done meanwhile
+            return True
+        may_pass = is_passing(error) or _may_exist(upstream, error)
+        if may_pass and trio.current_time() <= since + PATIENCE:
+            return False
+        upstream.refused(error)
+    return True
+
+
+def _left_for_later(upstream: Upstream, refused: Call) -> bool:
+    """Have *upstream* renewed, if it was refused for another reason than the rate."""
+    if isinstance(refused.error, RateLimited):
+        return False
+    upstream.renew()
+    return True
+
+
 async def renew(
     upstream: Upstream,
     forgets: Sequence[Call],
@@ -92,115 +220,6 @@ async def renew(
                 await forget.wait()
 
 
-async def promote(session: Session) -> None:
-    """Wait, and then make what still waits to be resubscribed as urgent as user calls."""
-    await trio.sleep(_PROMOTION)
-    session.queue.promote_restoration()
-
-
-async def resubscribe(
-    upstreams: Iterable[Upstream], connection: Connection, session: Session, suspects: Suspects
-) -> None:
-    """Ask for every stream, as the budgets allow, until each is granted or refused for good.
-
-    `promote` runs beside it.
-    """
-    since, candidates = trio.current_time(), suspects.candidates
-    wanted = [each for each in upstreams if each not in candidates]
-    suspected = sorted(filter(suspects.__contains__, wanted), key=lambda each: len(each.breaks))
-    # The stream of all open contracts comes last: the server refuses to others what it has granted.
-    last = [each for each in wanted if each.is_family and suspected]
-    first = [each for each in wanted if each not in suspects and each not in last]
-    first.sort(key=lambda upstream: upstream.is_family)
-    await _ask_until_answered(first, connection, session, suspects)
-    if suspected:
-        session.queue.open_to(Urgency.RESTORATION)  # user calls need not wait for suspects
-    proven = False
-    alone = [each for each in suspected if each not in last]
-    while alone or last:
-        upstream = min(alone or last, key=partial(_room_at, session=session))
-        (alone or last).remove(upstream)
-        last_chance = len(upstream.breaks) >= MAX_BREAKS - 1
-        proven = proven and not last_chance
-        while not proven:
-            proven = await works_still(connection, session, since, last_chance=last_chance)
-        await _ask_alone(upstream, connection, session, suspects)
-    if candidates:
-        session.queue.open_to(Urgency.RESTORATION)
-        await _ask_by_halves(candidates, connection, session, suspects)
-
-
-async def _ask_by_halves(
-    candidates: Sequence[Upstream], connection: Connection, session: Session, suspects: Suspects
-) -> None:
-    """Ask for *candidates* so that an early end leaves fewer; for one alone, after a while."""
-    count = len(candidates)
-    text = "connections have ended just after streams were granted; looking which does it: %s"
-    session.bus.log(logging.INFO, text, listed([each.label for each in candidates]))
-    if count == 1:
-        await _live_on(CONTROL, session, suspects)
-        session.on_trial = candidates[0]
-    for half in filter(None, (candidates[: count // 2], candidates[count // 2 :])):
-        await _ask_until_answered(half, connection, session, suspects)
-        await _live_on(EARLY, session, suspects)
-    session.on_trial = None
-
-
-async def _live_on(seconds: float, session: Session, suspects: Suspects) -> None:
-    """Wait so long, which does not count against `restore_timeout`."""
-    end, step = trio.current_time() + seconds, session.settings.restore_timeout / 2
-    suspects.on_answer()
-    while (left := end - trio.current_time()) > 0:
-        await trio.sleep(min(left, step))
-        suspects.on_answer()
-
-
-def _room_at(upstream: Upstream, session: Session) -> float:
-    """Return when *upstream* may be asked for: a suspect that must wait holds up no other."""
-    return session.queue.room_at(api_call(upstream.request or {}, urgency=Urgency.RESTORATION))
-
-
-async def _ask_alone(
-    upstream: Upstream, connection: Connection, session: Session, suspects: Suspects
-) -> None:
-    """Ask for a suspect while nothing else is asked for."""
-    suspects.on_answer()
-    session.on_trial = upstream
-    await _ask_until_answered([upstream], connection, session, suspects)
-    await trio.sleep(min(suspects.probation(upstream), session.settings.restore_timeout / 2))
-    suspects.on_answer()
-    session.on_trial = None
-
-
-async def _ask_until_answered(
-    upstreams: Sequence[Upstream], connection: Connection, session: Session, suspects: Suspects
-) -> None:
-    """Ask for *upstreams* at once, and again for those that are refused in passing."""
-    since, waiting = trio.current_time(), list(upstreams)
-    while waiting := [upstream for upstream in waiting if not upstream.over]:
-        promoted = trio.current_time() >= since + _PROMOTION
-        urgency = Urgency.USER if promoted else Urgency.RESTORATION
-        asked = [
-            (each, _call_for(each, connection, suspects, urgency, restores=True))
-            for each in waiting
-        ]
-        session.queue.put_last([call for _, call in asked])
-        refused = [pair for pair in asked if not await _is_answered(*pair, session, since)]
-        if trio.current_time() > since + session.settings.restore_timeout / 2:
-            refused = [pair for pair in refused if not _left_for_later(*pair)]
-        waiting = [upstream for upstream, _ in refused]
-        if waiting:
-            await trio.sleep(RETRY_PAUSE)
-
-
-def _left_for_later(upstream: Upstream, refused: Call) -> bool:
-    """Have *upstream* renewed, if it was refused for another reason than the rate."""
-    if isinstance(refused.error, RateLimited):
-        return False
-    upstream.renew()
-    return True
-
-
 def _call_for(
     upstream: Upstream,
     connection: Connection,
@@ -231,22 +250,3 @@ def _may_exist(upstream: Upstream, error: ApiError) -> bool:
     Of all open contracts it never tells: what it counts then is what a request before has left.
     """
     return isinstance(error, AlreadySubscribed) and (upstream.lingers or upstream.is_family)
-
-
-async def _is_answered(upstream: Upstream, call: Call, session: Session, since: float) -> bool:
-    """Return whether the server has granted the stream, or refused it for good."""
-    try:
-        await call.wait()
-    except ApiError as error:
-        if isinstance(error, RateLimited):
-            slow_down(call, error, session)
-        if _borrows(upstream, error):
-            return True
-        if _may_exist(upstream, error) and upstream.is_family:
-            upstream.renew()  # which clears the streams of contracts; that is not done meanwhile
-            return True
-        may_pass = is_passing(error) or _may_exist(upstream, error)
-        if may_pass and trio.current_time() <= since + PATIENCE:
-            return False
-        upstream.refused(error)
-    return True

@@ -14,8 +14,6 @@ import attrs
 from derivtrio.api.catalog import name_of
 from derivtrio.api.parsing import (
     exact,
-    flag,
-    ident,
     is_ident,
     money,
     named,
@@ -23,11 +21,11 @@ from derivtrio.api.parsing import (
     text_of,
     whole_or_none,
 )
-from derivtrio.api.underlying import symbol_of
+from derivtrio.api.trades import contract_in
 from derivtrio.calls.request import note_limits
 from derivtrio.concurrency.buffer import OverflowPolicy
 from derivtrio.errors import invalid_request
-from derivtrio.models import Balance, Money, OpenContract, Proposal
+from derivtrio.models import Balance, OpenContract, Proposal
 from derivtrio.streams.interfaces import Translator
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.source import ServerStream
@@ -126,7 +124,7 @@ class BalanceTranslator(Snapshots):
     """Translates messages into balances of an account."""
 
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Balance]:
         """Return the balance in *message*."""
@@ -141,7 +139,7 @@ class ContractTranslator(Snapshots):
 
     _contract_id: int | None = None
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
     _spot_time: int = attrs.field(default=0, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[OpenContract]:
@@ -171,7 +169,7 @@ class UntypedContractTranslator(Snapshots):
     """
 
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return *message*."""
@@ -186,7 +184,7 @@ class StatusTranslator(Snapshots):
 
     _note: Callable[[Mapping[str, Any]], None]
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return *message*."""
@@ -204,7 +202,7 @@ class ProposalTranslator(Snapshots):
     _parameters: Mapping[str, Any]
     _connection: Callable[[], int | None]
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
 
     def feed(self, message: Mapping[str, Any]) -> Sequence[Proposal]:
         """Return the price in *message*."""
@@ -221,43 +219,3 @@ class ProposalTranslator(Snapshots):
             raw=payload,
         )
         return (proposal,)
-
-
-def contract_in(payload: Mapping[str, Any]) -> OpenContract:
-    """Return the contract in *payload*, as either generation names its members."""
-    contract_id = ident(payload["contract_id"])
-    limits = payload.get("limit_order")
-    return OpenContract(
-        contract_id=contract_id,
-        contract_type=text_of(payload.get("contract_type")),
-        symbol=symbol_of(payload),
-        status=text_of(payload.get("status")) or None,
-        is_expired=flag(payload.get("is_expired")),
-        is_sold=flag(payload.get("is_sold")),
-        currency=text_of(payload.get("currency")),
-        **{price: money(payload.get(price)) for price in _PRICES},
-        entry_spot=_spot(payload, "entry"),
-        exit_spot=_spot(payload, "exit"),
-        barrier=_barrier(payload.get("barrier")),
-        purchase_time=whole_or_none(payload.get("purchase_time")),
-        date_expiry=whole_or_none(payload.get("date_expiry")),
-        sell_time=whole_or_none(payload.get("sell_time")),
-        is_valid_to_sell=flag(payload.get("is_valid_to_sell")),
-        limit_order=limits if isinstance(limits, Mapping) else None,
-        shortcode=text_of(payload.get("shortcode")),
-        longcode=text_of(payload.get("longcode")),
-        raw=payload,
-    )
-
-
-def _barrier(value: Any) -> str | None:
-    """Return a barrier as text, also where a server writes it as a number."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(exact(value))
-    return text_of(value) or None
-
-
-def _spot(payload: Mapping[str, Any], which: str) -> Money | None:
-    """Return the price at the entry or the exit: a `spot` in new payloads, a `tick` in old ones."""
-    spot = payload.get(f"{which}_spot")
-    return money(payload.get(f"{which}_tick") if spot is None else spot)

@@ -2,7 +2,7 @@
 
 The connection may be well and one stream on it mute: the server has forgotten it, or lost track.
 One task looks at all streams every few seconds. It costs a tick nothing: an upstream notes when
-its newest message came, and this page compares that with what it saw at the last look.
+its newest message came, and `Watched` compares that with what it saw at the last look.
 
 1. A stream that has said nothing for `Settings.stale_after` is *checked*: the server is asked what
    it has (`probes`). Streams are checked one after another, with a pause in between, and all other
@@ -68,7 +68,8 @@ class Watched:
     `wall` is when its newest message came; `quiet_mono` is when that was noticed, and `due_mono`
     when it is checked next, on trio's clock. `renewals` counts how often it was asked for again
     without a message after the first reply; `awaits_reply` says that the next message is that
-    reply. `state` is what the server last said of its own state.
+    reply. `state` is what the server last said of its own state. `is_behind` says that this was
+    more than the stream has said (rule 2), `replaced` that its connection was replaced (rule 4).
     """
 
     def __init__(self, upstream: Upstream, part: str | None, connection: int | None) -> None:
@@ -76,19 +77,19 @@ class Watched:
         self.wall: float | None = None
         self.quiet_mono = self.due_mono = trio.current_time()
         self.renewals = 0
-        self.awaits_reply = self.suspect = self.replaced = False
+        self.awaits_reply = self.is_behind = self.replaced = False
         self.state: Any = None
 
     def note(self, wall: float | None, connection: int | None, stale_after: float) -> None:
         """Note that its newest message came at *wall*."""
         if connection != self.connection:
-            self.connection, self.state, self.suspect = connection, None, False
+            self.connection, self.state, self.is_behind = connection, None, False
             self.renewals, self.awaits_reply = 0, True
         if wall in (None, self.wall):
             return
         now = trio.current_time()
         first, self.wall = self.wall is None, wall
-        self.quiet_mono, self.suspect = now, False
+        self.quiet_mono, self.is_behind = now, False
         if self.awaits_reply or first:
             self.awaits_reply = False
             self.due_mono = max(self.due_mono, now + stale_after)
@@ -143,7 +144,7 @@ class Staleness:
             await trio.sleep(between_looks if silent is None else self._pause)
 
     def _longest_silent(self) -> Watched | None:
-        """Look at all streams; return the one to check now: a suspect, or the longest overdue."""
+        """Look at all streams; return the one to check: one that is behind, or longest overdue."""
         if not self._session.is_ready:
             return None
         connection, now = self._session.state.connection, trio.current_time()
@@ -160,15 +161,15 @@ class Staleness:
             for watched in self._watched.values()
             if watched.due_mono <= now and (watched.is_answered or watched.renewals)
         )
-        return min(due, key=lambda watched: (not watched.suspect, watched.due_mono), default=None)
+        return min(due, key=lambda watched: (not watched.is_behind, watched.due_mono), default=None)
 
     async def _check(self, watched: Watched) -> None:
         """Ask the server about a silent stream; or mend it, if that has been done."""
         now, probe = trio.current_time(), watched.probe
         if probe is None:
             watched.due_mono = math.inf
-        elif watched.suspect or not watched.is_answered:
-            if self._is_to_renew(watched, probe):
+        elif watched.is_behind or not watched.is_answered:
+            if self._note_mute(watched, probe):
                 await self._renew(watched.upstream)
         else:
             watched.due_mono = now + self._stale_after  # whatever comes of the question
@@ -182,20 +183,20 @@ class Staleness:
                 pass  # no answer: another part of the client sees to that
 
     def _judge(self, watched: Watched, probe: Probe, reply: dict[str, Any]) -> None:
-        """Suspect a stream that is behind; else say when it is checked next."""
+        """Note a stream that is behind; else say when it is checked next."""
         now, before = trio.current_time(), watched.state
         state = watched.state = probe.state_in(reply)
         if probe.is_behind(state, before):
-            watched.suspect, watched.due_mono = True, now + self._pause
+            watched.is_behind, watched.due_mono = True, now + self._pause
         elif not probe.about_account:
             silence = now - watched.quiet_mono
             pause = _SELDOM if silence >= _QUIET else silence
             watched.due_mono = now + max(pause, self._stale_after)
 
-    def _is_to_renew(self, watched: Watched, probe: Probe) -> bool:
-        """Announce a mute stream; return whether to ask for it again, or replace the connection."""
+    def _note_mute(self, watched: Watched, probe: Probe) -> bool:
+        """Announce a mute stream; replace the connection, or return whether to ask for it again."""
         now = trio.current_time()
-        watched.suspect = False
+        watched.is_behind = False
         self._session.bus.announce(Stale(probe.stream, watched.wall or self._session.state.since))
         mute = sum(each.renewals > 0 for each in self._watched.values())
         exhausted = watched.replaced or watched.renewals >= _RENEWALS or mute >= _MANY

@@ -189,7 +189,7 @@ class BufferedConsumer:
             self._survives()
         if translator.over:
             items.close()
-        trusted = translator.doubt is None or self._trusts(translator)
+        trusted = translator.implausible is None or self._trusts(translator)
         return trusted and not items.closed
 
     def take_all(self, messages: list[dict[str, Any]]) -> bool:
@@ -203,7 +203,7 @@ class BufferedConsumer:
         translator: Any = self.translator  # a `TickTranslator`: see `fast_ticks`
         added = translator.advance_all(ticks, data, batch)
         survives = self.items.put_all(added) or self._survives()
-        return survives if translator.doubt is None else self._trusts(translator) and survives
+        return survives if translator.implausible is None else self._trusts(translator) and survives
 
     def answered(self, *, late: bool) -> None:
         """Note that the last message taken was the reply that begins the stream or resumes it."""
@@ -230,8 +230,8 @@ class BufferedConsumer:
 
     def _trusts(self, translator: Translator) -> bool:
         """Return whether the stream goes on; take note of an item that was not believed."""
-        doubt, translator.doubt = translator.doubt, None
-        return doubt is None or self._bears(doubt)
+        reason, translator.implausible = translator.implausible, None
+        return reason is None or self._bears(reason)
 
     def _skip(self, error: Exception) -> bool:
         """Go on without a message that cannot be read; return whether the stream does."""

@@ -57,7 +57,7 @@ class Suspects:
         #: Those that may have broken connections; each knows which.
         self._suspected: dict[Upstream, None] = {}
         #: Those of them that have done it after their answer, by a message.
-        self._late: dict[Upstream, None] = {}
+        self._by_message: dict[Upstream, None] = {}
         #: On the present connection: the calls that ask for streams, and when which was answered.
         self._asked: dict[Upstream, Call] = {}
         self._answered: dict[Upstream, float] = {}
@@ -104,7 +104,7 @@ class Suspects:
     def remove(self, upstream: Upstream) -> None:
         """Note that nobody wants *upstream* any more, nor waits for its answer."""
         self._suspected.pop(upstream, None)
-        self._late.pop(upstream, None)
+        self._by_message.pop(upstream, None)
         self._answered.pop(upstream, None)
         self._early_ends.remove(upstream)
         if (call := self._asked.pop(upstream, None)) is not None:
@@ -112,11 +112,11 @@ class Suspects:
 
     def probation(self, upstream: Upstream) -> float:
         """Return how long *upstream*, just answered, stays alone, in seconds."""
-        if upstream not in self._late:
+        if upstream not in self._by_message:
             return 0.0
         if len(upstream.breaks) >= MAX_BREAKS - 1:
             return _PROBATION
-        return min(_PROBATION, _PROBATIONS / len(self._late))
+        return min(_PROBATION, _PROBATIONS / len(self._by_message))
 
     def connection_lost(
         self, why: BrokenConnection, on_trial: object | None, *, by_message: bool, calls: bool
@@ -142,7 +142,7 @@ class Suspects:
             self._suspected[upstream] = None
             upstream.breaks += (why,)
             if late:
-                self._late[upstream] = None
+                self._by_message[upstream] = None
         self._acquit(struck, now)
         self._asked.clear()
         self._answered.clear()
@@ -179,7 +179,7 @@ class Suspects:
             if upstream not in struck and (upstream.over or harmless):
                 del self._suspected[upstream]
                 upstream.breaks = ()
-                self._late.pop(upstream, None)
+                self._by_message.pop(upstream, None)
 
 
 def listed(labels: list[str]) -> str:

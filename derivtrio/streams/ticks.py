@@ -112,7 +112,7 @@ class TickTranslator:
     has changed there, the rest of the stream goes the plain way, which looks at all of them.
 
     Attributes:
-        doubt: why the last tick was not believed, until somebody takes note of it.
+        implausible: why the last tick was not believed, until somebody takes note of it.
         source: what the messages come from; None if nothing is known of it.
 
     """
@@ -121,7 +121,7 @@ class TickTranslator:
     start: int | None = None
     _epochs: Epochs = attrs.field(factory=Epochs, eq=False)
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
     source: TickSource | None = attrs.field(default=None, init=False, eq=False, repr=False)
     #: The id in the last message that was not taken the fast way.
     _id: Any = attrs.field(default=None, init=False)
@@ -140,7 +140,7 @@ class TickTranslator:
         """Return what *message* adds: a tick, perhaps a hole before it, or nothing."""
         tick = message.get("tick")
         if not isinstance(tick, dict) or "quote" not in tick:
-            return self._doubted("a message without a price")
+            return self._reject("a message without a price")
         subscription = message.get("subscription")
         stream_id = subscription.get("id") if isinstance(subscription, dict) else None
         if stream_id != self._id and isinstance(stream_id, str):
@@ -156,16 +156,16 @@ class TickTranslator:
         """
         last, seam, epoch = self._last, self._seam, tick.epoch
         if tick.symbol != self.symbol:
-            return self._doubted(f"a tick of {shown(tick.symbol)}")
+            return self._reject(f"a tick of {shown(tick.symbol)}")
         epochs = self._epochs
         if last is None or (epoch > last.epoch and epochs.horizon == math.inf):
             epochs.begin(epoch)
         if last is None:
             self._last = tick
             return (tick,)
-        near = last.epoch - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.suspects
+        near = last.epoch - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.held_back
         if not near and epochs.is_far(epoch, last.epoch):
-            return self._suspected(tick, last)
+            return self._held_back(tick, last)
         if epoch < last.epoch:
             return ()
         if epoch == last.epoch and self._is_known(tick) and (seam or self._begins(message, before)):
@@ -232,19 +232,19 @@ class TickTranslator:
         is_open = self._seam in (Seam.LOST, Seam.OPEN)
         return (self._hole(self._last, None),) if is_open and self._last is not None else ()
 
-    def _suspected(self, tick: Tick, last: Tick) -> Sequence[Tick | Hole]:
+    def _held_back(self, tick: Tick, last: Tick) -> Sequence[Tick | Hole]:
         """Hold *tick* back, which is far from the *last*; or return it, if it is believed now."""
-        believed: list[Tick] = self._epochs.suspect(tick.epoch, tick)
+        believed: list[Tick] = self._epochs.hold_back(tick.epoch, tick)
         if not believed:
             text = f"a tick of the epoch {shown(tick.epoch)} after one of {last.epoch}"
-            return self._doubted(text)
+            return self._reject(text)
         first = believed[0]
         missing = [self._hole(last, first)] if first.epoch > last.epoch + 1 else []
         self._last, self._earlier, self._seam = tick, (), None
         return [*missing, *believed]
 
-    def _doubted(self, what: str) -> Sequence[Never]:
-        self.doubt = ValueError(what)
+    def _reject(self, what: str) -> Sequence[Never]:
+        self.implausible = ValueError(what)
         return self.skip()
 
     @property

@@ -20,7 +20,7 @@ import attrs
 import msgspec
 import trio
 
-from derivtrio.api.parsing import transaction_in
+from derivtrio.api.trades import transaction_in
 from derivtrio.calls import pages
 from derivtrio.calls.pages import Listing, rows_of
 from derivtrio.calls.request import request_until_answered
@@ -71,7 +71,7 @@ class TransactionTranslator:
     """
 
     over: bool = attrs.field(default=False, init=False)
-    doubt: Exception | None = attrs.field(default=None, init=False)
+    implausible: Exception | None = attrs.field(default=None, init=False)
     _begun: bool = attrs.field(default=False, init=False)
     _interrupted: bool = attrs.field(default=False, init=False)
 

@@ -5,10 +5,10 @@ On the Options API a connection belongs to an account from its handshake on, and
 balance proves that it does. Either way `Authorized` is announced when the server has named the
 account.
 
-A session can die while its socket lives: the token was revoked, or the server forgot it. Then a
-call is refused, or a stream of the account ends. Before that is believed, the connection is
-authorized anew, once, with a token that is asked for afresh (`renew`). A connection of the Options
-API cannot be authorized anew, so it is replaced by another one, with a new one-time URL.
+An authorization can end while its socket lives: the token was revoked, or the server forgot it.
+Then a call is refused, or a stream of the account ends. Before that is believed, the connection is
+authorized anew, once, with a token that is asked for afresh (`reauthorize`). A connection of the
+Options API cannot be authorized anew, so it is replaced by another one, with a new one-time URL.
 """
 
 import logging
@@ -77,13 +77,13 @@ class Authorization:
     endpoint: Endpoint
     identity: Identity
     turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
-    _renewing: bool = attrs.field(default=False, init=False)
-    _renewed_mono: float = attrs.field(default=-math.inf, init=False)
+    _reauthorizing: bool = attrs.field(default=False, init=False)
+    _reauthorized_mono: float = attrs.field(default=-math.inf, init=False)
     _refusal: Exception | None = attrs.field(default=None, init=False)
 
     def whose(self) -> str | None:
         """Return the account of a request that names none; None without, and during a change."""
-        if self.turn.locked() and not self._renewing:
+        if self.turn.locked() and not self._reauthorizing:
             return None
         return self.identity.loginid or account_of(self.endpoint)
 
@@ -108,7 +108,7 @@ class Authorization:
         elif self.identity.token is not None:
             await self.authorize(self.identity.token, ask_now, session)
 
-    async def renew(self, call: Call, error: Exception, *, session: Session) -> bool:
+    async def reauthorize(self, call: Call, error: Exception, *, session: Session) -> bool:
         """Authorize the present connection anew, because *call* has ended with *error*.
 
         Return whether *call* may be made once more. If not, the cause of *error* says why. Of many
@@ -118,18 +118,18 @@ class Authorization:
             return False  # there is no account, so the server is right
         async with self.turn:
             written = -math.inf if call.written_mono is None else call.written_mono
-            if written > self._renewed_mono:
-                self._renewing = True
+            if written > self._reauthorized_mono:
+                self._reauthorizing = True
                 try:
-                    self._refusal = await self._renew(session)
+                    self._refusal = await self._reauthorize(session)
                 finally:
-                    self._renewing = False
-                self._renewed_mono = trio.current_time()
+                    self._reauthorizing = False
+                self._reauthorized_mono = trio.current_time()
         if self._refusal is not None:
             error.__cause__ = self._refusal
         return self._refusal is None
 
-    async def _renew(self, session: Session) -> Exception | None:
+    async def _reauthorize(self, session: Session) -> Exception | None:
         """Authorize the present connection anew; return why it was refused, if it was."""
         connection, token = session.usable_connection, self.identity.token
         if connection is None:

@@ -49,7 +49,7 @@ class Heartbeat:
 
     _connection: Connection
     _session: Session
-    _doubts: int = attrs.field(default=0, init=False)
+    _unanswered: int = attrs.field(default=0, init=False)
     _excused: bool = attrs.field(default=False, init=False)
     _asked: list[int] = attrs.field(factory=list, init=False)
 
@@ -57,17 +57,19 @@ class Heartbeat:
         """Watch the connection until it is lost."""
         connection, session = self._connection, self._session
         interval = session.settings.heartbeat_interval
-        session.take_doubt()  # it was about the connection before
+        session.take_unanswered()  # it was about the connection before
         while connection.disconnect is None:
             with trio.move_on_at(min(connection.heard + interval, self._stalls_at)):
                 await session.timed_out.wait()
             if self._stalls_at <= trio.current_time():
                 await self._judge_writing()
-            elif session.take_doubt():
-                self._doubts += 1
-                await self._ask(["ping", "time"] if self._doubts > 1 else ["ping"], doubted=True)
+            elif session.take_unanswered():
+                self._unanswered += 1
+                await self._ask(
+                    ["ping", "time"] if self._unanswered > 1 else ["ping"], need_replies=True
+                )
             elif trio.current_time() >= connection.heard + interval:
-                await self._ask(["ping"], doubted=False)
+                await self._ask(["ping"], need_replies=False)
 
     @property
     def _stalls_at(self) -> float:
@@ -81,11 +83,14 @@ class Heartbeat:
             stall = settings.heartbeat_interval + settings.heartbeat_timeout
             self._lose(f"the server took no bytes for {stall:g} s")
 
-    async def _ask(self, questions: Sequence[str], *, doubted: bool) -> None:
-        """Ask, and lose the connection if there is no sign of life in time."""
+    async def _ask(self, questions: Sequence[str], *, need_replies: bool) -> None:
+        """Ask, and lose the connection if there is no sign of life in time.
+
+        That is any message; with *need_replies*, the replies to these *questions* (rule 3).
+        """
         connection, writing = self._connection, False
         arrival, pongs = connection.arrival(), self._register(questions)
-        signs = [pong.came for pong in pongs] if doubted else [arrival]
+        signs = [pong.came for pong in pongs] if need_replies else [arrival]
         deadline = trio.current_time() + self._session.settings.heartbeat_timeout
         with trio.move_on_at(deadline):
             if connection.writing:
@@ -103,8 +108,8 @@ class Heartbeat:
         elif all(sign.is_set() for sign in signs):
             self._excused = False
         elif not self._is_excused(deadline):
-            self._lose(self._doubt_text(pongs[0]) if doubted else self._silence_text())
-        elif doubted:
+            self._lose(self._unanswered_text(pongs[0]) if need_replies else self._silence_text())
+        elif need_replies:
             self._session.timed_out.set()
 
     def _register(self, questions: Sequence[str]) -> list["Pong"]:
@@ -143,7 +148,7 @@ class Heartbeat:
             " (WebSocket frames, or a message without an end)"
         )
 
-    def _doubt_text(self, pong: "Pong") -> str:
+    def _unanswered_text(self, pong: "Pong") -> str:
         if pong.came.is_set():
             return (
                 "calls had no reply in time, although pings have: the server did not even tell its"

@@ -14,7 +14,8 @@ from typing import Any, TypeVar, cast
 import attrs
 import trio
 
-from derivtrio.api.parsing import UNREADABLE, contract_of
+from derivtrio.api.parsing import UNREADABLE
+from derivtrio.api.trades import contract_of
 from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.request import checked_call, repeat
 from derivtrio.calls.session import Session

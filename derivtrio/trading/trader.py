@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from derivtrio.api.parsing import limits_in, purchase_in, sale_in
+from derivtrio.api.trades import limits_in, purchase_in, sale_in
 from derivtrio.api.validation import check_request
 from derivtrio.calls.request import checked_call
 from derivtrio.calls.session import Session

@@ -119,9 +119,9 @@ async def test_a_verdict_lives_as_long_as_its_question(autojump_clock: Any) -> N
     trade(entries)
     [unknown] = entries.doubts
     entries.resolve(unknown, derivtrio.NotBought("so it was"))
-    assert entries.verdicts[unknown] == derivtrio.NotBought("so it was")
+    assert entries.outcomes[unknown] == derivtrio.NotBought("so it was")
     del unknown
-    assert len(entries.verdicts) == 0
+    assert len(entries.outcomes) == 0
 
 
 class Wire:

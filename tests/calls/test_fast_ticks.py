@@ -356,7 +356,7 @@ def test_g18_a_tick_of_another_symbol_is_nobodys_in_a_batch_either() -> None:
     assert list(translator.advance_all([first])) == [first]
     _, *others = translator.advance_all([other, last])
     assert others == [last]
-    assert translator.doubt is not None
+    assert translator.implausible is not None
 
 
 @pytest.mark.parametrize("size", [-1, 21, 10**18, 10**20])
@@ -398,8 +398,8 @@ def test_g05_ticks_taken_together_are_as_if_taken_one_by_one(
         ticks = [Tick(symbol, epoch, 1.5) for epoch, symbol in batch]
         one_by_one = [item for tick in ticks for item in apart.advance(tick)]
         assert list(together.advance_all(ticks)) == one_by_one
-    assert str(together.doubt) == str(apart.doubt)
-    together.doubt = apart.doubt = None  # an exception equals nothing but itself
+    assert str(together.implausible) == str(apart.implausible)
+    together.implausible = apart.implausible = None  # an exception equals nothing but itself
     assert together == apart
 
 

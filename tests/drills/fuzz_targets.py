@@ -22,7 +22,7 @@ from wsproto.connection import ConnectionState, ConnectionType
 from wsproto.events import CloseConnection, Message
 from wsproto.utilities import ProtocolError
 
-from derivtrio.api import codec, parsing
+from derivtrio.api import codec, trades
 from derivtrio.api.parsing import UNREADABLE
 from derivtrio.calls.routing import Router
 from derivtrio.connection.fast.frames import PLACEHOLDER, FrameFilter
@@ -201,8 +201,8 @@ class Recorder:
 
     def note_doubt(self) -> None:
         """Take note of an item that was not believed."""
-        self.skipped += self.translator.doubt is not None
-        self.translator.doubt = None
+        self.skipped += self.translator.implausible is not None
+        self.translator.implausible = None
 
 
 def _epochs() -> Epochs:
@@ -426,14 +426,14 @@ def reconcile(data: bytes) -> None:
 
 
 def _purchases_in(row: Any) -> Iterator[Purchase]:
-    for read in (parsing.transaction_in, parsing.position_in, parsing.closed_contract_in):
+    for read in (trades.transaction_in, trades.position_in, trades.closed_contract_in):
         try:
-            yield parsing.purchase_from(read(row))
+            yield trades.purchase_from(read(row))
         except UNREADABLE:
             continue
     with suppress(*UNREADABLE):
-        yield parsing.purchase_in({"buy": row})
-    for read_it in (parsing.sale_in, lambda payload: parsing.limits_in(5, payload)):
+        yield trades.purchase_in({"buy": row})
+    for read_it in (trades.sale_in, lambda payload: trades.limits_in(5, payload)):
         with suppress(*UNREADABLE):
             read_it(row)
 

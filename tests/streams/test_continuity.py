@@ -521,7 +521,7 @@ def test_g18_a_candle_from_the_future_does_not_silence_those_after_it(odd: int) 
 
     assert fed(600) == [600]
     assert fed(odd) == []
-    assert isinstance(translator.doubt, ValueError)
+    assert isinstance(translator.implausible, ValueError)
     assert fed(600) == [600]
     assert fed(660) == [600, 660]
     assert [fed(odd), fed(odd), fed(odd)] == [[], [], [odd]]  # three agree
@@ -911,7 +911,7 @@ def test_g18_a_candle_of_something_else_is_nobodys(wrong: dict[str, Any]) -> Non
     except (TypeError, ValueError):
         translator.skip()
     else:
-        assert translator.doubt is not None
+        assert translator.implausible is not None
     hole, newest = translator.feed(ohlc(180, "1.7"))
     assert isinstance(hole, Hole)
     assert (hole.after, hole.before) == (60, 180)

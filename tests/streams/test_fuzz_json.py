@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from derivtrio.api import parsing
+from derivtrio.api import parsing, trades
 from derivtrio.api.parsing import UNREADABLE
 from derivtrio.calls.routing import Router
 from derivtrio.errors import DerivError, api_error
@@ -179,18 +179,18 @@ def test_g18_a_trades_reply_is_read_or_refused(reply: dict[str, Any], value: Any
         value,
     )
     readers = (
-        parsing.purchase_in,
-        parsing.sale_in,
-        parsing.transaction_in,
-        parsing.position_in,
-        parsing.closed_contract_in,
-        lambda payload: parsing.limits_in(5, payload),
+        trades.purchase_in,
+        trades.sale_in,
+        trades.transaction_in,
+        trades.position_in,
+        trades.closed_contract_in,
+        lambda payload: trades.limits_in(5, payload),
     )
     for read in readers:
         for payload in (reply, row, {"buy": row}, {"sell": row}, value):
             with suppress(UNREADABLE):
                 check(read(payload))
-    parsing.contract_of({"buy": value})
+    trades.contract_of({"buy": value})
     assert isinstance(api_error(value), DerivError)
 
 

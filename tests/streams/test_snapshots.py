@@ -11,7 +11,6 @@ from test_transactions import account
 import derivtrio
 from derivtrio import Backoff, Settings
 from derivtrio.simulator import open_simulator
-from derivtrio.streams.snapshots import contract_in
 
 SETTINGS = Settings(backoff=Backoff(first=1, cap=1))
 
@@ -65,50 +64,6 @@ async def test_a_contract_is_followed_to_its_end_across_connections(autojump_clo
     assert (seen[-1].symbol, seen[-1].profit, seen[-1].sell_price) == ("R_100", 9.5, None)
     assert seen[-1].raw["is_sold"] == 1
     assert all(r["contract_id"] == 42 for _, r in server.asked("proposal_open_contract"))
-
-
-#: The same contract, as v3 and as the Options API write it.
-_V3 = {
-    "contract_id": 7,
-    "underlying": "R_100",
-    "entry_tick": 1184.9,
-    "exit_tick": 1185.33,
-    "barrier": "1184.90",
-    "sell_time": 1782000011,
-    "is_valid_to_sell": 0,
-    "limit_order": {"take_profit": {"order_amount": 5}},
-}
-_OPTIONS = {
-    "contract_id": 7,
-    "underlying_symbol": "R_100",
-    "entry_spot": "1184.90",
-    "exit_spot": "1185.33",
-    "barrier": "1184.90",
-    "sell_time": 1782000011,
-    "is_valid_to_sell": 0,
-    "limit_order": {"take_profit": {"order_amount": "5.00"}},
-}
-
-
-@pytest.mark.parametrize("payload", [_V3, _OPTIONS])
-def test_both_generations_say_the_same_of_a_contract(payload: Request) -> None:
-    contract = contract_in(payload)
-    spots = [contract.entry_spot, contract.exit_spot]
-    assert [Decimal(str(spot)) for spot in spots] == [Decimal("1184.90"), Decimal("1185.33")]
-    assert (contract.symbol, contract.barrier, contract.sell_time) == (
-        "R_100",
-        "1184.90",
-        1782000011,
-    )
-    assert contract.is_valid_to_sell is False
-    assert contract.limit_order == payload["limit_order"]
-
-
-def test_what_a_contract_does_not_have_yet_is_none() -> None:
-    contract = contract_in({"contract_id": 7, "entry_spot": None, "entry_tick": 1.5, "barrier": 5})
-    assert (contract.entry_spot, contract.exit_spot, contract.barrier) == (1.5, None, "5")
-    assert (contract.sell_time, contract.limit_order) == (None, None)
-    assert contract_in({"contract_id": 7, "is_valid_to_sell": 1}).is_valid_to_sell is True
 
 
 async def test_a_contract_sold_long_ago_is_told_once(autojump_clock: Any) -> None:

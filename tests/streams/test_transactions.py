@@ -11,7 +11,7 @@ from scripted import Peer, Request, open_server
 
 import derivtrio
 from derivtrio import Backoff, Settings, Subscription, Transaction
-from derivtrio.api.parsing import transaction_in
+from derivtrio.api.trades import transaction_in
 from derivtrio.client import Client
 from derivtrio.simulator import DEMO_TOKEN, Simulator, open_simulator
 from derivtrio.streams.transactions import Seen

@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from derivtrio.api.parsing import UNREADABLE
+from derivtrio.api.trades import contract_in
 from derivtrio.calls import pages
 from derivtrio.calls.call import Call
 from derivtrio.calls.doubts import TradeLog
@@ -20,7 +21,6 @@ from derivtrio.calls.session import Session
 from derivtrio.errors import AuthorizationRequired, OutcomeUnknown, unreadable
 from derivtrio.models import ClosedContract, OpenContract, Outcome, Transaction
 from derivtrio.policy.rate_limits import Urgency
-from derivtrio.streams.snapshots import contract_in
 from derivtrio.trading.reconcile.matching import Order
 from derivtrio.trading.reconcile.timing import Timing
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import trio
 
-from derivtrio.api.parsing import UNREADABLE, limits_in
+from derivtrio.api.parsing import UNREADABLE
+from derivtrio.api.trades import limits_in
 from derivtrio.errors import unreadable
 from derivtrio.models import Ambiguous, Limits, Money, NotUpdated, OpenContract, Outcome, Updated
 from derivtrio.trading.reconcile.investigation import Investigation

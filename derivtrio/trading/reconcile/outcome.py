@@ -16,7 +16,8 @@ from typing import Any, Final
 import trio
 
 from derivtrio.api.catalog import TRADES
-from derivtrio.api.parsing import UNREADABLE, limits_in, purchase_in, sale_in, shown
+from derivtrio.api.parsing import UNREADABLE, shown
+from derivtrio.api.trades import limits_in, purchase_in, sale_in
 from derivtrio.calls.doubts import is_answered
 from derivtrio.calls.routing import has_error
 from derivtrio.calls.session import Session
@@ -66,7 +67,7 @@ async def find_outcome(unknown: OutcomeUnknown, session: Session) -> Outcome:
     """
     trade = _trade_of(unknown)
     await trio.lowlevel.checkpoint()
-    if (known := session.trades.verdicts.get(unknown)) is not None:
+    if (known := session.trades.outcomes.get(unknown)) is not None:
         return known
     call = session.trades.call_of(unknown)
     investigation = Investigation(unknown, trade, call, Timing(unknown, call, session), session)
@@ -132,7 +133,7 @@ async def _investigate(investigation: Investigation, look: Look) -> Outcome:
     while True:
         seen = _with_caveat(investigation, await look(investigation))
         # During the look, another task may have decided this trade, or its answer may have come.
-        known = investigation.trades.verdicts.get(investigation.unknown)
+        known = investigation.trades.outcomes.get(investigation.unknown)
         outcome = known or _answer(investigation) or seen
         if outcome is not None:
             return outcome

@@ -22,7 +22,7 @@ import attrs
 import trio
 from msgspec.structs import replace
 
-from derivtrio.api.parsing import purchase_from
+from derivtrio.api.trades import purchase_from
 from derivtrio.calls import pages
 from derivtrio.calls.call import Call
 from derivtrio.models import (
@@ -110,8 +110,8 @@ async def look_for_purchase(investigation: Investigation) -> Outcome | None:
         await _look_into_other_lists(investigation, order, found)
         seen = _assess(investigation, order, found.purchases, asked_mono)
     # Another task may have decided this order meanwhile: it must not get a second purchase.
-    if investigation.unknown in investigation.trades.verdicts:
-        return investigation.trades.verdicts[investigation.unknown]
+    if investigation.unknown in investigation.trades.outcomes:
+        return investigation.trades.outcomes[investigation.unknown]
     is_final = asked_mono >= seen.final_mono
     if not is_final and (seen.finding.purchase is None or seen.finding.rivals):
         return None
