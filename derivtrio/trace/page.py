@@ -71,9 +71,9 @@ def document(head: str, parts: Mapping[str, str], script: str, top: str = "") ->
 <button id="out" title="zoom out (-)">&minus;</button>
 <button id="fit" title="show all (0)">all</button>
 <span id="range"></span>
-<span class="hint">Drag, or &larr; &rarr;, to move; Ctrl and the wheel, or + &minus; 0, to zoom. Point at
-anything to read what it is; by keyboard, &uarr; &darr; choose a row, N and P the next and the previous thing in
-it.</span>
+<span class="hint">Drag, or &larr; &rarr;, to move; Ctrl and the wheel, or + &minus; 0, to zoom.
+Point at anything to read what it is; by keyboard, &uarr; &darr; choose a row, N and P the next and
+the previous thing in it.</span>
 </div>
 <div id="frame" tabindex="0" role="group" aria-label="time line" aria-describedby="tip">
 {parts["frame"]}

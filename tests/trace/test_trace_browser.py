@@ -2,14 +2,13 @@
 
 import json
 import re
-import subprocess
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import trio
-from chromium import BROWSER, Tab, needs_browser, open_tab
+from chromium import Tab, browse, needs_browser, open_tab
 
 import derivtrio
 from derivtrio.simulator import open_simulator
@@ -69,20 +68,6 @@ seen.found = [...found];
 seen.explained = [...document.querySelectorAll("#time [data-h]")].map((node) => node.dataset.h);
 document.title = "seen " + JSON.stringify(seen);
 </script></body>"""
-
-
-def browse(path: Path, *options: str) -> str:
-    """Open the page, and return what the browser prints."""
-    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", *options]
-    profile = f"--user-data-dir={path.parent / 'profile'}"
-    done = subprocess.run(
-        [*command, profile, "--window-size=1300,1000", path.as_uri()],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    return done.stdout
 
 
 async def record(path: Path) -> None:
