@@ -14,7 +14,7 @@ from derivtrio.calls.status import State
 from derivtrio.cli.charts import Column, chart
 from derivtrio.cli.followed import FollowedSymbol
 from derivtrio.cli.live_view import Monitor, event_lines, heading, lasting, state_line
-from derivtrio.cli.watch_view import quotes
+from derivtrio.cli.watch_view import WIDE, quotes
 from derivtrio.policy.rate_limits import BudgetUse
 from derivtrio.trace.recording import Recording, TaskSpan
 
@@ -104,6 +104,8 @@ class TopView:
         lines += [*budgets, *gap]
         room = max(1, height - used)
         events = event_lines(self.monitor.events, room)
+        if width < WIDE:
+            return Group(*lines, Text(" last events", "dim"), *events)
         tree = list(task_lines(self.recording, room))
         return Group(*lines, *two_columns(events, tree, width))
 

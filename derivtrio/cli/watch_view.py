@@ -20,8 +20,8 @@ LIVE, FETCHED = "green", "magenta"
 _OTHER_LINES: Final = 8
 _MOST_LINES: Final = 3
 
-#: A terminal must be so wide for charts, and for how many ticks come in a minute.
-_WIDE: Final = 72
+#: A terminal must be so wide for charts, for ticks a minute, and for tasks beside events.
+WIDE: Final = 72
 
 _EVENTS: Final = 3
 
@@ -72,7 +72,7 @@ def quotes(
 def _table(rows: Sequence[FollowedSymbol], now: float, width: int, lines: int) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="dim", width=width)
     table.add_column("symbol", style="bold", no_wrap=True, min_width=8)
-    wide = width >= _WIDE
+    wide = width >= WIDE
     for name in ("last quote", "change", "age", *(["ticks/min"] * wide), "gaps"):
         table.add_column(name, justify="right", no_wrap=True)
     if wide:
