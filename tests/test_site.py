@@ -71,6 +71,16 @@ def test_it_has_every_page_of_the_guide_and_every_lesson(site: Path) -> None:
         assert f'href="examples/lessons/{name}/index.html"' in menu
 
 
+def test_each_page_has_a_title_of_its_own_and_one_heading(site: Path) -> None:
+    titles: dict[str, Path] = {}
+    for path in site.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        (title,) = re.findall(r"<title>(.*?)</title>", text)
+        assert title not in titles, (path, titles[title])
+        titles[title] = path
+        assert len(re.findall("<h1[ >]", text)) == 1, path
+
+
 @pytest.mark.parametrize(
     "module", ["derivtrio", "derivtrio.recording", "derivtrio.simulator", "derivtrio.trace"]
 )

@@ -109,7 +109,7 @@ class Monitor:
 def state_line(client: Client, pings: deque[float | None]) -> Text:
     """Return where the client is in its life, since when, and why."""
     status = client.status
-    line = Text(" ", no_wrap=True)
+    line = Text(" ", no_wrap=True, overflow="ellipsis")
     line.append(status.state.value, _STYLES.get(status.state, "bold"))
     if status.connection is not None:
         line.append(f", connection {status.connection}")

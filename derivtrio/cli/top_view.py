@@ -10,10 +10,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from derivtrio import Client
+from derivtrio.calls.status import State
 from derivtrio.cli.charts import Column, chart
 from derivtrio.cli.followed import FollowedSymbol
 from derivtrio.cli.live_view import Monitor, event_lines, heading, lasting, state_line
-from derivtrio.cli.watch_view import quotes
+from derivtrio.cli.watch_view import WIDE, quotes
 from derivtrio.policy.rate_limits import BudgetUse
 from derivtrio.trace.recording import Recording, TaskSpan
 
@@ -27,6 +28,9 @@ _LEFT: Final = 0.55
 
 #: A terminal must be so high for a line for each rate limit.
 _HIGH: Final = 30
+
+#: A lower one has no empty lines.
+_TIGHT: Final = 20
 
 #: What stands in front of the charts of the rates.
 _BESIDE_RATES: Final = 42
@@ -81,29 +85,34 @@ class TopView:
 
     def drawn(self, width: int, height: int) -> RenderableType:
         """Return the view for a terminal of this size."""
-        client = self.monitor.client
+        client, gap = self.monitor.client, [""] if height >= _TIGHT else []
         lines: list[RenderableType] = [
             heading("top", self.where, width),
-            "",
+            *gap,
             self._state(),
             *self._traffic(min(_SECONDS, width - _BESIDE_RATES)),
             calls_line(client),
-            "",
+            *gap,
         ]
         budgets = list(budget_lines(client.budgets, short=height < _HIGH))
-        used = len(lines) + len(budgets) + 2
+        used = len(lines) + len(budgets) + len(gap) + 1
         if self.rows:
-            room = max(2, min(len(self.rows), height - used - _LEAST_LINES - 2))
-            lines += [quotes(self.rows, self.monitor.clock.now, width, room, most=1), ""]
-            used += room + 2
-        lines += [*budgets, ""]
-        room = max(1, height - used - 1)
+            least = _LEAST_LINES if gap else 1
+            room = max(2, min(len(self.rows), height - used - least - 1 - len(gap)))
+            lines += [quotes(self.rows, self.monitor.clock.now, width, room, most=1), *gap]
+            used += room + 1 + len(gap)
+        lines += [*budgets, *gap]
+        room = max(1, height - used)
         events = event_lines(self.monitor.events, room)
+        if width < WIDE:
+            return Group(*lines, Text(" last events", "dim"), *events)
         tree = list(task_lines(self.recording, room))
         return Group(*lines, *two_columns(events, tree, width))
 
     def _state(self) -> Text:
         line = state_line(self.monitor.client, self.monitor.pings)
+        if self.monitor.client.status.state is not State.READY:
+            return line
         return line.append(" ").append_text(
             chart([(each, "cyan") for each in self.monitor.pings], zero=True)
         )
@@ -128,7 +137,7 @@ def calls_line(client: Client) -> Text:
     """Return what became of calls, and what went wrong."""
     status, metrics = client.status, client.metrics
     ends = " · ".join(f"{count} {end}" for end, count in metrics.calls.items() if count)
-    line = Text(f" calls    {status.pending:7d} pending", no_wrap=True)
+    line = Text(f" calls    {status.pending:7d} pending", no_wrap=True, overflow="ellipsis")
     if status.pending and status.waiting_for:
         line.append(f", waiting for {status.waiting_for}", "yellow")
     line.append(f" · {ends}" if ends else "")
@@ -152,7 +161,7 @@ def budget_lines(budgets: Iterable[BudgetUse], *, short: bool = False) -> Iterat
     if short:
         first = [uses[0] for uses in groups.values()]
         said = " · ".join(f"{each.group} {each.used}/{each.limit}" for each in first)
-        yield Text.assemble((" rate limits  ", "dim"), said, no_wrap=True)
+        yield Text.assemble((" rate limits  ", "dim"), said, no_wrap=True, overflow="ellipsis")
         return
     yield Text(" rate limits", "dim")
     for name, uses in groups.items():

@@ -20,8 +20,8 @@ LIVE, FETCHED = "green", "magenta"
 _OTHER_LINES: Final = 8
 _MOST_LINES: Final = 3
 
-#: A terminal must be so wide for charts.
-_WIDE: Final = 72
+#: A terminal must be so wide for charts, for ticks a minute, and for tasks beside events.
+WIDE: Final = 72
 
 _EVENTS: Final = 3
 
@@ -72,10 +72,11 @@ def quotes(
 def _table(rows: Sequence[FollowedSymbol], now: float, width: int, lines: int) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="dim", width=width)
     table.add_column("symbol", style="bold", no_wrap=True, min_width=8)
-    for name in ("last quote", "change", "age", "ticks/min", "gaps"):
+    wide = width >= WIDE
+    for name in ("last quote", "change", "age", *(["ticks/min"] * wide), "gaps"):
         table.add_column(name, justify="right", no_wrap=True)
-    wide = width >= _WIDE
-    table.add_column(f"last {WINDOW // 60} minutes" if wide else "", no_wrap=True, ratio=1)
+    if wide:
+        table.add_column(f"last {WINDOW // 60} minutes", no_wrap=True, ratio=1)
     for row in rows:
         table.add_row(*_cells(row, now, lines if wide else 0))
         if lines > 1 and row is not rows[-1]:
@@ -85,18 +86,19 @@ def _table(rows: Sequence[FollowedSymbol], now: float, width: int, lines: int) -
 
 def _cells(row: FollowedSymbol, now: float, lines: int) -> list[RenderableType]:
     if not row.ticks:
-        return [row.symbol, "-", "", "", "", "", Text("no tick yet", "dim")]
+        return [row.symbol, Text("no tick yet", "dim")]
     last = row.ticks[-1][0]
     age = max(0.0, now - last.epoch)
     recent = sum(tick.epoch > now - 60 for tick, _ in row.ticks)
+    charts: list[RenderableType] = [QuoteChart(row, now, lines)] if lines else []
     return [
         row.symbol,
         Text(quote_of(last), "bold").append(*_direction(row)),
         _change(row),
         Text(lasting(age), "red" if age > _OLD else ""),
-        f"{recent}",
+        *([f"{recent}"] if lines else []),
         Text(f"{row.gaps}", "red" if row.gaps else "dim"),
-        QuoteChart(row, now, lines) if lines else "",
+        *charts,
     ]
 
 

@@ -33,6 +33,9 @@ KINDS: Final = {
     "connection": "a connection",
     "nursery": "a nursery",
     "outage": "an outage",
+    "task": "a task",
+    "note": "another event",
+    "bad": "a failure, a gap, or items dropped",
 }
 
 #: The width of the picture where there is no script, and of the column of titles, in pixels.
@@ -109,15 +112,15 @@ def svg(picture: Picture, data: str = "") -> str:
     )
     window = f'<rect id="window" x="{LABELS}" width="{WIDTH - LABELS}" height="{height:g}"/>'
     parts = [
-        f'{head}<clipPath id="clip">{window}</clipPath><g clip-path="url(#clip)">',
+        f'{head}<clipPath id="clip">{window}</clipPath><g id="moving" clip-path="url(#clip)">',
         f'<g id="grid"/><g id="time" transform="translate({LABELS},0) scale({scale:.9g},1)">',
         *back,
         *canvas.shapes,
         '</g><g id="texts">',
         *canvas.texts,
-        '</g><g id="axis"/></g><g id="titles">',
+        '</g><rect id="chosen" width="0"/></g><g id="titles">',
         *canvas.titles,
-        "</g></svg>",
+        '</g><g id="axis"/></svg>',
     ]
     return "".join(parts)
 
@@ -155,7 +158,7 @@ def _row(canvas: Canvas, row: Row, top: float) -> None:
     if shown:
         canvas.titles.append(
             f'<text x="{16 + 9 * min(row.indent, 6)}" y="{top + 15:g}"'
-            f" data-h={quoteattr(title)}>{escape(shown)}</text>"
+            f" data-h={quoteattr(_explained(row, title))}>{escape(shown)}</text>"
         )
     for bar in row.bars:
         _bar(canvas, row, bar, top)
@@ -165,6 +168,10 @@ def _row(canvas: Canvas, row: Row, top: float) -> None:
     foot = top + (ROW - 3 if row.bars else ROW / 2)
     marks = (mark for mark in row.marks if mark.at >= canvas.began)
     canvas.shapes += [_mark(canvas, mark, foot) for mark in marks]
+
+
+def _explained(row: Row, title: str) -> str:
+    return f"{title}: {printable(row.text)}" if row.text else title
 
 
 def _bar(canvas: Canvas, row: Row, bar: Bar, top: float) -> None:

@@ -45,6 +45,24 @@ _MOST_TASK_ROWS: Final = 150
 #: The tasks of a connection, in the order in which they stand in the picture.
 _CONNECTION: Final = "websocket reader writer heartbeat deadlines staleness limits".split()
 
+#: What the client's tasks do; the page says so where a row's title is pointed at.
+_JOBS: Final = {
+    "websocket": "handshake, pings and the Close",
+    "reader": "takes what the server sends to its call or stream",
+    "writer": "writes calls to the socket",
+    "heartbeat": "asks a silent server for a sign of life",
+    "deadlines": "ends calls that got no reply in time",
+    "staleness": "notices streams that are mute",
+    "limits": "asks the server for its limits when a budget is first used up",
+    "patience": "ends an attempt to connect that takes too long, and a goodbye",
+    "restore-timeout": "gives a connection up on which resubscribing takes too long",
+    "waiting": "says in the log how many calls wait while streams are resubscribed",
+    "promotion": "lets your calls go on while streams are resubscribed",
+    "suspects": "asks again for streams that may have broken connections",
+    "renewal": "asks again for a stream that the server has ended",
+    "forgets": "repeats a refused forget",
+}
+
 #: What a state of the connection is called in the picture, by the event that begins it.
 _STATES: Final[dict[type, str]] = {
     Connecting: "connecting",
@@ -77,7 +95,7 @@ class Mark:
 
 @attrs.define(eq=False)
 class Row:
-    """One line of the picture."""
+    """One line of the picture; `text` explains its title."""
 
     title: str
     kind: str
@@ -86,6 +104,7 @@ class Row:
     marks: list[Mark] = attrs.field(factory=list)
     live: Dots = attrs.field(factory=Dots)
     fetched: Dots = attrs.field(factory=Dots)
+    text: str = ""
 
 
 @attrs.frozen(eq=False)
@@ -161,7 +180,8 @@ def _last_moment(recording: Recording) -> float:
 def _client(
     client: ClientTrace, tasks: Sequence[TaskSpan], length: float, *, alone: bool
 ) -> Section:
-    section = Section("client" if alone else f"client {client.number}", outages=outages_of(client))
+    title = client.name or ("client" if alone else f"client {client.number}")
+    section = Section(title, outages=outages_of(client))
     section.rows.append(_states(client, length))
     first = len(section.rows)
     rows = _task_rows(tasks, length)
@@ -234,10 +254,10 @@ def _task_rows(tasks: Iterable[TaskSpan], length: float) -> list[Row]:
     """
     rows: dict[str, Row] = {}
     for task in tasks:
-        name = task.name.removeprefix("derivtrio.")
+        name = task.name.removeprefix("derivtrio.").partition(" [")[0]  # without the client's name
         if name == "reconnect" or not task.name.startswith("derivtrio."):
             continue
-        row = rows.setdefault(name, Row(name, "tasks", indent=1))
+        row = rows.setdefault(name, Row(name, "tasks", indent=1, text=_JOBS.get(name, "")))
         row.bars.append(_task_bar(task, length))
     order = {name: place for place, name in enumerate(_CONNECTION)}
     return [rows[name] for name in sorted(rows, key=lambda name: order.get(name, len(order)))]

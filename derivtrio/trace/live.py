@@ -23,7 +23,7 @@ import trio
 
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.trace.layout import arranged
-from derivtrio.trace.page import document, fragments, style, text_of
+from derivtrio.trace.page import SCRIPTS, document, fragments, style, text_of
 from derivtrio.trace.timelines import Timeline
 from derivtrio.web import Feed, Page, WebServer
 
@@ -50,12 +50,11 @@ _HEAD: Final = (
     '<title>derivtrio, live</title>\n<link rel="icon" href="data:,">\n'
     '<link rel="stylesheet" href="page.css">'
 )
-_SCRIPT: Final = '<script src="page.js"></script>\n<script src="live.js"></script>'
+_SCRIPT: Final = "\n".join(f'<script src="{name}"></script>' for name in (*SCRIPTS, "live.js"))
 
 _FILES: Final = {
     b"/page.css": "text/css; charset=utf-8",
-    b"/page.js": "text/javascript; charset=utf-8",
-    b"/live.js": "text/javascript; charset=utf-8",
+    **{f"/{name}".encode(): "text/javascript; charset=utf-8" for name in (*SCRIPTS, "live.js")},
 }
 
 

@@ -147,6 +147,7 @@ class Watcher(trio.abc.Instrument):
         recording = self.recording
         self._clients += 1
         client = ClientTrace(self._clients, self.now(), self._last is not None)
+        client.name = session.bus.name
         recording.clients.append(client)
         observer = ClientObserver(self, client)
         session.observer = observer

@@ -2,7 +2,7 @@
 (() => {
   const byId = (id) => document.getElementById(id);
   const frame = byId("frame"), tip = byId("tip");
-  let svg, units, unit, begin, wall, left, height, time, axis, grid, texts, dots, bounds, width;
+  let svg, units, unit, begin, wall, most, left, height, time, axis, grid, texts, titles, dots, bounds, width;
   let from = 0, to = 0, held = null, whole = true;
 
   // The picture is replaced while it is live; so nothing else holds a part of it.
@@ -13,12 +13,13 @@
     begin = Number(data.begin);
     wall = data.wall ? Number(data.wall) : null;
     units = Math.max(Number(data.units), Number(data.least || 0) / unit);
-    left = Number(data.left);
+    most = Number(data.left);
     height = Number(svg.getAttribute("height"));
     [time, axis, grid] = ["time", "axis", "grid"].map(byId);
     texts = [...byId("texts").children].map((node) => ({
       node, x: Number(node.dataset.x), w: Number(node.dataset.w), need: 0,
     }));
+    titles = [...byId("titles").children].map((node) => ({ node, text: node.textContent }));
     dots = [...svg.querySelectorAll(".dots")];
     bounds = svg.viewBox.baseVal;
   }
@@ -47,6 +48,7 @@
       if (fits) text.node.setAttribute("x", begin + 4);
     }
     rule();
+    frame.dispatchEvent(new Event("drawn"));
     byId("range").textContent = `${said(from, true)} to ${said(to, true)}`;
   }
 
@@ -81,7 +83,30 @@
       parts.push(`<text x="${x + 4}" y="15">${said(at, false, size)}</text>`);
     }
     grid.innerHTML = lines.join("");
-    axis.innerHTML = parts.join("");
+    const clock = wall !== null ? "time of day, UTC" : origin + units * unit < 120 ? "time, s" : "time, h:min:s";
+    axis.innerHTML = `<rect class="paper" width="${width}" height="22"/><text x="12" y="15">${clock}</text>${parts.join("")}`;
+    for (const label of axis.querySelectorAll("text")) {
+      if (label.getBBox().x + label.getBBox().width > width) label.remove();
+    }
+    stick();
+  }
+
+  // The axis stays in sight when the picture is higher than the window.
+  function stick() {
+    const out = -svg.getBoundingClientRect().top;
+    axis.setAttribute("transform", `translate(0,${Math.max(0, Math.min(out, height - 40))})`);
+  }
+
+  // Where there is little room, titles are shortened.
+  function shorten() {
+    for (const { node, text } of titles) {
+      const room = left - Number(node.getAttribute("x")) - 4;
+      node.textContent = text;
+      if (node.getComputedTextLength() <= room) continue;
+      let end = text.length - 1;
+      while (end > 1 && node.getSubStringLength(0, end) > room - 12) end--;
+      node.textContent = `${text.slice(0, end)}…`;
+    }
   }
 
   function said(x, exact, size) {
@@ -140,33 +165,43 @@
     return places;
   }
 
+  function ofDot(path, n) {
+    const count = path.counts ? path.counts[n] : "1";
+    const kind = path.classList.contains("fetched") ? "fetched from the history" : "live";
+    return `${path.dataset.title}: ${count} ${kind}, at ${said(path.places[n], true, 0.01)}`;
+  }
+
   function explain(event) {
     const dot = event.target.closest("#frame") && nearestDot(event);
-    let text = event.target.dataset && event.target.dataset.h;
-    if (dot) {
-      const count = dot.path.counts ? dot.path.counts[dot.n] : "1";
-      const kind = dot.path.classList.contains("fetched") ? "fetched from the history" : "live";
-      text = `${dot.path.dataset.title}: ${count} ${kind}, at ${said(dot.path.places[dot.n], true, 0.01)}`;
-    }
+    let text = event.target.dataset.h || "";
+    if (dot) text = ofDot(dot.path, dot.n);
+    tell(text, event.clientX, event.clientY);
+  }
+
+  // Shows *text* near a place of the window, in which it fits.
+  function tell(text, x, y) {
     tip.style.display = text ? "block" : "none";
-    if (!text) return;
     tip.textContent = text;
-    const box = tip.getBoundingClientRect();
-    tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - box.width - 8))}px`;
-    const below = event.clientY + 18 + box.height < innerHeight;
-    tip.style.top = `${below ? event.clientY + 18 : Math.max(4, event.clientY - box.height - 12)}px`;
+    tip.style.left = "0";
+    const box = tip.getBoundingClientRect(), room = document.documentElement.clientWidth;
+    tip.style.left = `${Math.max(4, Math.min(x + 14, room - box.width - 8))}px`;
+    const below = y + 18 + box.height < innerHeight;
+    tip.style.top = `${below ? y + 18 : Math.max(4, y - box.height - 12)}px`;
   }
 
   function fitWidth() {
-    width = Math.max(frame.clientWidth, 500);
+    width = Math.max(frame.clientWidth, 240);
+    left = Math.min(most, Math.round(width * 0.34));
+    shorten();
     svg.setAttribute("width", width);
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    byId("window").setAttribute("x", left);
     byId("window").setAttribute("width", width - left);
     draw();
   }
 
   frame.addEventListener("pointerdown", (event) => {
-    held = { x: event.clientX, from, to };
+    held = { x: event.clientX, from, to, still: true };
     frame.classList.add("moving");
     frame.setPointerCapture(event.pointerId);
   });
@@ -174,12 +209,21 @@
     if (!held) return explain(event);
     tip.style.display = "none";
     const moved = (held.x - event.clientX) / scale();
+    held.still = held.still && Math.abs(held.x - event.clientX) < 4;
     show(held.from + moved, held.to + moved);
   });
   const release = () => { held = null; frame.classList.remove("moving"); };
-  frame.addEventListener("pointerup", release);
+  frame.addEventListener("pointerup", (event) => {
+    const tapped = held && held.still;
+    release();
+    if (tapped) explain({ target: document.elementFromPoint(event.clientX, event.clientY), clientX: event.clientX, clientY: event.clientY });
+  });
   frame.addEventListener("pointercancel", release);
-  frame.addEventListener("pointerleave", () => { tip.style.display = "none"; });
+  // A finger leaves when it is lifted; what it has asked for stays until the next tap.
+  const hide = () => { tip.style.display = "none"; };
+  frame.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") hide(); });
+  addEventListener("scroll", () => { hide(); stick(); });
+  document.addEventListener("pointerdown", (event) => { if (!frame.contains(event.target)) hide(); });
   frame.addEventListener("wheel", (event) => {
     if (event.ctrlKey || event.metaKey) {
       event.preventDefault();
@@ -215,5 +259,8 @@
   bind();
   to = units;
   fitWidth();
-  window.timeline = { replace, isHeld: () => held !== null };
+  window.timeline = {
+    replace, show, tell, hide, read, ofDot, place, isHeld: () => held !== null,
+    parts: () => ({ svg, dots, from, to }),
+  };
 })();

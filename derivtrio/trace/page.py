@@ -10,12 +10,18 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from derivtrio.redaction import counted
-from derivtrio.trace.drawing import KINDS, STYLE, svg, texts_of, unit_of
+from derivtrio.trace.drawing import KINDS, STYLE, printable, svg, texts_of, unit_of
 from derivtrio.trace.layout import Picture, arranged
 from derivtrio.trace.outages import seconds
 from derivtrio.trace.recording import Recording
 
 _FOLDER: Final = Path(__file__).parent
+
+#: From how many seconds on the script's axis has hours, minutes and seconds.
+_CLOCK: Final = 120
+
+#: The page's scripts, in their order.
+SCRIPTS: Final = ("page.js", "keys.js", "paper.js")
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -27,7 +33,7 @@ def page(recording: Recording) -> str:
         f"<title>derivtrio: {moment(recording.began_wall):%Y-%m-%d %H:%M:%S} UTC</title>\n"
         f"<style>\n{style()}</style>"
     )
-    script = f"<script>\n{text_of('page.js')}</script>"
+    script = f"<script>\n{''.join(map(text_of, SCRIPTS))}</script>"
     return document(head, fragments(arranged(recording), recording), script)
 
 
@@ -66,15 +72,16 @@ def document(head: str, parts: Mapping[str, str], script: str, top: str = "") ->
 <button id="out" title="zoom out (-)">&minus;</button>
 <button id="fit" title="show all (0)">all</button>
 <span id="range"></span>
-<span class="hint">Drag to move; Ctrl and the wheel, or + and &minus;, to zoom; point at anything
-to read what it is.</span>
+<span class="hint">Drag, or &larr; &rarr;, to move; Ctrl and the wheel, or + &minus; 0, to zoom.
+Point at anything to read what it is; by keyboard, &uarr; &darr; choose a row, N and P the next and
+the previous thing in it.</span>
 </div>
-<div id="frame">
+<div id="frame" tabindex="0" role="group" aria-label="time line" aria-describedby="tip">
 {parts["frame"]}
 </div>
 {_legend()}
 <ul id="left-out">{parts["left-out"]}</ul>
-<div id="tip" role="tooltip"></div>
+<div id="tip" role="tooltip" aria-live="polite"></div>
 {script}
 </body>
 </html>
@@ -123,7 +130,9 @@ def _reasons(picture: Picture, recording: Recording) -> str:
     if not picture.outages:
         return "<p>The connection never broke.</p>"
     unit, items = unit_of(picture.span), []
+    several = sum(bool(section.outages) for section in picture.sections) > 1
     for section in picture.sections:
+        whose = f"{escape(printable(section.title))}, " if several else ""
         for number, outage in enumerate(section.outages, 1):
             end = picture.length if outage.ended is None else outage.ended
             if end < picture.began:
@@ -131,17 +140,21 @@ def _reasons(picture: Picture, recording: Recording) -> str:
             first, last = (max(0, at - picture.began) / unit for at in (outage.began, end))
             items.append(
                 f'<li><button data-from="{first:.0f}" data-to="{last:.0f}">'
-                f"outage {number}</button> <b>{_when(outage.began, recording)}</b>"
+                f"{whose}outage {number}</button> <b>{_when(outage.began, picture, recording)}</b>"
                 f" {escape(outage.sentence)}</li>"
             )
     return f"<h2>Why did it reconnect?</h2><ul>{''.join(items)}</ul>"
 
 
-def _when(at: float, recording: Recording) -> str:
-    """Return a time since the beginning; of a recording of the last minutes the time of day."""
-    if recording.last is None:
-        return seconds(at)
-    return f"{moment(recording.began_wall + at):%H:%M:%S} UTC"
+def _when(at: float, picture: Picture, recording: Recording) -> str:
+    """Return a time as the axis has it: since the beginning, or the time of day."""
+    if recording.last is not None:
+        return f"{moment(recording.began_wall + at):%H:%M:%S} UTC"
+    if picture.length < _CLOCK:
+        return f"{at:.1f} s"
+    days, rest = divmod(int(at), 86_400)
+    day = f"{days} d " if days else ""
+    return f"{day}{rest // 3600:02}:{rest % 3600 // 60:02}:{rest % 60:02}"
 
 
 def _legend() -> str:

@@ -175,6 +175,8 @@ class ClientTrace:
     streams: dict[str, StreamDots] = attrs.field(factory=dict)
     #: How often anything was recorded, which is what recording costs.
     records: int = 0
+    #: The client's name, if it has one.
+    name: str | None = None
 
     def __attrs_post_init__(self) -> None:
         self.events = Kept(MOST_EVENTS, self.newest)

@@ -10,7 +10,7 @@ from derivtrio.trace.still import still
 from examples.pictures.runs import Run
 
 STYLE: Final = """
-.closing { fill: #8b6fd6; stroke: var(--paper); stroke-width: 0.5; }
+.closing { fill: var(--closing); stroke: var(--paper); stroke-width: 0.5; }
 .scope { fill: var(--fetched); fill-opacity: 0.06; stroke: var(--fetched); stroke-width: 1.5;
   stroke-dasharray: 6 4; }
 .block { fill: var(--frame); fill-opacity: 0.08; stroke: var(--frame); stroke-width: 1.5; }

@@ -128,7 +128,7 @@ def a_bot_and_its_books() -> str:
         " between them. Two are held longer, because the connection was frozen, or out of reach."
         " At the end the last one is sold at Ctrl-C."
     )
-    kinds = {"gain": "a contract that is held, sold with a gain", "loss": "the same, with a loss"}
+    kinds = {"gain": "a contract, sold with a gain", "loss": "a contract, sold with a loss"}
     section = Section("eight minutes", rows)
     title = "Fourteen bought, fourteen sold"
     return lanes(title, text, [section], kinds=kinds, length=over * 1.05)

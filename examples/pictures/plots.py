@@ -40,7 +40,7 @@ def a_thousand_clients() -> str:
     none = backoff.returns(lambda ceiling: ceiling)
     parts, top = list[str](), TITLE + 14.0
     for name, found in (("no jitter", none), ("full jitter", full)):
-        title = f"{name}: at most {max(found.values())} in one second"
+        title = f"{name}: connections in each second, at most {max(found.values())}"
         parts += _histogram(found, top, title)
         top += 206
     text = (
@@ -139,7 +139,7 @@ def who_waits_and_what_is_lost() -> str:
         " SlowConsumer. With drop_oldest it stays full, and with latest it holds one item; both"
         " lose items all the time."
     )
-    title = "Four consumers of one stream, and how full their buffers are"
+    title = "Four consumers of one stream, and how many items are in their buffers"
     return document(parts, height=top + 34, title=title, text=text, style=_STYLE)
 
 
@@ -147,7 +147,9 @@ def _steps(levels: Levels, top: float) -> Iterator[str]:
     """Yield a chart of a buffer's level, and below it a line for each item that is lost."""
     unit, height = 12, 15
     bottom = top + 24 + 5 * height
-    yield words(f"{levels.pause:g} s a tick, {levels.policy}", _LEFT, top + 14, "heading")
+    yield words(
+        f'{levels.pause:g} s for each tick, overflow="{levels.policy}"', _LEFT, top + 14, "heading"
+    )
     for count in (0, 5):
         y = bottom - count * height
         yield f'<path class="rule" d="M{_LEFT} {y:g}h{_MINUTE * unit}"/>'

@@ -46,7 +46,7 @@ _STYLE: Final = """
 .state { fill: var(--paper); stroke: var(--soft); }
 .state.ready { fill: var(--ready); }
 .state.restoring { fill: var(--restoring); } .state.connecting { fill: var(--connecting); }
-.state.waiting { fill: var(--backoff); } .state.closing { fill: #8b6fd6; }
+.state.waiting { fill: var(--backoff); } .state.closing { fill: var(--closing); }
 .state.failed { fill: var(--failed); }
 .step { fill: none; stroke: var(--ink); stroke-width: 1.2; } .head { fill: var(--ink); }
 svg text.cause { stroke: var(--panel); stroke-width: 4px; paint-order: stroke; font-size: 11px; }
@@ -115,7 +115,8 @@ def _step(one: State, two: State) -> Iterator[str]:
         f"L{back[0] + aside[0]:.1f} {back[1] + aside[1]:.1f}"
         f'L{back[0] - aside[0]:.1f} {back[1] - aside[1]:.1f}z"/>'
     )
-    yield words(said, (x + to_x) / 2, (y + to_y) / 2 - 3, "cause", "middle")
+    rise = 8 if to_y == y else 3  # a level arrow is short: its words are above it
+    yield words(said, (x + to_x) / 2, (y + to_y) / 2 - rise, "cause", "middle")
 
 
 def _edge(x: float, y: float, to_x: float, to_y: float) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from shell import run
 from terminal import on_terminal
 
 import derivtrio
-from derivtrio.cli.followed import FollowedSymbol
+from derivtrio.cli.followed import FollowedSymbol, follow
 from derivtrio.cli.live_view import Monitor
 from derivtrio.cli.top_view import Rates, TopView, budget_lines, calls_line, kilobytes, task_lines
 from derivtrio.policy.rate_limits import BudgetUse
@@ -90,6 +90,34 @@ async def test_it_fits_into_any_size(autojump_clock: Any, width: int, height: in
     if height >= 24:
         assert len(lines) <= height
         assert "tasks" in text
+
+
+async def test_a_low_and_narrow_terminal_has_the_quotes_and_the_last_event(
+    autojump_clock: Any,
+) -> None:
+    async with open_simulator(port=None) as sim:
+        with timeline(last=600) as shown:
+            async with (
+                derivtrio.open_client(endpoint=sim.endpoint) as client,
+                trio.open_nursery() as nursery,
+            ):
+                monitor = Monitor(client)
+                nursery.start_soon(monitor.follow)
+                rows = [FollowedSymbol(name) for name in ("R_100", "frxEURUSD", "1HZ100V")]
+                for row in rows:
+                    nursery.start_soon(follow, client, row, rows, monitor)
+                await trio.sleep(20)
+                await client.reconnect()
+                await trio.sleep(0.1)
+                view = TopView(rows, monitor, Rates(client), shown.recording, "simulator")
+                text = drawn(view.drawn(60, 13), 60)
+                nursery.cancel_scope.cancel()
+    assert len(text.splitlines()) <= 13
+    for row in rows:
+        line = rf"^ {row.symbol} +\d+\.\d+ . +[-+][\d.]+ [-+][\d.]+% "
+        assert re.search(line, text, re.MULTILINE)
+    assert "last events" in text
+    assert "ready, on connection 2" in text
 
 
 async def test_rates_are_of_the_last_seconds(autojump_clock: Any) -> None:

@@ -1,9 +1,13 @@
 """The pictures in the pages are of today's code, and say what is to be seen in them."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
+from html import escape, unescape
+from pathlib import Path
 
 import pytest
+from chromium import browse, needs_browser
 from lessons.consoles import pages
 
 from examples.pictures.__main__ import LESSONS as OF_LESSONS
@@ -98,3 +102,42 @@ def test_a_picture_does_not_depend_on_the_order_of_tasks_in_a_turn(
     seed_scheduler = inside.seed_scheduler
     monkeypatch.setattr(inside, "seed_scheduler", lambda seed: seed_scheduler(seed + 1))
     assert stale(name) is None
+
+
+#: Shows each picture in a frame of its own, and puts what overlaps or is cut off into the title.
+_MEASURE = """<script>addEventListener("load", () => {
+  const seen = [];
+  let texts = 0;
+  for (const frame of document.querySelectorAll("iframe")) {
+    const page = frame.contentDocument, svg = page.querySelector("svg").getBoundingClientRect();
+    const boxes = [...page.querySelectorAll("svg > text, svg g text")].map((text) =>
+      [text.textContent, text.getBoundingClientRect()]);
+    texts += boxes.length;
+    const say = (...told) => seen.push([frame.title, ...told]);
+    boxes.forEach(([said, one], n) => {
+      if (one.left < 0 || one.right > svg.right || one.bottom > svg.bottom) say(said, "cut off");
+      for (const [other, two] of boxes.slice(n + 1)) {
+        const wide = Math.min(one.right, two.right) - Math.max(one.left, two.left);
+        const high = Math.min(one.bottom, two.bottom) - Math.max(one.top, two.top);
+        if (wide > 1 && high > 3) say(said, other);
+      }
+    });
+  }
+  document.title = "seen " + JSON.stringify({ texts, seen });
+});</script>"""
+
+
+@needs_browser
+@pytest.mark.long
+def test_no_text_in_a_picture_overlaps_another_or_is_cut_off(tmp_path: Path) -> None:
+    frames = [
+        f'<iframe title="{file}" width="800" height="900" style="border:0"'
+        f' srcdoc="{escape((ROOT / file).read_text(encoding="utf-8"))}"></iframe>'
+        for file in sorted(FILES)
+    ]
+    path = tmp_path / "pictures.html"
+    path.write_text(f"<title></title>{''.join(frames)}{_MEASURE}", encoding="utf-8")
+    (title,) = re.findall(r"<title>seen (.*?)</title>", browse(path, "--dump-dom"))
+    found = json.loads(unescape(title))
+    assert found["texts"] > 15 * len(FILES)
+    assert found["seen"] == []

@@ -2,18 +2,18 @@
 
 import json
 import re
-import subprocess
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import trio
-from chromium import BROWSER, Tab, needs_browser, open_tab
+from chromium import Tab, browse, needs_browser, open_tab
 
 import derivtrio
 from derivtrio.simulator import open_simulator
 from derivtrio.trace import serve, timeline
+from derivtrio.trace.page import style
 
 pytestmark = pytest.mark.long
 
@@ -51,22 +51,23 @@ seen.share = shown.width / picture.getBoundingClientRect().width;
 document.getElementById("fit").click();
 seen.fit = scale() / before;
 seen.axis = document.querySelectorAll("#axis text").length;
+const frame = document.getElementById("frame");
+const inside = frame.getBoundingClientRect();
+seen.outside = [...document.querySelectorAll("#picture text")].map((text) =>
+  [text.textContent, text.getBoundingClientRect()]).filter(([, box]) =>
+  box.width && (box.left < inside.left || box.right > inside.right)).map(([text]) => text);
+const press = (key) => frame.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+const found = new Set();
+for (let row = 0; row < 40; row++) {
+  press("ArrowDown");
+  for (let n = 0; n < 60; n++) press("p");
+  found.add(timeline.chosen());
+  for (let n = 0; n < 60; n++) found.add((press("n"), timeline.chosen()));
+}
+seen.found = [...found];
+seen.explained = [...document.querySelectorAll("#time [data-h]")].map((node) => node.dataset.h);
 document.title = "seen " + JSON.stringify(seen);
 </script></body>"""
-
-
-def browse(path: Path, *options: str) -> str:
-    """Open the page, and return what the browser prints."""
-    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", *options]
-    profile = f"--user-data-dir={path.parent / 'profile'}"
-    done = subprocess.run(
-        [*command, profile, "--window-size=1300,1000", path.as_uri()],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    return done.stdout
 
 
 async def record(path: Path) -> None:
@@ -103,6 +104,9 @@ async def test_in_a_browser_the_page_explains_and_zooms_without_an_error(
     assert 0.2 < seen["share"] < 0.8
     assert seen["fit"] == pytest.approx(1, rel=0.05)
     assert seen["axis"] >= 4
+    assert seen["outside"] == []
+    assert set(seen["explained"]) <= set(seen["found"])
+    assert any("fetched from the history, at" in text for text in seen["found"])
 
 
 @needs_browser
@@ -123,6 +127,7 @@ async def test_a_live_page_fills_follows_and_says_when_the_program_has_gone(
                         await follows(tab)
                         light, dark = await tab.picture(), await tab.picture(dark=True)
                         assert light != dark
+                        await fits_a_phone(tab)
                         assert tab.faults == []
                         nursery.cancel_scope.cancel()
         await tab.wait_for("document.getElementById('live').className === 'off'")
@@ -140,6 +145,21 @@ async def follows(tab: Tab) -> None:
     await tab.value("document.getElementById('fit').click()")
 
 
+async def fits_a_phone(tab: Tab) -> None:
+    """Check that nothing is cut off at the side, and that no title reaches into the picture."""
+    screen = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    await tab.do("Emulation.setDeviceMetricsOverride", **screen)
+    await tab.wait_for("document.getElementById('picture').getBoundingClientRect().width < 400")
+    assert await tab.value("document.documentElement.scrollWidth") <= screen["width"]
+    ends = (
+        "[...document.querySelectorAll('#titles text')].map(t => t.getBBox().x + t.getBBox().width)"
+    )
+    left = await tab.value("Number(document.getElementById('window').getAttribute('x'))")
+    assert max(await tab.value(ends)) <= left
+    assert left < screen["width"] / 2
+    await tab.do("Emulation.clearDeviceMetricsOverride")
+
+
 @needs_browser
 async def test_it_is_printed_across_one_sheet(autojump_clock: Any, tmp_path: Path) -> None:
     path, printed = tmp_path / "run.html", tmp_path / "run.pdf"
@@ -148,3 +168,54 @@ async def test_it_is_printed_across_one_sheet(autojump_clock: Any, tmp_path: Pat
     sizes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", printed.read_bytes())
     ((width, height),) = sizes
     assert float(width) > float(height)
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of `#rrggbb`, as WCAG 2.1 defines it."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [
+        each / 12.92 if each <= 0.03928 else ((each + 0.055) / 1.055) ** 2.4 for each in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, from 1 to 21."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def mixed(front: str, back: str, opacity: float) -> str:
+    """Return what *front* looks like over *back*."""
+    parts = [(int(front[n : n + 2], 16), int(back[n : n + 2], 16)) for n in (1, 3, 5)]
+    return "#" + "".join(f"{round(a * opacity + b * (1 - opacity)):02x}" for a, b in parts)
+
+
+def themes() -> list[dict[str, str]]:
+    """Return the colours by name: light, dark, and on paper."""
+    found = []
+    for block in re.findall(r":root \{.*?\}", style(), re.DOTALL):
+        colours = dict(re.findall(r"--(\w+): (#\w+);", block))
+        if colours:
+            found.append({name: long(colour) for name, colour in colours.items()})
+    return found
+
+
+def long(colour: str) -> str:
+    return colour if len(colour) == 7 else "#" + "".join(2 * part for part in colour[1:])
+
+
+def test_its_colours_have_the_contrast_that_wcag_asks_for() -> None:
+    assert len(themes()) == 3
+    for each in themes():
+        paper, band = each["paper"], mixed(each["outage"], each["paper"], 0.11)
+        connection = mixed(each["frame"], paper, 0.09)
+        texts = [("ink", paper), ("ink", each["panel"]), ("soft", paper), ("soft", each["panel"])]
+        texts += [("outage", band), ("ink", each["backoff"]), ("frame", connection)]
+        texts += [("on", each[name]) for name in ("ready", "restoring", "call", "failed")]
+        for name, back in texts:
+            assert contrast(each[name], back) >= 4.5, (name, back)
+        assert contrast("#10141a", each["connecting"]) >= 4.5
+        shapes = "ready connecting restoring backoff live fetched call failed task frame outage"
+        for name in shapes.split():
+            assert contrast(each[name], paper) >= 3, name

@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import subprocess
 import urllib.request
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -76,6 +77,20 @@ class Tab:
                 self.faults.append(str(told["args"]))
             case "Log.entryAdded" if told["entry"]["level"] in ("error", "warning"):
                 self.faults.append(str(told["entry"]))
+
+
+def browse(path: Path, *options: str) -> str:
+    """Open the page, and return what the browser prints."""
+    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", *options]
+    profile = f"--user-data-dir={path.parent / 'profile'}"
+    done = subprocess.run(
+        [*command, profile, "--window-size=1300,1000", path.as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout
 
 
 @asynccontextmanager
