@@ -128,8 +128,8 @@ def position_in(row: Mapping[str, Any]) -> Position:
 def closed_contract_in(row: Mapping[str, Any]) -> ClosedContract:
     """Return a row of the profit table."""
     return ClosedContract(
-        contract_id=ident_or_none(row["contract_id"] if "contract_id" in row else None),
-        transaction_id=ident(row["transaction_id"]),
+        transaction_id=ident(row["transaction_id"]),  # first: what is no object fails here
+        contract_id=ident_or_none(row.get("contract_id")),
         symbol=symbol_of(row),
         buy_price=exact(row["buy_price"]),
         sell_price=exact(row["sell_price"]),
