@@ -116,7 +116,7 @@ async def repeat(
                 session.queue.put_first([call])
             else:
                 await session.queue.put(call)
-            return _noted(await call.wait(), call, session)
+            return _noted(await call.wait(), call, session, rules)
         except DerivError as error:
             first_failed = trio.current_time() if first_failed is None else first_failed
             pause, urgency = _after(error, call, session, rules, first_failed)
@@ -148,13 +148,17 @@ def _after(
     return pause_before_retry(error, rules, safe=call.safe, elapsed=elapsed), urgency
 
 
-def _noted(reply: dict[str, Any], call: Call, session: Session) -> dict[str, Any]:
+def _noted(
+    reply: dict[str, Any], call: Call, session: Session, rules: Sequence[Rule]
+) -> dict[str, Any]:
     """Return *reply*; take the time it took, and the limits or the server's time, if it has them.
 
     The latency's bucket is the number of binary digits of its milliseconds.
     """
     if call.written_mono is not None:  # it is None where a call was decided without being written
         now = session.queue.clock.current_time()  # a turn through trio would take longer
+        if rules is ONCE:
+            session.answered_mono = now
         took = int((now - call.written_mono) * 1000).bit_length()
         session.bus.counters.latencies[min(took, LAST_BUCKET)] += 1
     if call.name == "website_status":

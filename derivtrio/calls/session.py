@@ -4,6 +4,7 @@ A `Session` lives as long as its client. Connections come and go beneath it: `co
 present one, and `usable_connection` is the answer to the question that all parts ask.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -83,6 +84,7 @@ class Session:
             requests are answered.
         given_up: whether a caller has gone away from a call that was written and not answered. The
             heartbeat asks for proof when it looks next.
+        answered_mono: when a call of the user's was last answered, on trio's clock.
         guards: scopes that must not outlive the present connection (`same_connection`).
         on_trial: the stream or call that is asked alone at present, because it may have broken
             earlier connections. If this one breaks, too, that is not counted against the server.
@@ -103,6 +105,7 @@ class Session:
     connection: Connection | None = attrs.field(default=None, init=False)
     timed_out: trio.Event = attrs.field(factory=trio.Event, init=False)
     given_up: bool = attrs.field(default=False, init=False)
+    answered_mono: float = attrs.field(default=-math.inf, init=False)
     guards: set[trio.CancelScope] = attrs.field(factory=set, init=False)
     on_trial: Suspect | None = attrs.field(default=None, init=False)
     reauthorize: Callable[[Call, Exception], Awaitable[bool]] | None = None

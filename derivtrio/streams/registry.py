@@ -243,7 +243,11 @@ class Registry:
         on_trial = self.session.on_trial
         if self._wanted:
             failed = self.suspects.connection_lost(
-                why, on_trial, by_message=end.by_message, calls=bool(calls)
+                why,
+                on_trial,
+                by_message=end.by_message,
+                calls=bool(calls),
+                answered=self.session.answered_mono,
             )
         if on_trial is not None and why not in on_trial.breaks:
             self.session.on_trial = None  # something else broke it: a failed attempt like any

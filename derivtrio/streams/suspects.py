@@ -119,12 +119,19 @@ class Suspects:
         return min(_PROBATION, _PROBATIONS / len(self._by_message))
 
     def connection_lost(
-        self, why: BrokenConnection, on_trial: object | None, *, by_message: bool, calls: bool
+        self,
+        why: BrokenConnection,
+        on_trial: object | None,
+        *,
+        by_message: bool,
+        calls: bool,
+        answered: float,
     ) -> list[Upstream]:
         """Judge the streams by the end of a connection; return those that have failed.
 
         *on_trial* is what was asked alone just then. *by_message* says whether one message has
-        ended the connection, *calls* whether that may have been the reply to a call.
+        ended the connection, *calls* whether that may have been the reply to a call. A call of the
+        user's was last *answered* then, on trio's clock.
         """
         now = trio.current_time()
         unanswered = [each for each, call in self._asked.items() if call.req_id]
@@ -135,9 +142,9 @@ class Suspects:
             struck = struck if late or struck == unanswered else []
         if struck and not why.may_blame:
             struck = []
-        if not calls:  # one of them may have ended it, or may not
-            explained = by_message or bool(unanswered)
-            struck = struck + self._judge_time_of_end(why, now, explained=explained)
+        explained = by_message or bool(unanswered)
+        answered = now if calls else answered
+        struck = struck + self._judge_time_of_end(why, now, answered, explained=explained)
         for upstream in struck:
             self._suspected[upstream] = None
             upstream.breaks += (why,)
@@ -152,12 +159,16 @@ class Suspects:
         return [each for each in proven if len(each.breaks) >= MAX_BREAKS]
 
     def _judge_time_of_end(
-        self, why: BrokenConnection, now: float, *, explained: bool
+        self, why: BrokenConnection, now: float, answered: float, *, explained: bool
     ) -> list[Upstream]:
-        """Go on with the experiment of `EarlyEnds`; return the stream that it has found out."""
+        """Go on with the experiment of `EarlyEnds`; return the stream that it has found out.
+
+        If a call was *answered* after the stream was, the call may have done it as well.
+        """
         granted = [each for each, since in self._answered.items() if since > now - EARLY]
         if granted and why.may_blame and not explained:
-            return self._early_ends.ended_early(granted)
+            found = self._early_ends.ended_early(granted)
+            return [each for each in found if self._answered[each] >= answered]
         for upstream in self._early_ends.ended_otherwise():
             if upstream in self._suspected:
                 del self._suspected[upstream]

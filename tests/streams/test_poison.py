@@ -318,6 +318,37 @@ async def test_g17_a_stream_that_is_granted_and_then_breaks_the_connection_is_fo
     assert caplog.text.count("(only ticks BAD was being asked for); trying again") == 3
 
 
+async def test_g17_a_call_after_which_connections_end_is_not_blamed_on_a_stream(
+    autojump_clock: Any,
+) -> None:
+    """In the end it is made just after the stream was asked for alone, each time."""
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await peer.reply(request, tick={"n": peer.number}, subscription={"id": "x" * 32})
+        else:
+            await peer.reply(request, time=5)
+            if "passthrough" in request:
+                await peer.drop()
+
+    async def call_again_and_again(client: Client) -> None:
+        while True:
+            await client.call({"time": 1, "passthrough": {}})
+            await trio.sleep(1 if len(server.peers) < 6 else 24)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=UNPACED) as client,
+        trio.open_nursery() as nursery,
+        client.subscribe({"ticks": "R_100"}) as ticks,
+    ):
+        nursery.start_soon(call_again_and_again, client)
+        await trio.sleep(300)
+        assert len(server.peers) > 15
+        assert [(await anext(ticks))["tick"]["n"] for _ in range(15)] == [*range(1, 16)]
+        nursery.cancel_scope.cancel()
+
+
 async def test_g17_who_leaves_a_stream_that_may_end_connections_leaves_no_trace(
     autojump_clock: Any,
 ) -> None:
