@@ -45,6 +45,8 @@ _ARGUMENTS: Final[Mapping[str, Callable[[Random], str]]] = {
     "kind": lambda chance: chance.choice(("ticks", "candles", "calls")),
 }
 
+_POISONS: Final = ("close", "drop", "crash", "silent", "huge")
+
 #: Faults whose arguments have a meaning that their kinds do not tell.
 _TEXTS: Final[Mapping[str, Callable[[Random], str]]] = {
     "cut": lambda chance: f"cut:{chance.randint(1, 400)}",
@@ -57,9 +59,7 @@ _TEXTS: Final[Mapping[str, Callable[[Random], str]]] = {
     # A server that limits a request has not executed it.
     "fail_after": lambda chance: f"fail_after:{chance.choice(CODES[:2])}:{chance.choice(CALLS)}",
     "mute": lambda chance: f"mute:{chance.choice(('R_100', 'ticks', 'candles', 'calls'))}",
-    "poison": lambda chance: (
-        f"poison:{chance.choice(POISONED)}:{chance.choice(('close', 'drop', 'silent', 'huge'))}"
-    ),
+    "poison": lambda chance: f"poison:{chance.choice(POISONED)}:{chance.choice(_POISONS)}",
     "id_storm": lambda chance: f"id_storm:{chance.randint(10, 2000)}:{chance.randint(10, 500)}",
     "late_subscription": lambda chance: (
         f"late_subscription:{chance.uniform(0.5, 15):.3f}:{chance.choice(('R_100', 'R_50'))}"

@@ -318,6 +318,26 @@ async def test_g17_a_stream_that_is_granted_and_then_breaks_the_connection_is_fo
     assert caplog.text.count("(only ticks BAD was being asked for); trying again") == 3
 
 
+async def test_g17_a_symbol_that_crashes_the_server_ends_and_all_others_are_whole(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=SETTINGS) as client,
+        trio.open_nursery() as nursery,
+    ):
+        following = Following(client, nursery)
+        await following.start("R_50", "R_100", "1HZ100V")
+        sim.faults.poison("R_100", "crash", number=3)
+        sim.faults.drop()
+        await trio.sleep(300)
+        assert list(following.ended) == ["R_100"]
+        assert len(broken_by(following.ended["R_100"])) == 3
+        assert client.status.state is State.READY
+        following.check_whole(sim, "R_50", "1HZ100V")
+        nursery.cancel_scope.cancel()
+
+
 async def test_g17_a_call_after_which_connections_end_is_not_blamed_on_a_stream(
     autojump_clock: Any,
 ) -> None:

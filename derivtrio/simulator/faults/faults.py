@@ -294,12 +294,14 @@ class Faults:
         times: Times = FOR_EVER,
         number: int | None = None,
     ) -> None:
-        """Let the server suffer from each request of one kind, until `clear`; none is executed.
+        """Let the server suffer from each request of one kind, until `clear`.
 
         *what* is a symbol, for every request that names it; a call; or the members that a request
         must have, such as `{"proposal_open_contract": 1, "contract_id": 5}`. *how* is `close` (with
         the code *number*, 1011), `drop` (without a Close frame), `silent` (no reply), or `huge` (a
-        reply of more than *number* bytes, 16 MiB). Streams that are already open go on.
+        reply of more than *number* bytes, 16 MiB); then the request is not executed. Or it is
+        `crash`: the request is executed and answered, and *number* seconds later (1) the
+        connection ends without a Close frame. Streams that are already open go on.
         """
         self._request_faults.add(poisoned(what, how, number), checks.times(times))
 

@@ -38,6 +38,13 @@ class LostReply:
 
 
 @attrs.frozen
+class LateEnd:
+    """The reply comes, and *seconds* later the connection ends without a Close frame."""
+
+    seconds: float
+
+
+@attrs.frozen
 class NoReply:
     """Nothing comes."""
 
@@ -71,7 +78,7 @@ class LateReply:
     between: Between = "lost"
 
 
-Outcome = LostReply | NoReply | CloseReply | ErrorReply | HugeReply | LateReply
+Outcome = LostReply | LateEnd | NoReply | CloseReply | ErrorReply | HugeReply | LateReply
 
 
 @attrs.frozen
@@ -149,7 +156,7 @@ def poisoned(what: str | Mapping[str, Any], how: str, number: int | None) -> Req
     else:
         checks.require(what, "a pattern needs at least one member")
         pattern = RequestPattern(members=dict(what))
-    return RequestFault(pattern, _poison(how, number), executed=False)
+    return RequestFault(pattern, _poison(how, number), executed=how == "crash")
 
 
 def late_subscription(wait: float, what: str | None = None, between: str = "lost") -> RequestFault:
@@ -168,10 +175,12 @@ def _poison(how: str, number: int | None) -> Outcome:
             return CloseReply(checks.close_code(_INTERNAL_ERROR if number is None else number))
         case "huge":
             return HugeReply(checks.count(_HUGE if number is None else number))
+        case "crash":
+            return LateEnd(checks.count(1 if number is None else number))
         case "drop" | "silent":
             checks.require(number is None, f"{how} takes no number")
             return LostReply("fault: poison") if how == "drop" else NoReply()
-    message = f"a poison can close, drop, be silent or huge, but not {how!r}"
+    message = f"a poison can close, drop, crash, be silent or huge, but not {how!r}"
     raise ValueError(message)
 
 

@@ -26,6 +26,7 @@ from derivtrio.simulator.faults.request_faults import (
     CloseReply,
     ErrorReply,
     HugeReply,
+    LateEnd,
     LateReply,
     LostReply,
     NoReply,
@@ -258,6 +259,9 @@ class ServerConnection:
         match fault.outcome:
             case LostReply(cause):
                 self._end(ClosePlan(Ending("server", cause)))
+            case LateEnd(seconds):
+                await self.send(replies)
+                self._start(partial(self._end_after, seconds))
             case CloseReply(code):
                 ending = Ending("server", "fault: poison", code)
                 self._end(ClosePlan(ending, say_close=True))
@@ -275,6 +279,10 @@ class ServerConnection:
                     self.session.streams.send_late(each, epoch, between)
             case NoReply():
                 pass
+
+    async def _end_after(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+        self._end(ClosePlan(Ending("server", "fault: poison")))
 
     def _error_type(self, request: Message) -> str:
         return error_type(call_of(self.session, request) or "error")

@@ -64,6 +64,20 @@ async def test_a_poison_is_not_answered_and_not_executed(autojump_clock: object)
         assert sim.ledger(DEMO).transactions == []
 
 
+@pytest.mark.parametrize(("number", "seconds"), [(None, 1), (3, 3)])
+async def test_a_poison_crashes_the_server_some_time_after_the_reply(
+    autojump_clock: object, number: int | None, seconds: int
+) -> None:
+    async with memory_simulator() as sim, open_peer(sim) as peer:
+        sim.faults.poison("1HZ100V", "crash", 1, number)
+        started = trio.current_time()
+        epochs = [(await peer.ask(TICKS))["tick"]["epoch"]]
+        epochs += [(await peer.receive())["tick"]["epoch"] for _ in range(seconds - 1)]
+        assert epochs == [START + each for each in range(seconds)]
+        assert (await peer.ended()).code is None
+        assert trio.current_time() == pytest.approx(started + seconds, abs=0.1)
+
+
 async def test_a_poison_is_answered_with_too_much(autojump_clock: object) -> None:
     async with memory_simulator() as sim, open_peer(sim) as peer:
         sim.faults.poison("1HZ100V", "huge", 1, 100_000)
@@ -105,7 +119,7 @@ async def test_a_poison_works_on_the_options_api(autojump_clock: object) -> None
     [
         (("R_101",), "there is no call or symbol 'R_101'"),
         (({},), "a pattern needs at least one member"),
-        (("R_100", "explode"), "a poison can close, drop, be silent or huge, but not 'explode'"),
+        (("R_100", "explode"), "a poison can close, drop, crash, be silent or huge, but not 'explode'"),
         (("R_100", "close", 0), "0 is too few"),
         (("R_100", "close", 1, 99), "a close code is from 1000 to 4999, not 99"),
         (("R_100", "huge", 1, 0), "0 is too few"),

@@ -43,6 +43,7 @@ WRITTEN = [
     ("backend_dead:0.5:2@6", ScheduledFault(6, "backend_dead", (0.5, 2))),
     ("id_storm:5000:1000@6", ScheduledFault(6, "id_storm", (5000, 1000))),
     ("poison:R_100@6", ScheduledFault(6, "poison", ("R_100",))),
+    ("poison:R_100:crash:3:2@6", ScheduledFault(6, "poison", ("R_100", "crash", 3, 2))),
     ("poison:ticks:silent@6", ScheduledFault(6, "poison", ("ticks", "silent"))),
     ("poison:R_100:close:3:1012@6", ScheduledFault(6, "poison", ("R_100", "close", 3, 1012))),
     (
@@ -102,6 +103,7 @@ def test_a_fault_can_be_written_down(text: str, fault: ScheduledFault) -> None:
         ("poison@5", "poison takes 1 to 4 arguments"),
         ("poison:XYZ@5", "there is no call or symbol 'XYZ'"),
         ("poison:R_100:explode@5", "not 'explode'"),
+        ("poison:R_100:crash:1:0@5", "0"),
         ("poison:R_100:silent:1:5@5", "silent takes no number"),
         ("late_subscription:5:XYZ@5", "there is no call or symbol 'XYZ'"),
         ("late_subscription:5::1:soon@5", "the ticks in between are lost, after, before"),
