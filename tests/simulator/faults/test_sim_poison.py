@@ -119,7 +119,7 @@ async def test_a_poison_works_on_the_options_api(autojump_clock: object) -> None
     [
         (("R_101",), "there is no call or symbol 'R_101'"),
         (({},), "a pattern needs at least one member"),
-        (("R_100", "explode"), "a poison can close, drop, crash, be silent or huge, but not 'explode'"),
+        (("R_100", "explode"), "crash, be silent or huge, but not 'explode'"),
         (("R_100", "close", 0), "0 is too few"),
         (("R_100", "close", 1, 99), "a close code is from 1000 to 4999, not 99"),
         (("R_100", "huge", 1, 0), "0 is too few"),
