@@ -48,8 +48,8 @@ DONE: Final = {
     "hang_up": "the server closed the connection during the handshake",
     "garbage_handshake": "the server does not speak HTTP; its answer begins …",
     "poison:R_100": "… has broken 3 connections, and is not asked for again",
-    "poison:R_100:crash": "connections end just after streams are granted; asking for these apart,"
-    " to see which: …",
+    "poison:R_100:crash": "connections end just after streams are granted; these are asked for"
+    " apart: …",
     "poison:R_100:silent": "no answer for … s to …",
     'malform:ticks:tick.quote:"x"': "…: …; it counts as lost",
 }

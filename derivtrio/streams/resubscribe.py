@@ -109,7 +109,7 @@ async def _ask_by_halves(
 ) -> None:
     """Ask for *candidates* so that an early end leaves fewer; for one alone, after a while."""
     count = len(candidates)
-    text = "connections end just after streams are granted; asking for these apart, to see which: %s"
+    text = "connections end just after streams are granted; these are asked for apart: %s"
     session.bus.log(logging.INFO, text, listed([each.label for each in candidates]))
     if count == 1:
         await _live_on(CONTROL, session, suspects)
