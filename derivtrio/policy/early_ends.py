@@ -57,8 +57,7 @@ class EarlyEnds(Generic[T]):
 
     def ended_otherwise(self) -> list[T]:
         """Note another end; return what the experiment was about."""
-        candidates = self.candidates
-        self._granted, self._count = [], 0
+        candidates, self._granted = self.candidates, []
         return candidates
 
     def remove(self, gone: T) -> None:

@@ -168,7 +168,7 @@ class Suspects:
         granted = [each for each, since in self._answered.items() if since > now - EARLY]
         if granted and why.may_blame and not explained:
             found = self._early_ends.ended_early(granted)
-            return [each for each in found if self._answered[each] >= answered]
+            return [each for each in found if self._answered[each] > answered]
         for upstream in self._early_ends.ended_otherwise():
             if upstream in self._suspected:
                 del self._suspected[upstream]

@@ -42,9 +42,17 @@ def test_g17_only_one_that_was_alone_has_broken_the_connection() -> None:
         assert ends.ended_early("ab") == []
     assert ends.ended_early("b") == []
     assert ends.ended_early("bx") == ["b"]
-    ends.remove("b")
-    assert ends.candidates == []
     assert ends.ended_early("x") == []
+    assert ends.candidates == []
+
+
+def test_g17_what_is_gone_is_no_candidate() -> None:
+    ends: EarlyEnds[str] = EarlyEnds()
+    for _ in range(ENOUGH):
+        ends.ended_early("ab")
+    ends.remove("c")
+    ends.remove("a")
+    assert ends.candidates == ["b"]
 
 
 @pytest.mark.parametrize("mean", [1.0, 5.0, 9.0, 17.0, 60.0])
