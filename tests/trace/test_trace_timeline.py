@@ -230,6 +230,30 @@ async def test_two_clients_have_a_section_each_and_a_client_outside_has_none(
     assert shown.html().count('class="section"') == 3
 
 
+async def test_a_client_with_a_name_has_a_section_of_that_name_with_its_tasks(
+    autojump_clock: Any,
+) -> None:
+    names = ("prices <of> a.b", "orders")
+    async with open_simulator(port=None) as sim:
+        with timeline() as shown:
+            async with (
+                derivtrio.open_client(endpoint=sim.endpoint, name=names[0]),
+                derivtrio.open_client(endpoint=sim.endpoint, name=names[1]),
+            ):
+                await trio.sleep(300)
+                sim.faults.drop()
+                await trio.sleep(5)
+    _, *sections = arranged(shown.recording).sections
+    assert [section.title for section in sections] == [*names]
+    for section in sections:
+        assert len(section.frames) == 2
+        inside = section.rows[section.frames[0].first : section.frames[0].last + 1]
+        assert {"reader", "writer", "heartbeat"} <= {row.title for row in inside}
+    page = shown.html()
+    assert ">orders, outage 1</button> <b>00:05:00</b>" in page
+    assert ">prices &lt;of&gt; a.b, outage 1</button>" in page
+
+
 @pytest.mark.long
 async def test_a_simulated_day_of_fifty_streams_is_below_five_megabytes_and_says_so(
     autojump_clock: Any,
