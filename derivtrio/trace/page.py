@@ -118,10 +118,14 @@ def _summary(recording: Recording) -> str:
     fetched = sum(sum(stream.fetched.counts) for stream in streams)
     calls = sum(len(client.calls) + client.calls.left_out for client in recording.clients)
     return (
-        f"{len(recording.clients)} client{'s' * (len(recording.clients) != 1)},"
-        f" {len(streams)} stream{'s' * (len(streams) != 1)}: {live:,} messages came live,"
-        f" {fetched:,} items were fetched from the history, {calls:,} calls were made."
+        f"{_counted(len(recording.clients), 'client')}, {_counted(len(streams), 'stream')};"
+        f" {_counted(live, 'message')} came live, {_counted(fetched, 'item')} from the history;"
+        f" {_counted(calls, 'call')}."
     )
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number:,} {name}{'s' * (number != 1)}"
 
 
 def _reasons(picture: Picture, recording: Recording) -> str:
