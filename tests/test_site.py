@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from colours import contrast, themes
 from pages import GUIDE, ROOT
 
 pytest.importorskip("pdoc", reason="no pdoc: pip install '.[docs]'")
@@ -79,6 +80,16 @@ def test_each_page_has_a_title_of_its_own_and_one_heading(site: Path) -> None:
         assert title not in titles, (path, titles[title])
         titles[title] = path
         assert len(re.findall("<h1[ >]", text)) == 1, path
+
+
+def test_its_colours_have_the_contrast_that_wcag_asks_for(site: Path) -> None:
+    found = themes(text_of(site, "site.css"))
+    assert len(found) == 2
+    for each in found:
+        for front in ("text", "quiet", "link"):
+            for back in ("back", "raised", "mark"):
+                assert contrast(each[front], each[back]) >= 4.5, (front, back)
+        assert contrast(each["strong"], each["mark"]) >= 4.5
 
 
 @pytest.mark.parametrize(
