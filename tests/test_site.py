@@ -39,7 +39,10 @@ addEventListener("load", () => {
       seen[words] = [...document.querySelectorAll(".search li")].map((item) =>
         [item.querySelector("b")?.textContent, item.querySelector("a")?.getAttribute("href")]);
     }
-    document.title = "seen " + JSON.stringify({ seen, faults });
+    scrollTo(0, document.documentElement.scrollHeight);
+    const sides = [...document.querySelectorAll(".menu, .sections")];
+    const tops = sides.map((side) => side.getBoundingClientRect().top);
+    document.title = "seen " + JSON.stringify({ seen, faults, tops, down: scrollY });
   });
 });
 </script></body>"""
@@ -200,6 +203,8 @@ def test_the_search_works_in_a_browser_without_a_network(site: Path) -> None:
     finally:
         page.unlink()
     assert seen["faults"] == []
+    assert seen["down"] > 1000
+    assert seen["tops"][0] == seen["tops"][1] > 0, "the menu stays beside a long page"
     found = seen["seen"]
     assert found["reconcile"][0] == [
         "Client.reconcile",
@@ -216,6 +221,7 @@ def _dumped(page: Path) -> Any:
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
+        "--window-size=1300,900",
         "--virtual-time-budget=20000",
         "--dump-dom",
         page.as_uri(),
