@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from colours import contrast, themes
 from pages import GUIDE, ROOT
 
 pytest.importorskip("pdoc", reason="no pdoc: pip install '.[docs]'")
@@ -38,7 +39,10 @@ addEventListener("load", () => {
       seen[words] = [...document.querySelectorAll(".search li")].map((item) =>
         [item.querySelector("b")?.textContent, item.querySelector("a")?.getAttribute("href")]);
     }
-    document.title = "seen " + JSON.stringify({ seen, faults });
+    scrollTo(0, document.documentElement.scrollHeight);
+    const sides = [...document.querySelectorAll(".menu, .sections")];
+    const tops = sides.map((side) => side.getBoundingClientRect().top);
+    document.title = "seen " + JSON.stringify({ seen, faults, tops, down: scrollY });
   });
 });
 </script></body>"""
@@ -79,6 +83,16 @@ def test_each_page_has_a_title_of_its_own_and_one_heading(site: Path) -> None:
         assert title not in titles, (path, titles[title])
         titles[title] = path
         assert len(re.findall("<h1[ >]", text)) == 1, path
+
+
+def test_its_colours_have_the_contrast_that_wcag_asks_for(site: Path) -> None:
+    found = themes(text_of(site, "site.css"))
+    assert len(found) == 2
+    for each in found:
+        for front in ("text", "quiet", "link"):
+            for back in ("back", "raised", "mark"):
+                assert contrast(each[front], each[back]) >= 4.5, (front, back)
+        assert contrast(each["strong"], each["mark"]) >= 4.5
 
 
 @pytest.mark.parametrize(
@@ -189,6 +203,8 @@ def test_the_search_works_in_a_browser_without_a_network(site: Path) -> None:
     finally:
         page.unlink()
     assert seen["faults"] == []
+    assert seen["down"] > 1000
+    assert seen["tops"][0] == seen["tops"][1] > 0, "the menu stays beside a long page"
     found = seen["seen"]
     assert found["reconcile"][0] == [
         "Client.reconcile",
@@ -205,6 +221,7 @@ def _dumped(page: Path) -> Any:
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
+        "--window-size=1300,900",
         "--virtual-time-budget=20000",
         "--dump-dom",
         page.as_uri(),

@@ -19,8 +19,8 @@ ROWS = [line.strip("| ").split(" | ") for line in PAGE.text.splitlines() if line
 #: Lines are quoted between backticks in the first column; settings and names have no space.
 LINES: Final = [line for row in ROWS for line in re.findall(r"`([^`]* [^`]*)`", row[0])]
 
-#: How OpenSSL and Deriv put it.
-_FOREIGN: Final = {"…: certificate verify failed", "InvalidSymbol: …"}
+#: How OpenSSL, Deriv and SQLite put it.
+_FOREIGN: Final = {"…: certificate verify failed", "InvalidSymbol: …", "…: file is not a database"}
 
 #: A line that begins with one of these is an `ApiError`: its code, and Deriv's text.
 _CODES: Final = ("AuthorizationRequired", "InvalidToken", "PermissionDenied")

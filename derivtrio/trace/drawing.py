@@ -136,7 +136,7 @@ def unit_of(length: float) -> float:
 def draw_section(canvas: Canvas, section: Section, top: float) -> float:
     """Draw *section* from *top* down; return where it ends."""
     canvas.titles.append(
-        f'<text class="section" x="12" y="{top + 20:g}">{escape(section.title)}</text>'
+        f'<text class="section" x="12" y="{top + 20:g}">{escape(printable(section.title))}</text>'
     )
     first = top + HEADING
     for frame in section.frames:

@@ -173,6 +173,8 @@ def told(error: Exception) -> str:
 
 def seconds(length: float) -> str:
     """Return a length of time for people."""
+    if length >= 172_800:  # noqa: PLR2004 - two days
+        return f"{length / 86_400:.1f} days"
     if length >= 3600:  # noqa: PLR2004 - an hour
         return f"{length / 3600:.1f} h"
     if length >= 120:  # noqa: PLR2004 - below this seconds are better

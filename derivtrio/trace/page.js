@@ -71,7 +71,7 @@
     const large = sizes.find((size) => size >= least);
     if (least > 1) return large || Math.ceil(least / 86400) * 86400;
     const power = 10 ** Math.floor(Math.log10(least));
-    return [1, 2, 5, 10].map((n) => n * power).find((size) => size >= least);
+    return [1, 2, 5, 10, 20, 50, 100].map((n) => n * power).find((size) => size >= Math.max(least, 0.001));
   }
 
   function rule() {

@@ -76,7 +76,7 @@ def document(head: str, parts: Mapping[str, str], script: str, top: str = "") ->
 Point at anything to read what it is; by keyboard, &uarr; &darr; choose a row, N and P the next and
 the previous thing in it.</span>
 </div>
-<div id="frame" tabindex="0" role="group" aria-label="time line" aria-describedby="tip">
+<div id="frame" tabindex="0" role="group" aria-label="time line">
 {parts["frame"]}
 </div>
 {_legend()}
@@ -127,6 +127,8 @@ def _summary(recording: Recording) -> str:
 
 def _reasons(picture: Picture, recording: Recording) -> str:
     """Return a button for each outage, with its sentence; pressing it shows the outage."""
+    if not recording.clients:
+        return "<p>No client was opened.</p>"
     if not picture.outages:
         return "<p>The connection never broke.</p>"
     unit, items = unit_of(picture.span), []

@@ -6,7 +6,7 @@
 | exit status | meaning |
 |---|---|
 | 0 | the program came to its end |
-| 1 | it did not: the line that begins with `[error]` or `[limit]` says why |
+| 1 | it did not: the line that begins with `[error]`, `[late]` or `[limit]` says why |
 | 2 | the command line is wrong |
 | 130, 143 | Ctrl-C or SIGTERM ended it |
 """

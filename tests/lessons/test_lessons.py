@@ -54,6 +54,15 @@ def test_a_lesson_has_all_its_parts(folder: Path) -> None:
 
 
 @every_lesson
+def test_a_lecturer_has_an_answer_to_each_question(folder: Path) -> None:
+    text = (Path(__file__).parent / "answers.md").read_text(encoding="utf-8")
+    (answers,) = re.findall(
+        rf"^## {folder.name}\n\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL
+    )
+    assert re.findall(r"^\d\. ", answers, re.MULTILINE) == ["1. ", "2. ", "3. "]
+
+
+@every_lesson
 def test_the_program_is_short(folder: Path) -> None:
     assert len(code_lines(folder / "program.py")) <= LONGEST.get(folder.name, 25)
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 import trio
 from chromium import Tab, browse, needs_browser, open_tab
+from colours import contrast, mixed, themes
 
 import derivtrio
 from derivtrio.simulator import open_simulator
@@ -170,44 +171,9 @@ async def test_it_is_printed_across_one_sheet(autojump_clock: Any, tmp_path: Pat
     assert float(width) > float(height)
 
 
-def luminance(colour: str) -> float:
-    """Return the relative luminance of `#rrggbb`, as WCAG 2.1 defines it."""
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [
-        each / 12.92 if each <= 0.03928 else ((each + 0.055) / 1.055) ** 2.4 for each in parts
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the contrast of two colours, from 1 to 21."""
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def mixed(front: str, back: str, opacity: float) -> str:
-    """Return what *front* looks like over *back*."""
-    parts = [(int(front[n : n + 2], 16), int(back[n : n + 2], 16)) for n in (1, 3, 5)]
-    return "#" + "".join(f"{round(a * opacity + b * (1 - opacity)):02x}" for a, b in parts)
-
-
-def themes() -> list[dict[str, str]]:
-    """Return the colours by name: light, dark, and on paper."""
-    found = []
-    for block in re.findall(r":root \{.*?\}", style(), re.DOTALL):
-        colours = dict(re.findall(r"--(\w+): (#\w+);", block))
-        if colours:
-            found.append({name: long(colour) for name, colour in colours.items()})
-    return found
-
-
-def long(colour: str) -> str:
-    return colour if len(colour) == 7 else "#" + "".join(2 * part for part in colour[1:])
-
-
 def test_its_colours_have_the_contrast_that_wcag_asks_for() -> None:
-    assert len(themes()) == 3
-    for each in themes():
+    assert len(themes(style())) == 3
+    for each in themes(style()):
         paper, band = each["paper"], mixed(each["outage"], each["paper"], 0.11)
         connection = mixed(each["frame"], paper, 0.09)
         texts = [("ink", paper), ("ink", each["panel"]), ("soft", paper), ("soft", each["panel"])]

@@ -14,6 +14,7 @@ from derivtrio.simulator import open_simulator
 from derivtrio.trace import Timeline, timeline
 from derivtrio.trace.layout import Picture, Row, Section, arranged
 from derivtrio.trace.observing import ClientObserver, Watcher
+from derivtrio.trace.outages import seconds
 from derivtrio.trace.recording import MOST_CALLS, ClientTrace, Dots
 from derivtrio.trace.still import still
 
@@ -228,6 +229,47 @@ async def test_two_clients_have_a_section_each_and_a_client_outside_has_none(
         names = [task.name for task in shown.recording.tasks if task.client == number]
         assert names.count("derivtrio.reader") == 1
     assert shown.html().count('class="section"') == 3
+
+
+async def test_a_client_with_a_name_has_a_section_of_that_name_with_its_tasks(
+    autojump_clock: Any,
+) -> None:
+    names = ("prices <of> a.b", "orders")
+    async with open_simulator(port=None) as sim:
+        with timeline() as shown:
+            async with (
+                derivtrio.open_client(endpoint=sim.endpoint, name=names[0]),
+                derivtrio.open_client(endpoint=sim.endpoint, name=names[1]),
+            ):
+                await trio.sleep(300)
+                sim.faults.drop()
+                await trio.sleep(5)
+    _, *sections = arranged(shown.recording).sections
+    assert [section.title for section in sections] == [*names]
+    for section in sections:
+        assert len(section.frames) == 2
+        inside = section.rows[section.frames[0].first : section.frames[0].last + 1]
+        assert {"reader", "writer", "heartbeat"} <= {row.title for row in inside}
+    page = shown.html()
+    assert ">orders, outage 1</button> <b>00:05:00</b>" in page
+    assert ">prices &lt;of&gt; a.b, outage 1</button>" in page
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        *((0.0004, "0 ms"), (0.03, "30 ms"), (1.04, "1.0 s"), (119, "119.0 s"), (120, "2.0 min")),
+        *((3600, "1.0 h"), (86_400, "24.0 h"), (30 * 86_400, "30.0 days")),
+    ],
+)
+def test_a_length_of_time_is_for_people(length: float, text: str) -> None:
+    assert seconds(length) == text
+
+
+async def test_a_recording_without_a_client_says_so(autojump_clock: Any) -> None:
+    with timeline() as shown:
+        await trio.sleep(0.03)
+    assert "No client was opened." in shown.html()
 
 
 @pytest.mark.long

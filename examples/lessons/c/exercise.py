@@ -14,7 +14,9 @@ Task = Generator[float, None, None]
 
 @attrs.define(eq=False)
 class Loop:
-    """Runs tasks in the order of their times; those due at the same time, in the order of waking.
+    """Runs tasks in the order of their times.
+
+    Of those that are due at the same time it runs the one first that went to sleep first.
 
     Attributes:
         now: the loop's clock, in seconds.

@@ -18,3 +18,4 @@ async def talk(url: str) -> None:
         print("[close]")
     if everything.cancelled_caught:
         print("[late] 5 s are over, wherever we were")
+        raise SystemExit(1)
