@@ -163,9 +163,9 @@ class TickTranslator:
         if last is None:
             self._last = tick
             return (tick,)
-        near = last.epoch - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.held_back
+        near = last.epoch - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.aside
         if not near and epochs.is_far(epoch, last.epoch):
-            return self._held_back(tick, last)
+            return self._set_aside(tick, last)
         if epoch < last.epoch:
             return ()
         if epoch == last.epoch and self._is_known(tick) and (seam or self._begins(message, before)):
@@ -232,9 +232,9 @@ class TickTranslator:
         is_open = self._seam in (Seam.LOST, Seam.OPEN)
         return (self._hole(self._last, None),) if is_open and self._last is not None else ()
 
-    def _held_back(self, tick: Tick, last: Tick) -> Sequence[Tick | Hole]:
-        """Hold *tick* back, which is far from the *last*; or return it, if it is believed now."""
-        believed: list[Tick] = self._epochs.hold_back(tick.epoch, tick)
+    def _set_aside(self, tick: Tick, last: Tick) -> Sequence[Tick | Hole]:
+        """Set *tick* aside, which is far from the *last*; or return it, if it is believed now."""
+        believed: list[Tick] = self._epochs.set_aside(tick.epoch, tick)
         if not believed:
             text = f"a tick of the epoch {shown(tick.epoch)} after one of {last.epoch}"
             return self._reject(text)
