@@ -73,14 +73,20 @@ TRANSIENT = [
 ]
 
 
-@pytest.mark.parametrize("error", FATAL, ids=repr)
+def id_of(error: Exception) -> str:
+    """Return how a test case is called: with the status or the code, which decides."""
+    number = getattr(error, "code", None) or getattr(error, "status", None)
+    return repr(error) if number is None else f"{error!r} {number}"
+
+
+@pytest.mark.parametrize("error", FATAL, ids=id_of)
 def test_g10_what_waiting_cannot_mend_is_fatal(error: Exception) -> None:
-    assert is_fatal(error)
+    assert is_fatal(error), f"{id_of(error)} is retried for ever, and will be the same each time"
 
 
-@pytest.mark.parametrize("error", TRANSIENT, ids=repr)
+@pytest.mark.parametrize("error", TRANSIENT, ids=id_of)
 def test_g10_everything_else_is_transient(error: Exception) -> None:
-    assert not is_fatal(error)
+    assert not is_fatal(error), f"{id_of(error)} ends the client, though it may pass"
 
 
 def test_doubtful_and_passing_codes() -> None:
