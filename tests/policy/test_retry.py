@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import re
 import socket
 import ssl
 import time
@@ -21,6 +22,7 @@ from derivtrio.errors import (
     RestRejected,
     api_error,
 )
+from derivtrio.policy import retry
 from derivtrio.policy.backoff import Attempts
 from derivtrio.policy.rate_limits import PATIENCE
 from derivtrio.policy.retry import (
@@ -87,6 +89,20 @@ def test_g10_what_waiting_cannot_mend_is_fatal(error: Exception) -> None:
 @pytest.mark.parametrize("error", TRANSIENT, ids=id_of)
 def test_g10_everything_else_is_transient(error: Exception) -> None:
     assert not is_fatal(error), f"{id_of(error)} ends the client, though it may pass"
+
+
+def test_the_rules_are_those_of_the_table_in_the_docstring() -> None:
+    row = re.compile(r"^\| `(\w+)` *\|.*?\| +([\w. ]+?)\*? +\| (.*?) +\|$", re.MULTILINE)
+    cells = row.findall(str(retry.__doc__))
+    told = {name: (pause, how_long) for name, pause, how_long in cells}
+    rules = {name: rule for name, rule in vars(retry).items() if isinstance(rule, retry.Rule)}
+    assert told.keys() == rules.keys(), (
+        "a rule for calls has a row in the table, and each row a rule"
+    )
+    for name, (pause, how_long) in told.items():
+        rule = rules[name]
+        assert pause == (f"{rule.pause} s" if rule.pause else "none"), name
+        assert (how_long == "as long as it takes") == (rule.patience == math.inf), name
 
 
 def test_doubtful_and_passing_codes() -> None:
