@@ -10,8 +10,9 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from derivtrio.trace.drawing import KINDS, STYLE, svg, texts_of, unit_of
-from derivtrio.trace.layout import Picture, arranged
+from derivtrio.trace.layout import arranged
 from derivtrio.trace.outages import seconds
+from derivtrio.trace.picture import Picture
 from derivtrio.trace.recording import Recording
 
 _FOLDER: Final = Path(__file__).parent
