@@ -26,6 +26,7 @@ import attrs
 FAR_AHEAD: Final = 86_400
 FAR_BEHIND: Final = 60
 
+#: How many items that agree with each other are believed (rule 3).
 _WITNESSES: Final = 3
 
 

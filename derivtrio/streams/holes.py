@@ -130,15 +130,18 @@ class Filler:
         items = [item for item in rows if self._after < _time_of(item) <= end]
         if rows and not items and _time_of(rows[0]) > end:  # the newest rows instead
             return [], self._lose(end)
+        # A full reply may lack its first rows (fact 1): ask again, for a shorter window.
         if len(received) >= MAX_ROWS and self._narrowed(cut_off=_time_of(rows[0]) > start):
             return [], None
         items = self._without_known(items)
+        # Without its anchor, the window begins before what the server keeps.
         if self._anchor is not None and not (rows and _time_of(rows[0]) <= self._anchor):
             self._lost_after = self._after
         self._anchor = None
         gap = self._end_loss(_time_of(items[0])) if items else None
         self._widen(len(received), end - start + 1)
         self._after = max(self._after, end)
+        # Where nothing is, as while a market is closed, windows grow beyond what fits a reply.
         self._window = min(self._full, 2 * self._window) if items else 2 * self._window
         return items, gap or self._last_gap()
 

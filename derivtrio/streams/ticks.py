@@ -158,6 +158,7 @@ class TickTranslator:
         if tick.symbol != self.symbol:
             return self._reject(f"a tick of {shown(tick.symbol)}")
         epochs = self._epochs
+        # The first live tick; with `start`, the last one is made up.
         if last is None or (epoch > last.epoch and epochs.horizon == math.inf):
             epochs.begin(epoch)
         if last is None:
@@ -173,6 +174,7 @@ class TickTranslator:
         items = (self._hole(last, tick), tick) if self._may_lack_ticks_before(tick) else (tick,)
         if epoch == last.epoch:
             self._earlier = (*self._earlier, last)[-_MOST_A_SECOND:]
+        # In the second of the reply, the tick after this one may still repeat the reply's.
         if seam is not Seam.ANSWERED or epoch > last.epoch:
             self._seam = None
         self._last = tick

@@ -102,6 +102,7 @@ def decide(order: Order, others: Iterable[Order], purchases: Iterable[Purchase])
         return _doubtful(order, others, purchases)
     orders, rows = _connected(order, others, purchases)
     rivals = tuple(each for each in orders if each is not order)
+    # The others whose price alone is too low for one of the rows (rule 6).
     cheaper = tuple(o for o in others if any(fit_of(o, p) is Fit.BUT_FOR_PRICE for p in rows))
     distribution = _distribute(orders, rows)
     most = len(distribution)
