@@ -14,7 +14,7 @@ import trio
 from derivtrio.api.parsing import candle_in, shown, text_of, whole
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Candle
-from derivtrio.streams.backfill import BackfillReader
+from derivtrio.streams.backfill import HistoryBackfill
 from derivtrio.streams.epochs import Epochs
 from derivtrio.streams.holes import Hole
 from derivtrio.streams.registry import Registry
@@ -54,12 +54,12 @@ def candle_stream(
     epochs = Epochs(2 * granularity, trio.current_time)
     translator = CandleTranslator(symbol, granularity, start, closed_only, epochs)
     source = ServerStream(registry, "ticks_history", request, translator, items)
-    reader: BackfillReader[Candle] = BackfillReader(registry.session, items, strict)
+    backfill: HistoryBackfill[Candle] = HistoryBackfill(registry.session, items, strict)
     if when_closed == "raise":
-        return Subscription(items, source, reader)
+        return Subscription(items, source, backfill)
     from derivtrio.streams.closed_markets import waiting  # noqa: PLC0415 - not all need it
 
-    return Subscription(items, waiting(symbol, source, translator, reader), reader)
+    return Subscription(items, waiting(symbol, source, translator, backfill), backfill)
 
 
 @attrs.define(eq=False, repr=False)

@@ -13,7 +13,7 @@ from derivtrio.api.parsing import shown, tick_in
 from derivtrio.calls.routing import stream_id_of
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Tick
-from derivtrio.streams.backfill import BackfillReader
+from derivtrio.streams.backfill import HistoryBackfill
 from derivtrio.streams.epochs import FAR_BEHIND, Epochs
 from derivtrio.streams.holes import Hole, HoleEnd
 from derivtrio.streams.registry import Registry
@@ -55,12 +55,12 @@ def tick_stream(
     translator = TickTranslator(symbol, start, Epochs(clock=trio.current_time))
     source = ServerStream(registry, "ticks", request, translator, items)
     translator.source = source.consumer
-    reader: BackfillReader[Tick] = BackfillReader(registry.session, items, strict)
+    backfill: HistoryBackfill[Tick] = HistoryBackfill(registry.session, items, strict)
     if when_closed == "raise":
-        return Subscription(items, source, reader)
+        return Subscription(items, source, backfill)
     from derivtrio.streams.closed_markets import waiting  # noqa: PLC0415 - not all need it
 
-    return Subscription(items, waiting(symbol, source, translator, reader), reader)
+    return Subscription(items, waiting(symbol, source, translator, backfill), backfill)
 
 
 class TickSource(Protocol):
