@@ -101,8 +101,9 @@ def test_the_rules_are_those_of_the_table_in_the_docstring() -> None:
     )
     for name, (pause, how_long) in told.items():
         rule = rules[name]
-        assert pause == (f"{rule.pause} s" if rule.pause else "none"), name
-        assert (how_long == "as long as it takes") == (rule.patience == math.inf), name
+        where = f"the row of {name} in the docstring of policy/retry.py"
+        assert pause == (f"{rule.pause} s" if rule.pause else "none"), where
+        assert (how_long == "as long as it takes") == (rule.patience == math.inf), where
 
 
 def test_doubtful_and_passing_codes() -> None:
