@@ -46,6 +46,17 @@ def test_the_named_place_exists(file: str, name: str) -> None:
     assert name in definitions(PACKAGE / file)
 
 
+def test_the_first_hour_names_what_there_is() -> None:
+    text, file, seen = section("The first hour"), "", 0
+    for word in re.findall(r"`([\w/.]+)`", text):
+        if word.endswith(".py"):
+            file = word
+        else:
+            assert word in definitions(PACKAGE / file), f"{word} is not in {file}"
+            seen += 1
+    assert seen > 10
+
+
 def test_every_file_and_folder_that_is_named_exists() -> None:
     named = set(re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?)`", PAGE)) | set(
         re.findall(r"`((?:tests|examples)/[\w/.]+)`", PAGE)
@@ -64,6 +75,30 @@ def test_the_tree_has_every_folder() -> None:
 def test_the_drawing_is_of_a_run_of_today() -> None:
     shown = re.findall(r"<!-- drawing -->\n```\n(.*?)\n?```", PAGE, re.DOTALL)
     assert shown == [drawing()]
+
+
+#: The folders whose tasks serve each client.
+ENGINE = ("concurrency", "connection", "calls", "streams", "supervision")
+
+
+def tasks_in(path: Path) -> set[str]:
+    """Return the names of the tasks that a module starts, without the client's label."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    variables = {id(call.args[0]) for call in calls if ast.unparse(call.func) == "ContextVar"}
+    texts = [
+        node.value for node in nodes if isinstance(node, ast.Constant) and id(node) not in variables
+    ]
+    return {str(text) for text in texts if re.fullmatch(r"derivtrio\.[a-z-]+", str(text))}
+
+
+def test_each_task_of_a_client_is_in_the_drawing_or_in_the_table() -> None:
+    files = [path for folder in ENGINE for path in (PACKAGE / folder).rglob("*.py")]
+    started = {name for path in [*files, PACKAGE / "client.py"] for name in tasks_in(path)}
+    assert len(started) > 10
+    told = set(re.findall(r"derivtrio\.[a-z-]+", section("The tasks")))
+    assert started - told == set(), "tell of these tasks in CONTRIBUTING.md, The tasks"
+    assert told - started == set(), "CONTRIBUTING.md, The tasks, tells of tasks that are gone"
 
 
 def test_the_commands_name_modules_that_exist() -> None:

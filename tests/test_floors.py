@@ -113,7 +113,10 @@ def test_imports_point_downwards(path: Path) -> None:
         if imported and imported[0] == ANNEXE:
             continue
         higher = floor_of(imported) > floor_of(parts)
-        assert not higher, f"{name_of(path)} imports {'.'.join(imported)}"
+        assert not higher, (
+            f"{name_of(path)} imports {'.'.join(imported)}, which is on a higher floor: hand"
+            " in what it needs, or move it (FLOORS has the order)"
+        )
 
 
 @pytest.mark.parametrize("floor", [*FLOORS, "recording", "trace", "cli"])
@@ -134,7 +137,8 @@ def test_within_a_folder_nothing_imports_in_a_circle(floor: str) -> None:
 @pytest.mark.parametrize("path", CLIENT, ids=name_of)
 def test_only_people_see_the_simulator(path: Path) -> None:
     if parts_of(path)[0] not in ("cli", "__main__"):
-        assert not [each for each in inner_imports_of(path) if each[:1] == (ANNEXE,)]
+        found = [each for each in inner_imports_of(path) if each[:1] == (ANNEXE,)]
+        assert not found, f"{name_of(path)} imports the simulator, which is for tests and demos"
 
 
 @pytest.mark.parametrize("path", ANNEXED, ids=name_of)
@@ -157,7 +161,8 @@ def test_the_tool_stands_on_the_data_and_nobody_on_it() -> None:
 )
 def test_decisions_know_no_io(path: Path) -> None:
     outside = {name.split(".")[0] for name in imported_by(path)}
-    assert not outside & {"trio", "trio_websocket", "socket", "asyncio", "wsproto"}
+    found = outside & {"trio", "trio_websocket", "socket", "asyncio", "wsproto"}
+    assert not found, f"{name_of(path)} only decides: it returns what to do, and imports no {found}"
 
 
 def test_only_one_module_knows_trio_websocket() -> None:

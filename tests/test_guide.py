@@ -174,7 +174,10 @@ def test_the_settings_are_all_there_with_their_defaults() -> None:
     defaults = derivtrio.Settings(fast=True)  # the plain way is an option of pytest
     told = {name.strip("`"): default.strip("`") for name, default, *_ in rows("settings.md")}
     fields = [field.name for field in attrs.fields(derivtrio.Settings)]
-    assert list(told)[1:] == fields  # after the heading
+    untold, gone = set(fields) - set(told), set(list(told)[1:]) - set(fields)  # after the heading
+    assert not untold, f"settings.md has no row for {untold}"
+    assert not gone, f"settings.md has a row for {gone}, which is no setting"
+    assert list(told)[1:] == fields, "settings.md has the rows in another order than Settings"
     for name in fields:
         value = getattr(defaults, name)
         assert told[name] == (repr(value) if value != derivtrio.Backoff() else _BACKOFF), name
@@ -197,8 +200,9 @@ def test_the_errors_and_events_are_all_there() -> None:
 
     words = set(re.findall(r"`(?:derivtrio\.)?(\w+)`", read(GUIDE / "errors.md").text))
     public = {kind for kind in kinds(derivtrio.DerivError) if kind.__name__ in derivtrio.__all__}
-    assert {kind.__name__ for kind in public} <= words
-    assert {kind.__name__ for kind in get_args(derivtrio.Event)} <= words
+    named = public | set(get_args(derivtrio.Event))
+    untold = {kind.__name__ for kind in named} - words
+    assert not untold, f"errors.md does not tell of {untold}"
 
 
 def test_the_faults_are_all_there_and_can_be_scheduled() -> None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from derivtrio.api.catalog import PUBLISHED, entry, generations_of
-from derivtrio.api.schema import Check, described, members_check, near
+from derivtrio.api.schema import Check, members_check
+from derivtrio.api.words import described, near
 from derivtrio.errors import InvalidRequest, invalid_request
 from derivtrio.redaction import HIDDEN
 

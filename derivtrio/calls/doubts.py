@@ -44,6 +44,7 @@ _UNEXAMINED: Final = frozenset(
     "AuthorizationRequired InputValidationFailed PermissionDenied RateLimit".split()
 )
 
+#: How many entries of each kind are kept.
 _MOST_KNOWN: Final = 10_000
 _MOST_DOUBTS: Final = 1000
 

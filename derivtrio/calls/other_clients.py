@@ -20,6 +20,7 @@ from derivtrio.calls.call import Call
 from derivtrio.errors import OutcomeUnknown
 from derivtrio.models import Money
 
+#: How many are kept: trades of an account, accounts of a server, servers.
 _MOST_TRADES: Final = 1000
 _MOST_ACCOUNTS: Final = 32
 _MOST_SERVERS: Final = 32

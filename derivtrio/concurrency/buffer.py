@@ -104,7 +104,7 @@ class Buffer(Generic[T]):
         if self.closed:
             return True
         lossless = len(self._taken) + len(self._batch) < self.buffer or self._make_room()
-        if self.closed:
+        if self.closed:  # by the policy "error", just now
             return False
         self._batch.append(item)
         if self._waiting:
@@ -151,7 +151,8 @@ class Buffer(Generic[T]):
             Exception: what the stream was closed with.
 
         """
-        if len(taken := self._taken) % CHECKPOINT_EVERY:  # the usual case in a burst, made quick
+        # The usual case in a burst, made quick: there is an item, and no checkpoint is due.
+        if len(taken := self._taken) % CHECKPOINT_EVERY:
             return taken.pop()
         while (item := self.take()) is None:
             if self._taken:

@@ -6,11 +6,11 @@ TCP is always open there, so every attempt would begin there again. What has to 
 handshake, and only the next attempt can go elsewhere: a one-time URL that was sent is used up. So
 the addresses are remembered from attempt to attempt:
 
-1. An address is in doubt from the moment it is tried until a handshake over it has succeeded.
-2. The addresses not in doubt come first, in the resolver's order, but with the second of another
-   family (RFC 6555, section 5.4). Then come those in doubt; the one tried last comes last.
+1. An address is *unproven* from the moment it is tried until a handshake over it has succeeded.
+2. The addresses that are not unproven come first, in the resolver's order, but with the second of
+   another family (RFC 6555, section 5.4). Then come the unproven; the one tried last comes last.
 3. The next address is tried when the one before it has failed, or is not open within 250 ms ("happy
-   eyeballs", as `trio.open_tcp_stream` has it); 1 s, if the next one is in doubt. The first to be
+   eyeballs", as `trio.open_tcp_stream` has it); 1 s, if the next one is unproven. The first to be
    open wins.
 """
 
@@ -23,10 +23,10 @@ import trio
 
 #: How long to wait for an address before the next one is tried as well, in seconds.
 _PATIENCE: Final = 0.25
-_PATIENCE_FOR_DOUBTS: Final = 1.0
+_PATIENCE_FOR_UNPROVEN: Final = 1.0
 
 #: How many addresses are remembered: a name may have others each time it is looked up.
-_MOST_DOUBTS: Final = 64
+_MOST_UNPROVEN: Final = 64
 
 #: One result of `getaddrinfo`: family, type, protocol, name, address.
 Target = tuple[Any, Any, int, str, tuple[Any, ...]]
@@ -36,7 +36,7 @@ Target = tuple[Any, Any, int, str, tuple[Any, ...]]
 class Addresses:
     """What is known of the addresses that one client has connected to."""
 
-    _doubts: dict[tuple[Any, ...], None] = attrs.field(factory=dict, init=False)
+    _unproven: dict[tuple[Any, ...], None] = attrs.field(factory=dict, init=False)
     _used: dict[tuple[Any, ...], None] = attrs.field(factory=dict, init=False)
 
     async def open_tcp(self, host: str, port: int) -> trio.SocketStream:
@@ -85,34 +85,34 @@ class Addresses:
         if other is not None:
             targets.remove(other)
             targets.insert(1, other)
-        age = {address: number for number, address in enumerate(self._doubts)}
+        age = {address: number for number, address in enumerate(self._unproven)}
         return sorted(targets, key=lambda target: age.get(target[4], -1))
 
-    def is_doubtful(self, target: Target) -> bool:
-        """Return whether the address of *target* is in doubt."""
-        return target[4] in self._doubts
+    def is_unproven(self, target: Target) -> bool:
+        """Return whether the address of *target* was tried, and has not been proven since."""
+        return target[4] in self._unproven
 
     def note_tried(self, target: Target) -> None:
-        """Put the address of *target* in doubt, behind all others."""
-        self._doubts.pop(target[4], None)
-        self._doubts[target[4]] = None
-        if len(self._doubts) > _MOST_DOUBTS:
-            del self._doubts[next(iter(self._doubts))]
+        """Note that the address of *target* is unproven, behind all others."""
+        self._unproven.pop(target[4], None)
+        self._unproven[target[4]] = None
+        if len(self._unproven) > _MOST_UNPROVEN:
+            del self._unproven[next(iter(self._unproven))]
 
     def note_open(self, target: Target) -> None:
         """Note that TCP to the address of *target* is open, and going to be used."""
         self._used[target[4]] = None
 
     def note_success(self) -> None:
-        """Clear the doubts about the addresses in use: a handshake over them has succeeded."""
+        """Note that the addresses in use are proven: a handshake over them has succeeded."""
         for address in self._used:
-            self._doubts.pop(address, None)
+            self._unproven.pop(address, None)
 
     def note_failure(self) -> None:
-        """Put the addresses in use in doubt again: they went silent."""
+        """Note that the addresses in use are unproven again: they went silent."""
         for address in self._used:
-            self._doubts.pop(address, None)
-            self._doubts[address] = None
+            self._unproven.pop(address, None)
+            self._unproven[address] = None
 
     def begin(self) -> None:
         """Begin a new attempt, with no address in use."""
@@ -145,7 +145,7 @@ class _Race:
             self.winner.close()
 
     def _patience(self, following: Target) -> float:
-        return _PATIENCE_FOR_DOUBTS if self._addresses.is_doubtful(following) else _PATIENCE
+        return _PATIENCE_FOR_UNPROVEN if self._addresses.is_unproven(following) else _PATIENCE
 
     async def _try(self, target: Target, failed: trio.Event) -> None:
         family, kind, protocol, _, address = target

@@ -11,6 +11,9 @@ restore a connection. The rules:
 4. While a connection is being restored, `max_urgency` says how urgent a request must be to leave;
    None lets none out. What restores the connection is exempt.
 5. A request that nobody wants any more leaves at once, and is not counted.
+
+Two meters are here, too: a `Stopwatch` for how long something waits, and a `LeakyBucket` for what
+comes too fast.
 """
 
 import math

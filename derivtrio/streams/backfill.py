@@ -44,7 +44,7 @@ _MOST_UNANSWERED: Final = 3
 
 
 @attrs.define(eq=False, repr=False)
-class BackfillReader(Generic[T]):
+class HistoryBackfill(Generic[T]):
     """Fills the holes in a buffer of ticks or candles, when its consumer has read that far.
 
     With `strict`, a gap is raised as `NotContinuous`.

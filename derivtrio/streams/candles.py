@@ -14,7 +14,7 @@ import trio
 from derivtrio.api.parsing import candle_in, shown, text_of, whole
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Candle
-from derivtrio.streams.backfill import BackfillReader
+from derivtrio.streams.backfill import HistoryBackfill
 from derivtrio.streams.epochs import Epochs
 from derivtrio.streams.holes import Hole
 from derivtrio.streams.registry import Registry
@@ -54,12 +54,12 @@ def candle_stream(
     epochs = Epochs(2 * granularity, trio.current_time)
     translator = CandleTranslator(symbol, granularity, start, closed_only, epochs)
     source = ServerStream(registry, "ticks_history", request, translator, items)
-    reader: BackfillReader[Candle] = BackfillReader(registry.session, items, strict)
+    backfill: HistoryBackfill[Candle] = HistoryBackfill(registry.session, items, strict)
     if when_closed == "raise":
-        return Subscription(items, source, reader)
+        return Subscription(items, source, backfill)
     from derivtrio.streams.closed_markets import waiting  # noqa: PLC0415 - not all need it
 
-    return Subscription(items, waiting(symbol, source, translator, reader), reader)
+    return Subscription(items, waiting(symbol, source, translator, backfill), backfill)
 
 
 @attrs.define(eq=False, repr=False)
@@ -142,7 +142,7 @@ class CandleTranslator:
         if before is None:
             self._epochs.begin(candle.open_time)
         elif self._epochs.is_far(candle.open_time, before.open_time):
-            return self._held_back(candle, before)
+            return self._set_aside(candle, before)
         elif (candle.open_time - before.open_time) % self.granularity:
             return self._reject(f"a candle of {candle.open_time} after one of {before.open_time}")
         if candle.open_time < earliest or self._is_older(candle, before, is_reply=is_reply):
@@ -178,9 +178,9 @@ class CandleTranslator:
             return (msgspec.structs.replace(before, closed=True), candle)
         return (self._hole_since(before, candle.open_time), candle)
 
-    def _held_back(self, candle: Candle, before: Candle) -> Sequence[Candle | Hole]:
-        """Hold *candle* back, which is far from the one *before*; or return it, if believed now."""
-        believed = self._epochs.hold_back(candle.open_time, candle)
+    def _set_aside(self, candle: Candle, before: Candle) -> Sequence[Candle | Hole]:
+        """Set *candle* aside, which is far from the one *before*; or return it, if believed now."""
+        believed = self._epochs.set_aside(candle.open_time, candle)
         if not believed:
             return self._reject(f"a candle of {candle.open_time} after one of {before.open_time}")
         self._forming, self._interrupted = candle, False

@@ -5,7 +5,7 @@ The server refuses a stream whose market is closed, or ends it, with `MarketClos
 
 1. The buffer is closed with that error, as for any consumer. So what was missed before, which is a
    hole, comes first: the consumer reads it from the history.
-2. When the consumer gets to the error, its reader calls `reopen`. That sleeps until the market
+2. When the consumer gets to the error, its backfill calls `reopen`. That sleeps until the market
    opens, opens the buffer again, and subscribes anew. The translator stays. So the first message is
    to it what it is after a reconnect: before it there may be a hole.
 
@@ -34,7 +34,7 @@ from derivtrio.errors import (
     MarketClosed,
 )
 from derivtrio.policy.retry import is_passing
-from derivtrio.streams.backfill import BackfillReader
+from derivtrio.streams.backfill import HistoryBackfill
 from derivtrio.streams.interfaces import Translator
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.source import ServerStream
@@ -57,11 +57,11 @@ def waiting(
     symbol: str,
     stream: ServerStream,
     translator: ContinuedTranslator,
-    reader: BackfillReader[Any],
+    backfill: HistoryBackfill[Any],
 ) -> "WaitingStream":
-    """Return *stream* as one that waits while the market of *symbol* is closed; *reader* also."""
+    """Return *stream* as one that waits while the market of *symbol* is closed; *backfill* also."""
     source = WaitingStream(symbol, stream, translator)
-    reader.outlast = source.reopen
+    backfill.outlast = source.reopen
     return source
 
 

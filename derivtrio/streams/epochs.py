@@ -6,9 +6,9 @@ an epoch that is far from where it should be is not believed at first. The rules
 1. A live epoch is *far ahead* if it is more than a day beyond the stream's present, which is an
    epoch that was believed, and the time that has passed since. It is *far behind* if it is more
    than a minute before the last one.
-2. Such an item is *held back*. The next item with an epoch that is neither drops it, and whatever
+2. Such an item is *set aside*. The next item with an epoch that is neither drops it, and whatever
    it stood for counts as lost.
-3. If three items in a row are held back and agree with each other, it is the epochs before them
+3. If three items in a row are set aside and agree with each other, it is the epochs before them
    that were wrong: the three are believed, and nothing is lost.
 
 The time that has passed is the longer of two: trio's clock stands still while the machine is
@@ -26,6 +26,7 @@ import attrs
 FAR_AHEAD: Final = 86_400
 FAR_BEHIND: Final = 60
 
+#: How many items that agree with each other are believed (rule 3).
 _WITNESSES: Final = 3
 
 
@@ -37,7 +38,7 @@ class Epochs:
         slack: how much more than that an epoch may be off, in seconds.
         clock: what measures the time that has passed: trio's.
         horizon: epochs up to this one are not far ahead.
-        held_back: the items that are held back, with their epochs.
+        aside: the items that are set aside, with their epochs.
 
     """
 
@@ -47,18 +48,18 @@ class Epochs:
     _believed: int = attrs.field(default=0, init=False)
     _mono: float = attrs.field(default=0.0, init=False)
     _wall: float = attrs.field(default=0.0, init=False)
-    held_back: list[tuple[int, Any]] = attrs.field(factory=list, init=False)
+    aside: list[tuple[int, Any]] = attrs.field(factory=list, init=False)
 
     def begin(self, epoch: int) -> None:
         """Believe *epoch*, which has come just now."""
         self._believed, self.horizon = epoch, epoch + FAR_AHEAD + self._slack
         self._mono, self._wall = self._clock(), time.time()
-        self.held_back.clear()
+        self.aside.clear()
 
     def is_far(self, epoch: int, last: int) -> bool:
         """Return whether *epoch*, after *last*, is far from where it should be (rule 1).
 
-        If it is not, what is held back is dropped. At first nothing is far: a stream may be asked
+        If it is not, what is set aside is dropped. At first nothing is far: a stream may be asked
         to begin in the future.
         """
         if self.horizon == math.inf:
@@ -68,21 +69,21 @@ class Epochs:
             self.horizon = self._believed + passed + FAR_AHEAD + self._slack
         if epoch > self.horizon or epoch < last - FAR_BEHIND - self._slack:
             return True
-        self.held_back.clear()
+        self.aside.clear()
         return False
 
-    def hold_back(self, epoch: int, item: Any) -> list[Any]:
-        """Hold *item* back; return it and those before it, if they are believed now."""
-        if self.held_back and not 0 <= epoch - self.held_back[-1][0] <= FAR_BEHIND + self._slack:
-            self.held_back.clear()
-        self.held_back.append((epoch, item))
-        if len(self.held_back) < _WITNESSES:
+    def set_aside(self, epoch: int, item: Any) -> list[Any]:
+        """Set *item* aside; return it and those before it, if they are believed now."""
+        if self.aside and not 0 <= epoch - self.aside[-1][0] <= FAR_BEHIND + self._slack:
+            self.aside.clear()
+        self.aside.append((epoch, item))
+        if len(self.aside) < _WITNESSES:
             return []
-        believed = [each for _, each in self.held_back if each is not None]
+        believed = [each for _, each in self.aside if each is not None]
         self.begin(epoch)
         return believed
 
     def interrupt(self) -> None:
-        """Keep of what is held back the epochs only: the reply that resumes may repeat an item."""
-        if self.held_back:
-            self.held_back = [(epoch, None) for epoch, _ in self.held_back]
+        """Keep only the epochs of what is set aside: the reply that resumes may repeat an item."""
+        if self.aside:
+            self.aside = [(epoch, None) for epoch, _ in self.aside]

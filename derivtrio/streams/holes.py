@@ -149,12 +149,14 @@ class Filler:
         asked_to = self._end if self._ends_live and end == self._last else end
         if rows and not items and _time_of(rows[0]) > asked_to:  # the newest rows instead
             return [], self._lose(end)
+        # A full reply may lack its first rows (fact 1): ask again, for a shorter window.
         if len(received) >= MAX_ROWS and self._narrowed(cut_off=_time_of(rows[0]) > start):
             return [], None
         lacks_end = self._lacks_end(rows, end)
         if lacks_end and self._is_to_wait():
             return [], None
         items = self._without_known(items)
+        # Without its anchor, the window begins before what the server keeps.
         if self._anchor is not None and not (rows and _time_of(rows[0]) <= self._anchor):
             self._lost_after = self._after
         self._anchor = None
@@ -166,6 +168,7 @@ class Filler:
         if lacks_end and self._lost_after is None:
             self._lost_after, self._reason = self._after, "not in the server's history"
         self._after = max(self._after, end)
+        # Where nothing is, as while a market is closed, windows grow beyond what fits a reply.
         self._window = min(self._full, 2 * self._window) if items else 2 * self._window
         return items, gap or self._last_gap()
 

@@ -106,7 +106,7 @@ class Source(Protocol):
         ...
 
 
-class Reader(Protocol[T]):
+class Backfill(Protocol[T]):
     """Fills the holes in a buffer, when they are read."""
 
     @property

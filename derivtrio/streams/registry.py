@@ -78,6 +78,8 @@ class Registry:
     Attributes:
         suspects: those that may be what breaks connections.
         watch: notices those that are mute, as long as there are any (`staleness`).
+        contracts: what the streams of contracts share.
+        forgets: how streams are unsubscribed.
         new_upstream: makes an upstream; `derivtrio.trace` makes one that counts its messages.
 
     """
@@ -91,7 +93,9 @@ class Registry:
     _wanted: dict[Upstream, None] = attrs.field(factory=dict, init=False)
     _shared: dict[str, SharedUpstream] = attrs.field(factory=dict, init=False)
     _is_watched: bool = attrs.field(default=False, init=False)
+    #: Those that are asked for again because of what cannot be read, and whether that came again.
     _unreadable: dict[Upstream, bool] = attrs.field(factory=dict, init=False)
+    #: The keys of streams that were given up, and until when the server may still have each.
     _given_up: dict[str, float] = attrs.field(factory=dict, init=False)
     _opening_times: "OpeningTimes | None" = attrs.field(default=None, init=False)
 

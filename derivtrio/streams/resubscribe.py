@@ -59,7 +59,7 @@ async def resubscribe(
     since, candidates = trio.current_time(), suspects.candidates
     wanted = [each for each in upstreams if each not in candidates]
     suspected = sorted(filter(suspects.__contains__, wanted), key=lambda each: len(each.breaks))
-    # The stream of all open contracts comes last: the server refuses to others what it has granted.
+    # The stream of all open contracts comes last: after it, the server refuses contracts their own.
     last = [each for each in wanted if each.is_family and suspected]
     first = [each for each in wanted if each not in suspects and each not in last]
     first.sort(key=lambda upstream: upstream.is_family)
@@ -142,7 +142,7 @@ async def _ask_until_answered(
             for each in waiting
         ]
         session.queue.put_last([call for _, call in asked])
-        refused = [pair for pair in asked if not await _is_answered(*pair, session, since)]
+        refused = [pair for pair in asked if not await _take_answer(*pair, session, since)]
         if trio.current_time() > since + session.settings.restore_timeout / 2:
             refused = [pair for pair in refused if not _left_for_later(*pair)]
         waiting = [upstream for upstream, _ in refused]
@@ -150,8 +150,11 @@ async def _ask_until_answered(
             await trio.sleep(RETRY_PAUSE)
 
 
-async def _is_answered(upstream: Upstream, call: Call, session: Session, since: float) -> bool:
-    """Return whether the server has granted the stream, or refused it for good."""
+async def _take_answer(upstream: Upstream, call: Call, session: Session, since: float) -> bool:
+    """Wait for the answer; return whether it is the last: granted, or refused for good.
+
+    Whoever consumes a stream that is refused for good is told.
+    """
     try:
         await call.wait()
     except ApiError as error:

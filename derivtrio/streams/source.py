@@ -35,9 +35,9 @@ from derivtrio.streams.requests import key_of
 from derivtrio.streams.subscription import BufferedConsumer
 from derivtrio.streams.upstream import Upstream
 
+#: How often a stream is asked for in any case while the answer is `AlreadySubscribed`; and how many
+#: times as long the pause is between two further tries.
 _TRIES: Final = 4
-
-#: How many times as long the pause is between two further tries.
 _LONGER_PAUSE: Final = 4
 
 

@@ -2,7 +2,7 @@
 
 - A `BufferedConsumer` takes what the server sends, from the upstream, and puts items in.
 - A `Subscription` is what user code enters and iterates over. It takes the items out. Its *source*
-  lets items flow into the buffer as long as it is entered. If the source leaves holes, a *reader*
+  lets items flow into the buffer as long as it is entered. If the source leaves holes, a *backfill*
   fills each one when the user's task gets to it.
 """
 
@@ -21,7 +21,7 @@ from derivtrio.events import Gap, Overflow
 from derivtrio.models import Tick
 from derivtrio.policy.throttling import LeakyBucket
 from derivtrio.redaction import counted
-from derivtrio.streams.interfaces import Reader, Source, Translator
+from derivtrio.streams.interfaces import Backfill, Source, Translator
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.upstream import Upstream
 
@@ -58,7 +58,7 @@ class Subscription(Generic[T]):
 
     _items: Buffer[Any]
     _source: Source
-    _reader: Reader[T] | None = None
+    _backfill: Backfill[T] | None = None
     _entered: bool = attrs.field(default=False, init=False)
 
     def __repr__(self) -> str:
@@ -86,7 +86,7 @@ class Subscription(Generic[T]):
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """The holes that the server's history could not fill."""
-        return () if self._reader is None else tuple(self._reader.gaps)
+        return () if self._backfill is None else tuple(self._backfill.gaps)
 
     async def __aenter__(self) -> "Subscription[T]":
         if self._entered:
@@ -115,15 +115,15 @@ class Subscription(Generic[T]):
     def __anext__(self) -> Awaitable[T]:
         if not self._entered:
             self._require_entered()
-        reader = self._reader
-        return self._items.get() if reader is None else self._next(reader)
+        backfill = self._backfill
+        return self._items.get() if backfill is None else self._next(backfill)
 
-    async def _next(self, reader: Reader[T]) -> T:
+    async def _next(self, backfill: Backfill[T]) -> T:
         """Return the next item; what is missing before it comes first."""
         items = self._items
         while True:
-            if reader.behind:
-                missing = await reader.next_missing()
+            if backfill.behind:
+                missing = await backfill.next_missing()
                 if missing is not None:
                     return missing
                 continue
@@ -131,12 +131,12 @@ class Subscription(Generic[T]):
                 item = items.take() or await items.get()
             except (DerivError, StopAsyncIteration) as error:
                 # While another task fills a hole that comes before this end, it is not the end yet.
-                if not reader.behind and not await reader.goes_on_after(error):
+                if not backfill.behind and not await backfill.goes_on_after(error):
                     raise
                 continue
-            if item.__class__ is reader.stand_in:
-                reader.note_missing(item)
-            elif (accepts := reader.accepts) is None or accepts(item):
+            if item.__class__ is backfill.stand_in:
+                backfill.note_missing(item)
+            elif (accepts := backfill.accepts) is None or accepts(item):
                 return cast("T", item)
 
     def _require_entered(self) -> None:

@@ -12,7 +12,7 @@ sends more than `Settings.max_message_size`. These rules find them out:
 3. A suspect that has been answered is acquitted when its connection then stays up for a while.
 4. A stream that has broken three connections has failed: it ends with `StreamFailed`.
 
-The third rule and that proof keep a bad network from being blamed on a stream. A stream that was
+Rule 3, and the proof in rule 2, keep a bad network from being blamed on a stream. A stream that was
 answered, and after which the connection ended without a message, is found out by `EarlyEnds`.
 """
 
@@ -135,27 +135,30 @@ class Suspects:
         """
         now = trio.current_time()
         unanswered = [each for each, call in self._asked.items() if call.req_id]
-        late = by_message and not unanswered
-        struck = self._recent(now) if late else unanswered
+        # If every request was answered, the message came from a stream that has begun (rule 1).
+        after_answer = by_message and not unanswered
+        blamed = self._recent(now) if after_answer else unanswered
         if on_trial is not None:
-            struck = [each for each in self._answered | self._asked if each is on_trial]
-            struck = struck if late or struck == unanswered else []
-        if struck and not why.may_blame:
-            struck = []
+            # It alone is blamed; but not if another request was unanswered beside it, as then
+            # either may have done it.
+            blamed = [each for each in self._answered | self._asked if each is on_trial]
+            blamed = blamed if after_answer or blamed == unanswered else []
+        if blamed and not why.may_blame:
+            blamed = []
         explained = by_message or bool(unanswered)
         answered = now if calls else answered
-        struck = struck + self._judge_time_of_end(why, now, answered, explained=explained)
-        for upstream in struck:
+        blamed = blamed + self._judge_time_of_end(why, now, answered, explained=explained)
+        for upstream in blamed:
             self._suspected[upstream] = None
             upstream.breaks += (why,)
-            if late:
+            if after_answer:
                 self._by_message[upstream] = None
-        self._acquit(struck, now)
+        self._acquit(blamed, now)
         self._asked.clear()
         self._answered.clear()
         # What was not asked alone shares the blame with others: that is no proof.
-        alone = len(struck) == 1 and not calls
-        proven = (each for each in struck if each is on_trial or alone)
+        alone = len(blamed) == 1 and not calls
+        proven = (each for each in blamed if each is on_trial or alone)
         return [each for each in proven if len(each.breaks) >= MAX_BREAKS]
 
     def _judge_time_of_end(
@@ -183,11 +186,11 @@ class Suspects:
         recent = [each for each, since in self._answered.items() if since >= now - _PROBATION]
         return recent or (list(self._answered) if len(self._answered) == 1 else [])
 
-    def _acquit(self, struck: list[Upstream], now: float) -> None:
+    def _acquit(self, blamed: list[Upstream], now: float) -> None:
         """Suspect no longer what is over, or was answered and did no harm for a while."""
         for upstream in list(self._suspected):
             harmless = self._answered.get(upstream, math.inf) <= now - _ACQUITTED
-            if upstream not in struck and (upstream.over or harmless):
+            if upstream not in blamed and (upstream.over or harmless):
                 del self._suspected[upstream]
                 upstream.breaks = ()
                 self._by_message.pop(upstream, None)

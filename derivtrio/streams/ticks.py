@@ -13,7 +13,7 @@ from derivtrio.api.parsing import shown, tick_in
 from derivtrio.calls.routing import stream_id_of
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Tick
-from derivtrio.streams.backfill import BackfillReader
+from derivtrio.streams.backfill import HistoryBackfill
 from derivtrio.streams.epochs import FAR_BEHIND, Epochs
 from derivtrio.streams.holes import Hole, HoleEnd
 from derivtrio.streams.registry import Registry
@@ -55,12 +55,12 @@ def tick_stream(
     translator = TickTranslator(symbol, start, Epochs(clock=trio.current_time))
     source = ServerStream(registry, "ticks", request, translator, items)
     translator.source = source.consumer
-    reader: BackfillReader[Tick] = BackfillReader(registry.session, items, strict)
+    backfill: HistoryBackfill[Tick] = HistoryBackfill(registry.session, items, strict)
     if when_closed == "raise":
-        return Subscription(items, source, reader)
+        return Subscription(items, source, backfill)
     from derivtrio.streams.closed_markets import waiting  # noqa: PLC0415 - not all need it
 
-    return Subscription(items, waiting(symbol, source, translator, reader), reader)
+    return Subscription(items, waiting(symbol, source, translator, backfill), backfill)
 
 
 class TickSource(Protocol):
@@ -158,14 +158,15 @@ class TickTranslator:
         if tick.symbol != self.symbol:
             return self._reject(f"a tick of {shown(tick.symbol)}")
         epochs = self._epochs
+        # The first live tick; with `start`, the last one is made up.
         if last is None or (epoch > last.epoch and epochs.horizon == math.inf):
             epochs.begin(epoch)
         if last is None:
             self._last = tick
             return (tick,)
-        near = last.epoch - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.held_back
+        near = last.epoch - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.aside
         if not near and epochs.is_far(epoch, last.epoch):
-            return self._held_back(tick, last)
+            return self._set_aside(tick, last)
         if epoch < last.epoch:
             return ()
         if epoch == last.epoch and self._is_known(tick) and (seam or self._begins(message, before)):
@@ -173,6 +174,7 @@ class TickTranslator:
         items = (self._hole(last, tick), tick) if self._may_lack_ticks_before(tick) else (tick,)
         if epoch == last.epoch:
             self._earlier = (*self._earlier, last)[-_MOST_A_SECOND:]
+        # In the second of the reply, the tick after this one may still repeat the reply's.
         if seam is not Seam.ANSWERED or epoch > last.epoch:
             self._seam = None
         self._last = tick
@@ -232,9 +234,9 @@ class TickTranslator:
         is_open = self._seam in (Seam.LOST, Seam.OPEN)
         return (self._hole(self._last, None),) if is_open and self._last is not None else ()
 
-    def _held_back(self, tick: Tick, last: Tick) -> Sequence[Tick | Hole]:
-        """Hold *tick* back, which is far from the *last*; or return it, if it is believed now."""
-        believed: list[Tick] = self._epochs.hold_back(tick.epoch, tick)
+    def _set_aside(self, tick: Tick, last: Tick) -> Sequence[Tick | Hole]:
+        """Set *tick* aside, which is far from the *last*; or return it, if it is believed now."""
+        believed: list[Tick] = self._epochs.set_aside(tick.epoch, tick)
         if not believed:
             text = f"a tick of the epoch {shown(tick.epoch)} after one of {last.epoch}"
             return self._reject(text)

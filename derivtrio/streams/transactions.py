@@ -1,14 +1,14 @@
 """The account's transactions: each once, in order, completed from the statement after an outage.
 
 The `transaction` stream never says what happened while nobody listened. So the translator puts an
-`Interruption` where something may be missing. When the consumer gets there, the reader looks into
+`Interruption` where something may be missing. When the consumer gets there, the backfill looks into
 the account's statement for what the consumer has not seen; `Seen` tells which rows that are.
 
 The statement may lag behind by some seconds. So it is looked at once more a little later, for what
 happened at the end of an outage.
 
 The overflow policy may drop an interruption together with the transactions around it. Then the
-reader looks into the statement before the next item.
+backfill looks into the statement before the next item.
 """
 
 import math
@@ -53,8 +53,8 @@ def transaction_stream(
     items: Buffer[Transaction | Interruption] = new_buffer("transactions", buffer, overflow)
     request = {"transaction": 1, "subscribe": 1, **account}
     stream = ServerStream(registry, "transaction", request, TransactionTranslator(), items)
-    reader = TransactionReader(registry.session, items, account)
-    return Subscription(items, TransactionSource(stream, reader), reader)
+    backfill = StatementBackfill(registry.session, items, account)
+    return Subscription(items, TransactionSource(stream, backfill), backfill)
 
 
 class Interruption(msgspec.Struct, frozen=True):
@@ -135,7 +135,7 @@ class Seen:
 
 
 @attrs.define(eq=False, repr=False)
-class TransactionReader:
+class StatementBackfill:
     """Takes from the statement what is missing in a buffer of transactions.
 
     `behind` says that something may be missing, and `accepts` whether a transaction is new.
@@ -223,10 +223,10 @@ class TransactionReader:
 
 @attrs.define(eq=False, repr=False)
 class TransactionSource:
-    """Attaches a stream of transactions, and then tells its reader which are old."""
+    """Attaches a stream of transactions, and then tells its backfill which are old."""
 
     _stream: ServerStream
-    _reader: TransactionReader
+    _backfill: StatementBackfill
 
     @property
     def id(self) -> str | None:
@@ -241,7 +241,7 @@ class TransactionSource:
     async def attach(self) -> None:
         """Let transactions flow, and learn which are old."""
         await self._stream.attach()
-        await self._reader.begin()
+        await self._backfill.begin()
 
     def detach(self) -> None:
         """Let no more transactions flow."""

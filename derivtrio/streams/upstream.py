@@ -73,6 +73,7 @@ class Upstream:
 
     name: str
     request: Mapping[str, Any] | None
+    #: Has the stream asked for again; has a stream of this id unsubscribed.
     _renew: "Callable[[Upstream], None]"
     _let_go: Callable[[str], None]
     #: The reader notes there when a batch came: asking the clock for each tick would cost more.

@@ -22,6 +22,7 @@ from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.policy.retry import is_fatal
 from derivtrio.supervision.supervisor import Supervisor
 
+#: What a Close may say: RFC 6455, sections 5.5.1 and 7.4.2.
 _MAX_REASON: Final = 123
 _OWN_CODES: Final = range(3000, 5000)
 

@@ -2,7 +2,8 @@
 
 They share a fate: when one of them notices that the connection is lost it says so to the
 connection, and the scope in which all of them run is cancelled. None of them catches anything but
-what it names. Two more tasks have pages of their own: `heartbeat`, and the registry of streams.
+what it names. `heartbeat` has a module of its own. The other tasks of a connection begin when they
+are needed (`Connection.start_soon`); CONTRIBUTING.md lists them.
 """
 
 import math

@@ -13,6 +13,7 @@ The folder:
 - `observing`: sees it, as a trio instrument and as an observer of clients.
 - `timelines`: `timeline`, which records a block.
 - `outages`: why a client reconnected, in sentences and as a Mermaid sequence.
+- `picture`: what a picture consists of, as data.
 - `layout`: which row of the picture each thing has.
 - `drawing`: the picture, as SVG.
 - `still`: the picture as one SVG file, for a page that shows pictures.

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import attrs
 
-from derivtrio.trace.layout import Bar, Frame, Mark, Picture, Row, Section
+from derivtrio.trace.picture import Bar, Frame, Mark, Picture, Row, Section
 from derivtrio.trace.recording import Dots
 
 #: The colours, and how each kind of thing is drawn.

@@ -8,8 +8,6 @@ section of their own, the tasks of a nursery in a frame.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import attrs
-
 from derivtrio.events import (
     Authorized,
     Closed,
@@ -24,11 +22,11 @@ from derivtrio.events import (
     Waiting,
 )
 from derivtrio.redaction import counted
-from derivtrio.trace.outages import Outage, outages_of, seconds, told
+from derivtrio.trace.outages import outages_of, seconds, told
+from derivtrio.trace.picture import Bar, Frame, Mark, Picture, Row, Section
 from derivtrio.trace.recording import (
     CallSpan,
     ClientTrace,
-    Dots,
     NurserySpan,
     Recording,
     StreamDots,
@@ -57,8 +55,8 @@ _JOBS: Final = {
     "patience": "ends an attempt to connect that takes too long, and a goodbye",
     "restore-timeout": "gives a connection up on which resubscribing takes too long",
     "waiting": "says in the log how many calls wait while streams are resubscribed",
-    "promotion": "lets your calls go on while streams are resubscribed",
-    "suspects": "asks again for streams that may have broken connections",
+    "promotion": "ranks resubscribing with your calls after a minute",
+    "suspects": "asks again for reads that may have broken connections",
     "renewal": "asks again for a stream that the server has ended",
     "forgets": "repeats a refused forget",
 }
@@ -70,88 +68,6 @@ _STATES: Final[dict[type, str]] = {
     Ready: "ready",
     Waiting: "backoff",
 }
-
-
-@attrs.frozen
-class Bar:
-    """Something that lasts: `kind` is its colour, `name` stands in it, `text` explains it."""
-
-    kind: str
-    began: float
-    ended: float
-    name: str
-    text: str
-
-
-@attrs.frozen
-class Mark:
-    """Something that happens at one moment; `name` stands beside it, where there is room."""
-
-    at: float
-    kind: str
-    text: str
-    name: str = ""
-
-
-@attrs.define(eq=False)
-class Row:
-    """One line of the picture; `text` explains its title."""
-
-    title: str
-    kind: str
-    indent: int = 0
-    bars: list[Bar] = attrs.field(factory=list)
-    marks: list[Mark] = attrs.field(factory=list)
-    live: Dots = attrs.field(factory=Dots)
-    fetched: Dots = attrs.field(factory=Dots)
-    text: str = ""
-
-
-@attrs.frozen(eq=False)
-class Frame:
-    """What surrounds several rows for a time: a connection, or a nursery."""
-
-    kind: str
-    first: int
-    last: int
-    began: float
-    ended: float
-    name: str
-    text: str
-
-
-@attrs.define(eq=False)
-class Section:
-    """Rows that belong together."""
-
-    title: str
-    rows: list[Row] = attrs.field(factory=list)
-    frames: list[Frame] = attrs.field(factory=list)
-    outages: list[Outage] = attrs.field(factory=list)
-
-
-@attrs.frozen(eq=False)
-class Picture:
-    """All of it, from the time `began` to the time `length`, in seconds."""
-
-    length: float
-    sections: list[Section]
-    began: float = 0.0
-
-    @property
-    def span(self) -> float:
-        """How much time it shows, in seconds."""
-        return self.length - self.began
-
-    @property
-    def outages(self) -> list[Outage]:
-        """All outages that it shows."""
-        return [
-            outage
-            for section in self.sections
-            for outage in section.outages
-            if outage.ended is None or outage.ended >= self.began
-        ]
 
 
 def arranged(recording: Recording, now: float | None = None) -> Picture:

@@ -11,8 +11,9 @@ from xml.sax.saxutils import escape
 
 from derivtrio.redaction import counted
 from derivtrio.trace.drawing import KINDS, STYLE, printable, svg, texts_of, unit_of
-from derivtrio.trace.layout import Picture, arranged
+from derivtrio.trace.layout import arranged
 from derivtrio.trace.outages import seconds
+from derivtrio.trace.picture import Picture
 from derivtrio.trace.recording import Recording
 
 _FOLDER: Final = Path(__file__).parent

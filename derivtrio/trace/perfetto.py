@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from derivtrio.trace.layout import Picture, Row, arranged
+from derivtrio.trace.layout import arranged
+from derivtrio.trace.picture import Picture, Row
 from derivtrio.trace.recording import Recording
 
 _MICROSECONDS: Final = 1_000_000

@@ -25,7 +25,7 @@ from derivtrio.trace.drawing import (
     printable,
     unit_of,
 )
-from derivtrio.trace.layout import Frame, Picture, Row, Section
+from derivtrio.trace.picture import Frame, Picture, Row, Section
 
 #: In pixels: the picture, its title, a row of the legend.
 WIDTH: Final = 800

@@ -5,7 +5,7 @@ from typing import Final
 
 from derivtrio.calls.status import State
 from derivtrio.trace.drawing import KINDS
-from derivtrio.trace.layout import Bar, Frame, Mark, Picture, Row, Section
+from derivtrio.trace.picture import Bar, Frame, Mark, Picture, Row, Section
 from derivtrio.trace.still import still
 from examples.pictures.runs import Run
 

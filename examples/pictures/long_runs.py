@@ -10,7 +10,8 @@ import trio
 
 import derivtrio
 from derivtrio.events import Closed, Opened
-from derivtrio.trace.layout import Bar, Row, Section, arranged
+from derivtrio.trace.layout import arranged
+from derivtrio.trace.picture import Bar, Row, Section
 from derivtrio.trace.recording import Dots
 from derivtrio.trace.still import still
 from examples.lessons.capstone import program as capstone

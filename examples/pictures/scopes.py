@@ -9,7 +9,7 @@ from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from derivtrio import Event, Subscription
 from derivtrio.simulator import EndingName
-from derivtrio.trace.layout import Mark, Row, Section
+from derivtrio.trace.picture import Mark, Row, Section
 from derivtrio.trace.recording import TaskSpan
 from examples.lessons.csharp import program as csharp
 from examples.lessons.perl import program as perl

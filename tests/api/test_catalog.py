@@ -16,10 +16,12 @@ from derivtrio.api.catalog import (
     PUBLISHED,
     READS,
     STREAMS,
+    TRADES,
     WRITES,
     entry,
     generations_of,
     groups_of,
+    is_safe,
 )
 from derivtrio.api.schema import check_of
 from derivtrio.api.validation import check_request
@@ -53,8 +55,10 @@ def allows(name: str, request: dict[str, Any], generation: str = "v3") -> bool:
 
 
 def test_of_every_call_it_is_known_whether_it_is_safe_to_repeat() -> None:
-    assert {name for _, name in CALLS} == NAMES
-    assert not READS & WRITES
+    called = {name for _, name in CALLS}
+    assert called == NAMES, f"write into READS or WRITES, or take out: {called ^ NAMES}"
+    both = READS & WRITES
+    assert not both, f"in READS, and in WRITES, too: {both}"
     assert (len(PUBLISHED["v3"]), len(PUBLISHED["options"])) == (137, 30)
 
 
@@ -96,6 +100,13 @@ def test_every_call_takes_itself_and_has_an_entry(generation: str, name: str) ->
             re.compile(shape.partition(" ~ ")[2])
 
 
+@pytest.mark.parametrize("generation", ["v3", "options"])
+def test_g04_nothing_that_trades_is_ever_written_twice(generation: str) -> None:
+    for name in TRADES | {"buy_contract_for_multiple_accounts", "sell_expired"}:
+        assert not is_safe(name), f"{name} is in READS: after a lost reply it would be made again"
+        assert (known := entry(name, generation)) is None or not known.safe
+
+
 def test_what_is_known_of_some_calls() -> None:
     history = entry("ticks_history")
     assert history is not None
@@ -104,7 +115,7 @@ def test_what_is_known_of_some_calls() -> None:
     assert history.forget_types == ("ticks", "candles")
     buy = entry("buy", "options")
     assert buy is not None
-    assert (buy.scopes, buy.safe, buy.groups) == (("trade",), False, ("trading",))
+    assert (buy.scopes, buy.groups) == (("trade",), ("trading",))
     assert (buy.answers, buy.streams) == (("buy",), ("proposal_open_contract",))
     balance = entry("balance")
     assert balance is not None

@@ -14,8 +14,9 @@ from scripted import Peer, Request, open_server
 import derivtrio
 from derivtrio import InvalidRequest, Settings
 from derivtrio.api.catalog import PUBLISHED
-from derivtrio.api.schema import check_of, described
+from derivtrio.api.schema import check_of
 from derivtrio.api.validation import check_request
+from derivtrio.api.words import described
 from derivtrio.calls.call import api_call
 
 HISTORY = {"ticks_history": "R_100", "end": "latest"}

@@ -28,7 +28,10 @@ def label(cause: Any) -> str:
 
 @pytest.mark.parametrize("module", [life, status], ids=["life", "status"])
 def test_the_drawing_in_the_docstring_is_the_table(module: ModuleType) -> None:
-    assert f"\n\n{drawn(module.TRANSITIONS)}\n\n" in f"{module.__doc__}\n"
+    arrows = [line for line in str(module.__doc__).splitlines() if " ── " in line]
+    drawing = drawn(module.TRANSITIONS)
+    assert arrows == drawing.splitlines(), f"the docstring of {module.__name__}: draw\n{drawing}"
+    assert f"\n\n{drawing}\n\n" in f"{module.__doc__}\n", "with nothing in between"
 
 
 @pytest.mark.parametrize(

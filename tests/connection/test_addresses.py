@@ -241,7 +241,7 @@ def test_g14_no_more_than_so_many_addresses_are_remembered() -> None:
     addresses = Addresses()
     for number in range(1000):
         addresses.note_tried(*found(str(number)))
-    assert len(addresses._doubts) == 64  # noqa: SLF001
+    assert len(addresses._unproven) == 64  # noqa: SLF001
 
 
 async def test_a_name_without_addresses_is_an_os_error() -> None:

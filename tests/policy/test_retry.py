@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import re
 import socket
 import ssl
 import time
@@ -21,6 +22,7 @@ from derivtrio.errors import (
     RestRejected,
     api_error,
 )
+from derivtrio.policy import retry
 from derivtrio.policy.backoff import Attempts
 from derivtrio.policy.rate_limits import PATIENCE
 from derivtrio.policy.retry import (
@@ -73,14 +75,35 @@ TRANSIENT = [
 ]
 
 
-@pytest.mark.parametrize("error", FATAL, ids=repr)
+def id_of(error: Exception) -> str:
+    """Return how a test case is called: with the status or the code, which decides."""
+    number = getattr(error, "code", None) or getattr(error, "status", None)
+    return repr(error) if number is None else f"{error!r} {number}"
+
+
+@pytest.mark.parametrize("error", FATAL, ids=id_of)
 def test_g10_what_waiting_cannot_mend_is_fatal(error: Exception) -> None:
-    assert is_fatal(error)
+    assert is_fatal(error), f"{id_of(error)} is retried for ever, and will be the same each time"
 
 
-@pytest.mark.parametrize("error", TRANSIENT, ids=repr)
+@pytest.mark.parametrize("error", TRANSIENT, ids=id_of)
 def test_g10_everything_else_is_transient(error: Exception) -> None:
-    assert not is_fatal(error)
+    assert not is_fatal(error), f"{id_of(error)} ends the client, though it may pass"
+
+
+def test_the_rules_are_those_of_the_table_in_the_docstring() -> None:
+    row = re.compile(r"^\| `(\w+)` *\|.*?\| +([\w. ]+?)\*? +\| (.*?) +\|$", re.MULTILINE)
+    cells = row.findall(str(retry.__doc__))
+    told = {name: (pause, how_long) for name, pause, how_long in cells}
+    rules = {name: rule for name, rule in vars(retry).items() if isinstance(rule, retry.Rule)}
+    assert told.keys() == rules.keys(), (
+        "a rule for calls has a row in the table, and each row a rule"
+    )
+    for name, (pause, how_long) in told.items():
+        rule = rules[name]
+        where = f"the row of {name} in the docstring of policy/retry.py"
+        assert pause == (f"{rule.pause} s" if rule.pause else "none"), where
+        assert (how_long == "as long as it takes") == (rule.patience == math.inf), where
 
 
 def test_doubtful_and_passing_codes() -> None:

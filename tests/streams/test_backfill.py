@@ -15,7 +15,7 @@ from derivtrio import Filling, Gap, NotContinuous, ResponseTimeout, Subscription
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.errors import ClientClosed, ConnectionLost, api_error
 from derivtrio.streams import backfill
-from derivtrio.streams.backfill import BackfillReader
+from derivtrio.streams.backfill import HistoryBackfill
 from derivtrio.streams.holes import Hole
 from derivtrio.streams.subscription import new_buffer
 
@@ -104,7 +104,7 @@ class Reading:
     """A consumer that reads, and its reader of holes."""
 
     subscription: Subscription[Tick]
-    holes: BackfillReader[Tick]
+    holes: HistoryBackfill[Tick]
     entered: bool = False
 
     async def get(self) -> Tick:
@@ -122,7 +122,7 @@ def reading(
     history: Any, *items: Any, strict: bool = False, buffer: int = 100, overflow: Any = "error"
 ) -> tuple[Items, Reading]:
     buffered = new_buffer("R_100", buffer, overflow)
-    holes: BackfillReader[Tick] = BackfillReader(history, buffered, strict)
+    holes: HistoryBackfill[Tick] = HistoryBackfill(history, buffered, strict)
     for item in items:
         buffered.put(item)
     return buffered, Reading(Subscription(buffered, Source(), holes), holes)

@@ -12,9 +12,10 @@ import trio
 import derivtrio
 from derivtrio.simulator import open_simulator
 from derivtrio.trace import Timeline, timeline
-from derivtrio.trace.layout import Picture, Row, Section, arranged
+from derivtrio.trace.layout import arranged
 from derivtrio.trace.observing import ClientObserver, Watcher
 from derivtrio.trace.outages import seconds
+from derivtrio.trace.picture import Picture, Row, Section
 from derivtrio.trace.recording import MOST_CALLS, ClientTrace, Dots
 from derivtrio.trace.still import still
 

@@ -5,6 +5,7 @@
   changed limits.
 - `matching`: which of the account's purchases is the one in doubt. No I/O.
 - `shortcodes`: what a shortcode says about a contract. No I/O.
+- `terms`: what an order asks for, in forms that can be compared. No I/O.
 - `investigation`: one trade in doubt, and the account to ask about it.
 - `timing`: until when a request may still be executed.
 

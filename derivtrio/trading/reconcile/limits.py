@@ -13,7 +13,7 @@ from derivtrio.api.trades import limits_in
 from derivtrio.errors import unreadable
 from derivtrio.models import Ambiguous, Limits, Money, NotUpdated, OpenContract, Outcome, Updated
 from derivtrio.trading.reconcile.investigation import Investigation
-from derivtrio.trading.reconcile.matching import same_amount
+from derivtrio.trading.reconcile.terms import same_amount
 
 
 async def look_for_limits(investigation: Investigation) -> Outcome | None:

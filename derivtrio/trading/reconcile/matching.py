@@ -30,17 +30,14 @@ because clocks differ), and ends when the server can no longer execute it.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from derivtrio.models import Money, Purchase
-from derivtrio.trading.reconcile.shortcodes import SECONDS, agrees, minutes, number, rest_of
-
-#: Members of a request's parameters that do not describe the contract.
-_NO_TERMS: Final = frozenset({"loginid", "passthrough", "proposal", "req_id", "subscribe"})
+from derivtrio.trading.reconcile.shortcodes import agrees, rest_of
+from derivtrio.trading.reconcile.terms import essence, is_less, number
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -105,6 +102,7 @@ def decide(order: Order, others: Iterable[Order], purchases: Iterable[Purchase])
         return _doubtful(order, others, purchases)
     orders, rows = _connected(order, others, purchases)
     rivals = tuple(each for each in orders if each is not order)
+    # The others whose price alone is too low for one of the rows (rule 6).
     cheaper = tuple(o for o in others if any(fit_of(o, p) is Fit.BUT_FOR_PRICE for p in rows))
     distribution = _distribute(orders, rows)
     most = len(distribution)
@@ -163,45 +161,6 @@ def _amount_agrees(wanted: Mapping[str, Any], purchase: Purchase) -> bool:
     if wanted.get("cancellation") is not None:  # its fee is part of the price
         return not is_less(purchase.buy_price, amount)
     return number(purchase.buy_price) == number(amount)
-
-
-def essence(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what *parameters* ask for, in a form that is equal for equal contracts."""
-    terms = {
-        name: _plain(name, value)
-        for name, value in parameters.items()
-        if value is not None and name not in _NO_TERMS
-    }
-    if "underlying_symbol" in terms:
-        terms["symbol"] = terms.pop("underlying_symbol")
-    unit, duration = str(terms.get("duration_unit")), terms.get("duration")
-    if unit in SECONDS and isinstance(duration, Decimal):
-        terms |= {"duration": duration * SECONDS[unit], "duration_unit": "s"}
-    return terms
-
-
-def _plain(name: str, value: Any) -> Any:
-    """Return *value* of the member *name* in a form that is equal for equal meanings."""
-    if isinstance(value, Mapping):
-        return {k: _plain(k, each) for k, each in value.items() if each is not None}
-    if name in ("barrier", "barrier2"):  # with a sign it is relative
-        return str(value).startswith(("+", "-")), number(value)
-    if name == "cancellation":
-        return minutes(value)
-    return number(value) if isinstance(value, int | float | Decimal) else value
-
-
-def same_amount(one: Money | None, other: Money | None) -> bool:
-    """Return whether two amounts are the same, written as numbers or as strings."""
-    if one is None or other is None:
-        return one is other
-    return number(one) == number(other)
-
-
-def is_less(one: object, other: object) -> bool:
-    """Return whether both are numbers, and *one* is the smaller."""
-    less, more = number(one), number(other)
-    return not isinstance(less, str) and not isinstance(more, str) and less < more
 
 
 def _connected(

@@ -26,7 +26,8 @@ from derivtrio.calls.doubts import SALES
 from derivtrio.models import Ambiguous, NotSold, OpenContract, Outcome, Sale, Sold, Transaction
 from derivtrio.policy.server_clock import SKEW
 from derivtrio.trading.reconcile.investigation import Investigation
-from derivtrio.trading.reconcile.matching import Order, is_less
+from derivtrio.trading.reconcile.matching import Order
+from derivtrio.trading.reconcile.terms import is_less
 from derivtrio.trading.reconcile.timing import CERTAIN_AFTER
 
 #: Types that Deriv closes at its own price, whatever was asked for.

@@ -21,8 +21,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-#: Units of a duration, in seconds. (Not days: a day ends when the market closes.)
-SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
+from derivtrio.trading.reconcile.terms import SECONDS, minutes, number
 
 _DAY: Final = 86400
 
@@ -64,22 +63,6 @@ def rest_of(shortcode: str, wanted: Mapping[str, Any]) -> str | None:
 def agrees(wanted: Mapping[str, Any], rest: str) -> bool:
     """Return whether nothing in the *rest* of a shortcode contradicts *wanted*."""
     return _FAMILIES.get(_kind_of(wanted), _option_agrees)(wanted, rest)
-
-
-def number(value: Any) -> Decimal | str:
-    """Return *value* as a number that compares exactly; as text, if it is not a number."""
-    try:
-        amount = value if isinstance(value, Decimal) else Decimal(str(value))
-    except (ArithmeticError, ValueError):  # ValueError: an int of thousands of digits
-        return repr(type(value)) if isinstance(value, int) else str(value)
-    return amount if amount.is_finite() else str(amount)
-
-
-def minutes(cancellation: Any) -> Any:
-    """Return for how many minutes a deal can be cancelled: 60 for `"60m"` or `"1h"`, 0 for None."""
-    text = str(cancellation or "0").lower()
-    length, factor = text.rstrip("mh"), 60 if text.endswith("h") else 1
-    return int(length) * factor if length.isdecimal() else text
 
 
 def _kind_of(wanted: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from derivtrio.models import Purchase
-from derivtrio.trading.reconcile.matching import Fit, Order, decide, fit_of, same_amount
+from derivtrio.trading.reconcile.matching import Fit, Order, decide, fit_of
 
 PARAMETERS = {
     "contract_type": "CALL",
@@ -343,10 +343,3 @@ def test_the_result_does_not_depend_on_the_order_of_the_rows() -> None:
     for shuffled in permutations(rows):
         found = decide(early, [late, late_too], shuffled)
         assert found.purchase == rows[0]
-
-
-def test_amounts_are_compared_by_what_they_are_worth() -> None:
-    assert same_amount(0.1, Decimal("0.10"))
-    assert not same_amount(0.1, Decimal("0.11"))
-    assert same_amount(None, None)
-    assert not same_amount(None, 0)
