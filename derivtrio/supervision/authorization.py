@@ -146,8 +146,6 @@ class Authorization:
             else:
                 await self._authorize_again(token, connection, session)
         except (ApiError, EndpointFailed, ClientClosed) as error:
-            if connection.disconnect is not None:
-                return None  # the next one is authorized anyway
             if token is None and is_unauthorized(error):
                 text = "the server no longer takes this connection for the account"
                 connection.lose(Disconnect("us", NORMAL, error=LinkError(text)))
@@ -176,7 +174,7 @@ class Authorization:
         """Authorize *connection* for the account that the client acts for already.
 
         Raises:
-            EndpointFailed: the token function has returned a token of another account; or none.
+            LinkError: the token function has returned a token of another account.
 
         """
         before = self.identity
@@ -188,7 +186,7 @@ class Authorization:
                 f"the token function returned a token of the account {found}, and this client acts"
                 f" for {known}; client.authorize changes the account"
             )
-            error = EndpointFailed(text)
+            error = LinkError(text)
             connection.lose(Disconnect("us", NORMAL, error=error))
             raise error
 
