@@ -437,7 +437,8 @@ class Client(Trader):
         """Return the life of a contract: as it is now, each change, and its end.
 
         The stream is over after the message in which the contract is sold; at once, if it was
-        sold before. Across reconnects it goes on with the contract as it then is.
+        sold before. Across reconnects it goes on with the contract as it then is. If the server
+        has nothing to say of a contract that is not sold, the reading raises `ProtocolViolation`.
 
         *loginid* says which account; without it, the account of the first token.
 

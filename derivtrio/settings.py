@@ -65,6 +65,16 @@ def _check_proxy(_: object, __: object, url: Any) -> None:
         raise InvalidURL(text)
 
 
+def _check_ssl_context(_: object, __: object, context: Any) -> None:
+    """Raise an error for what is no context, or one that only servers can use."""
+    _instance_of(ssl.SSLContext)(_, __, context)
+    if context.protocol == ssl.PROTOCOL_TLS_SERVER:
+        text = (
+            "ssl_context is one for clients, as from ssl.create_default_context(), not a server's"
+        )
+        raise ValueError(text)
+
+
 def _copied(headers: Any) -> Any:
     return dict(headers) if isinstance(headers, Mapping) else headers
 
@@ -140,6 +150,11 @@ class Backoff:
     factor: float = attrs.field(default=2, validator=_factor)
     cap: float = attrs.field(default=60, validator=_duration)
 
+    def __attrs_post_init__(self) -> None:
+        if self.first > self.cap:
+            text = f"first ({self.first:g} s) is more than cap ({self.cap:g} s): give both"
+            raise ValueError(text)
+
 
 @attrs.frozen(kw_only=True)
 class Settings:
@@ -162,8 +177,10 @@ class Settings:
         stable_after: how long a connection must stay `READY` for the backoff to start anew.
         max_attempts: attempts in a row without a stable connection; `None` means for ever.
         outbox: how many requests may wait for a connection. Further callers wait for room.
-        max_message_size: the largest message accepted from the server, in bytes. A page of history
-            has up to half a megabyte, so with a smaller limit no long hole can be filled.
+        max_message_size: the largest message accepted from the server, in bytes. The buffer of a
+            stream counts messages, not bytes. So this, times `buffer`, is the most that a server
+            can have a consumer hold that does not read. A page of history has up to half a
+            megabyte, so with a smaller limit no long hole can be filled.
         ssl_context: for `wss://`; `None` means the platform's own certificate authorities.
         proxy: the URL of a proxy for the WebSocket and for the REST call of an account, or
             `"environment"`; see `connection.proxy`. Needs python-socks, the extra `proxy`.
@@ -194,7 +211,7 @@ class Settings:
     outbox: int = attrs.field(default=1024, validator=_count)
     max_message_size: int = attrs.field(default=8 * 2**20, validator=_count)
     ssl_context: ssl.SSLContext | None = attrs.field(
-        default=None, validator=optional(_instance_of(ssl.SSLContext))
+        default=None, validator=optional(_check_ssl_context)
     )
     proxy: str | None = attrs.field(default=None, validator=_check_proxy, repr=_shown_proxy)
     headers: Mapping[str, str] = attrs.field(

@@ -1,5 +1,6 @@
 """Settings: validated, frozen, with the pinned defaults."""
 
+import ssl
 from typing import Any
 
 import pytest
@@ -39,6 +40,21 @@ def test_settings_that_cannot_be_meant_are_refused(field: str, value: Any) -> No
 def test_a_backoff_that_cannot_be_meant_is_refused(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=field):
         Backoff(**{field: value})
+
+
+def test_a_backoff_that_begins_above_its_cap_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^first \(120 s\) is more than cap \(60 s\): give both$"):
+        Backoff(first=120)
+    with pytest.raises(
+        ValueError, match=r"^first \(0\.5 s\) is more than cap \(0\.3 s\): give both$"
+    ):
+        Backoff(cap=0.3)
+
+
+def test_a_servers_ssl_context_is_refused() -> None:
+    """As every attempt would fail, and be tried again."""
+    with pytest.raises(ValueError, match="ssl_context is one for clients"):
+        Settings(ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
 
 
 def test_the_pinned_defaults() -> None:

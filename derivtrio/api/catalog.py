@@ -127,6 +127,9 @@ _FOLLOWS: Final[Mapping[str, tuple[str, ...]]] = {
     "ticks_history": ("tick", "ohlc"),
 }
 
+#: Members that any request can have.
+_COMMON: Final = frozenset({"loginid", "passthrough", "req_id", "subscribe"})
+
 #: A call of its own, and an argument of six other calls.
 _ARGUMENT_TOO: Final = "landing_company"
 
@@ -217,6 +220,27 @@ def name_of(request: Mapping[str, Any]) -> str:
 def is_safe(name: str) -> bool:
     """Return whether the call may be asked again after its reply was lost."""
     return name in READS
+
+
+def is_safe_request(name: str, request: Mapping[str, Any]) -> bool:
+    """Return whether *request*, which makes the call *name*, may be made again.
+
+    A call that is newer than this table may have an argument with the name of a known one, such as
+    `balance`. So where *name* does not come first, what does must be an argument of it.
+    """
+    if name not in READS:
+        return False
+    if next(iter(request), name) == name:  # the usual case is quick
+        return True
+    first = next((member for member in request if member not in _COMMON), name)
+    return first == name or first in _arguments(name)
+
+
+@functools.cache
+def _arguments(name: str) -> frozenset[str]:
+    """Return the members that a request for the call *name* can have, in either generation."""
+    found = (calls[name]["takes"] for calls in PUBLISHED.values() if name in calls)
+    return frozenset(member.rstrip("!*") for takes in found for member in takes)
 
 
 def may_stream(name: str) -> bool:

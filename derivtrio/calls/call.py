@@ -28,7 +28,7 @@ import attrs
 import trio
 
 from derivtrio.api import codec
-from derivtrio.api.catalog import TRADES, is_safe, name_of
+from derivtrio.api.catalog import TRADES, is_safe_request, name_of
 from derivtrio.calls.life import (
     ABANDONED,
     DECIDE,
@@ -385,4 +385,5 @@ def api_call(
     if name == "buy" and terms is None and isinstance(request.get("parameters"), Mapping):
         terms = request["parameters"]
     urgency = urgency_of(name) if urgency is None else urgency
-    return Call(name, request, body, is_safe(name), then, only_on, urgency, restores, terms)
+    safe = is_safe_request(name, request)
+    return Call(name, request, body, safe, then, only_on, urgency, restores, terms)

@@ -206,8 +206,10 @@ class SendQueue:
         *Cancellation*: loses nothing.
         """
         is_empty = not (self._arrived or self._room or self._writer_woken)
-        if not is_empty and (calls := self._let_out(most)):
-            return calls
+        while not is_empty:
+            if calls := self._let_out(most):
+                return calls
+            is_empty = not self._arrived  # what may go can stand behind many that may not
         if self._due == math.inf:
             await self._arrival()
         else:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from derivtrio.api import codec
-from derivtrio.api.catalog import GRANULARITIES, is_safe, may_stream
+from derivtrio.api.catalog import GRANULARITIES, is_safe_request, may_stream
 from derivtrio.api.trades import contract_of
 from derivtrio.calls.call import api_call
 from derivtrio.errors import check_flag, invalid_request
@@ -45,7 +45,7 @@ def key_of(name: str, request: Mapping[str, Any]) -> str | None:
         InvalidRequest: the request has no JSON form.
 
     """
-    if not is_safe(name):
+    if not is_safe_request(name, request):
         return None
     asked = {member: request[member] for member in request if member != "req_id"}
     try:
@@ -62,7 +62,7 @@ def resumption(
     `name` and `request` opened it, `first` was its first reply. A stream that a purchase opened
     must not be resumed by another purchase: it goes on as `proposal_open_contract`.
     """
-    if is_safe(name):
+    if is_safe_request(name, request):
         return request
     contract_id = contract_of(first)
     if contract_id is not None:

@@ -231,11 +231,17 @@ class Upstream:
                 self._let_go(oldest)
 
     def _end_without_id(self, message: Mapping[str, Any]) -> None:
-        """End a stream whose first reply has no id."""
-        if message.get("subscription") is None:
-            self.close()  # the server has nothing to add: a sold contract
-        else:
+        """End a stream whose first reply has no id: normally, if the server has nothing to add.
+
+        That is so for a sold contract. Otherwise a normal end would tell of something that is over.
+        """
+        if message.get("subscription") is not None:
             self.close(unreadable(f"{self.name} message", ValueError("a subscription without id")))
+        elif _is_sold(message) or self.name == "buy":
+            self.close()
+        else:
+            text = "it has no subscription, so the server sends nothing more"
+            self.close(unreadable(f"{self.name} reply", ValueError(text)))
 
     @property
     def _most_ids(self) -> int:

@@ -9,6 +9,10 @@ An authorization can end while its socket lives: the token was revoked, or the s
 Then a call is refused, or a stream of the account ends. Before that is believed, the connection is
 authorized anew, once, with a token that is asked for afresh (`reauthorize`). A connection of the
 Options API cannot be authorized anew, so it is replaced by another one, with a new one-time URL.
+
+Only `client.authorize` changes the account. If a token function returns a token of another one, the
+connection is given up before anything else is asked on it, and the function is asked again. Calls
+that wait would trade for the wrong account, and streams would go on with its data.
 """
 
 import logging
@@ -106,7 +110,7 @@ class Authorization:
             reply = await ask_now({"balance": 1})
             session.bus.announce(Authorized(_loginid(reply.get("balance")) or account_id))
         elif self.identity.token is not None:
-            await self.authorize(self.identity.token, ask_now, session)
+            await self._authorize_again(self.identity.token, connection, session)
 
     async def reauthorize(self, call: Call, error: Exception, *, session: Session) -> bool:
         """Authorize the present connection anew, because *call* has ended with *error*.
@@ -140,7 +144,7 @@ class Authorization:
             if token is None:
                 await ask_now({"balance": 1})
             else:
-                await self.authorize(token, ask_now, session)
+                await self._authorize_again(token, connection, session)
         except (ApiError, EndpointFailed, ClientClosed) as error:
             if token is None and is_unauthorized(error):
                 text = "the server no longer takes this connection for the account"
@@ -163,6 +167,28 @@ class Authorization:
             if not callable(token):
                 raise
         return await self._authorize(token, ask_now, session)
+
+    async def _authorize_again(
+        self, token: TokenSource, connection: Connection, session: Session
+    ) -> None:
+        """Authorize *connection* for the account that the client acts for already.
+
+        Raises:
+            LinkError: the token function has returned a token of another account.
+
+        """
+        before = self.identity
+        await self.authorize(token, _asking(connection, session), session)
+        known, found = before.loginid, self.identity.loginid
+        if callable(token) and None not in (known, found) and known != found:
+            self.identity = before
+            text = (
+                f"the token function returned a token of the account {found}, and this client acts"
+                f" for {known}; client.authorize changes the account"
+            )
+            error = LinkError(text)
+            connection.lose(Disconnect("us", NORMAL, error=error))
+            raise error
 
     async def _authorize(
         self, token: TokenSource, ask_now: Ask, session: Session

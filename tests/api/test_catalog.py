@@ -25,6 +25,7 @@ from derivtrio.api.catalog import (
 )
 from derivtrio.api.schema import check_of
 from derivtrio.api.validation import check_request
+from derivtrio.calls.call import api_call
 from derivtrio.codegen import stubs
 from derivtrio.codegen.__main__ import generated
 from derivtrio.codegen.reading import read_schemas
@@ -207,3 +208,23 @@ def test_what_the_schemas_do_not_allow_is_refused_but_for_lengths_of_arrays() ->
     assert {case for case in passed if case[2] not in empty} == {
         ("mt5_new_account", "server", "None")  # its type has null, its values have not
     }
+
+
+@pytest.mark.parametrize(
+    ("request_", "safe"),
+    [
+        ({"balance": 1}, True),
+        ({"subscribe": 1, "loginid": "CR1", "balance": 1}, True),
+        ({"symbol": "R_100", "contract_type": "CALL", "proposal": 1}, True),
+        ({"underlying_symbol": "R_100", "proposal": 1}, True),
+        ({"balance": 1, "new_argument": 5}, True),
+        ({"move_money": 1, "balance": 5}, False),
+        ({"req_id": 3, "move_money": 1, "balance": 5}, False),
+        ({"buy": "1", "price": 1}, False),
+    ],
+)
+def test_g04_a_new_call_is_not_taken_for_the_known_one_that_its_argument_is_named_for(
+    request_: dict[str, Any], *, safe: bool
+) -> None:
+    call = api_call(request_)
+    assert call.safe == safe

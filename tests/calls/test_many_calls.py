@@ -110,3 +110,38 @@ async def test_the_deadlines_task_looks_at_the_oldest_call_and_those_overdue(
     assert {type(call.error) for call in calls} == {derivtrio.ResponseTimeout}
     assert looks < 2 * len(calls)
     assert list(router.waiting()) == []
+
+
+@pytest.mark.parametrize("connected", [True, False])
+@pytest.mark.parametrize("pacing", [True, False])
+async def test_g09_what_restores_a_connection_overtakes_all_calls_that_wait(
+    autojump_clock: Any, *, connected: bool, pacing: bool
+) -> None:
+    """More wait than the writer looks at in one go, and `authorize` stands behind all of them."""
+    answering = False
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "authorize" in request:
+            await peer.reply(request, authorize={"loginid": "CR1"})
+        elif answering:
+            await polite(peer, request)
+
+    settings = Settings(
+        pacing=pacing, backoff=derivtrio.Backoff(first=0.001, cap=0.001), wait_ready=connected
+    )
+    async with open_server(handle) as server, trio.open_nursery() as nursery:
+        server.refuses = not connected
+        async with derivtrio.open_client(
+            endpoint=server, token="token", settings=settings
+        ) as client:
+            for _ in range(1000):
+                nursery.start_soon(client.call, {"time": 1})
+            await trio.sleep(0.1)
+            answering, server.refuses = True, False
+            if connected:
+                await server.peers[0].drop()
+            begin = trio.current_time()
+            await trio.sleep(0.1)
+            await client.wait_ready()
+            assert trio.current_time() - begin < 1
+            nursery.cancel_scope.cancel()

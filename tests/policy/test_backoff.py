@@ -9,7 +9,7 @@ from derivtrio.policy.backoff import Attempts, delays
 def test_the_ceiling_doubles_up_to_the_cap() -> None:
     highest = delays(Backoff(first=0.5, factor=2, cap=60), draw=lambda _, high: high)
     assert list(itertools.islice(highest, 9)) == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
-    lowest = delays(Backoff(first=100, cap=60), draw=lambda low, high: low + high)
+    lowest = delays(Backoff(first=60, cap=60), draw=lambda low, high: low + high)
     assert next(lowest) == 60
 
 

@@ -138,3 +138,38 @@ async def test_g18_the_end_of_another_contract_is_not_this_ones(autojump_clock: 
         (42, "open"),
         (42, "won"),
     ]
+
+
+@pytest.mark.parametrize("connection", [1, 2])
+@pytest.mark.parametrize("name", ["ticks", "proposal_open_contract", "balance"])
+async def test_g09_a_stream_that_the_server_does_not_grant_does_not_end_as_if_it_were_over(
+    autojump_clock: Any, name: str, connection: int
+) -> None:
+    """A contract that has just been bought, and that another part of the server does not know."""
+    payloads = {
+        "ticks": {"tick": {"symbol": "R_100", "epoch": 100, "quote": 1.5}},
+        "balance": {"balance": {"loginid": "CR1", "balance": 1, "currency": "USD"}},
+        "proposal_open_contract": {"proposal_open_contract": {"contract_id": 42, "is_sold": 0}},
+    }
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if peer.number < connection:
+            await peer.reply(request, **payloads[name], subscription={"id": "x"})
+            await peer.drop()
+        else:
+            payloads["proposal_open_contract"] = {"proposal_open_contract": {}}
+            await peer.reply(request, **payloads[name])
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+    ):
+        streams = {
+            "ticks": lambda: client.ticks("R_100"),
+            "balance": client.balance,
+            "proposal_open_contract": lambda: client.open_contract(42),
+        }
+        with pytest.raises(derivtrio.ProtocolViolation, match="has no subscription"):
+            async with streams[name]() as stream:
+                async for _ in stream:
+                    pass

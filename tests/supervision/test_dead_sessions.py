@@ -229,3 +229,50 @@ async def test_g10_a_connection_of_the_options_api_is_replaced(autojump_clock: A
             assert client.status.connection == 2
             assert (await anext(balances)).loginid == "CR1"
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("dies", [False, True])
+async def test_g10_a_token_of_another_account_does_not_change_the_account(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture, *, dies: bool
+) -> None:
+    """A purchase that waits would be made for the wrong account, and streams would go on with it.
+
+    The first connection is authorized once, and once more when its session dies or is replaced.
+    """
+    tokens = iter(["CR1", "CR2", "CR2", "CR1", "CR1"])
+    acts_for: dict[int, str] = {}
+    bought: list[str] = []
+
+    async def token() -> str:
+        return next(tokens)
+
+    async def handle(peer: Peer, request: Request) -> None:
+        loginid = acts_for.get(peer.number)
+        if "authorize" in request:
+            loginid = acts_for[peer.number] = request["authorize"]
+            await peer.reply(request, authorize={"loginid": loginid})
+        elif loginid is None:
+            await peer.refuse(request, "AuthorizationRequired")
+        elif "balance" in request:
+            balance = {"loginid": loginid, "balance": 1, "currency": "USD"}
+            await peer.reply(request, balance=balance, subscription={"id": f"b{peer.number}"})
+        elif "buy" in request:
+            bought.append(loginid)
+            await peer.reply(request, buy=BOUGHT)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, token=token, settings=SETTINGS) as client,
+        client.balance() as balances,
+    ):
+        assert (await anext(balances)).loginid == "CR1"
+        if dies:
+            acts_for.clear()
+        else:
+            await server.peers[0].drop()
+            await trio.sleep(0.001)
+        assert (await client.buy(BUY, 10)).contract_id == 7
+        assert (await anext(balances)).loginid == "CR1"
+        assert client.status.connection == (3 if dies else 4)
+    assert bought == ["CR1"]
+    assert "returned a token of the account CR2, and this client acts for CR1" in caplog.text
