@@ -60,6 +60,7 @@ def test_what_connects_says_where(name: str) -> None:
         ["record", "R_100", "--to", "ticks.db", "--start", "today"],
         ["record", "R_100", "--to", "ticks.db", "--start", "1700000000000"],
         ["record", "--account", "R_100", "--to", "ticks.db"],
+        ["relay", "R_100", "--to", "redis://there/ticks", "--maxlen", "9223372036854775808"],
         ["simulate", "--port", "65536"],
         ["simulate", "--fault", "drop"],
         ["simulate", "--fault", "nothing@1"],
