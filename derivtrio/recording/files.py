@@ -109,8 +109,11 @@ class FileStore:
         end = time.monotonic() + _CLOSING
         for place, day in self._days.items():
             if time.monotonic() < end:
-                with self._explained():
-                    self._finish(place, day)
+                try:
+                    with self._explained():
+                        self._finish(place, day)
+                except StoreBusy as error:  # its rows are kept in the `.part` file
+                    _log.warning("%s; the file is made at the next start", error)
 
     def _newest_ordered(self, place: Place) -> int | None:
         """Return what `newest` does; repair what a crash has left behind."""

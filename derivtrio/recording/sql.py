@@ -40,7 +40,8 @@ class SqlStore:
 
     def __init__(self, url: str) -> None:
         address = _address(url)
-        self.name = address.render_as_string(hide_password=True).replace("+psycopg", "", 1)
+        shown = address.set(query={})  # where a password may stand, too
+        self.name = shown.render_as_string(hide_password=True).replace("+psycopg", "", 1)
         self._engine = sa.create_engine(
             address, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=_CONNECT
         )

@@ -182,6 +182,24 @@ def test_a_full_disk_is_busy_and_leaves_whole_lines(
     assert kept(path) == [tick(DAY), tick(DAY + 1)]
 
 
+@pytest.mark.skipif("parquet" not in SUFFIXES, reason="needs pyarrow")
+def test_closing_on_a_full_disk_keeps_what_is_collected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = FileStore(template(tmp_path, "parquet"))
+    store.write({TICKS: [tick(DAY)]})
+    monkeypatch.setattr(os, "fsync", full)
+    store.close()
+    (record_of_it,) = caplog.records
+    assert "No space left on device; the file is made at the next start" in (
+        record_of_it.getMessage()
+    )
+    assert names(tmp_path / "data") == ["R_100/2023-11-14.parquet.part"]
+
+
 def half_appended(append: Callable[[Path, bytes, bytes], None]) -> Callable[..., None]:
     """Return what does as a disk that becomes full: it takes a half of what it is given."""
 

@@ -102,7 +102,11 @@ async def test_a_table_of_another_shape_is_an_error(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "there", ["127.0.0.1:1/x", "127.0.0.1:1", "127.0.0.1:no-port/x", "127.0.0.1:1/x?y"]
+    "there",
+    [
+        *("127.0.0.1:1/x", "127.0.0.1:1", "127.0.0.1:no-port/x", "127.0.0.1:1/x?y"),
+        "127.0.0.1:1/x?password=secret-word",
+    ],
 )
 async def test_g13_what_cannot_be_reached_is_an_error_without_the_password(there: str) -> None:
     with pytest.raises(StoreError) as caught:
