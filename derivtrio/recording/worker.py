@@ -23,7 +23,7 @@ T = TypeVar("T")
 _PATIENCE: Final = 2.0
 
 #: The same, where a call is still at work: it has been waited for already.
-_BUSY_PATIENCE: Final = 0.5
+_BUSY_PATIENCE: Final = 0.2
 
 
 @asynccontextmanager

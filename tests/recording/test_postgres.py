@@ -92,6 +92,14 @@ def test_what_it_keeps_can_be_read(store: Any, url: str) -> None:
     assert list(read(url, Selection(GAPS, granularity=300))) == []
 
 
+def test_reading_makes_no_tables(url: str) -> None:
+    with pytest.raises(StoreError, match="no such table: ticks"):
+        list(read(url, Selection(TICKS)))
+    query = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+    with psycopg.connect(url) as db:
+        assert db.execute(query).fetchall() == []
+
+
 async def test_a_table_of_another_shape_is_an_error(url: str) -> None:
     with psycopg.connect(url) as db:
         db.execute("CREATE TABLE ticks (time INTEGER, price REAL)")
