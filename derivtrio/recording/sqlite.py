@@ -6,6 +6,7 @@ loses nothing by that. A power failure may lose the newest commits, never the fi
 fetches those rows again from the server's history.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -50,6 +51,7 @@ class SqliteStore:
 
     def __attrs_post_init__(self) -> None:
         require_place(self.path)
+        require_writable(self.path)
         with self._explained():
             self._db = sqlite3.connect(
                 self.path.absolute(),  # SQLite may take "file:ticks.db" for a URL
@@ -159,6 +161,14 @@ def require_place(path: Path) -> None:
     else:
         return
     raise StoreError(text)
+
+
+def require_writable(path: Path) -> None:
+    """Raise a StoreError if nothing can be written beside *path*, where SQLite has its log."""
+    folder = path.absolute().parent
+    if not os.access(folder, os.W_OK):
+        text = f"{path}: nothing can be written into {folder}"
+        raise StoreError(text)
 
 
 def other_shape(db: sqlite3.Connection, table: Table) -> str | None:

@@ -133,6 +133,14 @@ def test_a_folder_that_is_not_there_is_an_error(path: Path) -> None:
         SqliteStore(path / "no" / "such.db")
 
 
+def test_a_folder_where_nothing_can_be_written_is_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(StoreError, match="nothing can be written into"):
+        SqliteStore(path)
+
+
 def test_a_full_disk_is_busy_and_loses_nothing(store: SqliteStore, path: Path) -> None:
     store.write({TICKS: [tick(1)]})
     db_of(store).execute("PRAGMA max_page_count = 1")  # it becomes the number of those in use
