@@ -69,7 +69,7 @@ async def test_two_equal_orders_of_which_one_was_executed_are_ambiguous(
         for outcome in outcomes:
             assert isinstance(outcome, Ambiguous)
             assert [p.contract_id for p in outcome.candidates] == [1001]
-            assert "1 others in doubt" in outcome.how
+            assert "1 other in doubt" in outcome.how
         assert world.client.doubts == (one, other)
 
 
