@@ -37,7 +37,7 @@ def printing() -> Iterator[None]:
     except click.exceptions.Exit:  # so click ends when it has printed that
         require_output()
         raise
-    except OSError as error:
+    except (OSError, KeyboardInterrupt) as error:  # Ctrl-C while a command is imported
         end_with(error, None)
 
 

@@ -11,13 +11,14 @@ import attrs
 import click
 import trio
 
-from derivtrio.cli.moments import in_period, require_period
+from derivtrio.cli.moments import LONGEST_CANDLE, in_period, require_period
 from derivtrio.cli.out_files import check_out, replacing, require_apart
+from derivtrio.cli.output import note
 from derivtrio.cli.target import perform
 from derivtrio.recording import TABLES, TICKS, Row, Table
 from derivtrio.recording.formats import CSV, JSON_LINES, LineFormat
 from derivtrio.recording.parquet import ParquetSink
-from derivtrio.recording.reading import read
+from derivtrio.recording.reading import read, shown_source
 from derivtrio.recording.tables import CANDLES, Selection
 
 _TABLES: Final = {table.name: table for table in TABLES}
@@ -46,7 +47,12 @@ class Export:
     help="[default: that of --out, or jsonl]",
 )
 @click.option("--table", type=click.Choice(list(_TABLES)), help="[default: ticks]")
-@click.option("--candles", type=int, metavar="SECONDS", help="The candles of this length.")
+@click.option(
+    "--candles",
+    type=click.IntRange(1, LONGEST_CANDLE),
+    metavar="SECONDS",
+    help="The candles of this length.",
+)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -93,12 +99,13 @@ def selection_of(
 
 async def write(job: Export) -> None:
     """Write the rows of *job*."""
-    chunks = read(job.source, job.selection)
+    chunks, found = read(job.source, job.selection), False
     with opened(job.out) as sink:
         writer = ParquetSink(sink, job.selection.table) if job.kind == "parquet" else None
         if job.kind == "csv":
             sink.write(CSV.header(job.selection.table))
         for rows in chunks:
+            found = True
             if writer is None:
                 sink.write(lines_of(job, rows))
             else:
@@ -106,6 +113,8 @@ async def write(job: Export) -> None:
             await trio.lowlevel.checkpoint()  # Ctrl-C is noticed here
         if writer is not None:
             writer.close()
+    if not found:
+        note(f"there are no such rows in {shown_source(job.source)}")
 
 
 def lines_of(job: Export, rows: Sequence[Row]) -> bytes:

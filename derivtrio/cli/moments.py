@@ -12,8 +12,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _DAY: Final = 86_400
 
+#: The longest candle that can be asked for, in seconds: a year.
+LONGEST_CANDLE: Final = 31_622_400
+
 #: The last epoch that is taken for seconds; those in milliseconds are beyond it.
 _LAST: Final = 9_999_999_999
+
+#: Python has no integer of more than 4300 digits.
+_MOST_DIGITS: Final = 4000
 
 
 def epoch_of(text: str) -> int:
@@ -23,7 +29,7 @@ def epoch_of(text: str) -> int:
         ValueError: it means none.
 
     """
-    if text.isascii() and text.isdecimal():
+    if text.isascii() and text.isdecimal() and len(text) < _MOST_DIGITS:
         epoch = int(text)
     else:
         try:

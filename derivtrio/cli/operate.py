@@ -47,6 +47,7 @@ _log: Final = logging.getLogger("derivtrio.cli")
 
 #: How often the client's state is looked at, in seconds; oftener if the watchdog wants it.
 INTERVAL: Final = 5.0
+_SHORTEST: Final = 0.1
 
 
 @attrs.define(eq=False)
@@ -67,7 +68,7 @@ class Operation:
     @property
     def interval(self) -> float:
         """How often to look, in seconds: twice in the time that the watchdog waits."""
-        return min(INTERVAL, (self.notifier.watchdog or 2 * INTERVAL) / 2)
+        return max(_SHORTEST, min(INTERVAL, (self.notifier.watchdog or 2 * INTERVAL) / 2))
 
     def watching(self, store: Store) -> Store:
         """Return *store*, watched: it is not well to have rows that it does not write."""

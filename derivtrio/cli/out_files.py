@@ -6,6 +6,7 @@
 """
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +24,15 @@ _REPORT: Final = 65_536
 def check_out(
     _context: click.Context, _parameter: click.Parameter, path: Path | None
 ) -> Path | None:
-    """Refuse a name that no file can have, and one in a folder that is not there."""
+    """Refuse a name that no file can have, and one in a folder that is not there, or is shut."""
     if path is not None:
         _require_name(path)
         if not path.absolute().parent.is_dir():
             message = f"there is no folder {path.parent}"
+            raise click.BadParameter(message)
+        is_replaced = path.is_file() or not path.exists()
+        if is_replaced and not os.access(path.absolute().parent, os.W_OK):
+            message = f"nothing can be written into the folder {path.parent}"
             raise click.BadParameter(message)
     return path
 

@@ -7,13 +7,13 @@ import attrs
 import click
 import trio
 
-from derivtrio.cli.moments import in_period, require_period
+from derivtrio.cli.moments import LONGEST_CANDLE, in_period, require_period
 from derivtrio.cli.out_files import check_out, replacing, require_apart
 from derivtrio.cli.output import note
 from derivtrio.cli.target import perform
 from derivtrio.recording import CANDLES, GAPS, TICKS
 from derivtrio.recording.chart import Chart
-from derivtrio.recording.reading import candles_in, candles_of, read
+from derivtrio.recording.reading import candles_in, candles_of, read, shown_source
 from derivtrio.recording.tables import Selection
 from derivtrio.redaction import counted
 
@@ -24,7 +24,7 @@ from derivtrio.redaction import counted
 @click.option(
     "--candles",
     "length",
-    type=click.IntRange(1, 31_622_400),  # a year
+    type=click.IntRange(1, LONGEST_CANDLE),
     default=300,
     show_default=True,
     metavar="SECONDS",
@@ -62,8 +62,8 @@ async def draw(source: str, ticks: Selection, length: int, out: Path) -> None:
         candles, granularity = list(candles_in(read(source, recorded))), length
     if not candles:
         message = (
-            f"there is nothing of {ticks.symbols[0]} in {source} at that time: no ticks, and no"
-            f" candles of {counted(length, 'second')}"
+            f"there is nothing of {ticks.symbols[0]} in {shown_source(source)} at that time:"
+            f" no ticks, and no candles of {counted(length, 'second')}"
         )
         raise click.ClickException(message)
     first, last = candles[0].open_time, candles[-1].open_time + length

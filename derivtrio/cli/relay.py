@@ -19,6 +19,9 @@ from derivtrio.recording.relaying import NATS, RelayAddress, engine_of
 #: How many entries are kept of a symbol, unless told otherwise: some days of one tick a second.
 _MAXLEN: Final = 500_000
 
+#: How many can be asked for: Redis and NATS count in 64 bits.
+_MOST: Final = 2**63 - 1
+
 
 @attrs.frozen
 class Relay:
@@ -58,7 +61,7 @@ def check_address(_context: click.Context, _parameter: click.Parameter, target: 
 )
 @click.option(
     "--maxlen",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, _MOST),
     default=_MAXLEN,
     show_default=True,
     help="How many entries are kept of each symbol: about so many in Redis. In NATS it counts"

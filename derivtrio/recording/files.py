@@ -20,7 +20,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from glob import escape
 from glob import glob as matching
@@ -109,8 +109,11 @@ class FileStore:
         end = time.monotonic() + _CLOSING
         for place, day in self._days.items():
             if time.monotonic() < end:
-                with self._explained():
-                    self._finish(place, day)
+                try:
+                    with self._explained():
+                        self._finish(place, day)
+                except StoreBusy as error:  # its rows are kept in the `.part` file
+                    _log.warning("%s; the file is made at the next start", error)
 
     def _newest_ordered(self, place: Place) -> int | None:
         """Return what `newest` does; repair what a crash has left behind."""
@@ -179,6 +182,7 @@ class FileStore:
 
     def _read(self, path: Path, table: Table) -> list[Row]:
         """Return the rows of a file; set it aside if it cannot be read."""
+        _require_file(path)
         try:
             return self._format.read(path, table) if path.exists() else []
         except Unreadable as error:
@@ -201,8 +205,11 @@ class FileStore:
         found = []
         for name in matching(escape(sample).replace(shown, "*") + "*"):  # noqa: PTH207 - has a root
             match = re.fullmatch(f"{pattern}(?:{re.escape(_PART)})?", name)
-            if match is not None:
-                found.append((date.fromisoformat(match[1]), Path(name)))
+            with suppress(ValueError):  # there may be a file of others, such as 2026-13-99.csv
+                if match is not None:
+                    found.append((date.fromisoformat(match[1]), Path(name)))
+        for _, path in found:
+            _require_file(path)
         return found
 
     @contextmanager
@@ -241,6 +248,13 @@ def _part_of(path: Path) -> Path:
 
 def _start_of(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def _require_file(path: Path) -> None:
+    """Raise a StoreError if something else has this name: to read a pipe would take for ever."""
+    if path.exists() and not path.is_file():
+        text = f"{path} is a folder, a device or a pipe, not a file"
+        raise StoreError(text)
 
 
 def _set_aside(path: Path, error: Unreadable) -> None:

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from derivtrio.models import Candle
-from derivtrio.recording.sqlite import other_shape
+from derivtrio.recording.sqlite import other_shape, require_place
 from derivtrio.recording.store import StoreError
 from derivtrio.recording.tables import Row, Selection
+from derivtrio.recording.targets import FILE_SUFFIXES, check_database
+from derivtrio.redaction import shown_url
 
 #: How many rows are read at a time.
 CHUNK: Final = 20_000
+
+_NAMED: Final = {str: "text", int: "whole number", float: "number"}
 
 
 def read(source: str, selection: Selection) -> Iterator[Sequence[Row]]:
@@ -29,10 +33,19 @@ def read(source: str, selection: Selection) -> Iterator[Sequence[Row]]:
 
     """
     if "://" not in source:
+        if source.endswith(FILE_SUFFIXES):
+            text = f"{source}: a SQLite file is read, or a database; this name is of neither"
+            raise StoreError(text)
         return _read_sqlite(Path(source), selection)
+    check_database(source)
     from derivtrio.recording.sql import read_sql  # noqa: PLC0415 - needs an extra
 
     return read_sql(source, selection, CHUNK)
+
+
+def shown_source(source: str) -> str:
+    """Return the name of a store for people: of a URL without the password."""
+    return shown_url(source) if "://" in source else source
 
 
 def _read_sqlite(path: Path, selection: Selection) -> Iterator[Sequence[Row]]:
@@ -42,6 +55,7 @@ def _read_sqlite(path: Path, selection: Selection) -> Iterator[Sequence[Row]]:
     key = ", ".join(f'"{name}"' for name in table.keys)
     query = f'SELECT {columns} FROM "{table.name}"{where} ORDER BY {key}'  # noqa: S608
     if not path.is_file():
+        require_place(path)
         text = f"{path}: unable to open database file: there is no such file"
         raise StoreError(text)
     # Nobody writes where nobody may; there SQLite could not make the files that readers share.
@@ -54,10 +68,20 @@ def _read_sqlite(path: Path, selection: Selection) -> Iterator[Sequence[Row]]:
                 raise StoreError(text)
             cursor = db.execute(query, values)
             while rows := cursor.fetchmany(CHUNK):
+                _check_values(rows, selection, path)
                 yield rows
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         text = f"{path}: {error}"
         raise StoreError(text) from error
+
+
+def _check_values(rows: Sequence[Row], selection: Selection, path: Path) -> None:
+    """Raise a StoreError if another program has put something else there: SQLite takes anything."""
+    columns = selection.table.columns.items()
+    for (name, kind), values in zip(columns, zip(*rows, strict=True), strict=True):
+        if not {kind, type(None)}.issuperset(map(type, values)):
+            text = f"{path} has a row of {selection.table.name} whose {name} is no {_NAMED[kind]}"
+            raise StoreError(text)
 
 
 def _where(selection: Selection) -> tuple[str, list[Any]]:

@@ -1,18 +1,20 @@
 """A store that is a relay: Redis Streams, so that other programs and machines have the ticks.
 
 A tick is an entry of its symbol's stream, with the id `MILLISECONDS-N`. Redis takes an id only if
-it is higher than all that a stream has; see `relaying` for what follows from that.
+it is higher than all that a stream has; see `relaying` for what follows from that. It holds only
+as long as no other program adds entries there. So what Redis refuses is looked at again.
 
 `MAXLEN` bounds a stream. Redis cuts whole blocks, so there may be some hundred entries more.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import attrs
 import trio
 
+from derivtrio.concurrency.background import running
 from derivtrio.recording.extras import needing
 from derivtrio.recording.relaying import RelayAddress, RelayEntry, entries_of
 from derivtrio.recording.store import StoreBusy, StoreError
@@ -20,8 +22,14 @@ from derivtrio.recording.tables import TICKS, Batch, Table
 
 with needing("redis", "Redis"):
     import coredis
+    from coredis.exceptions import (
+        ClusterDownError,
+        ReadOnlyError,
+        RedisError,
+        ResponseError,
+        TryAgainError,
+    )
     from coredis.exceptions import ConnectionError as RedisConnectionError
-    from coredis.exceptions import RedisError, ResponseError
 
 #: What Redis says of an id that is not higher than all others.
 _KNOWN: Final = "equal or smaller than the target stream top item"
@@ -33,7 +41,10 @@ _TIMEOUT: Final = 10.0
 _AT_ONCE: Final = 1000
 
 #: What a server says that is there and cannot take anything just now.
-_PASSING: Final = ("LOADING", "OOM", "READONLY", "MASTERDOWN", "BUSY", "MISCONF", "CLUSTERDOWN")
+_PASSING: Final = ("OOM", "MASTERDOWN", "BUSY", "MISCONF")
+
+#: The same, where coredis has a class in place of the first word.
+_PASSING_KINDS: Final = (ReadOnlyError, ClusterDownError, TryAgainError)
 
 
 @asynccontextmanager
@@ -55,10 +66,26 @@ async def open_redis(address: RelayAddress, maxlen: int) -> AsyncGenerator["Redi
         connect_timeout=_TIMEOUT,
         stream_timeout=_TIMEOUT,
     )
-    async with client:
+    async with connected(client):
         store = RedisStore(client, address, maxlen)
         await store.check()
         yield store
+
+
+@asynccontextmanager
+async def connected(client: Any) -> AsyncGenerator[None]:
+    """Have *client* open during the block; a cancellation does not end it before the last write."""
+    opened, scope = trio.Event(), trio.CancelScope()
+
+    async def run() -> None:
+        with scope:
+            async with client:
+                opened.set()
+                await trio.sleep_forever()
+
+    async with running(run, stop=scope.cancel, name="derivtrio.redis"):
+        await opened.wait()
+        yield
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -91,9 +118,7 @@ class RedisStore:
             entries = await self._client.xrevrange(stream, count=1)
         if not entries:
             return None
-        if not {"epoch", "gap"} & set(entries[0].field_values):
-            text = f"the stream {stream} has other entries than those of a relay"
-            raise StoreError(text)
+        _require_of_relay(stream, entries[0])
         return int(entries[0].identifier.split("-")[0]) // 1000
 
     async def write(self, batch: Batch) -> None:
@@ -117,12 +142,28 @@ class RedisStore:
                 )
                 for entry in entries
             ]
-        for reply in replies:
+        refused = dict[str, str]()
+        for entry, reply in zip(entries, replies, strict=True):
             try:
                 await reply
             except ResponseError as error:
                 if _KNOWN not in str(error):
                     raise
+                refused[self._address.key(entry.symbol)] = "{}-{}".format(*entry.id)
+        if refused:
+            await self._require_no_others(refused)
+
+    async def _require_no_others(self, refused: Mapping[str, str]) -> None:
+        """Look for what was *refused*: of each stream, the last id.
+
+        It is there, or another relay has said that nothing is there, or it was trimmed. In each
+        case a relay's entry comes first from that id on. Anything else has stopped ours.
+        """
+        async with self._client.pipeline(transaction=False, raise_on_error=False) as pipe:
+            found = {name: pipe.xrange(name, start=id_, count=1) for name, id_ in refused.items()}
+        for stream, reply in found.items():
+            for entry in await reply:
+                _require_of_relay(stream, entry)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -134,6 +175,12 @@ class RedisStore:
             text = f"{self._address}: {str(error) or 'no answer'}"
             raise StoreBusy(text) from error
         except RedisError as error:
-            kind = StoreBusy if str(error).startswith(_PASSING) else StoreError
+            passing = isinstance(error, _PASSING_KINDS) or str(error).startswith(_PASSING)
             text = f"{self._address}: {error}"
-            raise kind(text) from error
+            raise (StoreBusy if passing else StoreError)(text) from error
+
+
+def _require_of_relay(stream: str, entry: Any) -> None:
+    if not {"epoch", "gap"} & set(entry.field_values):
+        text = f"the stream {stream} has other entries than those of a relay"
+        raise StoreError(text)

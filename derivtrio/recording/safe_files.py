@@ -11,11 +11,14 @@ from derivtrio.recording.tables import Row, Table
 def replace_file(path: Path, data: bytes) -> None:
     """Write *data* to *path*: whoever reads it sees the old file or the new one, never a part."""
     part = path.with_name(path.name + ".tmp")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)  # it is there if the disk is full
 
 
 def append_lines(path: Path, header: bytes, lines: bytes) -> None:

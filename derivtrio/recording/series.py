@@ -14,6 +14,7 @@ Around that stands a second loop, for what ends a stream, or the whole program:
 """
 
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
@@ -41,7 +42,8 @@ _log: Final = logging.getLogger("derivtrio.recording")
 #: How long to wait before a stream that was refused or ended is asked for again, in seconds.
 PAUSE: Final = 60.0
 
-#: By how many seconds the first row may be later than it was asked for, without a gap being noted.
+#: By how many seconds the first row may be later than it was asked for, without a gap being noted;
+#: and the newest one later than this machine's clock.
 _TOLERANCE: Final = 60
 
 
@@ -155,6 +157,9 @@ class Follower:
         self._newest = await patiently(lambda: self._kind.newest(store), lambda: 0)
         if self._newest is not None:
             _log.info("%s: going on after the row of %d", self, self._newest)
+            if self._newest > time.time() + _TOLERANCE:
+                text = "%s: its newest row is of %s, in the future; nothing is kept until then"
+                _log.warning(text, self, self._newest)
         while True:
             try:
                 await self._follow()

@@ -31,16 +31,19 @@ _CONNECT: Final = {
 
 
 class SqlStore:
-    """The database at *url*.
+    """The database at *url*. Its tables are made if they are not there.
+
+    With *only_read* nothing is made, and that table alone has to be there.
 
     Raises:
-        StoreError: it cannot be reached, or has other tables of these names.
+        StoreError: it cannot be reached, has other tables of these names, or none to read.
 
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, only_read: Table | None = None) -> None:
         address = _address(url)
-        self.name = address.render_as_string(hide_password=True).replace("+psycopg", "", 1)
+        shown = address.set(query={})  # where a password may stand, too
+        self.name = shown.render_as_string(hide_password=True).replace("+psycopg", "", 1)
         self._engine = sa.create_engine(
             address, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=_CONNECT
         )
@@ -48,8 +51,9 @@ class SqlStore:
         self._tables = {table: _sql_table(table, metadata) for table in TABLES}
         try:
             with self._explained(self.name):
-                metadata.create_all(self._engine)
-                self._check_shapes()
+                if only_read is None:
+                    metadata.create_all(self._engine)
+                self._check_shapes(TABLES if only_read is None else (only_read,))
         except BaseException:
             self.close()
             raise
@@ -99,9 +103,12 @@ class SqlStore:
         others = {name: statement.excluded[name] for name in table.names[table.key :]}
         return statement.on_conflict_do_update(index_elements=table.keys, set_=others)
 
-    def _check_shapes(self) -> None:
+    def _check_shapes(self, tables: Sequence[Table]) -> None:
         inspector = sa.inspect(self._engine)
-        for table in TABLES:
+        for table in tables:
+            if not inspector.has_table(table.name):
+                text = f"{self.name}: no such table: {table.name}"
+                raise StoreError(text)
             found = [column["name"] for column in inspector.get_columns(table.name)]
             if found != list(table.names):
                 text = (
@@ -135,7 +142,7 @@ def read_sql(url: str, selection: Selection, chunk: int) -> Iterator[Sequence[Ro
         StoreError: it cannot be read.
 
     """
-    store = SqlStore(url)
+    store = SqlStore(url, only_read=selection.table)
     try:
         yield from store.read(selection, chunk)
     finally:

@@ -6,9 +6,10 @@ loses nothing by that. A power failure may lose the newest commits, never the fi
 fetches those rows again from the server's history.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -50,9 +51,13 @@ class SqliteStore:
 
     def __attrs_post_init__(self) -> None:
         require_place(self.path)
+        require_writable(self.path)
         with self._explained():
             self._db = sqlite3.connect(
-                self.path, timeout=_LOCK_PATIENCE, isolation_level=None, check_same_thread=False
+                self.path.absolute(),  # SQLite may take "file:ticks.db" for a URL
+                timeout=_LOCK_PATIENCE,
+                isolation_level=None,
+                check_same_thread=False,
             )
         try:
             with self._explained():
@@ -67,7 +72,10 @@ class SqliteStore:
         query = f'SELECT max("{table.next_key(key)}") FROM "{table.name}" WHERE {where}'  # noqa: S608
         with self._explained():
             (newest,) = self._db.execute(query, key).fetchone()
-        return None if newest is None else int(newest)
+        if not isinstance(newest, int | None):
+            text = f"{self.path} has a row of {table.name} whose {table.next_key(key)} is no number"
+            raise StoreError(text)
+        return newest
 
     def write(self, batch: Batch) -> None:
         """Keep all rows of *batch*, in one transaction."""
@@ -78,6 +86,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file."""
+        self._complete_moved()
         self._db.close()
 
     def _prepare(self) -> None:
@@ -96,6 +105,15 @@ class SqliteStore:
             text = f"{self.path} {text}"
             raise StoreError(text)
 
+    def _complete_moved(self) -> None:
+        """If the file is elsewhere now, write into it what is only in its log yet.
+
+        The log keeps the old name. So what is in it would be lost for whoever opens the file.
+        """
+        if not self.path.exists():
+            with suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _require_file(self) -> None:
         """Refuse to write into a file that was removed: SQLite would, and nobody could read it."""
         try:
@@ -106,6 +124,7 @@ class SqliteStore:
             text = f"{self.path}: {error.strerror}"
             raise StoreBusy(text) from error
         if there != self._inode:
+            self._complete_moved()
             text = f"{self.path} was removed, or replaced by another file, while it was in use"
             raise StoreError(text)
 
@@ -142,6 +161,14 @@ def require_place(path: Path) -> None:
     else:
         return
     raise StoreError(text)
+
+
+def require_writable(path: Path) -> None:
+    """Raise a StoreError if nothing can be written beside *path*, where SQLite has its log."""
+    folder = path.absolute().parent
+    if not os.access(folder, os.W_OK):
+        text = f"{path}: nothing can be written into {folder}"
+        raise StoreError(text)
 
 
 def other_shape(db: sqlite3.Connection, table: Table) -> str | None:

@@ -14,7 +14,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from derivtrio.recording.sqlite import SqliteStore
 from derivtrio.recording.store import BlockingStore, Store, StoreError
@@ -50,10 +49,7 @@ def maker_of(target: str) -> Callable[[], BlockingStore]:
 
     """
     if "://" in target:
-        scheme = urlsplit(target).scheme
-        if scheme not in _POSTGRES:
-            text = f"no store for {scheme}://; there is postgresql://, and the path of a file"
-            raise StoreError(text)
+        check_database(target)
         return lambda: _sql_store(target)
     if target.endswith(FILE_SUFFIXES):
         check_template(target)
@@ -61,10 +57,18 @@ def maker_of(target: str) -> Callable[[], BlockingStore]:
     if "{symbol}" in target or "{date}" in target:
         text = f"the path of files ends in {', '.join(FILE_SUFFIXES)}; {target} does not"
         raise StoreError(text)
-    if not target or target == ":memory:":
+    if target in ("", "-", ":memory:"):
         text = "a store is kept in a file: name one, such as ticks.db"
         raise StoreError(text)
     return lambda: SqliteStore(Path(target))
+
+
+def check_database(url: str) -> None:
+    """Raise a StoreError if *url* is of no database that there is a store for."""
+    scheme = url.partition("://")[0]
+    if scheme not in _POSTGRES:
+        text = f"no store for {scheme}://; there is postgresql://, and the path of a file"
+        raise StoreError(text)
 
 
 def check_template(path: str) -> None:

@@ -22,6 +22,9 @@ T = TypeVar("T")
 #: How long closing may take, in seconds; a disk that hangs must not keep the program from ending.
 _PATIENCE: Final = 2.0
 
+#: The same, where a call is still at work: it has been waited for already.
+_BUSY_PATIENCE: Final = 0.2
+
 
 @asynccontextmanager
 async def in_thread(make: Callable[[], BlockingStore]) -> AsyncGenerator[Store]:
@@ -37,7 +40,8 @@ async def in_thread(make: Callable[[], BlockingStore]) -> AsyncGenerator[Store]:
     try:
         yield store
     finally:
-        with trio.move_on_after(_PATIENCE, shield=True):
+        patience = _BUSY_PATIENCE if store.is_busy else _PATIENCE
+        with trio.move_on_after(patience, shield=True):
             await store.close()
 
 
@@ -50,6 +54,11 @@ class StoreInThread:
     _limiter: trio.CapacityLimiter = attrs.field(
         factory=partial(trio.CapacityLimiter, 1), init=False
     )
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is at work, though perhaps nobody waits for it any more."""
+        return self._lock.locked()
 
     async def newest(self, table: Table, *key: str | int) -> int | None:
         """Return what the blocking store returns."""

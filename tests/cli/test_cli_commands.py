@@ -4,6 +4,8 @@ import pytest
 from served import finished
 from shell import COMMANDS, only_line, run
 
+from derivtrio.cli.commands import cli
+
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name: str) -> None:
@@ -60,6 +62,7 @@ def test_what_connects_says_where(name: str) -> None:
         ["record", "R_100", "--to", "ticks.db", "--start", "today"],
         ["record", "R_100", "--to", "ticks.db", "--start", "1700000000000"],
         ["record", "--account", "R_100", "--to", "ticks.db"],
+        ["relay", "R_100", "--to", "redis://there/ticks", "--maxlen", "9223372036854775808"],
         ["simulate", "--port", "65536"],
         ["simulate", "--fault", "drop"],
         ["simulate", "--fault", "nothing@1"],
@@ -107,3 +110,15 @@ def test_what_needs_no_simulator_does_not_import_it(name: str) -> None:
     modules = set(result.stdout.split())
     assert f"derivtrio.cli.{name}" in modules
     assert not {"derivtrio.simulator", "rich"} & modules
+
+
+def test_ctrl_c_while_a_command_is_imported_is_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("derivtrio.cli.commands.import_module", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli(["ping"], "derivtrio")
+    assert (ended.value.code, capsys.readouterr().err) == (130, "")

@@ -11,6 +11,7 @@ import pytest
 from shell import only_line, run
 
 from derivtrio.recording import CANDLES, GAPS, TICKS, Batch
+from derivtrio.recording.reading import shown_source
 from derivtrio.recording.sqlite import SqliteStore
 from derivtrio.simulator import Market
 
@@ -35,8 +36,10 @@ def filled(path: Path, more: Batch) -> Path:
 
 def lines(*arguments: str) -> list[Any]:
     result = run("export", *arguments)
-    assert (result.exit_code, result.stderr) == (0, "")
-    return [json.loads(line) for line in result.stdout.splitlines()]
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    said = "" if rows else f"there are no such rows in {arguments[0]}\n"
+    assert (result.exit_code, result.stderr) == (0, said)
+    return rows
 
 
 def market(symbol: str, start: int, end: int) -> list[tuple[int, float]]:
@@ -119,12 +122,74 @@ def test_other_tables(db: Path) -> None:
         ["--table", "balances", "--symbol", "R_100"],
         ["--from", "noon"],
         ["--format", "xml"],
+        ["--candles", "0"],
+        ["--candles", "99999999999999999999"],
+        ["--from", "9" * 5000],
     ],
     ids=" ".join,
 )
 def test_what_makes_no_sense_is_2(db: Path, arguments: list[str]) -> None:
     result = run("export", str(db), *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_an_empty_export_says_so(db: Path) -> None:
+    result = run("export", str(db), "--symbol", "r_100", "--format", "csv")
+    assert (result.exit_code, result.stdout) == (0, "symbol,epoch,n,quote,ask,bid\n")
+    assert only_line(result.stderr) == f"there are no such rows in {db}"
+
+
+def test_a_symbol_that_is_no_text_is_one_line(db: Path) -> None:
+    result = run(
+        "export", str(db), "--symbol", "Z\udcfcrich"
+    )  # as Python has bytes that it cannot read
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "surrogates not allowed" in only_line(result.stderr)
+
+
+@pytest.mark.parametrize("command", [("export",), ("export", "--format", "csv"), ("plot", "R_100")])
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("'R_100', 'noon', 0, 1.5, 1.5, 1.5", "epoch is no whole number"),
+        (f"'R_100', {START}, 7, 'much', 1.5, 1.5", "quote is no number"),
+    ],
+)
+def test_a_row_of_others_is_one_line(
+    db: Path, tmp_path: Path, command: tuple[str, ...], row: str, said: str
+) -> None:
+    other = sqlite3.connect(db)
+    other.execute(f"INSERT INTO ticks VALUES ({row})")
+    other.commit()
+    other.close()
+    name, *more = command
+    out = tmp_path / "out.png"
+    result = run(name, str(db), *more, "--out", str(out))
+    assert result.exit_code == 1
+    assert only_line(result.stderr) == f"Error: {db} has a row of ticks whose {said}"
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (".", ". is a folder, not a file"),
+        ("R_100/2026-11-27.csv", "a SQLite file is read, or a database"),
+        ("mysql://deriv:secret-word@there/ticks", "no store for mysql://"),
+    ],
+)
+def test_g13_a_source_that_is_none_is_one_line(source: str, said: str) -> None:
+    result = run("export", source)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said in only_line(result.stderr)
+    assert "secret-word" not in result.stderr
+
+
+def test_g13_the_name_of_a_source_has_no_password() -> None:
+    assert (
+        shown_source("postgresql://deriv:secret-word@there/t?password=x") == "postgresql://there/t"
+    )
+    assert shown_source("what?.db") == "what?.db"
 
 
 def test_a_source_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -46,6 +46,19 @@ def test_a_recording_that_is_not_there_yet_is_not_replaced_either(tmp_path: Path
     assert "would replace what is recorded" in result.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("export", "x.db", "--out"), ("plot", "x.db", "R_100", "--out"), ("demo", "--timeline")],
+)
+def test_a_folder_where_nothing_can_be_written_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
+    result = run(*command, str(tmp_path / "out.svg"))
+    assert result.exit_code == 2
+    assert "nothing can be written into the folder" in result.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("content", ["export A=1\n", "[1]", "{}", "7", "\udcff", "x" * 70_000])
 def test_a_health_file_replaces_no_other_file(tmp_path: Path, content: str) -> None:
     path = tmp_path / "profile"

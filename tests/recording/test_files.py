@@ -182,6 +182,24 @@ def test_a_full_disk_is_busy_and_leaves_whole_lines(
     assert kept(path) == [tick(DAY), tick(DAY + 1)]
 
 
+@pytest.mark.skipif("parquet" not in SUFFIXES, reason="needs pyarrow")
+def test_closing_on_a_full_disk_keeps_what_is_collected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = FileStore(template(tmp_path, "parquet"))
+    store.write({TICKS: [tick(DAY)]})
+    monkeypatch.setattr(os, "fsync", full)
+    store.close()
+    (record_of_it,) = caplog.records
+    assert "No space left on device; the file is made at the next start" in (
+        record_of_it.getMessage()
+    )
+    assert names(tmp_path / "data") == ["R_100/2023-11-14.parquet.part"]
+
+
 def half_appended(append: Callable[[Path, bytes, bytes], None]) -> Callable[..., None]:
     """Return what does as a disk that becomes full: it takes a half of what it is given."""
 
@@ -309,3 +327,31 @@ def test_a_folder_that_cannot_be_written_is_an_error(
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
     with pytest.raises(StoreError, match="nothing can be written into"):
         FileStore(template(tmp_path, "csv"))
+
+
+@pytest.mark.parametrize("name", ["2023-13-99.csv", "2023-11-31.csv.part", "notes.csv"])
+def test_a_file_whose_name_is_no_date_is_left_alone(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "data/R_100" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("notes")
+    store = FileStore(template(tmp_path, "csv"))
+    assert store.newest(TICKS, "R_100") is None
+    store.write({TICKS: [tick(DAY)]})
+    store.close()
+    assert path.read_text() == "notes"
+
+
+@every_format
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+@pytest.mark.parametrize("table", [TICKS, GAPS])
+def test_what_is_no_file_is_an_error_and_stays_as_it_is(
+    tmp_path: Path, suffix: str, make: Callable[[Path], None], table: Table
+) -> None:
+    kind = "" if table is TICKS else ".gaps"
+    path = tmp_path / f"data/R_100/2023-11-14{kind}.{suffix}"
+    path.parent.mkdir(parents=True)
+    make(path)
+    row = tick(DAY) if table is TICKS else ("R_100", 0, DAY, DAY + 5, "x")
+    with pytest.raises(StoreError, match="not a file"):
+        FileStore(template(tmp_path, suffix)).write({table: [row]})
+    assert [each.name for each in path.parent.iterdir()] == [path.name]

@@ -92,6 +92,14 @@ def test_what_it_keeps_can_be_read(store: Any, url: str) -> None:
     assert list(read(url, Selection(GAPS, granularity=300))) == []
 
 
+def test_reading_makes_no_tables(url: str) -> None:
+    with pytest.raises(StoreError, match="no such table: ticks"):
+        list(read(url, Selection(TICKS)))
+    query = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+    with psycopg.connect(url) as db:
+        assert db.execute(query).fetchall() == []
+
+
 async def test_a_table_of_another_shape_is_an_error(url: str) -> None:
     with psycopg.connect(url) as db:
         db.execute("CREATE TABLE ticks (time INTEGER, price REAL)")
@@ -102,7 +110,11 @@ async def test_a_table_of_another_shape_is_an_error(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "there", ["127.0.0.1:1/x", "127.0.0.1:1", "127.0.0.1:no-port/x", "127.0.0.1:1/x?y"]
+    "there",
+    [
+        *("127.0.0.1:1/x", "127.0.0.1:1", "127.0.0.1:no-port/x", "127.0.0.1:1/x?y"),
+        "127.0.0.1:1/x?password=secret-word",
+    ],
 )
 async def test_g13_what_cannot_be_reached_is_an_error_without_the_password(there: str) -> None:
     with pytest.raises(StoreError) as caught:

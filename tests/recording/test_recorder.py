@@ -60,6 +60,18 @@ async def test_a_restart_fills_the_hole(autojump_clock: Any) -> None:
     assert store.rows(GAPS) == []
 
 
+async def test_a_newest_row_of_the_future_is_told(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, future = MemoryStore(), 9_999_999_999
+    await store.write({TICKS: [("1HZ100V", future, 0, 1.5, None, None)]})
+    async with open_simulator(port=None, start=START) as sim:
+        await run_for(20, sim, store, "1HZ100V")
+    (told,) = [each.getMessage() for each in caplog.records if "future" in each.getMessage()]
+    assert f"1HZ100V: its newest row is of {future}, in the future; nothing is kept" in told
+    assert len(store.rows(TICKS)) == 1
+
+
 async def test_a_row_that_was_never_written_is_fetched_again(autojump_clock: Any) -> None:
     """A process that is killed writes nothing at its end: nor does this store."""
     store = MemoryStore()

@@ -133,6 +133,14 @@ def test_a_folder_that_is_not_there_is_an_error(path: Path) -> None:
         SqliteStore(path / "no" / "such.db")
 
 
+def test_a_folder_where_nothing_can_be_written_is_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(StoreError, match="nothing can be written into"):
+        SqliteStore(path)
+
+
 def test_a_full_disk_is_busy_and_loses_nothing(store: SqliteStore, path: Path) -> None:
     store.write({TICKS: [tick(1)]})
     db_of(store).execute("PRAGMA max_page_count = 1")  # it becomes the number of those in use
@@ -176,6 +184,35 @@ def test_a_file_that_was_removed_is_not_written(
         store.write({TICKS: [tick(1)]})
 
 
+@pytest.mark.parametrize("noticed", [True, False])
+def test_what_is_kept_goes_along_with_a_file_that_is_moved(path: Path, *, noticed: bool) -> None:
+    store, new = SqliteStore(path), path.with_suffix(".old")
+    store.write({TICKS: [tick(1)]})
+    path.rename(new)
+    if noticed:
+        with pytest.raises(StoreError, match="was removed, or replaced"):
+            store.write({TICKS: [tick(2)]})
+        assert kept(new, TICKS) == [tick(1)]
+    store.close()
+    assert kept(new, TICKS) == [tick(1)]
+
+
+def test_a_name_that_looks_like_a_url_is_the_name_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = SqliteStore(Path("file:ticks.db?mode=memory"))
+    store.write({TICKS: [tick(1)]})
+    store.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["file:ticks.db?mode=memory"]
+
+
+def test_a_row_of_others_that_has_no_epoch_is_an_error(store: SqliteStore) -> None:
+    db_of(store).execute("INSERT INTO ticks VALUES ('R_100', 'noon', 0, 1.5, NULL, NULL)")
+    with pytest.raises(StoreError, match="has a row of ticks whose epoch is no number"):
+        store.newest(TICKS, "R_100")
+
+
 def test_a_reader_does_not_disturb_it(store: SqliteStore, path: Path) -> None:
     store.write({TICKS: [tick(1)]})
     reader = sqlite3.connect(path)
@@ -195,7 +232,7 @@ async def test_it_works_in_a_thread(path: Path) -> None:
 async def test_a_write_that_hangs_does_not_hold_up_the_loop_or_the_end(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_PATIENCE", 0.05)
+    monkeypatch.setattr(worker, "_BUSY_PATIENCE", 0.05)  # not the patience with what is idle
     lock = sqlite3.connect(path, isolation_level=None)
     with trio.fail_after(2):
         async with open_store(path) as store:
@@ -214,6 +251,7 @@ async def test_a_write_that_hangs_does_not_hold_up_the_loop_or_the_end(
     ("target", "why"),
     [
         ("", "name one"),
+        ("-", "name one"),
         (":memory:", "name one"),
         ("data/{symbol}.csv", "has not"),
         ("data/{symbol}/{date}.txt", "ends in .csv"),
