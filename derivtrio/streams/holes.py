@@ -8,8 +8,10 @@ A filler asks for history forwards, one window at a time, so what it fetches can
 once, and no more than a window is held. Four facts about `ticks_history` shape it:
 
 1. A reply has at most 5000 rows, the newest of the window. It does not say that there were more.
-   So a reply with fewer rows is whole, and a window whose reply is full is made shorter. A symbol
-   that has no tick in most seconds gets longer windows: requests are what the server limits.
+   So a window whose reply is full is made shorter. A server may also have a lower limit: then the
+   first rows are lacking. So each window begins with a row that the server is known to have, the
+   `anchor`. While it is lacking, less is asked for. A symbol that has no tick in most seconds gets
+   longer windows: requests are what the server limits.
 2. Epochs are whole seconds, and several ticks may have the same. So a hole in ticks can begin and
    end within a second. What belongs into it there, the quotes tell: those of the ticks that were
    `seen` in its first second, and of the tick with which it ends (`HoleEnd`).
@@ -21,10 +23,10 @@ once, and no more than a window is held. Four facts about `ticks_history` shape 
    a pause (`PAUSES`). What is not there after the last of them is a gap.
 
 If the first window begins before what the server keeps, its rows just begin later, as they do in a
-quiet market. To tell the two apart, the window begins a little before an item that the server is
-known to have had, the `anchor`: that row must be in the reply. (A stream that begins with a `start`
-of its own has no anchor. At the very edge of what is kept, its first 5000 seconds may be missing
-without a `Gap`.)
+quiet market. To tell the two apart, the window begins a little before the anchor. If that row is
+lacking from a shorter window, too, the server no longer keeps it. (A stream that begins with a
+`start` of its own has no anchor. At the very edge of what is kept, its first 5000 seconds may be
+missing without a `Gap`; on a server with a lower limit, more.)
 """
 
 import time
@@ -99,8 +101,13 @@ class Filler:
     #: The longest window that must fit into one reply, as far as is known, in seconds.
     _full: int = attrs.field(init=False)
     _window: int = attrs.field(init=False)
+    #: What it was, and how many rows came, when the anchor was lacking; until it is known why.
+    _doubt: tuple[int, int] | None = attrs.field(default=None, init=False)
+    #: How many rows a full reply has, as far as is known.
+    _most_rows: int = attrs.field(init=False)
     _lost_after: int | None = attrs.field(default=None, init=False)
     _anchor: int | None = attrs.field(init=False)
+    _is_first: bool = attrs.field(default=True, init=False)
     #: Whether the hole ends with a live item, which the history has sooner or later.
     _ends_live: bool = attrs.field(init=False)
     _pauses: int = attrs.field(default=0, init=False)
@@ -111,7 +118,7 @@ class Filler:
         self._ends_live = has_end and self.hole.before is not None
         self._after = self.hole.after - bool(self.hole.seen)
         self._window = self._full = self._unit * _WHOLE
-        self._anchor = self.hole.anchor
+        self._anchor, self._most_rows = self.hole.anchor, MAX_ROWS
 
     @property
     def done(self) -> bool:
@@ -149,19 +156,23 @@ class Filler:
         asked_to = self._end if self._ends_live and end == self._last else end
         if rows and not items and _time_of(rows[0]) > asked_to:  # the newest rows instead
             return [], self._lose(end)
-        # A full reply may lack its first rows (fact 1): ask again, for a shorter window.
-        if len(received) >= MAX_ROWS and self._narrowed(cut_off=_time_of(rows[0]) > start):
+        # A reply may lack its first rows (fact 1): ask again, for a shorter window.
+        is_full, count = len(received) >= self._most_rows, len(received)
+        lacks_anchor = self._anchor is not None and not (rows and _time_of(rows[0]) <= self._anchor)
+        if is_full and self._narrowed(cut_off=_time_of(rows[0]) > start):
             return [], None
         lacks_end = self._lacks_end(rows, end)
-        if lacks_end and self._is_to_wait():
+        if (lacks_anchor and self._shortened(count)) or (lacks_end and self._is_to_wait()):
             return [], None
         items = self._without_known(items)
-        # Without its anchor, the window begins before what the server keeps.
-        if self._anchor is not None and not (rows and _time_of(rows[0]) <= self._anchor):
+        if lacks_anchor:  # the window begins before what the server keeps
             self._lost_after = self._after
-        self._anchor = None
+        self._end_doubt(lacks_anchor=lacks_anchor)
+        if items or lacks_anchor:
+            self._anchor = _time_of(items[-1]) if items else None
+        self._is_first = False
         gap = self._end_loss(_time_of(items[0])) if items else None
-        self._widen(len(received), end - start + 1)
+        self._widen(count, end - start + 1)
         if lacks_end and items:  # what is behind these is asked for once more, and then a gap
             self._after = _time_of(items[-1])
             return items, gap
@@ -194,10 +205,15 @@ class Filler:
 
     @property
     def _bounds(self) -> tuple[int, int]:
-        start = end = self._after + 1
-        if self._anchor is not None:  # it must be in the window, however little is asked for
-            start, end = min(start, self._anchor - _MARGIN * self._unit), self._anchor
-        return start, min(self._last, max(end, start - 1 + self._window))
+        start, window = self._after + 1, self._window
+        if self._anchor is None:
+            end = self._after + window
+        elif self._is_first:  # the anchor must be in it, however little is asked for
+            start = min(start, self._anchor - _MARGIN * self._unit)
+            end = max(self._anchor, start - 1 + window)
+        else:  # between the anchor and what is asked for there is nothing
+            start, end = self._anchor, self._after + max(self._unit, window - self._unit)
+        return start, min(self._last, end)
 
     @property
     def _last(self) -> int:
@@ -249,14 +265,37 @@ class Filler:
             self._window = self._full
         return is_wide
 
+    def _shortened(self, rows: int) -> bool:
+        """Return whether to ask again, for a shorter window: the anchor was lacking.
+
+        Either the server has a lower limit, and so many *rows* are the newest of the window; or it
+        no longer keeps the anchor. A shorter window tells.
+        """
+        shorter = max(1, min(rows * 9 // 10, self._window // self._unit // 2)) * self._unit
+        if not rows or shorter >= self._window:
+            return False
+        self._doubt = (self._doubt[0] if self._doubt else self._full, rows)
+        self._full = self._window = shorter
+        return True
+
+    def _end_doubt(self, *, lacks_anchor: bool) -> None:
+        """Note why the anchor was lacking, if it was, from a shorter window."""
+        if self._doubt is not None:
+            full, rows = self._doubt
+            if lacks_anchor:
+                self._full = self._window = full
+            else:
+                self._most_rows = rows
+            self._doubt = None
+
     def _widen(self, rows: int, seconds: int) -> None:
         """Have windows of ticks be longer, if these *seconds* had few *rows*.
 
         Candles cannot be rarer than one in their length, except where the market is closed.
         """
-        usual = self._window <= self._full <= seconds
+        usual, aim = self._window <= self._full <= seconds, self._most_rows * _AIM // MAX_ROWS
         if rows and usual and not self.hole.granularity:
-            self._full = max(self._full, min(2 * self._full, self._full * _AIM // rows))
+            self._full = max(self._full, min(2 * self._full, self._full * aim // rows))
 
     def _without_known(self, items: list[Tick | Candle]) -> list[Tick | Candle]:
         """Return *items* without those of the first and the last second that are delivered."""
@@ -273,6 +312,7 @@ class Filler:
         """Note that the server no longer has the window up to *end*."""
         if self._lost_after is None:
             self._lost_after = self._after
+        self._end_doubt(lacks_anchor=True)
         self._anchor = None
         self._after = max(self._after, end)
         self._window *= 2

@@ -195,7 +195,7 @@ async def test_a_long_hole_tells_how_far_it_is_filled(autojump_clock: Any) -> No
     before = ticks_told[0].before
     ends = [event.reached for event in ticks_told]
     assert {(e.granularity, e.after, e.before) for e in ticks_told} == {(0, begin - 1, before)}
-    assert ends == [begin + 4998, begin + 9997, before]
+    assert ends == [begin + 4998, begin + 9996, before]
     candles_told = [event for event in told if event.stream == "R_100"]
     assert {event.granularity for event in candles_told} == {60}
     assert len(candles_told) == 3 == len(told) - len(ticks_told)
@@ -588,15 +588,16 @@ def history(times: Sequence[int]) -> dict[str, Any]:
 
 
 def test_a_filler_asks_forwards_for_windows_that_must_fit() -> None:
-    filler = Filler(Hole("R_100", 99, 12000))
-    windows = []
+    """Each window but the first begins with a row that the server is known to have."""
+    filler, windows, after = Filler(Hole("R_100", 99, 12000)), [], 99
     while not filler.done:
         request = filler.request
         windows.append((request["start"], request["end"]))
         items, gap = filler.take(history(range(request["start"], int(request["end"]) + 1)))
         assert gap is None
-        assert len(items) == int(request["end"]) - request["start"] + 1
-    assert windows == [(100, "5098"), (5099, "10097"), (10098, "11999")]
+        assert epochs(items) == list(range(after + 1, int(request["end"]) + 1))
+        after = int(request["end"])
+    assert windows == [(100, "5098"), (5098, "10096"), (10096, "11999")]
 
 
 def test_a_filler_widens_its_windows_where_nothing_happened_and_narrows_them_again() -> None:
@@ -644,10 +645,53 @@ def sizes_of(filler: Filler, times: Sequence[int]) -> list[int]:
 def test_a_filler_asks_for_more_time_at_once_where_ticks_are_rare() -> None:
     """Of a day with a tick in two seconds: 11 requests instead of 18, and none for nothing."""
     sizes = sizes_of(Filler(Hole("R_100", 0, 86_400)), range(2, 86_400, 2))
-    assert sizes[:3] == [4999, 9001, 9001]
+    assert sizes[:3] == [4999, 9002, 9002]
     assert len(sizes) == 11
     assert len(sizes_of(Filler(Hole("frxEURUSD", 0, 86_400)), range(60, 86_400, 60))) == 5
     assert len(sizes_of(Filler(Hole("1HZ100V", 0, 86_400)), range(1, 86_400))) == 18
+
+
+@pytest.mark.parametrize("a_second", [1, 2])
+@pytest.mark.parametrize("most", [60, 300, 1000, 4999])
+def test_g05_a_server_with_a_lower_limit_of_rows_hides_none(most: int, a_second: int) -> None:
+    filler, filled, asked = Filler(Hole("R_100", 1000, 9000, anchor=1000)), [], 0
+    while not filler.done:
+        start, end = filler.request["start"], int(filler.request["end"])
+        times = [time for time in range(start, end + 1) for _ in range(a_second)][-most:]
+        items, gap = filler.take(history(times))
+        assert gap is None
+        filled += epochs(items)
+        asked += 1
+    assert filled == [time for time in range(1001, 9000) for _ in range(a_second)]
+    assert asked <= 10 + 3 * 8000 * a_second / most
+
+
+def test_g05_a_limit_that_shows_in_a_later_window_hides_none() -> None:
+    """At first the symbol has few ticks, and the windows grow."""
+    times = [*range(0, 20_000, 60), *range(20_000, 40_000)]
+    filler, filled = Filler(Hole("R_100", 0, 40_000, anchor=0)), []
+    while not filler.done:
+        start, end = filler.request["start"], int(filler.request["end"])
+        items, gap = filler.take(history([each for each in times if start <= each <= end][-700:]))
+        assert gap is None
+        filled += epochs(items)
+    assert filled == times[1:]
+
+
+def test_g05_what_is_no_longer_kept_is_no_lower_limit() -> None:
+    """The reply lacks the anchor, too. Afterwards the windows are as long as ever."""
+    filler, sizes = Filler(Hole("R_100", 1000, 30_000, anchor=1000)), []
+    gaps, filled = [], []
+    while not filler.done:
+        start, end = filler.request["start"], int(filler.request["end"])
+        sizes.append(end - start + 1)
+        items, gap = filler.take(history(range(max(start, 3000), end + 1)[-5000:]))
+        filled += epochs(items)
+        gaps += [] if gap is None else [(gap.after, gap.before, gap.reason)]
+    assert gaps == [(1000, 3000, "no longer kept")]
+    assert filled == list(range(3000, 30_000))
+    assert len(sizes) <= 14
+    assert max(sizes[-4:]) >= 4500
 
 
 def test_g05_ticks_that_become_frequent_in_a_long_window_are_all_there() -> None:
@@ -668,7 +712,7 @@ def test_a_filler_that_is_interrupted_asks_for_less_and_then_for_more_again() ->
     assert sizes == [4999, 2499, 1249, 624, 1248, 2496, 4992, 4999]
     for _ in range(20):
         filler.interrupted()
-    assert filler.request["end"] == str(filler.request["start"])
+    assert filler.request["end"] == str(filler.request["start"] + 1)
 
 
 def test_g05_a_filler_has_every_tick_in_order_and_of_each_candle_the_last() -> None:
