@@ -7,6 +7,7 @@ Each module answers one question from data that it is given, so its tests need n
 - `rate_limits`: does the server's budget have room for this call?
 - `throttling`: in which order do calls leave that have to wait for a budget?
 - `early_ends`: which stream ends its connection a moment after it was granted?
+- `fetch_window`: how much history is asked for at a time?
 - `server_clock`: what does the server's clock show?
 
 Imports: the data modules (`errors`, `events`, `models`, `settings`) and `api`. Begin with `retry`.

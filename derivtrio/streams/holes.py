@@ -7,11 +7,9 @@ to go on, the hole reaches to the server's present. `backfill` has it filled, wi
 A filler asks for history forwards, one window at a time, so what it fetches can be delivered at
 once, and no more than a window is held. Four facts about `ticks_history` shape it:
 
-1. A reply has at most 5000 rows, the newest of the window. It does not say that there were more.
-   So a window whose reply is full is made shorter. A server may also have a lower limit: then the
-   first rows are lacking. So each window begins with a row that the server is known to have, the
-   `anchor`. While it is lacking, less is asked for. A symbol that has no tick in most seconds gets
-   longer windows: requests are what the server limits.
+1. A reply has only so many rows, the newest of the window. It does not say that there were more.
+   So each window begins with a row that the server is known to have, the `anchor`; while that is
+   lacking, less is asked for. How much, and when more, `policy.fetch_window` says.
 2. Epochs are whole seconds, and several ticks may have the same. So a hole in ticks can begin and
    end within a second. What belongs into it there, the quotes tell: those of the ticks that were
    `seen` in its first second, and of the tick with which it ends (`HoleEnd`).
@@ -39,15 +37,7 @@ import msgspec
 from derivtrio.api.parsing import candle_in, epoch_of, history_in
 from derivtrio.events import Gap
 from derivtrio.models import Candle, Tick
-
-#: The most rows that the server returns, whatever `count` says.
-MAX_ROWS: Final = 5000
-
-#: The most rows of a reply of which it is sure that none was cut off.
-_WHOLE: Final = MAX_ROWS - 1
-
-#: How many rows a reply should have, where ticks are rare; the rest is for seconds with more ticks.
-_AIM: Final = 4500
+from derivtrio.policy.fetch_window import MAX_ROWS, FetchWindow
 
 #: How many units before its anchor a hole is asked for.
 _MARGIN: Final = 10
@@ -98,13 +88,7 @@ class Filler:
     hole: Hole
     pause: float = attrs.field(default=0.0, init=False)
     _after: int = attrs.field(init=False)
-    #: The longest window that must fit into one reply, as far as is known, in seconds.
-    _full: int = attrs.field(init=False)
-    _window: int = attrs.field(init=False)
-    #: What it was, and how many rows came, when the anchor was lacking; until it is known why.
-    _doubt: tuple[int, int] | None = attrs.field(default=None, init=False)
-    #: How many rows a full reply has, as far as is known.
-    _most_rows: int = attrs.field(init=False)
+    _window: FetchWindow = attrs.field(init=False)
     _lost_after: int | None = attrs.field(default=None, init=False)
     _anchor: int | None = attrs.field(init=False)
     _is_first: bool = attrs.field(default=True, init=False)
@@ -117,8 +101,8 @@ class Filler:
         has_end = self.hole.end is not None or self.hole.granularity > 0
         self._ends_live = has_end and self.hole.before is not None
         self._after = self.hole.after - bool(self.hole.seen)
-        self._window = self._full = self._unit * _WHOLE
-        self._anchor, self._most_rows = self.hole.anchor, MAX_ROWS
+        self._window = FetchWindow(self.hole.granularity)
+        self._anchor = self.hole.anchor
 
     @property
     def done(self) -> bool:
@@ -157,35 +141,35 @@ class Filler:
         if rows and not items and _time_of(rows[0]) > asked_to:  # the newest rows instead
             return [], self._lose(end)
         # A reply may lack its first rows (fact 1): ask again, for a shorter window.
-        is_full, count = len(received) >= self._most_rows, len(received)
+        is_full, count = len(received) >= self._window.most_rows, len(received)
         lacks_anchor = self._anchor is not None and not (rows and _time_of(rows[0]) <= self._anchor)
-        if is_full and self._narrowed(cut_off=_time_of(rows[0]) > start):
+        if is_full and self._window.reply_full(cut_off=_time_of(rows[0]) > start):
             return [], None
         lacks_end = self._lacks_end(rows, end)
-        if (lacks_anchor and self._shortened(count)) or (lacks_end and self._is_to_wait()):
+        if (lacks_anchor and self._window.known_row_lacking(count)) or (
+            lacks_end and self._is_to_wait()
+        ):
             return [], None
         items = self._without_known(items)
         if lacks_anchor:  # the window begins before what the server keeps
             self._lost_after = self._after
-        self._end_doubt(lacks_anchor=lacks_anchor)
+        self._window.explained(kept=not lacks_anchor)
         if items or lacks_anchor:
             self._anchor = _time_of(items[-1]) if items else None
         self._is_first = False
         gap = self._end_loss(_time_of(items[0])) if items else None
-        self._widen(count, end - start + 1)
         if lacks_end and items:  # what is behind these is asked for once more, and then a gap
             self._after = _time_of(items[-1])
             return items, gap
         if lacks_end and self._lost_after is None:
             self._lost_after, self._reason = self._after, "not in the server's history"
+        self._window.filled(count, end - start + 1, anything=bool(items))
         self._after = max(self._after, end)
-        # Where nothing is, as while a market is closed, windows grow beyond what fits a reply.
-        self._window = min(self._full, 2 * self._window) if items else 2 * self._window
         return items, gap or self._last_gap()
 
     def interrupted(self) -> None:
         """Ask for less at a time: connections may be too short-lived for more."""
-        self._window = max(self._unit, min(self._window, self._full) // 2)
+        self._window.interrupted()
 
     def refused(self, reason: str) -> Gap | None:
         """Return the gap that is left when the server refuses to say more, for this *reason*.
@@ -205,7 +189,7 @@ class Filler:
 
     @property
     def _bounds(self) -> tuple[int, int]:
-        start, window = self._after + 1, self._window
+        start, window = self._after + 1, self._window.length
         if self._anchor is None:
             end = self._after + window
         elif self._is_first:  # the anchor must be in it, however little is asked for
@@ -250,53 +234,6 @@ class Filler:
         self._pauses += 1
         return True
 
-    def _narrowed(self, *, cut_off: bool) -> bool:
-        """Return whether to ask again, for a shorter window: the reply was full.
-
-        *cut_off* says that its first row is later than the beginning of the window. Otherwise
-        candles are complete, because no two have the same time; of ticks the first may be missing.
-        """
-        is_wide = self._window > self._full
-        if self.hole.granularity:
-            is_wide = is_wide and cut_off
-        elif not is_wide:  # the symbol has several ticks a second
-            is_wide, self._full = self._full > 1, max(1, self._full // 2)
-        if is_wide:
-            self._window = self._full
-        return is_wide
-
-    def _shortened(self, rows: int) -> bool:
-        """Return whether to ask again, for a shorter window: the anchor was lacking.
-
-        Either the server has a lower limit, and so many *rows* are the newest of the window; or it
-        no longer keeps the anchor. A shorter window tells.
-        """
-        shorter = max(1, min(rows * 9 // 10, self._window // self._unit // 2)) * self._unit
-        if not rows or shorter >= self._window:
-            return False
-        self._doubt = (self._doubt[0] if self._doubt else self._full, rows)
-        self._full = self._window = shorter
-        return True
-
-    def _end_doubt(self, *, lacks_anchor: bool) -> None:
-        """Note why the anchor was lacking, if it was, from a shorter window."""
-        if self._doubt is not None:
-            full, rows = self._doubt
-            if lacks_anchor:
-                self._full = self._window = full
-            else:
-                self._most_rows = rows
-            self._doubt = None
-
-    def _widen(self, rows: int, seconds: int) -> None:
-        """Have windows of ticks be longer, if these *seconds* had few *rows*.
-
-        Candles cannot be rarer than one in their length, except where the market is closed.
-        """
-        usual, aim = self._window <= self._full <= seconds, self._most_rows * _AIM // MAX_ROWS
-        if rows and usual and not self.hole.granularity:
-            self._full = max(self._full, min(2 * self._full, self._full * aim // rows))
-
     def _without_known(self, items: list[Tick | Candle]) -> list[Tick | Candle]:
         """Return *items* without those of the first and the last second that are delivered."""
         hole = self.hole
@@ -312,10 +249,9 @@ class Filler:
         """Note that the server no longer has the window up to *end*."""
         if self._lost_after is None:
             self._lost_after = self._after
-        self._end_doubt(lacks_anchor=True)
+        self._window.lost()
         self._anchor = None
         self._after = max(self._after, end)
-        self._window *= 2
         return self._last_gap()
 
     def _last_gap(self) -> Gap | None:

@@ -16,11 +16,11 @@ import attrs
 import trio
 
 from derivtrio import open_client
+from derivtrio.policy.fetch_window import MAX_ROWS
 from derivtrio.recording import Batch, Table, record
 from derivtrio.recording.tables import GAPS, TICKS
 from derivtrio.simulator import Limits, open_simulator
 from derivtrio.simulator.market import market
-from derivtrio.streams.holes import MAX_ROWS
 from tests.drills.console import perform
 
 #: How many times the least time a recorder may take.

@@ -447,8 +447,7 @@ def test_g05_a_hole_between_any_two_ticks_is_filled_exactly(
         end=HoleEnd(rows[end][1], newest),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("derivtrio.streams.holes.MAX_ROWS", cap)
-        patch.setattr("derivtrio.streams.holes._WHOLE", cap - 1)
+        patch.setattr("derivtrio.policy.fetch_window.MAX_ROWS", cap)
         filler, filled = Filler(hole), []
         for _ in range(500):
             if filler.done:
