@@ -16,6 +16,24 @@ UNPACED = SETTINGS.but(pacing=False)
 WAYS = ["close", "drop", "silent", "huge"]
 
 
+class Reading:
+    """Reads plain streams; knows the number of the newest message of each, and how it has ended."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.newest: dict[str, int] = {}
+        self.ended: dict[str, Exception] = {}
+
+    async def follow(self, symbol: str, task_status: Any) -> None:
+        try:
+            async with self.client.subscribe({"ticks": symbol}) as stream:
+                task_status.started()
+                async for message in stream:
+                    self.newest[symbol] = message["tick"]["n"]
+        except derivtrio.DerivError as error:
+            self.ended[symbol] = error
+
+
 class Following:
     """Follows streams; knows what each has got, and how it has ended."""
 
@@ -242,32 +260,21 @@ async def test_g17_a_stream_whose_next_message_ends_the_connection_is_found_out(
             await trio.sleep(when)
             await misbehave(peer, request, what)
 
-    ended: dict[str, Exception] = {}
-    seen: dict[str, int] = {}
-
-    async def follow(client: Client, symbol: str, task_status: Any) -> None:
-        try:
-            async with client.subscribe({"ticks": symbol}) as stream:
-                task_status.started()
-                async for message in stream:
-                    seen[symbol] = message["tick"]["n"]
-        except derivtrio.DerivError as error:
-            ended[symbol] = error
-
     async with (
         open_server(handle) as server,
         derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
         trio.open_nursery() as nursery,
     ):
+        read = Reading(client)
         good = [f"GOOD{number}" for number in range(others)]
         for symbol in (*good[:1], "BAD", *good[1:]):
-            await nursery.start(follow, client, symbol)
+            await nursery.start(read.follow, symbol)
         await trio.sleep(120)
-        assert list(ended) == ["BAD"]
-        assert len(broken_by(ended["BAD"])) == 3
+        assert list(read.ended) == ["BAD"]
+        assert len(broken_by(read.ended["BAD"])) == 3
         assert len(server.peers) == 4
         assert client.status.state is State.READY
-        assert all(seen[symbol] == 4 for symbol in good)
+        assert all(read.newest[symbol] == 4 for symbol in good)
         nursery.cancel_scope.cancel()
 
 
@@ -282,31 +289,21 @@ async def grant(peer: Peer, request: Request) -> None:
 async def test_g17_streams_whose_messages_end_connections_are_all_found_out(
     autojump_clock: Any, caplog: Any
 ) -> None:
-    ended: dict[str, Exception] = {}
-
     async def handle(peer: Peer, request: Request) -> None:
         await grant(peer, request)
         if str(request.get("ticks")).startswith("BAD"):
             await misbehave(peer, request, "garbage")
-
-    async def follow(client: Client, symbol: str, task_status: Any) -> None:
-        try:
-            async with client.subscribe({"ticks": symbol}) as stream:
-                task_status.started()
-                async for _ in stream:
-                    pass
-        except derivtrio.DerivError as error:
-            ended[symbol] = error
 
     async with (
         open_server(handle) as server,
         derivtrio.open_client(endpoint=server, settings=UNPACED) as client,
         trio.open_nursery() as nursery,
     ):
+        read = Reading(client)
         for symbol in ("GOOD", "BAD1", "BAD2", "BAD3"):
-            await nursery.start(follow, client, symbol)
+            await nursery.start(read.follow, symbol)
         await trio.sleep(100)
-        assert sorted(ended) == ["BAD1", "BAD2", "BAD3"]
+        assert sorted(read.ended) == ["BAD1", "BAD2", "BAD3"]
         nursery.cancel_scope.cancel()
     assert "asked for apart" not in caplog.text
 
@@ -327,33 +324,22 @@ async def test_g17_a_stream_that_is_granted_and_then_breaks_the_connection_is_fo
             await trio.sleep(when)
             await misbehave(peer, request, how)
 
-    ended: dict[str, Exception] = {}
-    seen: dict[str, int] = {}
-
-    async def follow(client: Client, symbol: str, task_status: Any) -> None:
-        try:
-            async with client.subscribe({"ticks": symbol}) as stream:
-                task_status.started()
-                async for message in stream:
-                    seen[symbol] = message["tick"]["n"]
-        except derivtrio.DerivError as error:
-            ended[symbol] = error
-
     async with (
         open_server(handle) as server,
         derivtrio.open_client(endpoint=server, settings=UNPACED) as client,
         trio.open_nursery() as nursery,
     ):
+        read = Reading(client)
         good = [f"GOOD{number}" for number in range(others)]
         for symbol in (*good[:1], "BAD", *good[1:]):
-            await nursery.start(follow, client, symbol)
+            await nursery.start(read.follow, symbol)
         await trio.sleep(200)
-        assert list(ended) == ["BAD"]
+        assert list(read.ended) == ["BAD"]
         last = len(server.peers)
-        assert broken_by(ended["BAD"]) == [last - 3, last - 2, last - 1]
+        assert broken_by(read.ended["BAD"]) == [last - 3, last - 2, last - 1]
         assert last <= 6 + 5 + 3 + 1  # early ends, halves, breaks
         assert client.status.state is State.READY
-        assert all(seen[symbol] == last for symbol in good)
+        assert all(read.newest[symbol] == last for symbol in good)
         nursery.cancel_scope.cancel()
     assert "these are asked for apart: ticks BAD" in caplog.text
     assert caplog.text.count("(only ticks BAD was being asked for); trying again") == 3
