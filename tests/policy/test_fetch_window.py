@@ -42,6 +42,8 @@ def test_where_ticks_are_rare_a_window_grows_to_nine_tenths_of_a_full_reply() ->
     window = FetchWindow(0)
     window.filled(3000, window.length, anything=True)
     assert window.length == 4999 * 4500 // 3000
+    window.filled(1, window.length, anything=True)
+    assert window.length == 2 * (4999 * 4500 // 3000)
     candles = FetchWindow(60)
     candles.filled(3000, candles.length, anything=True)
     assert candles.length == 60 * 4999
@@ -64,11 +66,23 @@ def test_g05_or_that_it_is_no_longer_kept() -> None:
     assert not window.known_row_lacking(0)
     window.explained(kept=False)
     assert (window.length, window.most_rows) == (4999, MAX_ROWS)
+    assert window.known_row_lacking(3000)
     window.lost()
-    assert window.length == 2 * 4999
+    assert (window.length, window.most_rows) == (2 * 4999, MAX_ROWS)
+
+
+def test_an_interruption_halves_what_fits_into_a_reply() -> None:
+    window = FetchWindow(0)
+    window.filled(0, window.length, anything=False)
+    window.interrupted()
+    assert window.length == 2499
 
 
 def test_the_shortest_window_is_not_made_shorter() -> None:
+    window = FetchWindow(0)
+    while window.known_row_lacking(5):
+        pass
+    assert window.length == 1
     window = FetchWindow(60)
     for _ in range(20):
         window.interrupted()
