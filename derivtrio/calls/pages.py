@@ -14,6 +14,9 @@ from derivtrio.models import ClosedContract, Position, Transaction
 
 Row = TypeVar("Row")
 
+#: How far the account's lists may lag behind, in seconds; with a margin.
+LAG: Final = 5
+
 #: What a request says about the account, where it is the one that is meant anyway.
 _ANY: Final[Mapping[str, str]] = {}
 

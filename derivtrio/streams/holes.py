@@ -141,9 +141,11 @@ class Filler:
         if rows and not items and _time_of(rows[0]) > asked_to:  # the newest rows instead
             return [], self._lose(end)
         # A reply may lack its first rows (fact 1): ask again, for a shorter window.
-        is_full, count = len(received) >= self._window.most_rows, len(received)
+        count = len(received)
         lacks_anchor = self._anchor is not None and not (rows and _time_of(rows[0]) <= self._anchor)
-        if is_full and self._window.reply_full(cut_off=_time_of(rows[0]) > start):
+        if count >= self._window.most_rows and self._window.reply_full(
+            cut_off=_time_of(rows[0]) > start
+        ):
             return [], None
         lacks_end = self._lacks_end(rows, end)
         if (lacks_anchor and self._window.known_row_lacking(count)) or (

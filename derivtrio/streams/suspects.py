@@ -174,8 +174,7 @@ class Suspects:
             return [each for each in found if self._answered[each] > answered]
         for upstream in self._early_ends.ended_otherwise():
             if upstream in self._suspected:
-                del self._suspected[upstream]
-                upstream.breaks = ()
+                self._clear(upstream)
         return []
 
     def _recent(self, now: float) -> list[Upstream]:
@@ -191,9 +190,13 @@ class Suspects:
         for upstream in list(self._suspected):
             harmless = self._answered.get(upstream, math.inf) <= now - _ACQUITTED
             if upstream not in blamed and (upstream.over or harmless):
-                del self._suspected[upstream]
-                upstream.breaks = ()
-                self._by_message.pop(upstream, None)
+                self._clear(upstream)
+
+    def _clear(self, upstream: Upstream) -> None:
+        """Suspect *upstream* no longer; hold nothing against it."""
+        del self._suspected[upstream]
+        upstream.breaks = ()
+        self._by_message.pop(upstream, None)
 
 
 def listed(labels: list[str]) -> str:

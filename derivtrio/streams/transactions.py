@@ -39,9 +39,6 @@ _PAGE: Final = 100
 #: By how many seconds the order of the statement and that of the stream may differ.
 _SLACK: Final = 10
 
-#: By how many seconds the statement may lag behind. (`reconcile.timing` allows for the same.)
-_LAG: Final = 5.0
-
 #: How many seen transactions are kept before those that are too old to matter are removed.
 _MOST: Final = 1000
 
@@ -200,7 +197,7 @@ class StatementBackfill:
 
     async def _look_again(self) -> None:
         """Have the statement looked at once more, when it has caught up."""
-        await trio.sleep(_LAG)
+        await trio.sleep(pages.LAG)
         if len(self._items):
             self.note_missing(Interruption(again=True))
         else:  # the consumer may be waiting

@@ -31,6 +31,7 @@ from derivtrio.trace.recording import (
     Recording,
     StreamDots,
     TaskSpan,
+    unnamed,
 )
 
 #: How many rows calls have at most, and tasks of the same name; what does not fit overlaps.
@@ -170,7 +171,7 @@ def _task_rows(tasks: Iterable[TaskSpan], length: float) -> list[Row]:
     """
     rows: dict[str, Row] = {}
     for task in tasks:
-        name = task.name.removeprefix("derivtrio.").partition(" [")[0]  # without the client's name
+        name = unnamed(task.name).removeprefix("derivtrio.")
         if name == "reconnect" or not task.name.startswith("derivtrio."):
             continue
         row = rows.setdefault(name, Row(name, "tasks", indent=1, text=_JOBS.get(name, "")))

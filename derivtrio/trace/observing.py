@@ -32,6 +32,7 @@ from derivtrio.trace.recording import (
     Recording,
     StreamDots,
     TaskSpan,
+    unnamed,
 )
 from derivtrio.trace.retention import forget
 
@@ -107,7 +108,7 @@ class Watcher(trio.abc.Instrument):
                 self.recording.nurseries.append(span)
         span.running += 1
         added = self._add(task, parent, span)
-        if _unnamed(added.name) == _LOOP:
+        if unnamed(added.name) == _LOOP:
             added.client = self._opening.pop(nursery.parent_task, None)
 
     def task_exited(self, task: trio.lowlevel.Task) -> None:
@@ -271,11 +272,6 @@ def _end_of(call: Call) -> tuple[str, bool]:
 
 def _short(name: str) -> str:
     """Return a task's name without the modules in front of a function."""
-    if name.startswith("derivtrio.") and _unnamed(name).count(".") == 1:
+    if name.startswith("derivtrio.") and unnamed(name).count(".") == 1:
         return name
     return name.replace("<locals>.", "").rpartition(".")[2] or name
-
-
-def _unnamed(name: str) -> str:
-    """Return the name of a client's task without what names the client."""
-    return name.partition(" [")[0]

@@ -234,3 +234,8 @@ class Recording:
         for client in self.clients:
             for stream in client.streams.values():
                 yield from (dots for dots in (stream.live, stream.fetched) if dots.times)
+
+
+def unnamed(name: str) -> str:
+    """Return the name of a client's task without what names the client."""
+    return name.partition(" [")[0]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import trio
-from scripted import Peer, Request, Server, open_server, polite
+from scripted import Handler, Peer, Request, Server, open_server, polite
 
 import derivtrio
 from derivtrio import Backoff, Client, Settings, State, StreamFailed
@@ -32,6 +32,13 @@ class Reading:
                     self.newest[symbol] = message["tick"]["n"]
         except derivtrio.DerivError as error:
             self.ended[symbol] = error
+
+    async def start(self, nursery: trio.Nursery, others: int) -> list[str]:
+        """Follow BAD, and so many others around it; return the others."""
+        good = [f"GOOD{number}" for number in range(others)]
+        for symbol in (*good[:1], "BAD", *good[1:]):
+            await nursery.start(self.follow, symbol)
+        return good
 
 
 class Following:
@@ -244,12 +251,9 @@ async def test_g17_streams_that_begin_beside_a_bad_one_do_not_share_its_end(
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("what", ["huge", "garbage"])
-@pytest.mark.parametrize("when", [0.0, 1.5, 4.0])
-@pytest.mark.parametrize("others", [0, 1, 3])
-async def test_g17_a_stream_whose_next_message_ends_the_connection_is_found_out(
-    autojump_clock: Any, when: float, others: int, what: str
-) -> None:
+def granting(when: float, how: str) -> Handler:
+    """Return a server that grants each stream, and misbehaves *when* seconds after granting BAD."""
+
     async def handle(peer: Peer, request: Request) -> None:
         if "ticks" not in request:
             await peer.reply(request, ping="pong", time=5)
@@ -258,17 +262,24 @@ async def test_g17_a_stream_whose_next_message_ends_the_connection_is_found_out(
         await peer.reply(request, tick=tick, subscription={"id": request["ticks"]})
         if request["ticks"] == "BAD":
             await trio.sleep(when)
-            await misbehave(peer, request, what)
+            await misbehave(peer, request, how)
 
+    return handle
+
+
+@pytest.mark.parametrize("what", ["huge", "garbage"])
+@pytest.mark.parametrize("when", [0.0, 1.5, 4.0])
+@pytest.mark.parametrize("others", [0, 1, 3])
+async def test_g17_a_stream_whose_next_message_ends_the_connection_is_found_out(
+    autojump_clock: Any, when: float, others: int, what: str
+) -> None:
     async with (
-        open_server(handle) as server,
+        open_server(granting(when, what)) as server,
         derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
         trio.open_nursery() as nursery,
     ):
         read = Reading(client)
-        good = [f"GOOD{number}" for number in range(others)]
-        for symbol in (*good[:1], "BAD", *good[1:]):
-            await nursery.start(read.follow, symbol)
+        good = await read.start(nursery, others)
         await trio.sleep(120)
         assert list(read.ended) == ["BAD"]
         assert len(broken_by(read.ended["BAD"])) == 3
@@ -314,25 +325,13 @@ async def test_g17_streams_whose_messages_end_connections_are_all_found_out(
 async def test_g17_a_stream_that_is_granted_and_then_breaks_the_connection_is_found_out(
     autojump_clock: Any, when: float, others: int, how: str, caplog: Any
 ) -> None:
-    async def handle(peer: Peer, request: Request) -> None:
-        if "ticks" not in request:
-            await peer.reply(request, ping="pong", time=5)
-            return
-        tick = {"symbol": request["ticks"], "n": peer.number}
-        await peer.reply(request, tick=tick, subscription={"id": request["ticks"]})
-        if request["ticks"] == "BAD":
-            await trio.sleep(when)
-            await misbehave(peer, request, how)
-
     async with (
-        open_server(handle) as server,
+        open_server(granting(when, how)) as server,
         derivtrio.open_client(endpoint=server, settings=UNPACED) as client,
         trio.open_nursery() as nursery,
     ):
         read = Reading(client)
-        good = [f"GOOD{number}" for number in range(others)]
-        for symbol in (*good[:1], "BAD", *good[1:]):
-            await nursery.start(read.follow, symbol)
+        good = await read.start(nursery, others)
         await trio.sleep(200)
         assert list(read.ended) == ["BAD"]
         last = len(server.peers)

@@ -120,7 +120,7 @@ async def look_for_purchase(investigation: Investigation) -> Outcome | None:
     return _judge(investigation, seen.finding, seen.rivals)
 
 
-async def _in_statement(investigation: Investigation, order: Order, since_epoch: float) -> "Found":
+async def _in_statement(investigation: Investigation, order: Order, since_epoch: float) -> Found:
     """Return the purchases since *since_epoch*; of all times, only until one fits the order."""
     found = Found()
     async for row in investigation.statement("buy", since_epoch):
@@ -132,9 +132,7 @@ async def _in_statement(investigation: Investigation, order: Order, since_epoch:
     return found
 
 
-async def _look_into_other_lists(
-    investigation: Investigation, order: Order, found: "Found"
-) -> None:
+async def _look_into_other_lists(investigation: Investigation, order: Order, found: Found) -> None:
     """Add what the portfolio and the profit table have to what is *found*."""
     for position in await pages.portfolio(investigation.ask):
         found.add(position)

@@ -33,6 +33,7 @@ import trio
 from derivtrio.api.parsing import is_epoch, shown
 from derivtrio.calls.call import Call
 from derivtrio.calls.other_clients import ForeignDoubt
+from derivtrio.calls.pages import LAG
 from derivtrio.calls.request import request_until_answered
 from derivtrio.calls.session import Session
 from derivtrio.errors import OutcomeUnknown, ProtocolViolation
@@ -42,11 +43,8 @@ from derivtrio.policy.server_clock import SKEW, ServerClock, reading
 #: How long the server waits for its backend, in seconds.
 _BACKEND_TIMEOUT: Final = 15
 
-#: How far the account's lists may lag behind, in seconds; with a margin.
-_LAG: Final = 5
-
 #: How long after its last chance to reach the server a request may still be executed, in seconds.
-CERTAIN_AFTER: Final = _BACKEND_TIMEOUT + _LAG
+CERTAIN_AFTER: Final = _BACKEND_TIMEOUT + LAG
 
 #: How long the server keeps a connection on which it receives nothing, in seconds.
 _IDLE_TIMEOUT: Final = 120
