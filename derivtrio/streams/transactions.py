@@ -192,7 +192,8 @@ class StatementBackfill:
         self._missed.extend(self._seen.unseen(rows))
         connection = self._session.usable_connection
         if not self._is_again and connection is not None:
-            connection.start_soon(self._look_again, name="derivtrio.statement")
+            name = f"derivtrio.statement{self._session.label}"
+            connection.start_soon(self._look_again, name=name)
         self._incomplete, self._is_again = False, True
 
     async def _look_again(self) -> None:

@@ -12,7 +12,7 @@ from scripted import Peer, Request, open_server, polite
 
 import derivtrio
 from derivtrio import Metrics, Settings
-from derivtrio.simulator import open_simulator
+from derivtrio.simulator import DEMO_TOKEN, open_simulator
 
 PATIENT = Settings(heartbeat_interval=3600)
 
@@ -150,6 +150,21 @@ async def test_the_name_is_in_the_task_name_of_what_asks_a_suspect_alone(
     ours = {name for name in names if name.startswith("derivtrio.")}
     assert "derivtrio.suspects [left]" in ours
     assert all(name.endswith(" [left]") for name in ours)
+
+
+async def test_the_task_that_looks_into_the_statement_again_has_the_name_too(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, token=DEMO_TOKEN, name="left") as client,
+        client.transactions() as stream,
+    ):
+        sim.faults.drop()
+        with trio.move_on_after(3):  # it waits for five seconds then
+            await anext(stream)
+        names = {task.name for task in _tasks(trio.lowlevel.current_root_task())}
+        assert "derivtrio.statement [left]" in names
 
 
 def _tasks(task: trio.lowlevel.Task) -> list[trio.lowlevel.Task]:
