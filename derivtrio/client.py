@@ -27,7 +27,6 @@ from derivtrio.errors import ConnectionChanged, ReconnectRequested, invalid_requ
 from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
 from derivtrio.policy.rate_limits import Budgets, BudgetUse, Pacer
-from derivtrio.redaction import counted
 from derivtrio.settings import Settings
 from derivtrio.streams.client_events import event_stream
 from derivtrio.streams.registry import Registry
@@ -45,6 +44,7 @@ from derivtrio.supervision.login import CHANGES, change_account, change_by_call,
 from derivtrio.supervision.supervisor import Supervisor
 from derivtrio.trading.orders import contract_words
 from derivtrio.trading.trader import Trader
+from derivtrio.wording import counted
 
 _DEFAULTS: Final = Settings()
 

@@ -48,7 +48,8 @@ import msgspec
 
 from derivtrio.events import Gap
 from derivtrio.models import Ambiguous
-from derivtrio.redaction import counted, hidden_in, masked, masked_text, secrets_in, without
+from derivtrio.redaction import hidden_in, masked, masked_text, secrets_in, without
+from derivtrio.wording import counted
 
 #: How much of a server's text an error has, in characters.
 _LONGEST_CODE = 100

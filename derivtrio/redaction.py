@@ -165,16 +165,3 @@ def _hidden_at(text: str, start: int, member: re.Match[str]) -> tuple[str, int]:
 
 def _is_flag(value: object) -> bool:
     return value is None or (isinstance(value, int) and value in (0, 1))
-
-
-_PLURALS: Final = {"is": "are", "was": "were"}
-
-
-def counted(number: int, noun: str, verb: str = "") -> str:
-    """Return how many of what, for people: *noun* and *verb* are in the singular.
-
-    So `counted(2, "row", "waits")` is "2 rows wait".
-    """
-    if number == 1:
-        return f"1 {noun} {verb}".rstrip()
-    return f"{number:,} {noun}s {_PLURALS.get(verb, verb.removesuffix('s'))}".rstrip()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from derivtrio.redaction import counted, masked, masked_text, shown_url
+from derivtrio.redaction import masked, masked_text, shown_url
 
 
 def test_g13_secret_fields_are_masked() -> None:
@@ -32,20 +32,3 @@ def test_g13_secrets_in_text_are_masked(text: str) -> None:
 def test_g13_urls_are_shown_without_their_secrets() -> None:
     shown = shown_url("wss://user:s3cret@example.org/ws/demo?otp=s3cret")
     assert shown == "wss://example.org/ws/demo"
-
-
-@pytest.mark.parametrize(
-    ("number", "words", "text"),
-    [
-        (0, ("row",), "0 rows"),
-        (1, ("row",), "1 row"),
-        (2, ("row",), "2 rows"),
-        (12_345, ("row",), "12,345 rows"),
-        (1, ("row", "waits"), "1 row waits"),
-        (2, ("row", "waits"), "2 rows wait"),
-        (1, ("stream", "is"), "1 stream is"),
-        (0, ("item", "was"), "0 items were"),
-    ],
-)
-def test_a_count_agrees_with_its_noun(number: int, words: tuple[str, ...], text: str) -> None:
-    assert counted(number, *words) == text

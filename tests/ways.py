@@ -46,6 +46,7 @@ ASKED: Final = (
     "events.py",
     "models.py",
     "redaction.py",
+    "wording.py",
     "connection/url.py",  # which URLs are refused
     "connection/disconnect.py",  # the end of a connection, as data
     "trading/orders.py",  # which arguments of a trade make sense

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeGuard
 
 from derivtrio.models import LAST_EPOCH, MOST_DECIMALS, Candle, Money, Tick
+from derivtrio.wording import shown
 
 #: What comes of reading a payload that is not what it should be. (A Decimal's own complaint about
 #: a bad string is an `ArithmeticError`.)
@@ -19,9 +20,6 @@ UNREADABLE: Final = (LookupError, TypeError, ValueError, ArithmeticError)
 #: Floats below this are exact as whole numbers; no id, no epoch is as large as the other.
 _EXACT: Final = 2.0**53
 _TOO_LARGE: Final = 2**63
-
-#: How much is shown of a value that cannot be read.
-_LONGEST_SHOWN: Final = 60
 
 
 def money(value: Any) -> Money | None:
@@ -146,16 +144,6 @@ def named(value: Any) -> str:
         text = f"this is a text, not {shown(value)}"
         raise TypeError(text)
     return value
-
-
-def shown(value: Any) -> str:
-    """Return how an error shows *value*: at most a line, however large or deep it is."""
-    if isinstance(value, int) and abs(value) >= _TOO_LARGE:
-        return "a larger number"  # Python limits how long its text may be
-    if value is None or isinstance(value, (bool, int, float, Decimal, str)):
-        text = repr(value)
-        return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
-    return f"a {type(value).__name__}"
 
 
 def _plain(number: str) -> str:

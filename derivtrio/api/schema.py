@@ -17,8 +17,8 @@ from derivtrio.api.words import (
     is_secret,
     near,
     secret_in_words,
-    value_in_words,
 )
+from derivtrio.wording import shown
 
 #: Where, below the value that was checked (`.limit_order.stop_loss`), and what is wrong there.
 Complaint = tuple[str, str]
@@ -175,13 +175,13 @@ def _array(shape: Mapping[str, Any]) -> Check:
 
 
 def _refused(shape: Any, value: Any) -> Complaint:
-    shown = secret_in_words(value) if is_secret(shape) else value_in_words(value)
+    found = secret_in_words(value) if is_secret(shape) else shown(value)
     meant = None
     if isinstance(shape, tuple) and isinstance(value, str):
         meant = near(value, [allowed for allowed in shape if isinstance(allowed, str)])
     if (text := _as_text(shape, value)) is not None:
-        return "", f"is {described(shape)}: write {text!r}, with quotes, not {shown}"
-    return "", f"is {described(shape)}, not {shown}" + (
+        return "", f"is {described(shape)}: write {text!r}, with quotes, not {found}"
+    return "", f"is {described(shape)}, not {found}" + (
         f"; did you mean {meant!r}?" if meant else ""
     )
 
@@ -191,7 +191,7 @@ def _as_text(shape: Any, value: Any) -> str | None:
     if value.__class__ is bool or not isinstance(value, int | float | Decimal):
         return None
     shapes = shape if isinstance(shape, list) else [shape]
-    text = value_in_words(value) if isinstance(value, int | float) else str(value)
+    text = shown(value) if isinstance(value, int | float) else str(value)
     if any(map(is_secret, shapes)):
         return None
     texts = [each for each in shapes if isinstance(each, str) and each.startswith("text")]

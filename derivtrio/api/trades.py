@@ -15,7 +15,6 @@ from derivtrio.api.parsing import (
     ident_or_none,
     money,
     named,
-    shown,
     text_of,
     whole,
     whole_or_none,
@@ -31,6 +30,7 @@ from derivtrio.models import (
     Sale,
     Transaction,
 )
+from derivtrio.wording import shown
 
 _PRICES: Final = "buy_price bid_price sell_price payout profit current_spot".split()
 

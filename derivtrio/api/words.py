@@ -5,14 +5,12 @@ The notation of shapes is told in `_published`. `schema` turns it into checks.
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 NUMBER: Final = re.compile(r"(integer|number)(?: (>?)([\d.]*?)\.\.([\d.]*))?$")
 TEXT: Final = re.compile(r"(text|secret)(?: (\d*)\.\.(\d*))?(?: ~ (.*))?$", re.DOTALL)
 
-#: How much of a value, and of a list of values, is shown.
-_LONGEST: Final = 60
+#: How many of a list of values are shown.
 _MOST: Final = 12
 
 #: How much alike a name and another must be, or the end of another (as in difflib).
@@ -57,7 +55,6 @@ _EXAMPLES: Final = {
     r"^\d{1,4}$": "'62', of 1 to 4 digits",
     r"^\d{6,8}$": "'123456', of 6 to 8 digits",
 }
-_HUGE: Final[int] = 10**20
 
 
 def described(shape: Any) -> str:
@@ -87,16 +84,6 @@ def near(name: str, names: Sequence[str]) -> str | None:
     ends = {n[place + 1 :]: n for n in names for place, mark in enumerate(n) if mark == "_"}
     found = get_close_matches(name, ends, 1, _ALIKE)  # as `symbl` is of `underlying_symbol`
     return ends[found[0]] if found else None
-
-
-def value_in_words(value: Any) -> str:
-    """Return how a complaint shows *value*: in a line, however large it is."""
-    if isinstance(value, int) and abs(value) >= _HUGE:
-        return "such a number"  # Python limits how long its text may be
-    if value is None or isinstance(value, (bool, int, float, Decimal, str)):
-        text = repr(value)
-        return text if len(text) <= _LONGEST else f"one of {len(text)} characters"
-    return f"a {type(value).__name__}"
 
 
 def secret_in_words(value: Any) -> str:

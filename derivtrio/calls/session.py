@@ -22,8 +22,8 @@ from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Generation
 from derivtrio.errors import BrokenConnection
 from derivtrio.events import Gap, Opened, Stale
-from derivtrio.redaction import counted
 from derivtrio.settings import Settings
+from derivtrio.wording import counted
 
 
 class Observer(Protocol):

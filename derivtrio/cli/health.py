@@ -19,7 +19,7 @@ from derivtrio import Client
 from derivtrio.calls.status import State
 from derivtrio.cli.output import one_line
 from derivtrio.recording import Batch, Store, Table
-from derivtrio.redaction import counted
+from derivtrio.wording import counted
 
 #: The server must have been heard within this time, in seconds. The client asks a silent server
 #: after 25 s, and gives it 10 s to answer.

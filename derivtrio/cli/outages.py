@@ -13,8 +13,8 @@ import trio
 from derivtrio import Tick
 from derivtrio.cli.output import clock, one_line
 from derivtrio.events import Closed, Connecting, Event, Failed, Opened, Ready
-from derivtrio.redaction import counted
 from derivtrio.simulator import Market
+from derivtrio.wording import counted
 
 #: The phases of a complete demo: before the first break, between the two, after the second.
 _NAMES: Final = ("before", "between", "after")

@@ -31,7 +31,7 @@ from derivtrio.events import (
     Waiting,
 )
 from derivtrio.models import Tick
-from derivtrio.redaction import counted
+from derivtrio.wording import counted
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ from derivtrio.recording import CANDLES, GAPS, TICKS
 from derivtrio.recording.chart import Chart
 from derivtrio.recording.reading import candles_in, candles_of, read, shown_source
 from derivtrio.recording.tables import Selection
-from derivtrio.redaction import counted
+from derivtrio.wording import counted
 
 
 @click.command()

@@ -17,7 +17,7 @@ import trio
 from derivtrio import Client, DerivError, Event, Filling, Subscription
 from derivtrio.cli.output import moment
 from derivtrio.concurrency.background import running
-from derivtrio.redaction import counted
+from derivtrio.wording import counted
 
 _log: Final = logging.getLogger("derivtrio.cli")
 

@@ -15,8 +15,8 @@ import attrs
 
 from derivtrio.errors import Attempt, ConnectionFailed
 from derivtrio.policy.retry import is_fatal, least_delay
-from derivtrio.redaction import counted
 from derivtrio.settings import Backoff
+from derivtrio.wording import counted
 
 #: How many failed attempts a series remembers.
 _MEMORY: Final = 100

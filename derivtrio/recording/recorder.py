@@ -21,7 +21,7 @@ from derivtrio.recording.account import AccountFollower
 from derivtrio.recording.series import Follower, series_of
 from derivtrio.recording.store import Store, StoreError
 from derivtrio.recording.writer import BatchWriter
-from derivtrio.redaction import counted
+from derivtrio.wording import counted
 
 _log: Final = logging.getLogger("derivtrio.recording")
 

@@ -11,7 +11,7 @@ import attrs
 import msgspec
 import trio
 
-from derivtrio.api.parsing import candle_in, shown, text_of, whole
+from derivtrio.api.parsing import candle_in, text_of, whole
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Candle
 from derivtrio.streams.backfill import HistoryBackfill
@@ -28,6 +28,7 @@ from derivtrio.streams.requests import (
 )
 from derivtrio.streams.source import ServerStream
 from derivtrio.streams.subscription import Subscription, new_buffer
+from derivtrio.wording import shown
 
 
 def candle_stream(

@@ -42,8 +42,9 @@ from derivtrio.policy.retry import (
     UNANSWERED,
     is_passing,
 )
-from derivtrio.streams.suspects import Suspects, listed
+from derivtrio.streams.suspects import Suspects
 from derivtrio.streams.upstream import Upstream
+from derivtrio.wording import listed
 
 #: After how many seconds of restoration its requests are as urgent as user calls.
 _PROMOTION: Final = 60

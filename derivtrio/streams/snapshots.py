@@ -12,15 +12,7 @@ from typing import Any, Final, Never
 import attrs
 
 from derivtrio.api.catalog import name_of
-from derivtrio.api.parsing import (
-    exact,
-    is_ident,
-    money,
-    named,
-    shown,
-    text_of,
-    whole_or_none,
-)
+from derivtrio.api.parsing import exact, is_ident, money, named, text_of, whole_or_none
 from derivtrio.api.trades import contract_in
 from derivtrio.calls.request import note_limits
 from derivtrio.concurrency.buffer import OverflowPolicy
@@ -30,6 +22,7 @@ from derivtrio.streams.interfaces import Translator
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.source import ServerStream
 from derivtrio.streams.subscription import Subscription, new_buffer
+from derivtrio.wording import shown
 
 _PRICES: Final = "buy_price bid_price sell_price payout profit current_spot".split()
 

@@ -20,10 +20,10 @@ from derivtrio.errors import DerivError, SlowConsumer, unreadable
 from derivtrio.events import Gap, Overflow
 from derivtrio.models import Tick
 from derivtrio.policy.throttling import LeakyBucket
-from derivtrio.redaction import counted
 from derivtrio.streams.interfaces import Backfill, Source, Translator
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.upstream import Upstream
+from derivtrio.wording import counted
 
 T = TypeVar("T")
 

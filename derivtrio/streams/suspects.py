@@ -38,9 +38,6 @@ _PROBATION: Final = 5.0
 #: The most that all probations of one connection last, in seconds.
 _PROBATIONS: Final = 30.0
 
-#: How many streams a message names.
-_MOST_LISTED: Final = 5
-
 
 class Suspects:
     """Which streams may be what breaks connections; see the rules above.
@@ -197,9 +194,3 @@ class Suspects:
         del self._suspected[upstream]
         upstream.breaks = ()
         self._by_message.pop(upstream, None)
-
-
-def listed(labels: list[str]) -> str:
-    """Return the first of *labels*, and how many more there are."""
-    more = len(labels) - _MOST_LISTED
-    return ", ".join(labels[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

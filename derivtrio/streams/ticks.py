@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from derivtrio.api import codec
-from derivtrio.api.parsing import shown, tick_in
+from derivtrio.api.parsing import tick_in
 from derivtrio.calls.routing import stream_id_of
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Tick
@@ -26,6 +26,7 @@ from derivtrio.streams.requests import (
 )
 from derivtrio.streams.source import ServerStream
 from derivtrio.streams.subscription import Subscription, new_buffer
+from derivtrio.wording import shown
 
 #: A late reply that was so many seconds old may have missed a tick: a second, less what latencies
 #: differ by.

@@ -16,11 +16,11 @@ from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.errors import ClientClosed, DerivError, RestoreTimeout
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.throttling import Stopwatch
-from derivtrio.redaction import counted
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.resubscribe import promote, resubscribe
-from derivtrio.streams.suspects import Suspects, listed
+from derivtrio.streams.suspects import Suspects
 from derivtrio.supervision.authorization import Authorization
+from derivtrio.wording import counted, listed
 
 _EARLY: Final = "to what restores the connection"
 

@@ -21,7 +21,6 @@ from derivtrio.events import (
     Throttled,
     Waiting,
 )
-from derivtrio.redaction import counted
 from derivtrio.trace.outages import outages_of, seconds, told
 from derivtrio.trace.picture import Bar, Frame, Mark, Picture, Row, Section
 from derivtrio.trace.recording import (
@@ -33,6 +32,7 @@ from derivtrio.trace.recording import (
     TaskSpan,
     unnamed,
 )
+from derivtrio.wording import counted
 
 #: How many rows calls have at most, and tasks of the same name; what does not fit overlaps.
 _MOST_CALL_ROWS: Final = 6

@@ -9,8 +9,9 @@ from typing import Final
 import attrs
 
 from derivtrio.events import Closed, Connecting, Event, Failed, Opened, Ready, Waiting
-from derivtrio.redaction import counted, masked_text
+from derivtrio.redaction import masked_text
 from derivtrio.trace.recording import ClientTrace
+from derivtrio.wording import counted
 
 #: How much of an error's text is shown.
 _LONGEST: Final = 240

@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar
 import attrs
 
 from derivtrio.events import Event
-from derivtrio.redaction import counted
+from derivtrio.wording import counted
 
 T = TypeVar("T")
 

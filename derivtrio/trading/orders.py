@@ -10,9 +10,10 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, cast
 
-from derivtrio.api.parsing import is_ident, shown
+from derivtrio.api.parsing import is_ident
 from derivtrio.errors import invalid_request
 from derivtrio.models import Money, Proposal, Purchase
+from derivtrio.wording import shown
 
 #: A number above this is not an amount, in any currency.
 _MOST: Final = 10**18
@@ -119,8 +120,7 @@ def amount_of(name: str, amount: Any) -> Money:
     with suppress(ArithmeticError):  # to compare a Decimal("sNaN") raises
         if numeric and 0 <= amount <= _MOST:
             return cast("Money", amount)
-    huge = isinstance(amount, int) and abs(amount) > _MOST  # Python limits how long a repr may be
-    text = f"{name} is an amount, 0 or more, not {'such a number' if huge else repr(amount)}"
+    text = f"{name} is an amount, 0 or more, not {shown(amount)}"
     raise invalid_request(text)
 
 

@@ -95,7 +95,7 @@ def test_nothing_is_suggested_that_is_not_much_alike() -> None:
         ({"ping": 1, "passthrough": 5}, "ping: passthrough is an object, not 5"),
         ({"ping": 1, "passthrough": ["x"]}, "ping: passthrough is an object, not a list"),
         ({"ping": 1, "req_id": "x"}, "ping: req_id is a whole number, not 'x'"),
-        ({"balance": 1, "account": "b" * 99}, "not one of 101 characters"),
+        ({"balance": 1, "account": "b" * 99}, "not a text of 99 characters"),
         ({"transaction": 1}, "transaction: subscribe is missing; it is 1"),
     ],
     ids=str,

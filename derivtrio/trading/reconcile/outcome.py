@@ -16,7 +16,7 @@ from typing import Any, Final
 import trio
 
 from derivtrio.api.catalog import TRADES
-from derivtrio.api.parsing import UNREADABLE, shown
+from derivtrio.api.parsing import UNREADABLE
 from derivtrio.api.trades import limits_in, purchase_in, sale_in
 from derivtrio.calls.doubts import is_answered
 from derivtrio.calls.routing import has_error
@@ -37,6 +37,7 @@ from derivtrio.trading.reconcile.limits import look_for_limits
 from derivtrio.trading.reconcile.purchases import look_for_purchase
 from derivtrio.trading.reconcile.sales import look_for_sale
 from derivtrio.trading.reconcile.timing import Timing
+from derivtrio.wording import shown
 
 #: Looks at the account; returns None if it is too early to say.
 Look = Callable[[Investigation], Awaitable[Outcome | None]]

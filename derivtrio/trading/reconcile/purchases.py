@@ -35,10 +35,10 @@ from derivtrio.models import (
     Purchase,
     Transaction,
 )
-from derivtrio.redaction import counted
 from derivtrio.trading.reconcile.investigation import Investigation
 from derivtrio.trading.reconcile.matching import Finding, Fit, Order, decide, fit_of
 from derivtrio.trading.reconcile.timing import CERTAIN_AFTER
+from derivtrio.wording import counted
 
 #: Stands for the contract of a purchase that does not name it.
 _NO_CONTRACT: Final = 0

@@ -30,7 +30,7 @@ from typing import Final
 import attrs
 import trio
 
-from derivtrio.api.parsing import is_epoch, shown
+from derivtrio.api.parsing import is_epoch
 from derivtrio.calls.call import Call
 from derivtrio.calls.other_clients import ForeignDoubt
 from derivtrio.calls.pages import LAG
@@ -39,6 +39,7 @@ from derivtrio.calls.session import Session
 from derivtrio.errors import OutcomeUnknown, ProtocolViolation
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.server_clock import SKEW, ServerClock, reading
+from derivtrio.wording import shown
 
 #: How long the server waits for its backend, in seconds.
 _BACKEND_TIMEOUT: Final = 15

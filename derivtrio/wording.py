@@ -1,0 +1,43 @@
+"""How errors, logs and reports put things: values, numbers with their nouns, long lists."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+#: How many characters of a value, and how many names of a list, are shown.
+_LONGEST: Final = 60
+_MOST: Final = 5
+
+#: From here up, a number is not written out: Python limits how long its text may be.
+_HUGE: Final[int] = 10**20
+
+_PLURALS: Final = {"is": "are", "was": "were"}
+
+
+def shown(value: Any) -> str:
+    """Return how an error shows *value*: in a line, however large or deep it is."""
+    if isinstance(value, int) and abs(value) >= _HUGE:
+        return "a number of more than 20 digits"
+    if value is not None and not isinstance(value, bool | int | float | Decimal | str):
+        return f"a {type(value).__name__}"
+    if len(repr(value)) <= _LONGEST:
+        return repr(value)
+    # Not even the beginning: a text this long may be a token in the wrong place.
+    kind = "text" if isinstance(value, str) else "number"
+    return f"a {kind} of {len(str(value))} characters"
+
+
+def counted(number: int, noun: str, verb: str = "") -> str:
+    """Return how many of what, for people: *noun* and *verb* are in the singular.
+
+    So `counted(2, "row", "waits")` is "2 rows wait".
+    """
+    if number == 1:
+        return f"1 {noun} {verb}".rstrip()
+    return f"{number:,} {noun}s {_PLURALS.get(verb, verb.removesuffix('s'))}".rstrip()
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first of *names*, and how many more there are."""
+    more = len(names) - _MOST
+    return ", ".join(names[:_MOST]) + (f" and {more} more" if more > 0 else "")
