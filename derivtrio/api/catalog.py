@@ -204,17 +204,17 @@ def name_of(request: Mapping[str, Any]) -> str:
         ValueError: it makes none, or more than one.
 
     """
-    names = [member for member in request if member in NAMES]
+    names = NAMES.intersection(request)
     if len(names) > 1:
-        names = [name for name in names if name != _ARGUMENT_TOO]
+        names -= {_ARGUMENT_TOO}
     if len(names) > 1:
         text = f"a request makes one call; this one names {' and '.join(sorted(names))}"
         raise ValueError(text)
-    members = names or [m for m in request if m not in ("req_id", "passthrough", "subscribe")]
-    if not members:
-        text = 'a request names the call it makes, as in {"ping": 1}'
-        raise ValueError(text)
-    return members[0]
+    for name in names or request:
+        if name not in ("req_id", "passthrough", "subscribe"):
+            return name
+    text = 'a request names the call it makes, as in {"ping": 1}'
+    raise ValueError(text)
 
 
 def is_safe(name: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 _decoder = msgspec.json.Decoder()
+_object_decoder = msgspec.json.Decoder(dict)
 _sorting_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -25,6 +26,9 @@ DecodeError = msgspec.DecodeError
 UNDECODABLE = (DecodeError, UnicodeError, RecursionError)
 
 decode = _decoder.decode
+
+#: Does the same, but raises a `DecodeError` also for JSON that is not an object.
+decode_object = _object_decoder.decode
 
 
 def encode(message: Mapping[str, Any]) -> str:

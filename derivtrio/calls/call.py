@@ -135,7 +135,7 @@ class Call:
     _connection: int | None = attrs.field(default=None, init=False)
     _passes: int = attrs.field(default=0, init=False)
     _patience: float = attrs.field(default=0.0, init=False)
-    _reply: dict[str, Any] = attrs.field(factory=dict, init=False)
+    _reply: dict[str, Any] | None = attrs.field(default=None, init=False)
     _caller: trio.lowlevel.Task | None = attrs.field(default=None, init=False)
     _closed: trio.Event | None = attrs.field(default=None, init=False)
 
@@ -287,7 +287,7 @@ class Call:
             text = f"a task waits for the reply to {self.name} already"
             raise RuntimeError(text)
         try:
-            if self.decided:
+            if self.state is DECIDED:
                 await trio.lowlevel.checkpoint()
             else:
                 self._caller = trio.lowlevel.current_task()
@@ -298,8 +298,8 @@ class Call:
         self.handed_over = True
         if self.error is not None:
             raise self.error
-        reply, self._reply = self._reply, {}  # the trade log keeps calls, but need not keep replies
-        return reply
+        reply, self._reply = self._reply, None  # the trade log keeps calls, but needs no replies
+        return reply or {}
 
     async def wait_closed(self) -> None:
         """Wait until nothing of it can be on its way any more."""

@@ -63,6 +63,9 @@ class SendQueue:
     _throttled: set[str] = attrs.field(factory=set, init=False)
     _way_in: trio.MemorySendChannel[Call | None] = attrs.field(init=False)
     _way_out: trio.MemoryReceiveChannel[Call | None] = attrs.field(init=False)
+    #: How many are in the channel, callers that wait for room included; and whether one of them is
+    #: the None of `wake_writer`.
+    _in_channel: int = attrs.field(default=0, init=False)
     _writer_woken: bool = attrs.field(default=False, init=False)
     _refusal: Callable[[], DerivError] | None = attrs.field(default=None, init=False)
 
@@ -71,8 +74,7 @@ class SendQueue:
         self._way_in, self._way_out = trio.open_memory_channel(self.capacity)
 
     def __len__(self) -> int:
-        waiting = self._way_out.statistics().current_buffer_used
-        waiting += len(self.suspects) - self._writer_woken
+        waiting = self._in_channel - self._writer_woken + len(self.suspects)
         return len(self._room) + len(self._arrived) + waiting
 
     async def put(self, call: Call) -> None:
@@ -88,6 +90,7 @@ class SendQueue:
             await trio.lowlevel.checkpoint()  # its deadline has passed; nothing has raised that yet
         if self._refusal is not None:
             raise self._refusal()
+        self._in_channel += 1
         try:
             self._way_in.send_nowait(call)  # no checkpoint: the caller waits for the reply anyhow
         except trio.WouldBlock:
@@ -95,7 +98,11 @@ class SendQueue:
                 # The writer would empty the channel in its next turn. Doing that here spares the
                 # caller a wait of its own, which would cost as much as the rest of the call.
                 self._empty_channel()
-            await self._way_in.send(call)
+            try:
+                await self._way_in.send(call)
+            except BaseException:  # a cancelled caller
+                self._in_channel -= 1
+                raise
 
     def put_first(self, calls: Sequence[Call]) -> None:
         """Queue *calls* before all others, in their order, without waiting."""
@@ -184,9 +191,9 @@ class SendQueue:
 
     def wake_writer(self) -> None:
         """Have the writer, which may be waiting at the channel, look what there is to do."""
-        if not self._way_out.statistics().current_buffer_used:
+        if not self._in_channel:
             self._way_in.send_nowait(None)
-            self._writer_woken = bool(self._way_out.statistics().current_buffer_used)
+            self._in_channel, self._writer_woken = 1, True
 
     def throttled(self, name: str, urgency: Urgency) -> None:
         """Announce that calls such as *name* have to wait, if they have."""
@@ -211,10 +218,10 @@ class SendQueue:
                 return calls
             is_empty = not self._arrived  # what may go can stand behind many that may not
         if self._due == math.inf:
-            await self._arrival()
+            self._take(await self._way_out.receive())
         else:
             with trio.move_on_at(self._due):
-                await self._arrival()
+                self._take(await self._way_out.receive())
         return self._let_out(most)
 
     def close(self, refusal: Callable[[], DerivError]) -> None:
@@ -239,19 +246,20 @@ class SendQueue:
 
     def _let_out(self, most: int) -> list[Call]:
         """Return up to *most* requests that may go; whatever may not is in the room then."""
-        now, room, max_urgency = trio.current_time(), self._room, self._room.max_urgency
-        admit = self.budgets.admit
+        now, room, max_urgency = self.clock.current_time(), self._room, self._room.max_urgency
+        admit, some_wait = self.budgets.admit, bool(room)
         out: list[Call] = []
         for call in self._next(most):
             if call.abandoned:
                 continue
-            passes = not room and max_urgency is not None and call.urgency <= max_urgency
+            passes = not some_wait and max_urgency is not None and call.urgency <= max_urgency
             stale = call.only_on is not None and call.only_on != self._connection
             if stale or (passes and admit(call.name, call.urgency, now)):
                 out.append(call)
             else:
                 room.add(call)
-        if room or self._throttled or self._due < math.inf:
+                some_wait = True
+        if some_wait or self._throttled or self._due < math.inf:
             while len(out) < most and (released := room.leave(now)) is not None:
                 out.append(released)
             self._note_stops(now)
@@ -259,34 +267,26 @@ class SendQueue:
 
     def _next(self, most: int) -> list[Call]:
         """Take up to *most* requests from where they come in, in their order."""
-        calls = self._arrived[:most]
-        del self._arrived[:most]
-        receive = self._way_out.receive_nowait
-        try:
-            while len(calls) < most:
-                if (arrival := receive()) is not None:
-                    calls.append(arrival)
-                else:
-                    self._writer_woken = False
-        except trio.WouldBlock:
-            pass
+        arrived = self._arrived
+        while len(arrived) < most and self._in_channel:
+            self._take(self._way_out.receive_nowait())
+        calls = arrived[:most]
+        del arrived[:most]
         return calls
 
     def _empty_channel(self) -> None:
         """Take all that is in the channel, as the writer would."""
-        with suppress(trio.WouldBlock):
-            while True:
-                if (arrival := self._way_out.receive_nowait()) is not None:
-                    self._arrived.append(arrival)
-        self._writer_woken = False
+        with suppress(trio.WouldBlock):  # the writer has been given one, but has not run since
+            while self._in_channel:
+                self._take(self._way_out.receive_nowait())
 
-    async def _arrival(self) -> None:
-        """Wait for a request, or for `wake_writer`."""
-        call = await self._way_out.receive()
-        if call is None:
+    def _take(self, arrival: Call | None) -> None:
+        """Note what has come out of the channel."""
+        self._in_channel -= 1
+        if arrival is None:
             self._writer_woken = False
         else:
-            self._arrived.append(call)
+            self._arrived.append(arrival)
 
     def _note_stops(self, now: float) -> None:
         """Note which budgets hold requests back now, and until when."""

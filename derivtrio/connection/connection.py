@@ -11,7 +11,7 @@ The layers, from the socket up: `dial` (TCP and TLS), `stream` (what was seen of
 """
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -113,6 +113,8 @@ class Connection:
     heard: float = attrs.field(factory=trio.current_time, init=False)
     sent: int = attrs.field(default=0, init=False)
     _messages: Messages = attrs.field(init=False)
+    #: Says what time it is, for each batch and each write: a turn through trio would take longer.
+    _clock: trio.abc.Clock = attrs.field(factory=trio.lowlevel.current_clock, init=False)
     _arrival: trio.Event | None = attrs.field(default=None, init=False)
     _batches: int = attrs.field(default=0, init=False)
     _received_before: int = attrs.field(default=0, init=False)
@@ -158,7 +160,7 @@ class Connection:
         batch = await self._messages.receive()
         # A sign of life; the API never speaks in binary messages, and pings come as an empty batch.
         if batch and (batch[0].__class__ is not Binary or set(map(type, batch)) != {Binary}):
-            self.heard = trio.current_time()
+            self.heard = self._clock.current_time()
             self._batches += 1
             if self._arrival is not None:
                 self._arrival.set()
@@ -181,7 +183,7 @@ class Connection:
         """Let the reader take what the socket already has. It comes before every verdict."""
         await let_others_run(self._progress)
 
-    async def send(self, *messages: str | bytes) -> None:
+    async def send(self, messages: Sequence[str | bytes]) -> None:
         """Write *messages*; returns when the socket has them, and not at all when that fails.
 
         *Cancellation*: a write that is cut off breaks the connection, for half a frame cannot be
@@ -191,7 +193,7 @@ class Connection:
         self._writes += 1
         self.sent += len(messages)
         if self._writes == 1:
-            self._writing_since = trio.current_time()
+            self._writing_since = self._clock.current_time()
         try:
             await self._messages.send(messages)
         except trio.BrokenResourceError:

@@ -103,7 +103,7 @@ class WebSocket:
 
     def is_closed(self) -> bool:
         """Return whether trio-websocket has closed the connection."""
-        return self.close_code is not None
+        return self._socket is not None and self._socket.closed is not None
 
     @property
     def close_code(self) -> int | None:

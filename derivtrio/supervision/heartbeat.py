@@ -97,7 +97,7 @@ class Heartbeat:
                 await connection.flushed()
             writing = True
             texts = (f'{{"{question}":1}}' for question in questions)
-            await connection.send(*map(codec.with_req_id, texts, self._asked))
+            await connection.send(list(map(codec.with_req_id, texts, self._asked)))
             writing = False
             for sign in signs:
                 await sign.wait()

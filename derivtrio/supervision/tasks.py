@@ -73,13 +73,9 @@ def _route_fast(batch: list[Message], connection: Connection, session: Session) 
 def _decoded(batch: list[Message], connection: Connection) -> list[dict[str, Any]]:
     """Do what `_decoding` does in one go, if all messages are good."""
     try:
-        messages = [codec.decode(data) for data in batch]  # type: ignore[arg-type]
+        return list(map(codec.decode_object, batch))  # type: ignore[arg-type]
     except (*codec.UNDECODABLE, TypeError):
         return list(_decoding(batch, connection))
-    for message in messages:
-        if message.__class__ is not dict:
-            return list(_decoding(batch, connection))
-    return messages
 
 
 def _decoding(batch: Iterable[Message], connection: Connection) -> Iterator[dict[str, Any]]:
@@ -109,15 +105,19 @@ async def write_calls(connection: Connection, session: Session, *calls: Call) ->
 
     *Cancellation*: breaks the connection if the writing has begun.
     """
-    to_write = [call for call in calls if _is_to_write(call, connection)]
-    if not to_write:
-        return
-    now = trio.current_time()
-    await connection.send(*[_prepare(call, connection, session, now) for call in to_write])
-    for call in to_write:
-        if call.raw:
-            session.router.remove(call.req_id)
-            call.settle({})
+    now = session.queue.clock.current_time()
+    messages: list[str | bytes] = []
+    unanswered: list[Call] = []
+    for call in calls:
+        if _is_to_write(call, connection):
+            messages.append(_prepare(call, connection, session, now))
+            if call.raw:
+                unanswered.append(call)
+    if messages:
+        await connection.send(messages)
+    for call in unanswered:
+        session.router.remove(call.req_id)
+        call.settle({})
 
 
 def _is_to_write(call: Call, connection: Connection) -> bool:

@@ -15,6 +15,8 @@ from scripted import Peer, Request, Server, open_server, polite
 import derivtrio
 from derivtrio import OutcomeUnknown, Settings
 from derivtrio.calls.call import api_call
+from derivtrio.calls.queue import SendQueue
+from derivtrio.policy.rate_limits import Urgency
 from derivtrio.simulator import open_simulator
 from derivtrio.simulator.network.memory_stream import MemoryStream
 
@@ -318,9 +320,25 @@ async def test_callers_wait_for_room_in_a_full_queue(autojump_clock: Any) -> Non
             for _ in range(10):
                 nursery.start_soon(client.call, {"time": 1})
             await trio.sleep(10)
-            assert client.status.pending == 2
+            assert client.status.pending == 10  # those that wait for room included
             server.refuses = False
     assert len(server.asked("time")) == 10
+
+
+async def test_a_full_queue_has_a_caller_wait_and_a_cancelled_one_leaves_no_trace(
+    autojump_clock: Any,
+) -> None:
+    queue = SendQueue(2)
+    for _ in range(2):
+        await queue.put(api_call({"time": 1}))
+    with trio.move_on_after(1) as scope:
+        await queue.put(api_call({"ping": 1}))
+    assert scope.cancelled_caught
+    assert len(queue) == 2
+    queue.begin(1)
+    queue.open_to(Urgency.USER)
+    assert [call.name for call in await queue.get(5)] == ["time", "time"]
+    assert len(queue) == 0
 
 
 async def test_a_call_that_opens_a_stream_has_it_forgotten(autojump_clock: Any) -> None:

@@ -1,5 +1,6 @@
 """G01 and the heartbeat, on the virtual clock."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -158,8 +159,8 @@ class QuietLink:
         self._arrival = trio.Event()
         return self._arrival
 
-    async def send(self, message: str) -> None:
-        assert '"ping":1' in message
+    async def send(self, messages: Sequence[str]) -> None:
+        assert all('"ping":1' in message for message in messages)
         self.pings += 1
         self.heard = trio.current_time()
         self._arrival.set()

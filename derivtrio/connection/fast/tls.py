@@ -59,7 +59,7 @@ class RecordStream(trio.abc.Stream):
                 break
             except ssl.SSLWantReadError:
                 await self._flush()
-                await self._fill()
+                self._feed(await self.below.receive_some(_READ_SIZE))
         await self._flush()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -77,7 +77,7 @@ class RecordStream(trio.abc.Stream):
                 await self._flush()
             if data or self._ended:
                 break
-            await self._fill()
+            self._feed(await self.below.receive_some(_READ_SIZE))
             data = self._decrypted(most)
         if not data and self._error is not None:
             raise self._error  # what came before it has been handed over
@@ -91,10 +91,9 @@ class RecordStream(trio.abc.Stream):
         async with self._sending:
             if self._error is not None:  # the reader has met it
                 raise self._error
-            rest = memoryview(data)
-            while rest:
+            while data:
                 try:
-                    rest = rest[self._tls.write(rest) :]
+                    data = data[self._tls.write(data) :]
                 except ssl.SSLWantReadError:  # rule 2
                     received = self._received = trio.Event()  # it may come while we send
                     await self.below.send_all(self._outgoing.read())
@@ -114,7 +113,7 @@ class RecordStream(trio.abc.Stream):
         """Return what there is, up to *most* bytes."""
         pieces: list[bytes] = []
         try:
-            while most > 0 and not self._ended and (self._tls.pending() or self._incoming.pending):
+            while most > 0 and not self._ended and (self._incoming.pending or self._tls.pending()):
                 piece = self._tls.read(min(most, _RECORD_SIZE))
                 self._ended = not piece
                 pieces.append(piece)
@@ -127,8 +126,8 @@ class RecordStream(trio.abc.Stream):
             self._ended, self._error = True, error
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def _fill(self) -> None:
-        data = await self.below.receive_some(_READ_SIZE)
+    def _feed(self, data: bytes | bytearray) -> None:
+        """Give `ssl` what has come; nothing has, if the stream has ended."""
         if data:
             self._incoming.write(data)
         else:
