@@ -268,8 +268,11 @@ class SendQueue:
     def _next(self, most: int) -> list[Call]:
         """Take up to *most* requests from where they come in, in their order."""
         arrived = self._arrived
-        while len(arrived) < most and self._in_channel:
-            self._take(self._way_out.receive_nowait())
+        try:
+            while len(arrived) < most and self._in_channel:
+                self._take(self._way_out.receive_nowait())
+        except trio.WouldBlock:  # Ctrl-C came when a caller had counted its call, but not sent it
+            self._in_channel = 0
         calls = arrived[:most]
         del arrived[:most]
         return calls
@@ -282,7 +285,7 @@ class SendQueue:
 
     def _take(self, arrival: Call | None) -> None:
         """Note what has come out of the channel."""
-        self._in_channel -= 1
+        self._in_channel -= self._in_channel > 0
         if arrival is None:
             self._writer_woken = False
         else:

@@ -341,6 +341,25 @@ async def test_a_full_queue_has_a_caller_wait_and_a_cancelled_one_leaves_no_trac
     assert len(queue) == 0
 
 
+async def test_a_caller_that_ctrl_c_stops_at_the_worst_moment_does_not_stop_the_writer(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = SendQueue(2)
+    queue.begin(1)
+    queue.open_to(Urgency.USER)
+
+    def interrupted(_: object, value: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trio.MemorySendChannel, "send_nowait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            await queue.put(api_call({"ping": 1}))
+    await queue.put(api_call({"time": 1}))
+    assert [call.name for call in await queue.get(5)] == ["time"]
+    assert len(queue) == 0
+
+
 async def test_a_call_that_opens_a_stream_has_it_forgotten(autojump_clock: Any) -> None:
     async def handle(peer: Peer, request: Request) -> None:
         if "ticks" in request:
