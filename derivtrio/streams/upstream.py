@@ -297,13 +297,12 @@ class Upstream:
         ids = self.ids
         if self.over or self.sharing is not None:
             return messages
-        for message in messages:
-            subscription = message.get("subscription")
-            if subscription.__class__ is not dict or "error" in message:
-                return messages
-            stream_id = subscription.get("id")
-            if stream_id.__class__ is not str or stream_id not in ids:
-                return messages
+        try:
+            for message in messages:
+                if "error" in message or message["subscription"]["id"] not in ids:
+                    return messages
+        except (LookupError, TypeError):  # there is no id
+            return messages
         self.last_wall = self._counters.last_message_wall
         if self.parts is not None:
             self._note_parts(messages)

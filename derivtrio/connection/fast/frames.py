@@ -32,7 +32,6 @@ import attrs
 from derivtrio.connection.stream import Close
 
 _FINAL_TEXT: Final = 0x81
-_SHORT_TEXT: Final = _FINAL_TEXT << 8
 _FIN: Final = 0x80
 _MASKED: Final = 0x80
 _LENGTH: Final = 0x7F
@@ -43,6 +42,10 @@ _CONTROL: Final = 0x08
 _CLOSE: Final = 0x08
 _MAX_CONTROL: Final = 125
 _FOR_EVER: Final = sys.maxsize
+#: The first two bytes of a text frame, as a number: if its length (here 0) is in the second byte, and
+#: if it is in the next two.
+_SHORT_TEXT: Final = _FINAL_TEXT << 8
+_MEDIUM_TEXT: Final = _SHORT_TEXT | _TWO_BYTES
 _two_words: Final = struct.Struct(">HH").unpack_from
 
 #: What comes before the mask of a short text that we send, by its length.
@@ -119,17 +122,17 @@ class FrameFilter:
         """
         if self._forwarding or self._in_fragments:
             return start
-        last, limit, take = len(data) - 4, self.max_size, items.append
-        while start <= last:
+        size, limit, take = len(data), self.max_size, items.append
+        while start <= size - 4:
             head, length = _two_words(data, start)
             body = start + 4
-            if head != _SHORT_TEXT | _TWO_BYTES:
-                if not _SHORT_TEXT <= head < _SHORT_TEXT | _TWO_BYTES:
+            if head != _MEDIUM_TEXT:
+                if not _SHORT_TEXT <= head < _MEDIUM_TEXT:
                     break
                 length = head & _LENGTH
                 body = start + 2
             end = body + length
-            if end > last + 4 or length > limit:
+            if end > size or length > limit:
                 break
             take(data[body:end])
             start = end
