@@ -42,8 +42,8 @@ _CONTROL: Final = 0x08
 _CLOSE: Final = 0x08
 _MAX_CONTROL: Final = 125
 _FOR_EVER: Final = sys.maxsize
-#: The first two bytes of a text frame, as a number: if its length (here 0) is in the second byte, and
-#: if it is in the next two.
+#: The first two bytes of a text frame, as a number: where the length (here 0) is the second byte,
+#: and where it takes the next two.
 _SHORT_TEXT: Final = _FINAL_TEXT << 8
 _MEDIUM_TEXT: Final = _SHORT_TEXT | _TWO_BYTES
 _two_words: Final = struct.Struct(">HH").unpack_from
