@@ -97,7 +97,8 @@ class Call:
         deadline: when its reply must be there, on trio's clock.
         written_wall: when it was last written, in seconds since the epoch by this machine's clock.
         written_mono: the same on trio's clock; None before that.
-        loginid: the account that a trade is for, once it is written; None if that is not known.
+        loginid: the account that it changes, once it is written; None if that is not known, and for
+            a call that only reads.
         closed_mono: when its answer came, or its connection ended, on trio's clock. After that
             nothing of it can be on its way to the server.
         answer: the server's answer to a trade, even if it came too late for the caller.

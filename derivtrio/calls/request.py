@@ -100,7 +100,8 @@ async def repeat(
     """Make *call*, and, as long as *rules* say so, the calls that *again* makes of it.
 
     If the server no longer takes the connection for an account, the connection is authorized anew,
-    and *call* is made once more. That is safe for any call, because it was refused.
+    and *call* is made once more. That is safe for any call, because it was refused. But what
+    changes an account is not made for another one, which the user may have chosen meanwhile.
 
     *interrupted* is told of each error that is not the last.
 
@@ -123,7 +124,7 @@ async def repeat(
             if pause is None and not reauthorized and lacks_account(error, call.request):
                 reauthorized = True
                 if session.reauthorize is not None and await session.reauthorize(call, error):
-                    pause = 0
+                    pause = 0 if _has_its_account(call, session) else None
             if pause is None:
                 raise
             if interrupted is not None:
@@ -146,6 +147,11 @@ def _after(
         urgency = Urgency.USER  # not even an urgent call may ignore the pause of its budgets
     elapsed = trio.current_time() - first_failed
     return pause_before_retry(error, rules, safe=call.safe, elapsed=elapsed), urgency
+
+
+def _has_its_account(call: Call, session: Session) -> bool:
+    """Return whether *call*, made now, is for the account that it was for before."""
+    return call.safe or "loginid" in call.request or call.loginid == session.trades.whose()
 
 
 def _noted(
