@@ -132,7 +132,7 @@ def _assembled(
     session = Session(settings, generation_of(endpoint), queue, router, bus, trades)
     session.reauthorize = partial(authorization.reauthorize, session=session)
     registry = Registry(session)
-    trades.used = registry.replace_proposal
+    trades.used, trades.streamed = registry.replace_proposal, registry.request_of
     if (watch := on_new_client.get()) is not None:
         watch(session, registry)
     if settings.stale_after is not None:

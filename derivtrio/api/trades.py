@@ -32,6 +32,9 @@ from derivtrio.models import (
     Transaction,
 )
 
+#: Members of a request for a proposal that do not describe the contract.
+NO_TERMS: Final = frozenset({"loginid", "passthrough", "proposal", "req_id", "subscribe"})
+
 _PRICES: Final = "buy_price bid_price sell_price payout profit current_spot".split()
 
 

@@ -19,7 +19,7 @@ import attrs
 import trio
 
 from derivtrio.api.parsing import ident_in
-from derivtrio.api.trades import contract_of
+from derivtrio.api.trades import NO_TERMS, contract_of
 from derivtrio.calls.call import Call, is_refused
 from derivtrio.calls.other_clients import OtherClients
 from derivtrio.calls.routing import has_error
@@ -47,6 +47,7 @@ _UNEXAMINED: Final = frozenset(
 #: How many entries of each kind are kept.
 _MOST_KNOWN: Final = 10_000
 _MOST_DOUBTS: Final = 1000
+_MOST_PROPOSALS: Final = 1000
 
 
 class Origin(NamedTuple):
@@ -68,6 +69,7 @@ class TradeLog:
     Attributes:
         whose: returns the account of a trade that names none; None if that is not known.
         used: told of each proposal, by its id, that a purchase has used up, or may have used up.
+        streamed: returns the request of the stream that a proposal, given by its id, belongs to.
         others: the other clients of this process, and what they know of the same accounts.
         server_time: what is known of the server's clock.
         outcomes: what has been found out about trades that were in doubt.
@@ -76,11 +78,13 @@ class TradeLog:
 
     whose: Callable[[], str | None] = attrs.field(default=lambda: None)
     used: Callable[[str], None] = attrs.field(default=lambda _: None)
+    streamed: Callable[[str], Mapping[str, Any] | None] = attrs.field(default=lambda _: None)
     others: OtherClients = attrs.field(factory=OtherClients)
     server_time: ServerTime = attrs.field(factory=ServerTime, init=False)
     outcomes: WeakKeyDictionary[OutcomeUnknown, Outcome] = attrs.field(
         factory=WeakKeyDictionary, init=False
     )
+    _proposed: dict[str, Mapping[str, Any]] = attrs.field(factory=dict, init=False)
     _under_way: dict[Call, None] = attrs.field(factory=dict, init=False)
     _in_doubt: dict[OutcomeUnknown, Call] = attrs.field(factory=dict, init=False)
     _known: dict[tuple[Action, int], Origin] = attrs.field(factory=dict, init=False)
@@ -100,6 +104,8 @@ class TradeLog:
 
     def begin(self, call: Call) -> None:
         """Note a trade that is about to be made."""
+        if call.name == "buy" and call.terms is None:
+            call.terms = self._terms_of(call.request["buy"])
         self._under_way[call] = None
 
     def end(self, call: Call) -> None:
@@ -118,6 +124,15 @@ class TradeLog:
         unknown = call.doubt(text)
         self._enter(unknown, call)
         return unknown
+
+    def note_proposal(self, request: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
+        """Note what the proposal in *reply* was asked for with, should it be bought by its id."""
+        payload = reply.get("proposal")
+        proposal = payload.get("id") if isinstance(payload, Mapping) else None
+        if isinstance(proposal, str):
+            self._proposed[proposal] = request
+            if len(self._proposed) > _MOST_PROPOSALS:
+                del self._proposed[next(iter(self._proposed))]
 
     def note_time(self, call: Call, epoch: object) -> None:
         """Note that *epoch* was the server's time when it answered *call*, just now."""
@@ -202,6 +217,13 @@ class TradeLog:
             self.others.know(action, contract_id, call)
         if len(self._known) > _MOST_KNOWN:
             self._evict()
+
+    def _terms_of(self, proposal: object) -> Mapping[str, Any] | None:
+        """Return the contract that a proposal is for, by its id; None if that is not known."""
+        if not isinstance(proposal, str):
+            return None
+        request = self._proposed.get(proposal) or self.streamed(proposal)
+        return request and {name: each for name, each in request.items() if name not in NO_TERMS}
 
     def _enter(self, unknown: OutcomeUnknown, call: Call) -> None:
         self._in_doubt[unknown] = call

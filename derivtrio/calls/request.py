@@ -157,7 +157,7 @@ def _has_its_account(call: Call, session: Session) -> bool:
 def _noted(
     reply: dict[str, Any], call: Call, session: Session, rules: Sequence[Rule]
 ) -> dict[str, Any]:
-    """Return *reply*; take the time it took, and the limits or the server's time, if it has them.
+    """Return *reply*; take the time it took, and what else it says that matters later.
 
     The latency's bucket is the number of binary digits of its milliseconds.
     """
@@ -171,6 +171,8 @@ def _noted(
         note_limits(reply, session)
     elif call.name == "time":
         session.trades.note_time(call, reply.get("time"))
+    elif call.name == "proposal":
+        session.trades.note_proposal(call.request, reply)
     return reply
 
 

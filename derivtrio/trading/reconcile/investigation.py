@@ -154,7 +154,10 @@ class Investigation:
         """Return why a match may belong to a trade that is not known here; None if it may not."""
         if self.call is None:
             return "this client has no record of the order, nor of others that may have led to that"
-        written_mono = [each.written_mono for each in (self.call, *rivals)]
+        calls = (self.call, *rivals)
+        if any(each.name == "buy" and each.terms is None for each in calls):
+            return "what an order in doubt was to buy is not known: only the id of a proposal is"
+        written_mono = [each.written_mono for each in calls]
         if any(when is not None and self.trades.is_evicted(when) for when in written_mono):
             return "too many trades of that time are in doubt"
         return None

@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from derivtrio.api.trades import NO_TERMS
 from derivtrio.models import Money
 
 #: Units of a duration, in seconds. (Not days: a day ends when the market closes.)
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
-
-#: Members of a request's parameters that do not describe the contract.
-_NO_TERMS: Final = frozenset({"loginid", "passthrough", "proposal", "req_id", "subscribe"})
 
 
 def essence(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,7 +20,7 @@ def essence(parameters: Mapping[str, Any]) -> dict[str, Any]:
     terms = {
         name: _plain(name, value)
         for name, value in parameters.items()
-        if value is not None and name not in _NO_TERMS
+        if value is not None and name not in NO_TERMS
     }
     if "underlying_symbol" in terms:
         terms["symbol"] = terms.pop("underlying_symbol")
