@@ -12,12 +12,14 @@ went: about trades of that time no purchase can be claimed with certainty any mo
 import math
 import time
 from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import attrs
 import trio
 
+from derivtrio.api.catalog import TRADES
 from derivtrio.api.parsing import ident_in
 from derivtrio.api.trades import NO_TERMS, contract_of
 from derivtrio.calls.call import Call, is_refused
@@ -108,8 +110,11 @@ class TradeLog:
             call.terms = self._terms_of(call.request["buy"])
         self._under_way[call] = None
 
-    def end(self, call: Call) -> None:
-        """Note that a trade's caller has its answer, or has gone away."""
+    def end(self, call: Call) -> OutcomeUnknown | None:
+        """Note that a trade's caller has its answer, or has gone away.
+
+        Return the doubt that nobody is told of, if there is one.
+        """
         del self._under_way[call]
         if isinstance(call.error, OutcomeUnknown):
             self._enter(call.error, call)
@@ -117,7 +122,8 @@ class TradeLog:
             self._learn_from(call)
             self.note_time(call, _purchase_time(call.answer))
         elif call.written_mono is not None:
-            self.doubt(call, f"the caller of {call.name} went away before its reply came")
+            return self.doubt(call, f"the caller of {call.name} went away before its reply came")
+        return None
 
     def doubt(self, call: Call, text: str) -> OutcomeUnknown:
         """Put *call* in doubt, for the reason *text*."""
@@ -276,6 +282,22 @@ def _may_have_used_up(call: Call) -> bool:
     error = call.error
     refused = isinstance(error, ApiError) and error.code in _UNEXAMINED
     return call.written_mono is not None and not refused
+
+
+def order_text(unknown: OutcomeUnknown) -> str:
+    """Return in words what a trade in doubt was to do, when, and for which account."""
+    request, terms = unknown.request, unknown.parameters or {}
+    name = next((each for each in TRADES if each in request), "trade")
+    if name == "buy":
+        symbol = terms.get("symbol") or terms.get("underlying_symbol")
+        known = (terms.get("contract_type"), symbol, terms.get("basis"), terms.get("amount"))
+        what = " ".join(str(each) for each in known if each is not None) or "a proposal"
+        what += f" for at most {request.get('price')}"
+    else:
+        what = f"contract {request.get('contract_id', request.get(name))}"
+    when = datetime.fromtimestamp(unknown.written_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    account = "" if unknown.loginid is None else f" for {unknown.loginid}"
+    return f"{name} {what}, written at {when}{account}"
 
 
 def is_answered(call: Call) -> bool:

@@ -6,6 +6,7 @@
 - Both are one loop, `repeat`; whether it goes on is decided in `policy.retry`.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ import trio
 
 from derivtrio.api.validation import check_request
 from derivtrio.calls.call import Call, api_call
-from derivtrio.calls.doubts import BUYS
+from derivtrio.calls.doubts import BUYS, order_text
 from derivtrio.calls.metrics import LAST_BUCKET
 from derivtrio.calls.session import Session
 from derivtrio.errors import ConnectionLost, DerivError, RateLimited
@@ -206,7 +207,10 @@ def _note_end(call: Call, session: Session) -> None:
         session.given_up |= call.written_mono is not None and call.answer is None
     session.bus.counters.calls[call.outcome] += 1
     if call.is_trade:
-        session.trades.end(call)
+        if (unknown := session.trades.end(call)) is not None:
+            session.bus.log(
+                logging.WARNING, "%s (%s; see client.doubts)", unknown, order_text(unknown)
+            )
     elif abandoned:
         session.router.remove(call.req_id)
     if call.name in BUYS:
