@@ -13,14 +13,14 @@ import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import attrs
 import trio
 
-from derivtrio.api.catalog import TRADES
-from derivtrio.api.parsing import ident_in
+from derivtrio.api.parsing import ident_in, shown
 from derivtrio.api.trades import NO_TERMS, contract_of
 from derivtrio.calls.call import Call, is_refused
 from derivtrio.calls.other_clients import OtherClients
@@ -50,6 +50,9 @@ _UNEXAMINED: Final = frozenset(
 _MOST_KNOWN: Final = 10_000
 _MOST_DOUBTS: Final = 1000
 _MOST_PROPOSALS: Final = 1000
+
+#: How much is told of one member of an order, in characters.
+_LONGEST_TOLD: Final = 60
 
 
 class Origin(NamedTuple):
@@ -99,6 +102,11 @@ class TradeLog:
     def doubts(self) -> tuple[OutcomeUnknown, ...]:
         """The trades that are in doubt, oldest first."""
         return tuple(self._in_doubt)
+
+    @property
+    def calls_in_doubt(self) -> tuple[Call, ...]:
+        """The calls that made them."""
+        return tuple(self._in_doubt.values())
 
     def seen_since(self, unknown: OutcomeUnknown) -> float:
         """Return since when this client knows of *unknown*, on trio's clock."""
@@ -284,20 +292,23 @@ def _may_have_used_up(call: Call) -> bool:
     return call.written_mono is not None and not refused
 
 
-def order_text(unknown: OutcomeUnknown) -> str:
-    """Return in words what a trade in doubt was to do, when, and for which account."""
-    request, terms = unknown.request, unknown.parameters or {}
-    name = next((each for each in TRADES if each in request), "trade")
-    if name == "buy":
+def order_text(call: Call) -> str:
+    """Return in words what a trade was to do, when it was written, and for which account."""
+    request, terms = call.request, call.terms or {}
+    if call.name == "buy":
         symbol = terms.get("symbol") or terms.get("underlying_symbol")
         known = (terms.get("contract_type"), symbol, terms.get("basis"), terms.get("amount"))
-        what = " ".join(str(each) for each in known if each is not None) or "a proposal"
-        what += f" for at most {request.get('price')}"
+        what = " ".join(_told(each) for each in known if each is not None) or "a proposal"
+        what += f" for at most {_told(request.get('price'))}"
     else:
-        what = f"contract {request.get('contract_id', request.get(name))}"
-    when = datetime.fromtimestamp(unknown.written_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    account = "" if unknown.loginid is None else f" for {unknown.loginid}"
-    return f"{name} {what}, written at {when}{account}"
+        what = f"contract {_told(request.get('contract_id', request.get(call.name)))}"
+    when = datetime.fromtimestamp(call.written_wall, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    account = "" if call.loginid is None else f" for {call.loginid}"
+    return f"{call.name} {what}, written at {when}{account}"
+
+
+def _told(value: object) -> str:
+    return str(value)[:_LONGEST_TOLD] if isinstance(value, str | Decimal) else shown(value)
 
 
 def is_answered(call: Call) -> bool:

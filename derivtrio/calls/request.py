@@ -209,7 +209,7 @@ def _note_end(call: Call, session: Session) -> None:
     if call.is_trade:
         if (unknown := session.trades.end(call)) is not None:
             session.bus.log(
-                logging.WARNING, "%s (%s; see client.doubts)", unknown, order_text(unknown)
+                logging.WARNING, "%s (%s; see client.doubts)", unknown, order_text(call)
             )
     elif abandoned:
         session.router.remove(call.req_id)

@@ -128,10 +128,10 @@ class Lifetime:
 
 def _tell_doubts(session: Session) -> None:
     """Log which trades are in doubt when the client ends: another one can find out."""
-    doubts = session.trades.doubts
-    for unknown in doubts[-_MOST_TOLD:]:
-        session.bus.log(logging.WARNING, "still in doubt at the end: %s", order_text(unknown))
-    if (more := len(doubts) - _MOST_TOLD) > 0:
+    calls = session.trades.calls_in_doubt
+    for call in calls[-_MOST_TOLD:]:
+        session.bus.log(logging.WARNING, "still in doubt at the end: %s", order_text(call))
+    if (more := len(calls) - _MOST_TOLD) > 0:
         session.bus.log(logging.WARNING, "and %d older trades", more)
 
 

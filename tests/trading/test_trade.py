@@ -268,3 +268,12 @@ async def test_only_the_newest_doubts_are_logged_at_the_end(
     assert len(ends) == 21
     assert ends[0].startswith("still in doubt at the end: cancel contract 1003,")
     assert ends[-1] == "and 2 older trades"
+
+
+@pytest.mark.parametrize("attribute", ["request", "parameters", "written_at", "loginid"])
+async def test_g02_a_doubt_that_was_spoilt_does_not_keep_the_client_from_ending(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture, attribute: str
+) -> None:
+    async with open_world(lost_after) as world:
+        setattr(await in_doubt(world), attribute, float("nan"))
+    assert "still in doubt at the end: buy CALL R_100 stake 10 for at most 10, " in caplog.text
