@@ -23,6 +23,8 @@ is never a reason to say "no":
    it, and any purchase in the account may be the one, however old it looks.
 5. The server's own clock may have been set meanwhile, or another machine of it tells the time now.
    So where the two disagree, both count: what was known when the trade was made, and what is now.
+   If nothing was known then, this machine's clock stands in for it: what has happened at that time
+   by this clock forbids a "no", too.
 """
 
 import math
@@ -134,6 +136,9 @@ class Timing:
                 least = known[0]
             elif known is not None and call is self.call and known[0] > most:
                 latest = known[0] + 1 + end_mono - written_mono + SKEW
+            if known is None or math.isinf(known[1]):  # rule 5
+                latest = max(latest, written_wall + 1 + end_mono - written_mono + SKEW)
+                return Bounds(min(least, written_wall) - SKEW, math.floor(least), latest)
         elif known is not None:
             least, _ = known
         else:
