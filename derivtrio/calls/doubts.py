@@ -35,8 +35,12 @@ _SLACK: Final = 120
 #: The calls that end a contract. Each contract ends once.
 SALES: Final = ("sell", "cancel")
 
+#: Buys a contract for each of several accounts. `reconcile` cannot decide it; but what it leads to
+#: must not be taken for what another order has led to.
+BULK_BUY: Final = "buy_contract_for_multiple_accounts"
+
 #: The calls that use up a proposal.
-BUYS: Final = ("buy", "buy_contract_for_multiple_accounts")
+BUYS: Final = ("buy", BULK_BUY)
 
 #: What has been done to a contract.
 Action = Literal["bought", "sold"]
@@ -50,6 +54,7 @@ _UNEXAMINED: Final = frozenset(
 _MOST_KNOWN: Final = 10_000
 _MOST_DOUBTS: Final = 1000
 _MOST_PROPOSALS: Final = 1000
+_MOST_BULK_BUYS: Final = 100
 
 #: How much is told of one member of an order, in characters.
 _LONGEST_TOLD: Final = 60
@@ -90,6 +95,7 @@ class TradeLog:
         factory=WeakKeyDictionary, init=False
     )
     _proposed: dict[str, Mapping[str, Any]] = attrs.field(factory=dict, init=False)
+    _bulk_buys: dict[Call, None] = attrs.field(factory=dict, init=False)
     _under_way: dict[Call, None] = attrs.field(factory=dict, init=False)
     _in_doubt: dict[OutcomeUnknown, Call] = attrs.field(factory=dict, init=False)
     _known: dict[tuple[Action, int], Origin] = attrs.field(factory=dict, init=False)
@@ -138,6 +144,26 @@ class TradeLog:
         unknown = call.doubt(text)
         self._enter(unknown, call)
         return unknown
+
+    def begin_bulk(self, call: Call) -> None:
+        """Note that *call*, a `BULK_BUY`, is about to be made; and nothing is known of it yet."""
+        self._bulk_buys[call] = None
+        if len(self._bulk_buys) > _MOST_BULK_BUYS:
+            del self._bulk_buys[next(iter(self._bulk_buys))]
+
+    def end_bulk(self, call: Call, reply: Mapping[str, Any] | None = None) -> None:
+        """Note the contracts in *reply*; None if the server has refused, or was not asked."""
+        self._bulk_buys.pop(call, None)
+        payload = None if reply is None else reply.get(call.name)
+        rows = payload.get("result") if isinstance(payload, Mapping) else None
+        for row in rows if isinstance(rows, list) else ():
+            if (contract_id := contract_of({"buy": row})) is not None:
+                self.know(contract_id, "bought", call)
+
+    def has_bulk_buy(self, written_mono: float) -> bool:
+        """Return whether a `BULK_BUY` of that time, or later, may have led to any purchase."""
+        calls = (call.written_mono for call in self._bulk_buys)
+        return any(each is not None and each >= written_mono - _SLACK for each in calls)
 
     def note_proposal(self, request: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
         """Note what the proposal in *reply* was asked for with, should it be bought by its id."""

@@ -15,10 +15,10 @@ import trio
 
 from derivtrio.api.validation import check_request
 from derivtrio.calls.call import Call, api_call
-from derivtrio.calls.doubts import BUYS, order_text
+from derivtrio.calls.doubts import BULK_BUY, BUYS, order_text
 from derivtrio.calls.metrics import LAST_BUCKET
 from derivtrio.calls.session import Session
-from derivtrio.errors import ConnectionLost, DerivError, RateLimited
+from derivtrio.errors import ConnectionLost, DerivError, OutcomeUnknown, RateLimited
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import (
     ONCE,
@@ -174,6 +174,8 @@ def _noted(
         session.trades.note_time(call, reply.get("time"))
     elif call.name == "proposal":
         session.trades.note_proposal(call.request, reply)
+    elif call.name == BULK_BUY:
+        session.trades.end_bulk(call, reply)
     return reply
 
 
@@ -196,6 +198,8 @@ def _note_begun(call: Call, session: Session) -> None:
     """Note that *call* is about to be queued."""
     if call.is_trade:
         session.trades.begin(call)
+    elif call.name == BULK_BUY:
+        session.trades.begin_bulk(call)
     if session.observer is not None:
         session.observer.call_begun(call)
 
@@ -215,5 +219,7 @@ def _note_end(call: Call, session: Session) -> None:
         session.router.remove(call.req_id)
     if call.name in BUYS:
         session.trades.note_used(call)
+        if call.written_mono is None or (call.error and not isinstance(call.error, OutcomeUnknown)):
+            session.trades.end_bulk(call)
     if session.observer is not None:
         session.observer.call_ended(call)

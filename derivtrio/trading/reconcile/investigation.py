@@ -157,6 +157,8 @@ class Investigation:
         calls = (self.call, *rivals)
         if any(each.name == "buy" and each.terms is None for each in calls):
             return "what an order in doubt was to buy is not known: only the id of a proposal is"
+        if self.call.name == "buy" and self.trades.has_bulk_buy(self.call.written_mono or 0):
+            return "a purchase for several accounts is in doubt, too"
         written_mono = [each.written_mono for each in calls]
         if any(when is not None and self.trades.is_evicted(when) for when in written_mono):
             return "too many trades of that time are in doubt"

@@ -1,7 +1,7 @@
 """Whether a purchase in doubt was made, and which one it is."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ import trio
 from bank import PARAMETERS, Fault, answering, answering_after, lost_after, lost_before
 from scripted import Peer, Request
 
+import derivtrio
 from derivtrio import Ambiguous, Bought, NotBought, OutcomeUnknown
 from tests.trading.world import EXECUTED, NOT_EXECUTED, World, in_doubt, open_world
 
@@ -274,3 +275,35 @@ async def test_g04_a_purchase_of_nobody_knows_what_is_never_said_to_be_a_certain
         world.bank.statement.clear()
         world.bank.contracts.clear()
         assert isinstance(await world.client.reconcile(unknown), NotBought)
+
+
+@pytest.mark.parametrize("fate", ["answered", "lost", "cancelled", "refused"])
+async def test_g04_what_was_bought_for_several_accounts_is_not_taken_for_another_order(
+    autojump_clock: Any, fate: str
+) -> None:
+    bulk = "buy_contract_for_multiple_accounts"
+    async with open_world(lost_before) as world:
+
+        async def handle(peer: Peer, request: Request) -> None:
+            if bulk not in request:
+                await world.bank.handle(peer, request)
+            elif fate == "refused":
+                await peer.refuse(request, "InvalidContractProposal")
+            else:
+                row = world.bank.buy({"parameters": PARAMETERS})["buy"]
+                if fate == "answered":
+                    await peer.reply(request, **{bulk: {"result": [{**row, "token": "a"}, {}]}})
+                elif fate == "lost":
+                    await peer.drop()
+
+        world.server.handle = handle
+        order = {bulk: "1", "price": 10, "parameters": PARAMETERS, "tokens": ["a", "b"]}
+        with trio.move_on_after(1), suppress(OutcomeUnknown, derivtrio.ApiError):
+            await world.client.call(order)
+        await world.client.wait_ready()
+        outcome = await world.client.reconcile(await in_doubt(world))
+        if fate in ("answered", "refused"):
+            assert isinstance(outcome, NotBought)
+        else:
+            assert isinstance(outcome, Ambiguous)
+            assert "several accounts" in outcome.how
