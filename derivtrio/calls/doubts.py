@@ -207,8 +207,7 @@ class TradeLog:
     def resolve(self, unknown: OutcomeUnknown, outcome: Outcome) -> None:
         """Note what has been found out."""
         self.outcomes[unknown] = outcome
-        self.others.resolve(unknown)
-        self._in_doubt.pop(unknown, None)
+        self.others.resolve(unknown, self._in_doubt.pop(unknown, None))
 
     def rivals_of(self, call: Call | None, names: Collection[str] = ("buy",)) -> list[Call]:
         """Return the other calls of these *names*, written and of an outcome that is not known."""

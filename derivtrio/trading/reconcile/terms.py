@@ -11,6 +11,9 @@ from typing import Any, Final
 from derivtrio.api.trades import NO_TERMS
 from derivtrio.models import Money
 
+#: No amount has more decimals, in any currency.
+_MOST_DECIMALS: Final = 8
+
 #: Units of a duration, in seconds. (Not days: a day ends when the market closes.)
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 
@@ -44,7 +47,12 @@ def is_less(one: object, other: object) -> bool:
 
 
 def number(value: Any) -> Decimal | str:
-    """Return *value* as a number that compares exactly; as text, if it is not a number."""
+    """Return *value* as a number that compares exactly; as text, if it is not a number.
+
+    A float is taken for the amount that it stands for: 10.000000000000002 for 10.
+    """
+    if isinstance(value, float):
+        value = round(value, _MOST_DECIMALS)
     try:
         amount = value if isinstance(value, Decimal) else Decimal(str(value))
     except (ArithmeticError, ValueError):  # ValueError: an int of thousands of digits

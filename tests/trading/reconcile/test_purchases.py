@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -307,3 +308,18 @@ async def test_g04_what_was_bought_for_several_accounts_is_not_taken_for_another
         else:
             assert isinstance(outcome, Ambiguous)
             assert "several accounts" in outcome.how
+
+
+async def test_g03_amounts_are_exact_whatever_precision_the_program_has_set(
+    autojump_clock: Any,
+) -> None:
+    async with open_world(lost_after) as world:
+        unknown = await in_doubt(world, amount=Decimal("1234.56"))
+        world.bank.statement[0]["amount"] = "-1234.56"
+        world.bank.contracts[1001] |= {"is_sold": 1, "buy_price": "1234.56", "sell_price": "0.01"}
+        with localcontext(prec=3):
+            outcome = await world.client.reconcile(unknown)
+            [closed] = [each async for each in world.client.profit_table()]
+            assert closed.profit.compare(Decimal("-1234.55")) == 0
+    assert isinstance(outcome, Bought)
+    assert outcome.purchase.buy_price == Decimal("1234.56")
