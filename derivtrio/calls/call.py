@@ -62,8 +62,8 @@ from derivtrio.redaction import masked
 MAX_BREAKS: Final = 3
 
 #: How long the server keeps a connection on which it receives nothing, in seconds. As long it may
-#: still read what was sent to it, if it was this side that has given the connection up: a front end
-#: may stand still, or may be cut off, and go on.
+#: still read what was written to it, if it was this side that has given the connection up: a front
+#: end may stand still, and go on. (What it has not read, nothing newer has come after.)
 IDLE_TIMEOUT: Final = 120
 
 #: How many connections may break before a suspect is asked on them; then it has waited enough.
@@ -228,7 +228,9 @@ class Call:
 
     def lost(self, why: BrokenConnection) -> "Call | None":
         """Decide what the loss of the connection means; return the call if it is asked again."""
-        self._close(0 if why.by_peer else IDLE_TIMEOUT)
+        self._close()
+        if not why.by_peer and self.written_mono is not None:
+            self.closed_mono = max(self.closed_mono, self.written_mono + IDLE_TIMEOUT)
         if self.state is not WRITTEN:
             return None
         if not self.safe:
@@ -332,8 +334,8 @@ class Call:
         self._caller = None
         return trio.lowlevel.Abort.SUCCEEDED
 
-    def _close(self, after: float = 0) -> None:
-        self.closed_mono = trio.current_time() + after
+    def _close(self) -> None:
+        self.closed_mono = trio.current_time()
         if self._closed is not None:
             self._closed.set()
 

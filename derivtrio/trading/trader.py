@@ -164,7 +164,7 @@ class Trader:
 
         Waits for a connection. A trade that was executed is found at once. "Not" is said only when
         the server cannot execute the trade any more, which may take half a minute; or two minutes
-        and a half, if it was not the server that ended the connection. All this assumes that no
+        and a third, if it was not the server that ended the connection. All this assumes that no
         other program gives the same orders for the same account at the same time.
 
         The account that the trade was for is asked, even if the client acts for another one now.
