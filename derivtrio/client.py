@@ -132,7 +132,7 @@ def _assembled(
     session = Session(settings, generation_of(endpoint), queue, router, bus, trades)
     session.reauthorize = partial(authorization.reauthorize, session=session)
     registry = Registry(session)
-    trades.used = registry.replace_proposal
+    trades.used, trades.streamed = registry.replace_proposal, registry.request_of
     if (watch := on_new_client.get()) is not None:
         watch(session, registry)
     if settings.stale_after is not None:
@@ -517,7 +517,8 @@ class Client(Trader):
 
         Raises:
             ConnectionChanged: the block was cancelled. A call inside it whose outcome is unknown
-                raises `OutcomeUnknown` instead.
+                raises `OutcomeUnknown` instead. If the block has gone on after that, to look the
+                trade up for example, the text says that it is in doubt, and the cause is the doubt.
             ClientClosed, ConnectionFailed: the client has ended.
 
         """
@@ -531,7 +532,11 @@ class Client(Trader):
                 self._session.guards.discard(guard)
         if guard.cancelled_caught:
             text = f"connection {number} is gone, and this block was only for it"
-            raise ConnectionChanged(text)
+            doubts = [each for each in self.doubts if each.connection == number]
+            if doubts:
+                trades = counted(len(doubts), "trade", "is")
+                text = f"{text}; {trades} in doubt: see client.doubts"
+            raise ConnectionChanged(text) from (doubts[-1] if doubts else None)
 
     @property
     def status(self) -> Status:

@@ -41,6 +41,7 @@ They can be pickled and copied, so that a doubt can be saved; like any exception
 """
 
 import copyreg
+import errno
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -230,6 +231,11 @@ class BrokenConnection(msgspec.Struct, frozen=True):
     def may_blame(self) -> bool:
         """Whether a request that was not answered may be what ended the connection."""
         return self.error is not None and not getattr(self.error, "blameless", False)
+
+    @property
+    def by_peer(self) -> bool:
+        """Whether the server has ended its side. What it has not read by then, it never reads."""
+        return isinstance(self.error, PeerClosed) and self.error.by_peer
 
     def __str__(self) -> str:
         how = "closed by this program" if self.error is None else f"lost ({self.error})"
@@ -544,6 +550,19 @@ class PeerClosed(LinkError):
         super().__init__(text)
         self.code = code
         self.reason = reason
+
+    @property
+    def by_peer(self) -> bool:
+        """Whether the other side has said so: by a Close, or by the end or a reset of TCP.
+
+        Otherwise it is this machine that has given up: it has no route any more, for example.
+        """
+        cause = self.__cause__
+        while cause is not None:
+            if isinstance(cause, OSError):
+                return cause.errno in (errno.ECONNRESET, errno.EPIPE)
+            cause = cause.__cause__
+        return True
 
 
 class HeartbeatMissed(LinkError):

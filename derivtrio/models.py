@@ -6,7 +6,7 @@ when it starts; to make one, of which there are many, a ninth.
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -14,6 +14,9 @@ import msgspec
 #: The last epoch that Deriv's schemas have room for, and the most decimals that a price can have.
 LAST_EPOCH: Final = 9_999_999_999
 MOST_DECIMALS: Final = 20
+
+#: Sums of amounts are exact, whatever precision the program has set for its own.
+_EXACTLY: Final = Context(prec=100)
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):
@@ -257,7 +260,7 @@ class ClosedContract(msgspec.Struct, frozen=True):
 
         (As floats, 19.53 - 10 is 9.530000000000001.)
         """
-        return Decimal(str(self.sell_price)) - Decimal(str(self.buy_price))
+        return _EXACTLY.subtract(Decimal(str(self.sell_price)), Decimal(str(self.buy_price)))
 
 
 class Bought(msgspec.Struct, frozen=True):

@@ -52,6 +52,7 @@ ASKED: Final = (
     "connection/url.py",  # which URLs are refused
     "connection/disconnect.py",  # the end of a connection, as data
     "trading/orders.py",  # which arguments of a trade make sense
+    "trading/reconcile/assignment.py",  # which order can have led to which purchase
 )
 
 #: The most that is waited before the connection is opened again: long enough to miss ticks.

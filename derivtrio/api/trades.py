@@ -5,6 +5,7 @@ function raises one of `UNREADABLE` for what cannot be read.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from derivtrio.api.parsing import (
@@ -31,6 +32,9 @@ from derivtrio.models import (
     Transaction,
 )
 from derivtrio.wording import shown
+
+#: Members of a request for a proposal that do not describe the contract.
+NO_TERMS: Final = frozenset({"loginid", "passthrough", "proposal", "req_id", "subscribe"})
 
 _PRICES: Final = "buy_price bid_price sell_price payout profit current_spot".split()
 
@@ -84,7 +88,7 @@ def limits_in(contract_id: int, payload: Mapping[str, Any]) -> Limits:
     return Limits(
         contract_id=contract_id,
         take_profit=_limit(payload.get("take_profit")),
-        stop_loss=-loss if loss is not None and loss < 0 else loss,
+        stop_loss=_negated(loss) if loss is not None and loss < 0 else loss,
         raw=payload,
     )
 
@@ -149,7 +153,7 @@ def purchase_from(row: Transaction | Position | ClosedContract) -> Purchase:
         text = "the row is about no contract"
         raise ValueError(text)
     if isinstance(row, Transaction):
-        price, balance, time = -row.amount, row.balance_after, row.transaction_time
+        price, balance, time = _negated(row.amount), row.balance_after, row.transaction_time
     else:
         price, balance, time = row.buy_price, None, row.purchase_time
     return Purchase(
@@ -189,6 +193,11 @@ def contract_in(payload: Mapping[str, Any]) -> OpenContract:
         longcode=text_of(payload.get("longcode")),
         raw=payload,
     )
+
+
+def _negated(amount: Money) -> Money:
+    """Return -*amount*; exactly, whatever precision the program has set for its own sums."""
+    return amount.copy_negate() if isinstance(amount, Decimal) else -amount
 
 
 def _limit(order: Any) -> Money | None:

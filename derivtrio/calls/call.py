@@ -61,6 +61,11 @@ from derivtrio.redaction import masked
 #: How many connections may be lost while the same read waits for its reply; then it fails.
 MAX_BREAKS: Final = 3
 
+#: How long the server keeps a connection on which it receives nothing, in seconds. As long it may
+#: still read what was written to it, if it was this side that has given the connection up: a front
+#: end may stand still, and go on. (What it has not read, nothing newer has come after.)
+IDLE_TIMEOUT: Final = 120
+
 #: How many connections may break before a suspect is asked on them; then it has waited enough.
 _MOST_PASSES: Final = 2
 
@@ -97,9 +102,10 @@ class Call:
         deadline: when its reply must be there, on trio's clock.
         written_wall: when it was last written, in seconds since the epoch by this machine's clock.
         written_mono: the same on trio's clock; None before that.
-        loginid: the account that a trade is for, once it is written; None if that is not known.
-        closed_mono: when its answer came, or its connection ended, on trio's clock. After that
-            nothing of it can be on its way to the server.
+        loginid: the account that it changes, once it is written; None if that is not known, and for
+            a call that only reads.
+        closed_mono: when its answer came, or its connection ended for the server, on trio's clock.
+            After that nothing of it can be on its way to the server, or be read there.
         answer: the server's answer to a trade, even if it came too late for the caller.
         error: what it ended with, if not with a reply.
         handed_over: whether the caller has its reply or error. A caller that is cancelled in the
@@ -223,6 +229,8 @@ class Call:
     def lost(self, why: BrokenConnection) -> "Call | None":
         """Decide what the loss of the connection means; return the call if it is asked again."""
         self._close()
+        if not why.by_peer and self.written_mono is not None:
+            self.closed_mono = max(self.closed_mono, self.written_mono + IDLE_TIMEOUT)
         if self.state is not WRITTEN:
             return None
         if not self.safe:

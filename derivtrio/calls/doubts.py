@@ -12,6 +12,8 @@ went: about trades of that time no purchase can be claimed with certainty any mo
 import math
 import time
 from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -19,13 +21,14 @@ import attrs
 import trio
 
 from derivtrio.api.parsing import ident_in
-from derivtrio.api.trades import contract_of
+from derivtrio.api.trades import NO_TERMS, contract_of
 from derivtrio.calls.call import Call, is_refused
 from derivtrio.calls.other_clients import OtherClients
 from derivtrio.calls.routing import has_error
 from derivtrio.errors import ApiError, OutcomeUnknown
 from derivtrio.models import Outcome
 from derivtrio.policy.server_clock import Moment, ServerTime
+from derivtrio.wording import shown
 
 #: By how many seconds a purchase may seem older than the trade that it belongs to.
 _SLACK: Final = 120
@@ -33,8 +36,12 @@ _SLACK: Final = 120
 #: The calls that end a contract. Each contract ends once.
 SALES: Final = ("sell", "cancel")
 
+#: Buys a contract for each of several accounts. `reconcile` cannot decide it; but what it leads to
+#: must not be taken for what another order has led to.
+BULK_BUY: Final = "buy_contract_for_multiple_accounts"
+
 #: The calls that use up a proposal.
-BUYS: Final = ("buy", "buy_contract_for_multiple_accounts")
+BUYS: Final = ("buy", BULK_BUY)
 
 #: What has been done to a contract.
 Action = Literal["bought", "sold"]
@@ -47,6 +54,11 @@ _UNEXAMINED: Final = frozenset(
 #: How many entries of each kind are kept.
 _MOST_KNOWN: Final = 10_000
 _MOST_DOUBTS: Final = 1000
+_MOST_PROPOSALS: Final = 1000
+_MOST_BULK_BUYS: Final = 100
+
+#: How much is told of one member of an order, in characters.
+_LONGEST_TOLD: Final = 60
 
 
 class Origin(NamedTuple):
@@ -68,6 +80,7 @@ class TradeLog:
     Attributes:
         whose: returns the account of a trade that names none; None if that is not known.
         used: told of each proposal, by its id, that a purchase has used up, or may have used up.
+        streamed: returns the request of the stream that a proposal, given by its id, belongs to.
         others: the other clients of this process, and what they know of the same accounts.
         server_time: what is known of the server's clock.
         outcomes: what has been found out about trades that were in doubt.
@@ -76,11 +89,14 @@ class TradeLog:
 
     whose: Callable[[], str | None] = attrs.field(default=lambda: None)
     used: Callable[[str], None] = attrs.field(default=lambda _: None)
+    streamed: Callable[[str], Mapping[str, Any] | None] = attrs.field(default=lambda _: None)
     others: OtherClients = attrs.field(factory=OtherClients)
     server_time: ServerTime = attrs.field(factory=ServerTime, init=False)
     outcomes: WeakKeyDictionary[OutcomeUnknown, Outcome] = attrs.field(
         factory=WeakKeyDictionary, init=False
     )
+    _proposed: dict[str, Mapping[str, Any]] = attrs.field(factory=dict, init=False)
+    _bulk_buys: dict[Call, None] = attrs.field(factory=dict, init=False)
     _under_way: dict[Call, None] = attrs.field(factory=dict, init=False)
     _in_doubt: dict[OutcomeUnknown, Call] = attrs.field(factory=dict, init=False)
     _known: dict[tuple[Action, int], Origin] = attrs.field(factory=dict, init=False)
@@ -94,16 +110,26 @@ class TradeLog:
         """The trades that are in doubt, oldest first."""
         return tuple(self._in_doubt)
 
+    @property
+    def calls_in_doubt(self) -> tuple[Call, ...]:
+        """The calls that made them."""
+        return tuple(self._in_doubt.values())
+
     def seen_since(self, unknown: OutcomeUnknown) -> float:
         """Return since when this client knows of *unknown*, on trio's clock."""
         return self._seen.setdefault(unknown, trio.current_time())
 
     def begin(self, call: Call) -> None:
         """Note a trade that is about to be made."""
+        if call.name == "buy" and call.terms is None:
+            call.terms = self._terms_of(call.request["buy"])
         self._under_way[call] = None
 
-    def end(self, call: Call) -> None:
-        """Note that a trade's caller has its answer, or has gone away."""
+    def end(self, call: Call) -> OutcomeUnknown | None:
+        """Note that a trade's caller has its answer, or has gone away.
+
+        Return the doubt that nobody is told of, if there is one.
+        """
         del self._under_way[call]
         if isinstance(call.error, OutcomeUnknown):
             self._enter(call.error, call)
@@ -111,13 +137,43 @@ class TradeLog:
             self._learn_from(call)
             self.note_time(call, _purchase_time(call.answer))
         elif call.written_mono is not None:
-            self.doubt(call, f"the caller of {call.name} went away before its reply came")
+            return self.doubt(call, f"the caller of {call.name} went away before its reply came")
+        return None
 
     def doubt(self, call: Call, text: str) -> OutcomeUnknown:
         """Put *call* in doubt, for the reason *text*."""
         unknown = call.doubt(text)
         self._enter(unknown, call)
         return unknown
+
+    def begin_bulk(self, call: Call) -> None:
+        """Note that *call*, a `BULK_BUY`, is about to be made; and nothing is known of it yet."""
+        self._bulk_buys[call] = None
+        if len(self._bulk_buys) > _MOST_BULK_BUYS:
+            del self._bulk_buys[next(iter(self._bulk_buys))]
+
+    def end_bulk(self, call: Call, reply: Mapping[str, Any] | None = None) -> None:
+        """Note the contracts in *reply*; None if the server has refused, or was not asked."""
+        self._bulk_buys.pop(call, None)
+        payload = None if reply is None else reply.get(call.name)
+        rows = payload.get("result") if isinstance(payload, Mapping) else None
+        for row in rows if isinstance(rows, list) else ():
+            if (contract_id := contract_of({"buy": row})) is not None:
+                self.know(contract_id, "bought", call)
+
+    def has_bulk_buy(self, written_mono: float) -> bool:
+        """Return whether a `BULK_BUY` of that time, or later, may have led to any purchase."""
+        calls = (call.written_mono for call in self._bulk_buys)
+        return any(each is not None and each >= written_mono - _SLACK for each in calls)
+
+    def note_proposal(self, request: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
+        """Note what the proposal in *reply* was asked for with, should it be bought by its id."""
+        payload = reply.get("proposal")
+        proposal = payload.get("id") if isinstance(payload, Mapping) else None
+        if isinstance(proposal, str):
+            self._proposed[proposal] = request
+            if len(self._proposed) > _MOST_PROPOSALS:
+                del self._proposed[next(iter(self._proposed))]
 
     def note_time(self, call: Call, epoch: object) -> None:
         """Note that *epoch* was the server's time when it answered *call*, just now."""
@@ -152,8 +208,7 @@ class TradeLog:
     def resolve(self, unknown: OutcomeUnknown, outcome: Outcome) -> None:
         """Note what has been found out."""
         self.outcomes[unknown] = outcome
-        self.others.resolve(unknown)
-        self._in_doubt.pop(unknown, None)
+        self.others.resolve(unknown, self._in_doubt.pop(unknown, None))
 
     def rivals_of(self, call: Call | None, names: Collection[str] = ("buy",)) -> list[Call]:
         """Return the other calls of these *names*, written and of an outcome that is not known."""
@@ -202,6 +257,13 @@ class TradeLog:
             self.others.know(action, contract_id, call)
         if len(self._known) > _MOST_KNOWN:
             self._evict()
+
+    def _terms_of(self, proposal: object) -> Mapping[str, Any] | None:
+        """Return the contract that a proposal is for, by its id; None if that is not known."""
+        if not isinstance(proposal, str):
+            return None
+        request = self._proposed.get(proposal) or self.streamed(proposal)
+        return request and {name: each for name, each in request.items() if name not in NO_TERMS}
 
     def _enter(self, unknown: OutcomeUnknown, call: Call) -> None:
         self._in_doubt[unknown] = call
@@ -254,6 +316,25 @@ def _may_have_used_up(call: Call) -> bool:
     error = call.error
     refused = isinstance(error, ApiError) and error.code in _UNEXAMINED
     return call.written_mono is not None and not refused
+
+
+def order_text(call: Call) -> str:
+    """Return in words what a trade was to do, when it was written, and for which account."""
+    request, terms = call.request, call.terms or {}
+    if call.name == "buy":
+        symbol = terms.get("symbol") or terms.get("underlying_symbol")
+        known = (terms.get("contract_type"), symbol, terms.get("basis"), terms.get("amount"))
+        what = " ".join(_told(each) for each in known if each is not None) or "a proposal"
+        what += f" for at most {_told(request.get('price'))}"
+    else:
+        what = f"contract {_told(request.get('contract_id', request.get(call.name)))}"
+    when = datetime.fromtimestamp(call.written_wall, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    account = "" if call.loginid is None else f" for {call.loginid}"
+    return f"{call.name} {what}, written at {when}{account}"
+
+
+def _told(value: object) -> str:
+    return str(value)[:_LONGEST_TOLD] if isinstance(value, str | Decimal) else shown(value)
 
 
 def is_answered(call: Call) -> bool:

@@ -89,12 +89,16 @@ class OtherClients:
             account.doubts[author] = ForeignDoubt(author, call.terms, price, run, call.written_mono)
             _shorten(account.doubts, _MOST_TRADES)
 
-    def resolve(self, unknown: OutcomeUnknown) -> None:
-        """Tell that *unknown* has been decided."""
-        if (account := self._account_of(unknown)) is not None:
-            doubts = account.doubts
-            for author in [a for a in doubts if a.written_wall == unknown.written_at]:
-                del doubts[author]
+    def resolve(self, unknown: OutcomeUnknown, call: Call | None) -> None:
+        """Tell that *unknown* has been decided; *call* made the trade, if that is still known."""
+        if (account := self._account_of(call or unknown)) is None:
+            return
+        doubts = account.doubts
+        if call is not None:  # others may have been written in the same moment of a coarse clock
+            doubts.pop(self._author(call), None)
+            return
+        for author in [a for a in doubts if a.written_wall == unknown.written_at]:
+            del doubts[author]
 
     def have_done(self, action: str, contract_id: int, other_than: Call) -> bool:
         """Return whether another order than this one is known to have bought, or sold, it."""

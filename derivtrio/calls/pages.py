@@ -1,7 +1,7 @@
 """Lists that the server gives in pages, read one by one."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -35,8 +35,9 @@ class Listing(Generic[Row]):
     """A list of the account, newest first, to be read with `async for`.
 
     A page is asked for when the one before is used up. What is added to the list meanwhile pushes
-    the rest down; so a row may come again on the next page, and is then left out. Rows that are
-    newer than the first page are not in it.
+    the rest down; so a row may come again on the next page, and is then left out. What is above
+    such a row, and not older than the first page, was added meanwhile. It is left out, too, because
+    it would come among older rows.
 
     A page with fewer rows than were asked for is not the last one yet, unless it is very short: a
     server may have a lower limit than its documentation says.
@@ -49,7 +50,9 @@ class Listing(Generic[Row]):
     _member: str
     _read: Callable[[Mapping[str, Any]], Row]
     _key: Callable[[Row], int]
+    _time: Callable[[Row], int]
     _limit: int
+    _newest: int | None = attrs.field(default=None, init=False)
     _offset: int = attrs.field(default=0, init=False)
     _over: bool = attrs.field(default=False, init=False)
     _repeats: int = attrs.field(default=0, init=False)
@@ -73,19 +76,38 @@ class Listing(Generic[Row]):
         rows = rows_of(self._member, payload, "transactions", self._read)
         self._over = len(rows) < min(self._limit, _SHORT)
         self._offset += len(rows)
-        for row in rows:
-            if self._key(row) not in self._seen:
-                self._seen.add(self._key(row))
+        added = self._count_added(rows)
+        for index, row in enumerate(rows):
+            is_added = index < added and self._is_newer(row)
+            if self._key(row) not in self._seen and not is_added:
                 self._page.append(row)
+            self._seen.add(self._key(row))
+        if self._newest is None:
+            self._newest = max(map(self._time, rows), default=None)
         self._repeats = 0 if self._page else self._repeats + 1
         if self._repeats == _MOST_REPEATS:
             error = ValueError("the same rows again and again")
             raise unreadable(self._member, error) from error
 
+    def _count_added(self, rows: Sequence[Row]) -> int:
+        """Return how many of *rows* are above the last one that has come before."""
+        known = (i for i in range(len(rows) - 1, -1, -1) if self._key(rows[i]) in self._seen)
+        return next(known, 0)
+
+    def _is_newer(self, row: Row) -> bool:
+        return self._newest is not None and self._time(row) >= self._newest
+
 
 def statement(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[Transaction]:
     """Return what *request* asks of the statement, *limit* rows at a time."""
-    return Listing(ask, request, "statement", transaction_in, lambda row: row.transaction_id, limit)
+
+    def key(row: Transaction) -> int:
+        return row.transaction_id
+
+    def time(row: Transaction) -> int:
+        return row.transaction_time
+
+    return Listing(ask, request, "statement", transaction_in, key, time, limit)
 
 
 def profit_table(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[ClosedContract]:
@@ -94,7 +116,10 @@ def profit_table(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[Cl
     def key(row: ClosedContract) -> int:
         return -row.transaction_id if row.contract_id is None else row.contract_id
 
-    return Listing(ask, request, "profit_table", closed_contract_in, key, limit)
+    def time(row: ClosedContract) -> int:
+        return row.purchase_time if row.sell_time is None else row.sell_time
+
+    return Listing(ask, request, "profit_table", closed_contract_in, key, time, limit)
 
 
 async def portfolio(ask: Ask, account: Mapping[str, str] = _ANY) -> list[Position]:

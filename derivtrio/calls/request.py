@@ -6,6 +6,7 @@
 - Both are one loop, `repeat`; whether it goes on is decided in `policy.retry`.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,10 +15,10 @@ import trio
 
 from derivtrio.api.validation import check_request
 from derivtrio.calls.call import Call, api_call
-from derivtrio.calls.doubts import BUYS
+from derivtrio.calls.doubts import BULK_BUY, BUYS, order_text
 from derivtrio.calls.metrics import LAST_BUCKET
 from derivtrio.calls.session import Session
-from derivtrio.errors import ConnectionLost, DerivError, RateLimited
+from derivtrio.errors import ConnectionLost, DerivError, OutcomeUnknown, RateLimited
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import (
     ONCE,
@@ -100,7 +101,8 @@ async def repeat(
     """Make *call*, and, as long as *rules* say so, the calls that *again* makes of it.
 
     If the server no longer takes the connection for an account, the connection is authorized anew,
-    and *call* is made once more. That is safe for any call, because it was refused.
+    and *call* is made once more. That is safe for any call, because it was refused. But what
+    changes an account is not made for another one, which the user may have chosen meanwhile.
 
     *interrupted* is told of each error that is not the last.
 
@@ -123,7 +125,7 @@ async def repeat(
             if pause is None and not reauthorized and lacks_account(error, call.request):
                 reauthorized = True
                 if session.reauthorize is not None and await session.reauthorize(call, error):
-                    pause = 0
+                    pause = 0 if _has_its_account(call, session) else None
             if pause is None:
                 raise
             if interrupted is not None:
@@ -148,10 +150,15 @@ def _after(
     return pause_before_retry(error, rules, safe=call.safe, elapsed=elapsed), urgency
 
 
+def _has_its_account(call: Call, session: Session) -> bool:
+    """Return whether *call*, made now, is for the account that it was for before."""
+    return call.safe or "loginid" in call.request or call.loginid == session.trades.whose()
+
+
 def _noted(
     reply: dict[str, Any], call: Call, session: Session, rules: Sequence[Rule]
 ) -> dict[str, Any]:
-    """Return *reply*; take the time it took, and the limits or the server's time, if it has them.
+    """Return *reply*; take the time it took, and what else it says that matters later.
 
     The latency's bucket is the number of binary digits of its milliseconds.
     """
@@ -165,6 +172,10 @@ def _noted(
         note_limits(reply, session)
     elif call.name == "time":
         session.trades.note_time(call, reply.get("time"))
+    elif call.name == "proposal":
+        session.trades.note_proposal(call.request, reply)
+    elif call.name == BULK_BUY:
+        session.trades.end_bulk(call, reply)
     return reply
 
 
@@ -187,6 +198,8 @@ def _note_begun(call: Call, session: Session) -> None:
     """Note that *call* is about to be queued."""
     if call.is_trade:
         session.trades.begin(call)
+    elif call.name == BULK_BUY:
+        session.trades.begin_bulk(call)
     if session.observer is not None:
         session.observer.call_begun(call)
 
@@ -198,10 +211,15 @@ def _note_end(call: Call, session: Session) -> None:
         session.given_up |= call.written_mono is not None and call.answer is None
     session.bus.counters.calls[call.outcome] += 1
     if call.is_trade:
-        session.trades.end(call)
+        if (unknown := session.trades.end(call)) is not None:
+            session.bus.log(
+                logging.WARNING, "%s (%s; see client.doubts)", unknown, order_text(call)
+            )
     elif abandoned:
         session.router.remove(call.req_id)
     if call.name in BUYS:
         session.trades.note_used(call)
+        if call.written_mono is None or (call.error and not isinstance(call.error, OutcomeUnknown)):
+            session.trades.end_bulk(call)
     if session.observer is not None:
         session.observer.call_ended(call)

@@ -14,8 +14,11 @@ What breaks a stream has many names: TLS, sockets, trio and wsproto have their o
 this page there is one, `trio.BrokenResourceError`, which `breaking` makes of all of them.
 """
 
+import struct
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from socket import SO_LINGER, SOL_SOCKET
 from types import TracebackType
 from typing import Final
 
@@ -28,6 +31,7 @@ from wsproto.events import CloseConnection, Message
 from wsproto.utilities import ProtocolError
 
 from derivtrio.concurrency.background import patience
+from derivtrio.connection.fast.sockets import FastSocket
 from derivtrio.connection.handshake import Answer
 from derivtrio.errors import HandshakeFailed
 
@@ -42,6 +46,12 @@ WRITE_SIZE: Final = 2**16
 
 #: For how many seconds the body of a refusal is waited for.
 _BODY_PATIENCE: Final = 1.0
+
+#: How long the system may try to send what is left after the closing: not at all. (A C struct; the
+#: members are short on Windows.)
+_AT_ONCE: Final = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
+
+_SOCKETS: Final = (trio.SocketStream, FastSocket)
 
 #: What means that a connection is broken, whichever layer says it. `ssl.SSLError` is an OSError.
 #: BusyResourceError: a read or a write was still under way in a stream that is broken.
@@ -209,7 +219,9 @@ class WatchedStream(trio.abc.Stream):
             await self.below.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
-        """Close the stream below."""
+        """Close the stream below. Unless the peer has said goodbye, what is unsent stays unsent."""
+        if self.closing and self.close is None:
+            self._discard_unsent()
         with breaking:
             await self.below.aclose()
 
@@ -241,6 +253,20 @@ class WatchedStream(trio.abc.Stream):
         """Note that a message that is not whole yet has *count* fragments so far."""
         self._fragments = count
         self.shattered = self.shattered or count > self.most_fragments
+
+    def _discard_unsent(self) -> None:
+        """Have TCP discard what it could not send yet, when it is closed: by a RST, not by a FIN.
+
+        Otherwise the system tries on for minutes, and an order that counts as lost may arrive.
+        """
+        stream: object = self
+        while not isinstance(stream, _SOCKETS):
+            below = getattr(stream, "below", None) or getattr(stream, "transport_stream", None)
+            if below is None:
+                return  # it is a stream of the endpoint's own
+            stream = below
+        with suppress(OSError, trio.ClosedResourceError):
+            stream.setsockopt(SOL_SOCKET, SO_LINGER, _AT_ONCE)
 
     def _look_for_close(self, data: bytes) -> None:
         """Have a second wsproto read *data*, only to see a Close that is really the peer's."""

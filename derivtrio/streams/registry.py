@@ -13,10 +13,10 @@ Streams that break connections are found out by `suspects`.
 
 import logging
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -209,6 +209,10 @@ class Registry:
                 await trio.sleep(_INTERVAL)
         finally:
             del self._unreadable[upstream]
+
+    def request_of(self, stream_id: str) -> Mapping[str, Any] | None:
+        """Return the request of the stream that has this id; None if none has."""
+        return next((each.request for each in self if stream_id in each.ids), None)
 
     def replace_proposal(self, proposal_id: str) -> None:
         """Ask again for the stream whose proposal is used up: the server goes silent on it."""

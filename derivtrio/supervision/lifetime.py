@@ -10,11 +10,14 @@ left.
    cancellation instead of many copies of the error. Then everything is decided.
 """
 
+import logging
 from typing import Final
 
 import attrs
 import trio
 
+from derivtrio.calls.doubts import order_text
+from derivtrio.calls.session import Session
 from derivtrio.calls.status import Command
 from derivtrio.concurrency.background import patience
 from derivtrio.connection.disconnect import NORMAL, Disconnect
@@ -25,6 +28,9 @@ from derivtrio.supervision.supervisor import Supervisor
 #: What a Close may say: RFC 6455, sections 5.5.1 and 7.4.2.
 _MAX_REASON: Final = 123
 _OWN_CODES: Final = range(3000, 5000)
+
+#: How many trades in doubt are told one by one.
+_MOST_TOLD: Final = 20
 
 
 @attrs.define(eq=False, repr=False)
@@ -113,10 +119,20 @@ class Lifetime:
         session = self.supervisor.session
         session.state.obey(Command.END if self._failure is None else Command.GIVE_UP)
         session.queue.close(self.refusal)
+        _tell_doubts(session)
         for upstream in self.supervisor.registry:
             upstream.close(None if self._failure is None else self.refusal())
         session.bus.end()
         self._ended.set()
+
+
+def _tell_doubts(session: Session) -> None:
+    """Log which trades are in doubt when the client ends: another one can find out."""
+    calls = session.trades.calls_in_doubt
+    for call in calls[-_MOST_TOLD:]:
+        session.bus.log(logging.WARNING, "still in doubt at the end: %s", order_text(call))
+    if (more := len(calls) - _MOST_TOLD) > 0:
+        session.bus.log(logging.WARNING, "and %d older trades", more)
 
 
 def _check_close(code: int, reason: str) -> None:

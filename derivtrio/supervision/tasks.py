@@ -136,7 +136,7 @@ def _prepare(call: Call, connection: Connection, session: Session, now: float) -
     """Register *call*, and return what is to be written."""
     req_id = session.router.register(call)
     call.written(req_id, connection.number, session.settings.response_timeout, now)
-    if call.is_trade:
+    if not call.safe:
         call.loginid = call.request.get("loginid") or session.trades.whose()
     if call.name == "authorize":
         connection.secrets += secrets_in(call.request)

@@ -74,8 +74,8 @@ class Trader:
         If the client acts for several accounts, *loginid* names the one to buy for. The default is
         the account that the proposal came for, or the account of the first token.
 
-        With `reconcile`, a lost reply is followed by `client.reconcile`, which may take half a
-        minute; its finding is returned or raised. To follow the contract to its end:
+        With `reconcile`, a lost reply is followed by `client.reconcile`, which may take minutes;
+        its finding is returned or raised. To follow the contract to its end:
 
             purchase = await client.buy(proposal)
             async with client.open_contract(purchase.contract_id) as contract:
@@ -163,8 +163,9 @@ class Trader:
         `Updated`, `NotUpdated` or `Ambiguous`. Each of these says `how` it is known.
 
         Waits for a connection. A trade that was executed is found at once. "Not" is said only when
-        the server cannot execute the trade any more, which may take half a minute. All this assumes
-        that no other program gives the same orders for the same account at the same time.
+        the server cannot execute the trade any more, which may take half a minute; or two minutes
+        and a third, if it was not the server that ended the connection. All this assumes that no
+        other program gives the same orders for the same account at the same time.
 
         The account that the trade was for is asked, even if the client acts for another one now.
 
@@ -188,6 +189,8 @@ class Trader:
             InvalidRequest: *unknown* is not about a trade.
             AuthorizationRequired: the client cannot ask the trade's account now.
             ApiError: the account cannot be read: the token lacks the scope, for example.
+            ConnectionLost: six connections have ended before a question about the account was
+                answered. Nothing is decided; it can be asked again.
             ClientClosed, ConnectionFailed: the client has ended.
 
         """

@@ -15,6 +15,7 @@ from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
 from derivtrio.calls.session import Session
 from derivtrio.calls.status import EventBus
+from derivtrio.errors import BrokenConnection, PeerClosed
 from derivtrio.supervision.tasks import write_calls
 
 BUY = {"buy": "1", "price": 10, "parameters": {"symbol": "R_100"}}
@@ -26,7 +27,7 @@ def trade(entries: TradeLog, answer: dict[str, Any] | None = None, **request: An
     entries.begin(call)
     call.written(1, 1, 60, trio.current_time())
     if answer is None:
-        call.lost("connection 1 was lost")
+        call.lost(BrokenConnection(1, 0, PeerClosed("closed by the server", 1006)))
     else:
         call.deliver(answer)
         call.handed_over = True

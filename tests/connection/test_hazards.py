@@ -983,3 +983,38 @@ async def test_a_ping_that_cannot_be_answered_is_no_mistake_of_the_servers(
             connection.lose_to_peer()
         assert connection.disconnect is not None
         assert connection.disconnect.by == "network"
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
+@pytest.mark.parametrize("secure", [True, False], ids=["TLS", "TCP"])
+async def test_g04_what_was_not_sent_before_a_connection_was_given_up_is_never_sent(
+    authority: trustme.CA, fast: bool, secure: bool
+) -> None:
+    """After a FIN the system would go on sending for minutes, to whoever reads again."""
+    ended: list[Exception | None] = []
+    given_up = trio.Event()
+
+    async def stalled(peer: Peer) -> None:
+        await peer.accept()
+        await given_up.wait()
+        stream = peer.stream.transport_stream if secure else peer.stream
+        try:
+            while await stream.receive_some():
+                pass
+            ended.append(None)
+        except trio.BrokenResourceError as error:
+            ended.append(error.__cause__)
+
+    theirs = server_context(authority, "127.0.0.1") if secure else None
+    settings = trusting(authority).but(
+        backoff=Backoff(first=0.001, cap=0.001),
+        connect_timeout=20,
+        close_timeout=0.02,
+        fast=fast,
+    )
+    async with open_tcp_server(stalled, well, ssl_context=theirs) as server:
+        url = server.url.replace("ws:", "wss:") if secure else server.url
+        async with open_client(endpoint=url, settings=settings) as client:
+            await client.reconnect()
+            given_up.set()
+    assert [getattr(each, "errno", None) for each in ended] == [errno.ECONNRESET]

@@ -276,3 +276,38 @@ async def test_g10_a_token_of_another_account_does_not_change_the_account(
         assert client.status.connection == (3 if dies else 4)
     assert bought == ["CR1"]
     assert "returned a token of the account CR2, and this client acts for CR1" in caplog.text
+
+
+@pytest.mark.parametrize("takes", [0.3, 1])
+@pytest.mark.parametrize("name", ["buy", "topup_virtual"])
+async def test_g04_what_was_refused_is_not_made_for_another_account(
+    autojump_clock: Any, name: str, takes: float
+) -> None:
+    """The user authorizes another account while an order is on its way, and is refused."""
+    done: list[Request] = []
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "authorize" in request:
+            await trio.sleep(takes if request["authorize"] == "second" else 0)
+            await peer.reply(request, authorize={"loginid": f"CR-{request['authorize']}"})
+        elif name in request:
+            done.append(request)
+            await trio.sleep(0.5)
+            await peer.refuse(request, "InvalidToken")
+        else:
+            await peer.reply(request, ping="pong")
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, token="first", settings=SETTINGS) as client,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def order() -> None:
+            with pytest.raises(derivtrio.InvalidToken):
+                await (client.buy(BUY, price=10) if name == "buy" else client.call({name: 1}))
+
+        nursery.start_soon(order)
+        await trio.sleep(0.1)
+        await client.authorize("second")
+    assert len(done) == 1

@@ -1,5 +1,6 @@
 """The account's lists."""
 
+import random
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +27,43 @@ async def test_the_statement_is_read_page_by_page_each_row_once(autojump_clock: 
         assert (row.action, row.amount, row.contract_id) == ("buy", -10, row.raw["contract_id"])
     first = world.server.asked("statement")[0][1]
     assert (first["action_type"], first["description"], first["limit"]) == ("buy", 1, 100)
+
+
+@pytest.mark.parametrize("pushed", [1, 12, 13, 20, 90])
+@pytest.mark.parametrize("seconds", [0, 5])
+async def test_g05_what_is_added_while_a_list_is_read_does_not_come_among_older_rows(
+    autojump_clock: Any, pushed: int, seconds: float
+) -> None:
+    """A first page of 12 rows is short, but not the last one: the next one begins at the 13th."""
+    async with open_world() as world:
+        for _ in range(12):
+            world.bank.buy({})
+        rows = world.client.statement(action_type="buy")
+        read = [(await anext(rows)).transaction_id]
+        await trio.sleep(seconds)
+        for _ in range(pushed):
+            world.bank.buy({})
+        read += [row.transaction_id async for row in rows]
+        assert read == list(range(2012, 2000, -1))
+
+
+@pytest.mark.parametrize("how", ["reversed", "shuffled"])
+async def test_g03_a_list_in_an_odd_order_is_read_to_its_end(autojump_clock: Any, how: str) -> None:
+    """Also if what is added meanwhile pushes its rows to and fro."""
+    async with open_world() as world:
+        for _ in range(150):
+            world.bank.buy({})
+            await trio.sleep(1)
+        world.bank.statement.reverse()
+        if how == "shuffled":
+            random.Random(1).shuffle(world.bank.statement)
+        made = {row["transaction_id"] for row in world.bank.statement}
+        read = set()
+        async for row in world.client.statement():
+            read.add(row.transaction_id)
+            if len(read) == 50:
+                world.bank.buy({})  # it comes first
+        assert made <= read
 
 
 async def test_what_is_open_and_what_is_over(autojump_clock: Any) -> None:

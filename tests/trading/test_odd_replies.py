@@ -216,6 +216,32 @@ async def test_g03_a_servers_clock_that_jumps_hides_no_purchase(
         assert outcome.purchase.contract_id == 1002
 
 
+@pytest.mark.parametrize("jump", [-3600, -60, 60, 3600])
+@pytest.mark.parametrize("name", ["buy", "buy a proposal", "sell"])
+async def test_g03_a_servers_clock_that_jumps_after_the_first_order_hides_nothing(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch, name: str, jump: int
+) -> None:
+    """Nothing was known of its clock before. This machine's stands in for it, and is right."""
+    now, ahead = Bank.now.fget, 0  # type: ignore[attr-defined]
+    monkeypatch.setattr(Bank, "now", property(lambda bank: now(bank) + ahead))
+    async with open_world() as world:
+        monkeypatch.setattr("time.time", lambda: 1_700_000_000 + trio.current_time())
+        contract_id = world.bank.buy({"parameters": {**PARAMETERS, "amount": 7}})["buy"]
+        world.bank.faults.append(lost_after)
+        if name == "buy":
+            unknown = await in_doubt(world)
+        else:
+            async with world.client.proposal(PARAMETERS) as prices:
+                order = world.client.buy(await anext(prices)) if name == "buy a proposal" else None
+                order = order or world.client.sell(contract_id["contract_id"])
+                with pytest.raises(OutcomeUnknown) as caught:
+                    await order
+            unknown = caught.value
+        ahead = jump
+        outcome = await world.client.reconcile(unknown)
+    assert isinstance(outcome, Bought | Sold | Ambiguous), outcome
+
+
 async def test_g03_a_contract_that_another_order_has_led_to_is_not_this_ones(
     autojump_clock: Any,
 ) -> None:

@@ -1,14 +1,15 @@
 """G03, G04: every order is written once, on the right connection, and ends decided."""
 
+import re
 from typing import Any
 
 import pytest
 import trio
-from bank import PARAMETERS, answering_after, lost_after, lost_before
+from bank import PARAMETERS, answering, answering_after, lost_after, lost_before
 from scripted import Peer, Request
 
 import derivtrio
-from derivtrio import Ambiguous, Bought, NotBought, NotExecuted, OutcomeUnknown
+from derivtrio import Ambiguous, Bought, ConnectionChanged, NotBought, NotExecuted, OutcomeUnknown
 from tests.trading.world import in_doubt, open_world
 
 
@@ -213,3 +214,66 @@ async def test_reconcile_true_raises_an_outcome_that_stays_unknown(autojump_cloc
         with pytest.raises(OutcomeUnknown) as caught:
             await world.client.buy(PARAMETERS, 10, reconcile=True)
     assert isinstance(caught.value.outcome, Ambiguous)
+
+
+async def test_g03_a_block_for_one_connection_does_not_hide_a_doubt(autojump_clock: Any) -> None:
+    """With `reconcile`, the lookup is cancelled with the block; the trade may have been made."""
+    async with open_world(lost_after) as world:
+        with pytest.raises(ConnectionChanged, match="1 trade is in doubt") as caught:
+            async with world.client.same_connection():
+                await world.client.buy(PARAMETERS, 10, reconcile=True)
+        [unknown] = world.client.doubts
+        assert caught.value.__cause__ is unknown
+        assert isinstance(await world.client.reconcile(unknown), Bought)
+        with pytest.raises(ConnectionChanged) as caught:
+            async with world.client.same_connection():
+                await world.client.reconnect()
+                await trio.sleep_forever()
+        assert "doubt" not in str(caught.value)
+
+
+async def test_a_doubt_that_nobody_is_told_of_is_logged(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the night the log is all there is: what, for how much, when, for whom."""
+
+    async def never(peer: Peer, request: Request, execute: Any) -> None:
+        await trio.sleep_forever()
+
+    told = r"buy CALL R_100 stake 10 for at most 10, written at 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    async with open_world(never, never) as world:
+        with trio.move_on_after(1):
+            await world.client.buy(PARAMETERS, 10)
+        [warning] = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+        assert re.fullmatch(rf".*went away.*\({told}; see client.doubts\)", warning)
+        with trio.move_on_after(1):
+            await world.client.sell(1001)
+        caplog.clear()
+    ends = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert [each.partition(",")[0] for each in ends] == [
+        "still in doubt at the end: buy CALL R_100 stake 10 for at most 10",
+        "still in doubt at the end: sell contract 1001",
+    ]
+
+
+async def test_only_the_newest_doubts_are_logged_at_the_end(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_world(*[answering("Timeout", executing=False)] * 22) as world:
+        for number in range(22):
+            with pytest.raises(OutcomeUnknown):
+                await world.client.cancel(1001 + number)
+        caplog.clear()
+    ends = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(ends) == 21
+    assert ends[0].startswith("still in doubt at the end: cancel contract 1003,")
+    assert ends[-1] == "and 2 older trades"
+
+
+@pytest.mark.parametrize("attribute", ["request", "parameters", "written_at", "loginid"])
+async def test_g02_a_doubt_that_was_spoilt_does_not_keep_the_client_from_ending(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture, attribute: str
+) -> None:
+    async with open_world(lost_after) as world:
+        setattr(await in_doubt(world), attribute, float("nan"))
+    assert "still in doubt at the end: buy CALL R_100 stake 10 for at most 10, " in caplog.text

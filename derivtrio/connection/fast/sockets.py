@@ -61,6 +61,10 @@ class FastSocket(trio.abc.Stream):
         """Wait as `trio.SocketStream` does."""
         await self._stream.wait_send_all_might_not_block()
 
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        """Set an option of the socket."""
+        self._stream.setsockopt(level, option, value)
+
     async def aclose(self) -> None:
         """Close the socket."""
         await self._stream.aclose()

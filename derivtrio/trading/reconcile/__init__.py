@@ -4,6 +4,7 @@
 - `purchases`, `sales`, `limits`: how to look for a purchase, for the end of a contract, and for
   changed limits.
 - `matching`: which of the account's purchases is the one in doubt. No I/O.
+- `assignment`: purchases shared out among orders: what is the same however it is done. No I/O.
 - `shortcodes`: what a shortcode says about a contract. No I/O.
 - `terms`: what an order asks for, in forms that can be compared. No I/O.
 - `investigation`: one trade in doubt, and the account to ask about it.

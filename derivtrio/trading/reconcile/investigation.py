@@ -154,7 +154,12 @@ class Investigation:
         """Return why a match may belong to a trade that is not known here; None if it may not."""
         if self.call is None:
             return "this client has no record of the order, nor of others that may have led to that"
-        written_mono = [each.written_mono for each in (self.call, *rivals)]
+        calls = (self.call, *rivals)
+        if any(each.name == "buy" and each.terms is None for each in calls):
+            return "what an order in doubt was to buy is not known: only the id of a proposal is"
+        if self.call.name == "buy" and self.trades.has_bulk_buy(self.call.written_mono or 0):
+            return "a purchase for several accounts is in doubt, too"
+        written_mono = [each.written_mono for each in calls]
         if any(when is not None and self.trades.is_evicted(when) for when in written_mono):
             return "too many trades of that time are in doubt"
         return None

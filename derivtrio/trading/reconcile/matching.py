@@ -36,8 +36,9 @@ from typing import Any
 import attrs
 
 from derivtrio.models import Money, Purchase
+from derivtrio.trading.reconcile.assignment import Assignment
 from derivtrio.trading.reconcile.shortcodes import agrees, rest_of
-from derivtrio.trading.reconcile.terms import essence, is_less, number
+from derivtrio.trading.reconcile.terms import essence, is_less, number, same_amount
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -100,31 +101,29 @@ def decide(order: Order, others: Iterable[Order], purchases: Iterable[Purchase])
     others, purchases = list(others), list(purchases)
     if not any(fit_of(order, purchase) is Fit.FULLY for purchase in purchases):
         return _doubtful(order, others, purchases)
-    orders, rows = _connected(order, others, purchases)
+    orders, rows, fits = _connected(order, others, purchases)
     rivals = tuple(each for each in orders if each is not order)
     # The others whose price alone is too low for one of the rows (rule 6).
-    cheaper = tuple(o for o in others if any(fit_of(o, p) is Fit.BUT_FOR_PRICE for p in rows))
-    distribution = _distribute(orders, rows)
-    most = len(distribution)
-    # *order* gets *row* in some distribution if, without both, one pair fewer can be made.
-    possible = [
-        row
-        for row in rows
-        if fit_of(order, row) is Fit.FULLY
-        and len(_distribute(rivals, [each for each in rows if each is not row])) == most - 1
-    ]
-    # An order is served in every distribution if, without it, fewer pairs can be made.
-    served = [o for o in orders if len(_distribute([p for p in orders if p is not o], rows)) < most]
+    cheaper = tuple(o for o in others if any(fits(o, p) is Fit.BUT_FOR_PRICE for p in rows))
+    assignment = Assignment(
+        [[i for i, row in enumerate(rows) if fits(each, row) is Fit.FULLY] for each in orders]
+    )
+    replaceable, mine = assignment.replaceable(), orders.index(order)
+    possible = tuple(rows[i] for i in assignment.possible(mine, replaceable))
     equal = all(each.equals(order) for each in rivals)
     if cheaper:
-        return Finding(None, tuple(possible), (*rivals, *cheaper))  # rule 6
-    if most == len(rows) and order in served and (len(possible) == 1 or equal):
-        others = [each for each in served if each is not order and len(possible) > 1]
-        found = {each: distribution[each] for each in (order, *others)}
+        return Finding(None, possible, (*rivals, *cheaper))  # rule 6
+    explained = len(assignment.row_of) == len(rows)
+    if explained and mine not in replaceable and (len(possible) == 1 or equal):
+        found = {
+            orders[i]: rows[row]
+            for i, row in assignment.row_of.items()
+            if i == mine or (len(possible) > 1 and i not in replaceable)
+        }
         certain = {o: p for o, p in found.items() if p.purchase_time >= o.written_epoch}  # rule 7
         if (purchase := certain.pop(order, None)) is not None:
-            return Finding(purchase, tuple(possible), rivals, certain)
-    return Finding(None, tuple(possible), rivals)
+            return Finding(purchase, possible, rivals, certain)
+    return Finding(None, possible, rivals)
 
 
 def _doubtful(order: Order, others: Sequence[Order], purchases: Iterable[Purchase]) -> Finding:
@@ -141,8 +140,14 @@ def _doubtful(order: Order, others: Sequence[Order], purchases: Iterable[Purchas
 
 def fit_of(order: Order, purchase: Purchase) -> Fit:
     """Return how well *purchase* fits *order*."""
-    if not order.earliest_epoch <= purchase.purchase_time <= order.latest_epoch:
-        return Fit.NOT
+    return _fit_at_any_time(order, purchase) if _is_in_time(order, purchase) else Fit.NOT
+
+
+def _is_in_time(order: Order, purchase: Purchase) -> bool:
+    return order.earliest_epoch <= purchase.purchase_time <= order.latest_epoch
+
+
+def _fit_at_any_time(order: Order, purchase: Purchase) -> Fit:
     wanted = order.parameters
     rest = "" if wanted is None else rest_of(purchase.shortcode, wanted)
     if rest is None:
@@ -163,55 +168,52 @@ def _amount_agrees(wanted: Mapping[str, Any], purchase: Purchase) -> bool:
     return number(purchase.buy_price) == number(amount)
 
 
+@attrs.define(eq=False, repr=False)
+class _Fits:
+    """`fit_of`, remembered. Of orders that differ only in their time, one is looked at."""
+
+    _kinds: list[Order] = attrs.field(factory=list, init=False)
+    _kind_of: dict[Order, Order] = attrs.field(factory=dict, init=False)
+    _known: dict[tuple[Order, Purchase], Fit] = attrs.field(factory=dict, init=False)
+
+    def __call__(self, order: Order, purchase: Purchase) -> Fit:
+        if not _is_in_time(order, purchase):
+            return Fit.NOT
+        kind = self._kind_of.get(order) or self._find_kind(order)
+        fit = self._known.get((kind, purchase))
+        if fit is None:
+            fit = self._known[kind, purchase] = _fit_at_any_time(order, purchase)
+        return fit
+
+    def _find_kind(self, order: Order) -> Order:
+        same = (k for k in self._kinds if k.equals(order) and same_amount(k.price, order.price))
+        if (kind := next(same, None)) is None:
+            kind = order
+            self._kinds.append(kind)
+        self._kind_of[order] = kind
+        return kind
+
+
 def _connected(
     order: Order, others: Sequence[Order], purchases: Sequence[Purchase]
-) -> tuple[list[Order], list[Purchase]]:
+) -> tuple[list[Order], list[Purchase], "_Fits"]:
     """Return the orders and purchases that are connected with *order* by full fits.
 
     A purchase is connected with the orders that it fits, an order with the purchases that fit it.
     """
-    orders, rows = [order], list[Purchase]()
-    while True:
-        more_rows = [
-            row
-            for row in purchases
-            if row not in rows and any(fit_of(each, row) is Fit.FULLY for each in orders)
-        ]
-        rows += more_rows
-        more = [
-            each
-            for each in others
-            if all(each is not known for known in orders)
-            and any(fit_of(each, row) is Fit.FULLY for row in rows)
-        ]
-        orders += more
-        if not more and not more_rows:
-            break
+    fits, orders, rows = _Fits(), list[Order](), list[Purchase]()
+    left, new = [each for each in others if each is not order], [order]
+    rows_left = list(dict.fromkeys(purchases))
+    while new:
+        orders += new
+        more = {row for row in rows_left if any(fits(each, row) is Fit.FULLY for each in new)}
+        rows += more
+        rows_left = [row for row in rows_left if row not in more]
+        new = [each for each in left if any(fits(each, row) is Fit.FULLY for row in more)]
+        known = set(new)
+        left = [each for each in left if each not in known]
     return (
         sorted(orders, key=lambda each: (each.earliest_epoch, each.written_epoch)),
         sorted(rows, key=lambda row: (row.purchase_time, row.transaction_id)),
+        fits,
     )
-
-
-def _distribute(orders: Sequence[Order], rows: Sequence[Purchase]) -> dict[Order, Purchase]:
-    """Give one of *rows* each to as many orders as possible; to equal orders in their sequence.
-
-    This is a maximum bipartite matching, by Kuhn's algorithm: an order that finds only rows which
-    other orders have tries to move one of those orders to another row.
-    """
-    owner: dict[int, Order] = {}
-
-    def serve(order: Order, asked: set[int]) -> bool:
-        fitting = [i for i, row in enumerate(rows) if fit_of(order, row) is Fit.FULLY]
-        for index in sorted(fitting, key=lambda i: i in owner):  # free rows first
-            if index in asked:
-                continue
-            asked.add(index)
-            if index not in owner or serve(owner[index], asked):
-                owner[index] = order
-                return True
-        return False
-
-    for order in orders:
-        serve(order, set())
-    return {order: rows[index] for index, order in owner.items()}

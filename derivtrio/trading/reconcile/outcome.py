@@ -135,9 +135,11 @@ async def _investigate(investigation: Investigation, look: Look) -> Outcome:
         seen = _with_caveat(investigation, await look(investigation))
         # During the look, another task may have decided this trade, or its answer may have come.
         known = investigation.trades.outcomes.get(investigation.unknown)
-        outcome = known or _answer(investigation) or seen
-        if outcome is not None:
+        if (outcome := known or _answer(investigation)) is not None:
             return outcome
+        if seen is not None:
+            await investigation.reach_account()  # the client may have changed its account meanwhile
+            return seen
         await investigation.timing.wait(next(pauses, _PAUSES[-1]))
 
 

@@ -12,7 +12,9 @@ have led to that:
    meanwhile at another amount; for these the price proves nothing. Of other contracts it raises a
    doubt, and shows which request it was if another one in doubt asked for less.
 4. If another request of this client is known to have ended it, this one has not.
-5. If another request in doubt can have ended it as well, it is ambiguous. It is ambiguous, too,
+5. "Not sold" needs a contract that is open (or that the account does not have), and a statement
+   without a sale of it.
+6. If another request in doubt can have ended it as well, it is ambiguous. It is ambiguous, too,
    if it is not known when it ended, or if that was hardly after the request was written.
 """
 
@@ -57,8 +59,7 @@ async def look_for_sale(investigation: Investigation) -> Outcome | None:
     if contract is None or not contract.is_sold:
         if asked_mono < investigation.timing.end_mono(investigation.call):
             return None
-        how = "the account has no such contract" if contract is None else "the contract is open"
-        return NotSold(f"{how}, {CERTAIN_AFTER} s after the server can have read the request")
+        return await _judge_open(investigation, contract)
     if contract.status in ("won", "lost"):
         return NotSold(f"the contract came to its own end: it is {contract.status}")
     order = investigation.order()
@@ -67,6 +68,20 @@ async def look_for_sale(investigation: Investigation) -> Outcome | None:
     if (why := contradiction(investigation.trade, order, end)) is not None:
         return NotSold(why)
     return _judge(investigation, order, end, asked_mono)
+
+
+async def _judge_open(investigation: Investigation, contract: OpenContract | None) -> Outcome:
+    """Return what became of a request that shows no effect on *contract*, and cannot any more.
+
+    The server's states may lag behind its books. So the statement must not have a sale, either.
+    """
+    how = "the account has no such contract" if contract is None else "the contract is open"
+    order = investigation.order()
+    row = await _row_of_sale(investigation, order.earliest_epoch)
+    if row is not None and row.transaction_time <= order.latest_epoch:
+        but = f"but the statement has its sale: transaction {row.transaction_id}, for {row.amount}"
+        return Ambiguous((), f"{how}, {but}")
+    return NotSold(f"{how}, {CERTAIN_AFTER} s after the server can have read the request")
 
 
 def contradiction(name: str, order: Order, end: End) -> str | None:

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from derivtrio.api.trades import NO_TERMS
 from derivtrio.models import Money
+
+#: No amount has more decimals, in any currency.
+_MOST_DECIMALS: Final = 8
 
 #: Units of a duration, in seconds. (Not days: a day ends when the market closes.)
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
-
-#: Members of a request's parameters that do not describe the contract.
-_NO_TERMS: Final = frozenset({"loginid", "passthrough", "proposal", "req_id", "subscribe"})
 
 
 def essence(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def essence(parameters: Mapping[str, Any]) -> dict[str, Any]:
     terms = {
         name: _plain(name, value)
         for name, value in parameters.items()
-        if value is not None and name not in _NO_TERMS
+        if value is not None and name not in NO_TERMS
     }
     if "underlying_symbol" in terms:
         terms["symbol"] = terms.pop("underlying_symbol")
@@ -46,7 +47,12 @@ def is_less(one: object, other: object) -> bool:
 
 
 def number(value: Any) -> Decimal | str:
-    """Return *value* as a number that compares exactly; as text, if it is not a number."""
+    """Return *value* as a number that compares exactly; as text, if it is not a number.
+
+    A float is taken for the amount that it stands for: 10.000000000000002 for 10.
+    """
+    if isinstance(value, float):
+        value = round(value, _MOST_DECIMALS)
     try:
         amount = value if isinstance(value, Decimal) else Decimal(str(value))
     except (ArithmeticError, ValueError):  # ValueError: an int of thousands of digits

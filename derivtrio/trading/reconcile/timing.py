@@ -3,8 +3,10 @@
 A trade that was executed shows in the account at once, or almost at once. That a trade was *not*
 executed is harder to know, because its request may still be under way:
 
-1. A request can no longer reach the server when its connection has ended. And it has reached the
-   server when the server has answered a later request on the same connection.
+1. A request can no longer reach the server when the server has ended their connection. If this side
+   has given it up, because the server was silent for example, the server may still read from it
+   for two minutes: rule 3. And the request has reached the server when the server has answered a
+   later request on the same connection.
 2. From then on, the server waits at most 15 seconds for its backend (`Mojo::WebSocketProxy`, the
    framework that serves v3, gives up after that). Allow some seconds more, because the account's
    lists may lag behind. Only what is looked up after that can show that there is nothing.
@@ -21,6 +23,8 @@ is never a reason to say "no":
    it, and any purchase in the account may be the one, however old it looks.
 5. The server's own clock may have been set meanwhile, or another machine of it tells the time now.
    So where the two disagree, both count: what was known when the trade was made, and what is now.
+   If nothing was known then, this machine's clock stands in for it: what has happened at that time
+   by this clock forbids a "no", too.
 """
 
 import math
@@ -31,7 +35,7 @@ import attrs
 import trio
 
 from derivtrio.api.parsing import is_epoch
-from derivtrio.calls.call import Call
+from derivtrio.calls.call import IDLE_TIMEOUT, Call
 from derivtrio.calls.other_clients import ForeignDoubt
 from derivtrio.calls.pages import LAG
 from derivtrio.calls.request import request_until_answered
@@ -46,9 +50,6 @@ _BACKEND_TIMEOUT: Final = 15
 
 #: How long after its last chance to reach the server a request may still be executed, in seconds.
 CERTAIN_AFTER: Final = _BACKEND_TIMEOUT + LAG
-
-#: How long the server keeps a connection on which it receives nothing, in seconds.
-_IDLE_TIMEOUT: Final = 120
 
 
 @attrs.frozen
@@ -95,17 +96,18 @@ class Timing:
             raise ProtocolViolation(text)
         seen = reading(epoch, (asked_mono, answered_mono), (asked_wall, answered_wall))
         self._clock = self._session.trades.server_time.update(seen)
-        self._read_mono[self.call] = answered_mono
-        if self.call is None:  # another connection may have carried it: rule 3
-            self._read_mono[None] = answered_mono + _IDLE_TIMEOUT - self._age(answered_mono)
+        if self.call is not None and math.isinf(self.call.closed_mono):
+            self._read_mono[self.call] = answered_mono
+        elif self.call is None:  # another connection may have carried it: rule 3
+            self._read_mono[None] = answered_mono + IDLE_TIMEOUT - self._age(answered_mono)
 
     def note_read(self, call: Call, asked_mono: float) -> None:
         """Note that the server has answered a question that was asked at *asked_mono*.
 
-        So it has read what was written earlier on the same connection, or that connection has
-        ended.
+        So it has read what was written earlier on the same connection, if that still lives.
         """
-        if call.written_mono is not None and call.written_mono < asked_mono:
+        lives = math.isinf(call.closed_mono)
+        if lives and call.written_mono is not None and call.written_mono < asked_mono:
             self._read_mono.setdefault(call, trio.current_time())
 
     def end_mono(self, call: Call | None) -> float:
@@ -135,6 +137,9 @@ class Timing:
                 least = known[0]
             elif known is not None and call is self.call and known[0] > most:
                 latest = known[0] + 1 + end_mono - written_mono + SKEW
+            if known is None or math.isinf(known[1]):  # rule 5
+                latest = max(latest, written_wall + 1 + end_mono - written_mono + SKEW)
+                return Bounds(min(least, written_wall) - SKEW, math.floor(least), latest)
         elif known is not None:
             least, _ = known
         else:
@@ -154,7 +159,7 @@ class Timing:
             earlier = call.written_mono - doubt.written_mono
         else:
             earlier = call.written_wall - doubt.author.written_wall
-        return earlier < _IDLE_TIMEOUT + CERTAIN_AFTER
+        return earlier < IDLE_TIMEOUT + CERTAIN_AFTER
 
     async def wait(self, pause: float) -> None:
         """Wait for *pause* seconds.

@@ -10,8 +10,8 @@ FAULTS = ["lose_after:buy@100", "freeze@200", "lose_after:sell@300", "refuse:30@
 
 
 async def sell(client: derivtrio.Client, purchase: derivtrio.Purchase) -> None:
-    """Sell, also on the way out, and also if the reply is lost; take 90 seconds at most."""
-    with trio.move_on_after(90, shield=True):
+    """Sell, also on the way out, and also if the reply is lost; take three minutes at most."""
+    with trio.move_on_after(180, shield=True):
         while True:
             try:
                 sale = await client.sell(purchase, reconcile=True)

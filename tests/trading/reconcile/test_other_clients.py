@@ -1,6 +1,7 @@
 """Programs that open a new client for each trade, or several clients for one account."""
 
 import gc
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -79,7 +80,32 @@ async def test_a_doubt_that_was_decided_is_in_nobodys_way(autojump_clock: Any) -
         assert len(sim.ledger("VRTC1000001").contracts) == 2
 
 
-async def test_a_doubt_of_long_before_is_in_nobodys_way_either(autojump_clock: Any) -> None:
+async def test_g04_a_coarse_clock_does_not_make_two_doubts_one(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two that were written at the same time is decided; the other is still in doubt."""
+    began = time.time()
+    monkeypatch.setattr("time.time", lambda: began)
+    async with open_simulator(seed=3, port=None) as sim:
+        async with open_sim_client(sim) as client:
+            sim.faults.fail_after("Timeout", "buy")
+            with pytest.raises(OutcomeUnknown):
+                await client.buy(PARAMETERS, 10)
+            sim.faults.lose_after("buy")
+            await client.buy({**PARAMETERS, "amount": 7}, 10, reconcile=True)
+            assert len(client.doubts) == 1
+        async with open_sim_client(sim) as client:
+            sim.faults.lose_before("buy")
+            with pytest.raises(OutcomeUnknown) as caught:
+                await client.buy(PARAMETERS, 10, reconcile=True)
+    assert isinstance(caught.value.outcome, Ambiguous)
+
+
+async def test_a_doubt_of_long_before_is_in_nobodys_way_either(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.time()
+    monkeypatch.setattr("time.time", lambda: began + trio.current_time())
     async with open_simulator(seed=3, port=None) as sim:
         async with open_sim_client(sim) as client:
             sim.faults.lose_after("buy")

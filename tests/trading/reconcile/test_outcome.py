@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import trio
-from bank import answering_after, late, lost_after, lost_before
-from scripted import Peer, Request
+from bank import PARAMETERS, Bank, answering_after, late, lost_after, lost_before
+from scripted import Peer, Request, open_server
 
 import derivtrio
 from derivtrio import Bought, NotBought
-from tests.trading.world import in_doubt, open_world
+from tests.trading.world import SETTINGS, in_doubt, open_world
 
 
 async def test_a_late_answer_ends_the_looking(autojump_clock: Any) -> None:
@@ -82,3 +82,43 @@ async def test_two_inquiries_into_one_order_agree(autojump_clock: Any) -> None:
             nursery.start_soon(reconcile)
     assert isinstance(outcomes[0], Bought)
     assert outcomes[0] is outcomes[1]
+
+
+@pytest.mark.parametrize("executed", [False, True])
+async def test_g04_what_another_account_shows_decides_nothing(
+    autojump_clock: Any, *, executed: bool
+) -> None:
+    """The client is authorized for another account during the search; the server just says so."""
+    banks = {"CR-1": Bank([lost_after if executed else lost_before]), "CR-2": Bank()}
+    account: dict[int, str] = {}
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "authorize" in request:
+            account[peer.number] = f"CR-{request['authorize']}"
+            await peer.reply(request, authorize={"loginid": account[peer.number]})
+        elif "balance" in request:
+            await peer.reply(request, balance={"loginid": account[peer.number], "balance": 5})
+        elif "statement" in request and executed and account[peer.number] == "CR-1":
+            await peer.reply(request, statement={"transactions": []})  # it lags behind
+        else:
+            await banks[account[peer.number]].handle(peer, request)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, token="1", settings=SETTINGS) as client,
+        trio.open_nursery() as nursery,
+    ):
+        with pytest.raises(derivtrio.OutcomeUnknown) as caught:
+            await client.buy(PARAMETERS, 10)
+        assert caught.value.loginid == "CR-1"
+
+        async def search() -> None:
+            with pytest.raises(derivtrio.AuthorizationRequired, match="for the account CR-1"):
+                await client.reconcile(caught.value)
+
+        nursery.start_soon(search)
+        await trio.sleep(10)
+        await client.authorize("2")
+        banks["CR-2"].buy({"parameters": {**PARAMETERS, "amount": 10 if executed else 3}})
+        await trio.sleep(60)
+        assert client.doubts == (caught.value,)

@@ -1,5 +1,8 @@
 """Whether a purchase in doubt was made, and which one it is."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -7,8 +10,9 @@ import trio
 from bank import PARAMETERS, Fault, answering, answering_after, lost_after, lost_before
 from scripted import Peer, Request
 
+import derivtrio
 from derivtrio import Ambiguous, Bought, NotBought, OutcomeUnknown
-from tests.trading.world import EXECUTED, NOT_EXECUTED, in_doubt, open_world
+from tests.trading.world import EXECUTED, NOT_EXECUTED, World, in_doubt, open_world
 
 
 @pytest.mark.parametrize("fault", EXECUTED)
@@ -219,3 +223,103 @@ async def test_what_came_before_the_order_is_not_taken_for_it(autojump_clock: An
         world.bank.buy({"parameters": PARAMETERS})
         await trio.sleep(60)
         assert isinstance(await world.client.reconcile(await in_doubt(world)), NotBought)
+
+
+@asynccontextmanager
+async def raw_proposal(world: World, way: str) -> AsyncGenerator[str]:
+    """Yield the id of a proposal, asked for with a plain request."""
+    request = {"proposal": 1, **PARAMETERS}
+    if way == "call":
+        yield (await world.client.call(request))["proposal"]["id"]
+        return
+    async with world.client.subscribe({**request, "subscribe": 1}) as prices:
+        price = await anext(prices)
+        if way == "stream, resumed":
+            await world.client.reconnect()
+            price = await anext(prices)
+        yield price["proposal"]["id"]
+
+
+async def buy_by_id(world: World, proposal_id: str) -> OutcomeUnknown:
+    with pytest.raises(OutcomeUnknown) as caught:
+        await world.client.call({"buy": proposal_id, "price": 10})
+    return caught.value
+
+
+@pytest.mark.parametrize("executed", [False, True])
+@pytest.mark.parametrize("way", ["call", "stream", "stream, resumed"])
+async def test_g04_what_a_plain_request_was_to_buy_is_known_by_its_proposal(
+    autojump_clock: Any, way: str, *, executed: bool
+) -> None:
+    async with open_world(lost_after if executed else lost_before) as world:
+        async with raw_proposal(world, way) as proposal_id:
+            unknown = await buy_by_id(world, proposal_id)
+        assert unknown.parameters == PARAMETERS
+        other = {**PARAMETERS, "contract_type": "PUT", "symbol": "R_50", "amount": 3}
+        world.bank.buy({"parameters": other})  # by hand, in Deriv's own app
+        outcome = await world.client.reconcile(unknown)
+        assert isinstance(outcome, Bought if executed else NotBought)
+
+
+async def test_g04_a_purchase_of_nobody_knows_what_is_never_said_to_be_a_certain_one(
+    autojump_clock: Any,
+) -> None:
+    """Its proposal came in another way: by another client, or in a raw message."""
+    async with open_world(lost_before, lost_before) as world:
+        unknown = await buy_by_id(world, "f" * 32)
+        world.bank.buy({"parameters": {**PARAMETERS, "contract_type": "PUT", "amount": 3}})
+        equal = await in_doubt(world, contract_type="PUT", amount=3)
+        for each in (unknown, equal):
+            outcome = await world.client.reconcile(each)
+            assert isinstance(outcome, Ambiguous)
+            assert "only the id of a proposal" in outcome.how
+        world.bank.statement.clear()
+        world.bank.contracts.clear()
+        assert isinstance(await world.client.reconcile(unknown), NotBought)
+
+
+@pytest.mark.parametrize("fate", ["answered", "lost", "cancelled", "refused"])
+async def test_g04_what_was_bought_for_several_accounts_is_not_taken_for_another_order(
+    autojump_clock: Any, fate: str
+) -> None:
+    bulk = "buy_contract_for_multiple_accounts"
+    async with open_world(lost_before) as world:
+
+        async def handle(peer: Peer, request: Request) -> None:
+            if bulk not in request:
+                await world.bank.handle(peer, request)
+            elif fate == "refused":
+                await peer.refuse(request, "InvalidContractProposal")
+            else:
+                row = world.bank.buy({"parameters": PARAMETERS})["buy"]
+                if fate == "answered":
+                    await peer.reply(request, **{bulk: {"result": [{**row, "token": "a"}, {}]}})
+                elif fate == "lost":
+                    await peer.drop()
+
+        world.server.handle = handle
+        order = {bulk: "1", "price": 10, "parameters": PARAMETERS, "tokens": ["a", "b"]}
+        with trio.move_on_after(1), suppress(OutcomeUnknown, derivtrio.ApiError):
+            await world.client.call(order)
+        await world.client.wait_ready()
+        outcome = await world.client.reconcile(await in_doubt(world))
+        if fate in ("answered", "refused"):
+            assert isinstance(outcome, NotBought)
+        else:
+            assert isinstance(outcome, Ambiguous)
+            assert "several accounts" in outcome.how
+
+
+async def test_g03_amounts_are_exact_whatever_precision_the_program_has_set(
+    autojump_clock: Any,
+) -> None:
+    async with open_world(lost_after) as world:
+        unknown = await in_doubt(world, amount=Decimal("1234.56"))
+        world.bank.statement[0]["amount"] = "-1234.56"
+        world.bank.contracts[1001] |= {"is_sold": 1, "buy_price": "1234.56", "sell_price": "0.01"}
+        with localcontext(prec=3):
+            outcome = await world.client.reconcile(unknown)
+            [closed] = [each async for each in world.client.profit_table()]
+            assert closed.profit.compare(Decimal("-1234.55")) == 0
+    assert isinstance(outcome, Bought)
+    assert outcome.purchase.buy_price == Decimal("1234.56")

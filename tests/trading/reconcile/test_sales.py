@@ -128,3 +128,27 @@ async def test_a_contract_sold_long_before_was_not_sold_by_this_request(
         with pytest.raises(OutcomeUnknown) as caught:
             await world.client.sell(purchase)
         assert isinstance(await world.client.reconcile(caught.value), NotSold)
+
+
+@pytest.mark.parametrize("shown", ["open", "none"])
+async def test_g04_a_sale_that_the_statement_has_is_not_denied_because_the_contract_seems_open(
+    autojump_clock: Any, shown: str
+) -> None:
+    """The server's states lag behind its books, for ever."""
+    async with open_world() as world:
+        purchase = await world.client.buy(PARAMETERS, 10)
+        before = dict(world.bank.contracts[purchase.contract_id]) if shown == "open" else {}
+        world.bank.faults.append(lost_after)
+        with pytest.raises(OutcomeUnknown) as caught:
+            await world.client.sell(purchase)
+
+        async def handle(peer: Peer, request: Request) -> None:
+            if "proposal_open_contract" in request:
+                await peer.reply(request, proposal_open_contract=before)
+            else:
+                await world.bank.handle(peer, request)
+
+        world.server.handle = handle
+        outcome = await world.client.reconcile(caught.value)
+    assert isinstance(outcome, Ambiguous)
+    assert "the statement has its sale: transaction 6001, for 7.5" in outcome.how

@@ -15,6 +15,13 @@ def test_amounts_are_compared_by_what_they_are_worth() -> None:
     assert not same_amount(None, 0)
 
 
+def test_binary_noise_is_no_difference() -> None:
+    assert same_amount(0.1 + 0.2, Decimal("0.3"))
+    assert not is_less(10.0, 10.000000000000002)
+    assert not same_amount(0.00012345, 0.00012346), "a satoshi is a difference"
+    assert number(float("inf")) == "Infinity"
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

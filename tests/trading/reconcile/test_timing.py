@@ -1,13 +1,18 @@
 """Until when a request may still be executed."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
 import pytest
 import trio
-from bank import PARAMETERS, lost_after, lost_before
+from bank import PARAMETERS, Bank, lost_after, lost_before
+from scripted import Peer, Request, open_server
 
+import derivtrio
 from derivtrio import Ambiguous, Bought, ClientClosed, NotBought, OutcomeUnknown
-from tests.trading.world import in_doubt, open_world
+from tests.trading.world import SETTINGS, in_doubt, open_world
 
 
 async def test_what_is_long_past_is_known_at_once(autojump_clock: Any) -> None:
@@ -68,3 +73,58 @@ async def test_g02_reconcile_ends_when_the_client_is_closed_between_two_looks(
             await world.client.aclose()
             closed = trio.current_time()
         assert trio.current_time() == closed
+
+
+@asynccontextmanager
+async def open_frozen(executed_after: float) -> AsyncGenerator[tuple[Bank, derivtrio.Client]]:
+    """A front end that freezes when it is asked to buy, and reads the order only much later."""
+    bank, frozen = Bank(), set[int]()
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "buy" in request:
+            frozen.add(peer.number)
+            with trio.CancelScope(shield=True):
+                await trio.sleep(executed_after)
+                bank.buy(request)
+        elif peer.number not in frozen:
+            await bank.handle(peer, request)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=attrs.evolve(SETTINGS, **ALIVE)) as client,
+    ):
+        yield bank, client
+
+
+ALIVE: Any = {"heartbeat_interval": 25, "heartbeat_timeout": 10}
+
+
+@pytest.mark.parametrize("way", ["heartbeat", "reconnect", "time-out"])
+@pytest.mark.parametrize("seconds", [60, 110, 125])
+async def test_g04_an_order_that_a_frozen_server_reads_later_is_not_said_to_be_not_bought(
+    autojump_clock: Any, way: str, seconds: float
+) -> None:
+    """The client gave that connection up; the server has not, and need not for two minutes."""
+    async with open_frozen(seconds) as (_, client), trio.open_nursery() as nursery:
+
+        async def order() -> None:
+            with pytest.raises(OutcomeUnknown) as caught:
+                await client.buy(PARAMETERS, 10)
+            outcome = await client.reconcile(caught.value)
+            assert isinstance(outcome, Bought), outcome
+            assert trio.current_time() < seconds + 20
+
+        nursery.start_soon(order)
+        await trio.sleep(5 if way == "reconnect" else 32)
+        if way != "heartbeat":
+            await client.reconnect()
+
+
+async def test_an_order_that_a_server_that_was_given_up_never_reads_ends_in_a_no(
+    autojump_clock: Any,
+) -> None:
+    async with open_frozen(1e6) as (_, client):
+        with pytest.raises(OutcomeUnknown) as caught:
+            await client.buy(PARAMETERS, 10)
+        assert isinstance(await client.reconcile(caught.value), NotBought)
+        assert 140 <= trio.current_time() < 150
