@@ -128,7 +128,12 @@ class Subscription(Generic[T]):
                     return missing
                 continue
             try:
-                item = items.take() or await items.get()
+                item = items.take()
+                if item is None:
+                    item = await items.get()
+                    if backfill.behind:  # another task has come to a hole before it meanwhile
+                        items.put_back(item)
+                        continue
             except (DerivError, StopAsyncIteration) as error:
                 # While another task fills a hole that comes before this end, it is not the end yet.
                 if not backfill.behind and not await backfill.goes_on_after(error):
