@@ -10,7 +10,7 @@ import trio
 
 from derivtrio.simulator import Market
 from derivtrio.streams.ticks import TickTranslator
-from tests.drills import fuzz_targets, month, namespaces, network, sockets
+from tests.drills import fuzz_targets, interruptions, month, namespaces, network, sockets
 from tests.drills.witness import Row, Witness, candle_witness, tick_witness
 from tests.proxy import KINDS, random_fates
 
@@ -27,6 +27,26 @@ async def test_g05_real_connections_break_and_nothing_is_lost() -> None:
     assert drill.events["ready"] > 3
     assert drill.candles.seen > 1
     assert drill.visits > 0
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind", "step"),
+    [
+        ("two_readers", "cancelled", 209),
+        ("ticks_across_an_outage", "both", 150),
+        ("ticks_from_the_past", "dropped", 60),
+        ("contracts", "late", 20),
+        ("account", "raised", 2),
+    ],
+)
+def test_g12_wherever_an_operation_is_interrupted_everybody_else_goes_on(
+    operation: str, kind: str, step: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At one step of a few; `python -m tests.drills.interruptions` tries all steps of all."""
+    caplog.set_level("CRITICAL", logger="derivtrio")
+    attempt = interruptions.play(interruptions.Attempt(operation, kind, step))
+    assert attempt.wrong == []
+    assert attempt.struck
 
 
 @pytest.mark.long

@@ -101,7 +101,8 @@ class Router:
     secrets: Sequence[str] = attrs.field(default=(), init=False, repr=False)
     _waiting: dict[int, Receiver] = attrs.field(factory=dict, init=False)
     _streams: dict[int, Stream] = attrs.field(factory=dict, init=False)
-    _unsubscribed: dict[str, None] = attrs.field(factory=dict, init=False)
+    #: The ids that were on `unwanted`, each with the newest `req_id` that it can have come from.
+    _unsubscribed: dict[str, int] = attrs.field(factory=dict, init=False)
     _last_id: int = attrs.field(default=0, init=False)
 
     def waiting(self) -> Iterator[Receiver]:
@@ -128,19 +129,26 @@ class Router:
         for req_id in [i for i, each in self._streams.items() if each is stream]:
             self.remove(req_id)
 
-    def note_unwanted(self, stream_id: str) -> None:
-        """Note that nobody wants the stream any more."""
-        if stream_id in self._unsubscribed:
+    def note_unwanted(
+        self, stream_id: str, req_id: int | None = None, *, granted: bool = False
+    ) -> None:
+        """Note that nobody wants the stream any more, of which *req_id* was the request.
+
+        That counts once, whatever is still on its way. A server may give the id of a stream that
+        has ended to one that it *granted* later: to a request after that one, or just now.
+        """
+        known = self._unsubscribed.get(stream_id)
+        if known is not None and not granted and (req_id is None or req_id <= known):
             return
         self.unwanted.append(stream_id)
-        self._unsubscribed[stream_id] = None
+        self._unsubscribed[stream_id] = self._last_id if req_id is None else req_id
         if len(self._unsubscribed) > _REMEMBERED + self.given_up:
             del self._unsubscribed[next(iter(self._unsubscribed))]
 
-    def note_stranger(self, stream_id: str) -> None:
+    def note_stranger(self, stream_id: str, req_id: int | None = None) -> None:
         """Note a stream that nobody wants, and that the client has not asked for."""
         known = len(self.unwanted)
-        self.note_unwanted(stream_id)
+        self.note_unwanted(stream_id, req_id)
         self.strangers += len(self.unwanted) - known
 
     def route(self, message: dict[str, Any]) -> None:
@@ -167,7 +175,7 @@ class Router:
                 self.remove(req_id)  # the stream is over
         elif req_id > self._last_id:
             return  # it answers a raw message of the user's own
-        self._note_stream_in(message, was_asked=asked is not None)
+        self._note_stream_in(message, req_id, was_asked=asked is not None)
 
     def route_all(self, messages: Sequence[dict[str, Any]]) -> None:
         """Do what `route` does with each message, but hand over runs of one stream in one go."""
@@ -209,7 +217,7 @@ class Router:
         owners = (req_id for req_id, stream in self._streams.items() if stream_id in stream.ids)
         return None if stream_id is None else next(owners, None)
 
-    def _note_stream_in(self, message: Mapping[str, Any], *, was_asked: bool) -> None:
+    def _note_stream_in(self, message: Mapping[str, Any], req_id: int, *, was_asked: bool) -> None:
         """Note the stream, if there is one, of a *message* that nobody follows.
 
         The first message of a request may bring a stream that was not asked for in so many words:
@@ -218,7 +226,7 @@ class Router:
         if "subscription" not in message or has_error(message):
             return
         if (stream_id := stream_id_of(message)) is not None:
-            (self.note_unwanted if was_asked else self.note_stranger)(stream_id)
+            (self.note_unwanted if was_asked else self.note_stranger)(stream_id, req_id)
 
     def _follow(self, req_id: int, stream: Stream) -> None:
         self._streams[req_id] = stream

@@ -168,6 +168,11 @@ class Buffer(Generic[T]):
                     self._wake()  # several items came, but only one task was woken
         return item
 
+    def put_back(self, item: T) -> None:
+        """Make *item*, which was taken just now, the next one again; wake another reader."""
+        self._taken.append(item)
+        self._wake()
+
     def take(self) -> T | None:
         """Return the next item if one is there; None if `get` has to wait for it.
 

@@ -64,7 +64,7 @@ class HistoryBackfill(Generic[T]):
     stand_in: ClassVar[type] = Hole
     accepts: ClassVar[None] = None
     behind: bool = attrs.field(default=False, init=False)
-    gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
+    gaps: list[Gap] = attrs.field(factory=list, init=False)
     #: The last items that came from history for a hole that reaches to the server's present.
     _newest: Sequence[T] = attrs.field(default=(), init=False)
     _filling: "OpenHole[T] | None" = attrs.field(default=None, init=False)
@@ -184,7 +184,7 @@ class HistoryBackfill(Generic[T]):
             raise NotContinuous(gap)
 
     def _record(self, gap: Gap) -> None:
-        self.gaps += (gap,)
+        self.gaps.append(gap)
         self._session.bus.announce(gap)
 
 

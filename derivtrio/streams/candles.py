@@ -17,6 +17,7 @@ from derivtrio.models import Candle
 from derivtrio.streams.backfill import HistoryBackfill
 from derivtrio.streams.epochs import Epochs
 from derivtrio.streams.holes import Hole
+from derivtrio.streams.interfaces import TooLate
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import (
     WhenClosed,
@@ -71,7 +72,8 @@ class CandleTranslator:
     `closed_only` each is delivered once: what a consumer does not want takes no room in its buffer.
 
     Attributes:
-        implausible: why the last candle was not believed, until somebody takes note of it.
+        implausible: why the last candle was not believed, or is left out, until somebody takes
+            note of it.
 
     """
 
@@ -190,7 +192,7 @@ class CandleTranslator:
         return (candle,)
 
     def _is_older(self, candle: Candle, before: Candle | None, *, is_reply: bool) -> bool:
-        """Return whether *candle* says less than the one *before*, which has overtaken it.
+        """Return whether *candle* says less than the one *before*, which was newer.
 
         A reply does not say when it was made. It is older than all live messages that it opens.
         """
@@ -198,6 +200,10 @@ class CandleTranslator:
             return False
         if is_reply:
             return not self._reply_due or candle.open_time < before.open_time
+        if candle.open_time < before.open_time and not self._interrupted:
+            # It changes one that was delivered as closed.
+            text = f"a candle of {candle.open_time} came after one of {before.open_time}"
+            self.implausible = TooLate(text)
         return (candle.open_time, candle.epoch) < (before.open_time, before.epoch)
 
     def _hole_since(self, forming: Candle, before: int | None) -> Hole:

@@ -47,10 +47,15 @@ class Consumer(Protocol):
         ...
 
 
+class TooLate(ValueError):
+    """An item came after later ones, and is left out: they have been delivered."""
+
+
 class Translator(Protocol):
     """Translates the server's messages into items, for one consumer.
 
-    `implausible` says why the last item was not believed, until somebody takes note of it.
+    `implausible` says why the last item was not believed, or is left out, until somebody takes note
+    of it.
     """
 
     implausible: Exception | None

@@ -180,7 +180,7 @@ class Registry:
         self.session.router.remove_receiver(upstream)  # messages still on their way are old
         if upstream.sharing is not None:
             self.contracts.forget(upstream)
-        self._renew(upstream, self._unsubscribe(upstream))
+        self._renew(upstream, self._unsubscribe(upstream, lives=True))
 
     def _renew(self, upstream: Upstream, forgets: Sequence[Call]) -> None:
         self._start(
@@ -222,20 +222,22 @@ class Registry:
 
     def remove(self, upstream: Upstream) -> None:
         """Remove *upstream*, which nobody wants any more, and unsubscribe it (steps 2 to 4)."""
-        existed = upstream.may_exist and (upstream.is_family or not upstream.over)
+        lives = not upstream.over
+        existed = upstream.may_exist and (upstream.is_family or lives)
         upstream.close()
         self._wanted.pop(upstream, None)
         self.suspects.remove(upstream)
         self.session.router.remove_receiver(upstream)
-        forgets = self._unsubscribe(upstream)
+        forgets = self._unsubscribe(upstream, lives=lives)
         if upstream.sharing is not None:
             self.contracts.remove(upstream, forgets, existed=existed)
 
-    def _unsubscribe(self, upstream: Upstream) -> list[Call]:
+    def _unsubscribe(self, upstream: Upstream, *, lives: bool) -> list[Call]:
+        """Unsubscribe *upstream*, which *lives* at the server, or has ended or been ended there."""
         unwanted = self.session.router.unwanted
         others = list(unwanted)
         for stream_id in upstream.ids:
-            self.session.router.note_unwanted(stream_id)
+            self.session.router.note_unwanted(stream_id, granted=lives)
         if upstream.is_family and upstream.over:  # `ContractStreams` ends it as a whole
             unwanted[:] = others
         return self.forgets.send_unwanted()

@@ -106,7 +106,7 @@ class Watched:
         if not parts:
             return self.upstream.latest_message() or {}
         if self.part is None:
-            return min(parts.values(), key=lambda part: part[0])[1]
+            return next(iter(parts.values()))[1]
         return parts[self.part][1] if self.part in parts else {}
 
     @property
@@ -241,6 +241,6 @@ def _parts_of(upstream: Upstream) -> Iterator[tuple[str | None, float | None]]:
         for symbol in dict.fromkeys(map(str, symbols)):
             yield symbol, parts[symbol][0] if symbol in parts else None
     elif parts:  # of all open contracts the one that was silent longest
-        yield None, min(wall for wall, _ in parts.values())
+        yield None, next(iter(parts.values()))[0]
     else:
         yield None, upstream.last_wall

@@ -7,6 +7,7 @@
 """
 
 import logging
+import math
 from collections.abc import Awaitable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
@@ -20,7 +21,7 @@ from derivtrio.errors import DerivError, SlowConsumer, unreadable
 from derivtrio.events import Gap, Overflow
 from derivtrio.models import Tick
 from derivtrio.policy.throttling import LeakyBucket
-from derivtrio.streams.interfaces import Backfill, Source, Translator
+from derivtrio.streams.interfaces import Backfill, Source, TooLate, Translator
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.upstream import Upstream
 from derivtrio.wording import counted
@@ -32,6 +33,9 @@ logger = logging.getLogger("derivtrio")
 #: How many messages of a stream may be unreadable before it ends, and one more each minute.
 _MOST_UNREADABLE: Final = 30
 _UNREADABLE_A_SECOND: Final = 1 / 60
+
+#: How many seconds are between two log records that items were left out.
+_TELLING_PAUSE: Final = 60.0
 
 
 def new_buffer(name: str, buffer: int, overflow: OverflowPolicy) -> Buffer[Any]:
@@ -128,7 +132,12 @@ class Subscription(Generic[T]):
                     return missing
                 continue
             try:
-                item = items.take() or await items.get()
+                item = items.take()
+                if item is None:
+                    item = await items.get()
+                    if backfill.behind:  # another task has come to a hole before it meanwhile
+                        items.put_back(item)
+                        continue
             except (DerivError, StopAsyncIteration) as error:
                 # While another task fills a hole that comes before this end, it is not the end yet.
                 if not backfill.behind and not await backfill.goes_on_after(error):
@@ -154,7 +163,8 @@ class BufferedConsumer:
 
     A message that cannot be read, or not be believed, is logged and counts as lost: of ticks,
     candles and transactions that is a hole, which is filled from the history; any other stream is
-    asked for again. Only if there are many of them does the stream end.
+    asked for again. Only if there are many of them does the stream end. An item that comes after
+    later ones is logged, and left out.
     """
 
     registry: Registry
@@ -165,6 +175,8 @@ class BufferedConsumer:
     _next_report: int = attrs.field(default=1, init=False)
     _unreadable: LeakyBucket | None = attrs.field(default=None, init=False)
     _counted: int = attrs.field(default=0, init=False)
+    #: When it is next told that an item is left out, on trio's clock.
+    _tell_mono: float = attrs.field(default=-math.inf, init=False)
 
     def newest(self) -> Any:
         """Return the newest message, decoded or as JSON; while that is taken, the one before."""
@@ -231,7 +243,17 @@ class BufferedConsumer:
     def _trusts(self, translator: Translator) -> bool:
         """Return whether the stream goes on; take note of an item that was not believed."""
         reason, translator.implausible = translator.implausible, None
+        if isinstance(reason, TooLate):
+            self._tell(reason)
+            return True
         return reason is None or self._bears(reason)
+
+    def _tell(self, reason: TooLate) -> None:
+        """Log that an item is left out, once in a while."""
+        now = trio.current_time()
+        if now >= self._tell_mono:
+            self._tell_mono = now + _TELLING_PAUSE
+            logger.warning("%s: %s, and is left out", self.items.name, reason)
 
     def _skip(self, error: Exception) -> bool:
         """Go on without a message that cannot be read; return whether the stream does."""

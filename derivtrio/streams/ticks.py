@@ -16,6 +16,7 @@ from derivtrio.models import Tick
 from derivtrio.streams.backfill import HistoryBackfill
 from derivtrio.streams.epochs import FAR_BEHIND, Epochs
 from derivtrio.streams.holes import Hole, HoleEnd
+from derivtrio.streams.interfaces import TooLate
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import (
     WhenClosed,
@@ -113,7 +114,8 @@ class TickTranslator:
     has changed there, the rest of the stream goes the plain way, which looks at all of them.
 
     Attributes:
-        implausible: why the last tick was not believed, until somebody takes note of it.
+        implausible: why the last tick was not believed, or is left out, until somebody takes note
+            of it.
         source: what the messages come from; None if nothing is known of it.
 
     """
@@ -169,6 +171,8 @@ class TickTranslator:
         if not near and epochs.is_far(epoch, last.epoch):
             return self._set_aside(tick, last)
         if epoch < last.epoch:
+            if seam is None:
+                self._note_too_late(tick, last)
             return ()
         if epoch == last.epoch and self._is_known(tick) and (seam or self._begins(message, before)):
             return ()
@@ -245,6 +249,12 @@ class TickTranslator:
         missing = [self._hole(last, first)] if first.epoch > last.epoch + 1 else []
         self._last, self._earlier, self._seam = tick, (), None
         return [*missing, *believed]
+
+    def _note_too_late(self, tick: Tick, last: Tick) -> None:
+        """Note that *tick* is left out, which came after the *last* one, and not at a seam."""
+        if self.implausible is None:
+            text = f"a tick of the epoch {tick.epoch} came after one of {last.epoch}"
+            self.implausible = TooLate(text)
 
     def _reject(self, what: str) -> Sequence[Never]:
         self.implausible = ValueError(what)

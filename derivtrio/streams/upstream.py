@@ -60,7 +60,8 @@ class Upstream:
         latest: the newest message, decoded or as JSON; the one before, while consumers take it.
         last_wall: when it came, in seconds since the epoch; None before the first.
         parts: the newest message of each part, and when it came, where one request has several
-            ids: `ticks` of a list of symbols, all open contracts. Else None.
+            ids: `ticks` of a list of symbols, all open contracts; that which was silent longest is
+            the first. Else None.
         over: whether nothing more will come of it.
         on_answer: called once, when the server next grants it; None if nobody cares.
         asked: the call that asks for it, until the reply comes.
@@ -273,12 +274,13 @@ class Upstream:
         for message in messages:
             tick, contract = message.get("tick"), message.get("proposal_open_contract")
             if isinstance(tick, dict) and isinstance(symbol := tick.get("symbol"), str):
+                parts.pop(symbol, None)
                 parts[symbol] = (wall, message)
             elif isinstance(contract, dict) and "contract_id" in contract:
                 contract_id = str(contract["contract_id"])
-                parts[contract_id] = (wall, message)
-                if contract.get("is_sold"):
-                    del parts[contract_id]
+                parts.pop(contract_id, None)
+                if not contract.get("is_sold"):
+                    parts[contract_id] = (wall, message)
 
     def latest_message(self) -> dict[str, Any] | None:
         """Return the newest message, decoded."""

@@ -5,6 +5,8 @@
 - `python -m tests.drills.network` breaks the network between two machines (Linux namespaces; root).
 - `python -m tests.drills.month` has a month of faults on a virtual clock.
 - `python -m tests.drills.trades` attempts ten thousand purchases, also on a virtual clock.
+- `python -m tests.drills.interruptions` cancels every operation of a client before every step, or
+  drops its connection, or lets its code raise, on a virtual clock.
 - `python -m tests.drills.kills` kills a recorder a hundred times, while its connections break.
 - `python -m tests.drills.fuzz` feeds bytes that nobody would think of (by hand, with atheris).
 - `python -m tests.drills.throughput` measures how many ticks a second a recorder keeps.

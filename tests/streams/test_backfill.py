@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import attrs
@@ -318,6 +319,56 @@ async def test_g05_of_several_readers_none_is_told_before_the_hole_is_filled(
         items.close(CLOSED)
     assert seen == [2, 3, 4, -1, -1, -1]
     assert len(history.asked) == 1
+
+
+@pytest.mark.parametrize("readers", [2, 3, 4])
+async def test_g05_of_several_readers_none_gets_what_comes_after_a_hole_before_it_is_filled(
+    autojump_clock: Any, history: History, readers: int
+) -> None:
+    """The batch that wakes one of them wakes the next, while the first one fills the hole."""
+    items, reader = reading(history)
+    seen: list[list[int]] = [[] for _ in range(readers)]
+
+    async def read(mine: list[int]) -> None:
+        with suppress(derivtrio.MarketClosed):
+            while True:
+                mine.append((await reader.get()).epoch)
+
+    async with trio.open_nursery() as nursery:
+        for each in seen:
+            nursery.start_soon(read, each)
+        await wait_all_tasks_blocked()
+        items.put_all([HOLE, tick(5), Hole("R_100", 5, 9), tick(9)])
+        await trio.sleep(10)
+        items.close(CLOSED)
+    assert sorted(chain.from_iterable(seen)) == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert [sorted(each) for each in seen] == seen
+
+
+async def test_g12_of_several_readers_the_last_one_left_fills_the_hole(
+    autojump_clock: Any, history: History
+) -> None:
+    items, reader = reading(history)
+    seen: list[int] = []
+
+    async def read() -> None:
+        with trio.CancelScope() as scope:
+            scopes.append(scope)
+            while True:
+                seen.append((await reader.get()).epoch)
+
+    scopes: list[trio.CancelScope] = []
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(read)
+        await wait_all_tasks_blocked()
+        items.put_all([HOLE, tick(5)])
+        await trio.sleep(0.5)  # the first one is asking
+        for scope in scopes[:3]:
+            scope.cancel()
+        await trio.sleep(10)
+        assert seen == [2, 3, 4, 5]
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_long_page_lets_other_tasks_run(autojump_clock: Any, history: History) -> None:

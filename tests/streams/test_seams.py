@@ -412,6 +412,41 @@ def test_g05_a_candle_never_goes_back() -> None:
     assert len(translator.feed({"candles": [row]})) == 1  # another connection's
 
 
+@pytest.mark.parametrize("kind", ["ticks", "candles"])
+async def test_g05_what_comes_after_later_ones_is_not_left_out_in_silence(
+    autojump_clock: Any, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told, but not for each; and the stream does not end, however many there are."""
+    if kind == "ticks":
+        messages = [tick(epoch, 1.0) for epoch in (180, 182, *[181] * 50, 240)]
+    else:
+        messages = [ohlc(time, time, 1.0) for time in (60, 120, 180, *[120] * 50, 240)]
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "subscribe" in request:
+            for message in messages:
+                await peer.reply(request, **message, subscription={"id": "a"})
+        elif "ticks_history" in request:
+            prices = {"open": 1, "high": 9, "low": 0.5, "close": 1}
+            await peer.reply(request, candles=[{**prices, "epoch": time} for time in (60, 120)])
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.ticks("R_100") if kind == "ticks" else client.candles("R_100") as items,
+    ):
+        taken = await take(items, 5)
+    of_time = [item.epoch for item in taken if kind == "ticks" or not item.closed]
+    told = {
+        "ticks": "tick of the epoch 181 came after one of 182",
+        "candles": "candle of 120 came after one of 180",
+    }
+    assert of_time == {"ticks": [180, 182, 240], "candles": [60, 120, 180, 240]}[kind]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"R_100: a {told[kind]}, and is left out"
+    ]
+
+
 def test_a_contract_never_goes_back() -> None:
     def state(time: int, **more: Any) -> dict[str, Any]:
         return {"proposal_open_contract": {"contract_id": 7, "current_spot_time": time, **more}}

@@ -1,7 +1,9 @@
 """G16: a stream that should speak and does not is noticed, and mended."""
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -223,6 +225,25 @@ async def test_g16_mute_contracts_are_noticed(autojump_clock: Any, one: int) -> 
             assert payload["current_spot_time"] >= int(sim.now()) - 1
             await trio.sleep(100)
         assert seen.stale == ["proposal_open_contract"]
+
+
+async def test_g16_a_mute_contract_is_noticed_though_the_machines_clock_is_set_back(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_by = 0
+    wall = SimpleNamespace(time=lambda: time.time() + set_by)
+    monkeypatch.setattr("derivtrio.supervision.tasks.time", wall)
+    request: Request = {"proposal_open_contract": 1}
+    async with watched() as (sim, client, seen):
+        first = await client.buy(CONTRACT, price=10)
+        await client.buy(CONTRACT | {"symbol": "R_50"}, price=10)
+        async with client.subscribe(request, overflow="latest"):
+            await trio.sleep(20)
+            sim.faults.mute(str(first.contract_id))
+            await trio.sleep(20)
+            set_by = -86_400
+            await trio.sleep(60)
+            assert seen.stale == ["proposal_open_contract"]
 
 
 async def test_g16_a_mute_price_is_noticed(autojump_clock: Any) -> None:

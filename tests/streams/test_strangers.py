@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 import trio_websocket
-from scripted import Peer, Request, Server, open_server
+from scripted import Peer, Request, Server, open_server, polite
 
 import derivtrio
 from derivtrio import Backoff, Client, Failed, ProtocolViolation, Settings
@@ -198,3 +198,47 @@ async def until_failed(events: Any) -> Failed:
             if isinstance(event, Failed):
                 return event
     raise AssertionError
+
+
+class Again:
+    """A server that gives a stream of a symbol the same id each time; replies take a second."""
+
+    def __init__(self) -> None:
+        self.open: list[str] = []
+
+    async def handle(self, peer: Peer, request: Request) -> None:
+        if "forget" in request:
+            if request["forget"] in self.open:
+                self.open.remove(request["forget"])
+            await peer.reply(request, forget=1)
+        elif "ticks" in request:
+            await trio.sleep(1)
+            symbols = request["ticks"]
+            for symbol in [symbols] if isinstance(symbols, str) else symbols:
+                self.open.append(symbol)
+                await peer.reply(request, **tick(1), subscription={"id": symbol})
+        else:
+            await polite(peer, request)
+
+
+async def list_of(client: Client) -> None:
+    async with client.subscribe({"ticks": ["R_10", "R_25"]}) as ticks:
+        await anext(ticks)
+        await anext(ticks)
+
+
+@pytest.mark.parametrize("old", [stream_of, list_of, call_of, gone_of])
+async def test_g06_a_stream_with_the_id_of_one_that_was_forgotten_is_forgotten_too(
+    autojump_clock: Any, old: Old
+) -> None:
+    again = Again()
+    async with (
+        open_server(again.handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+    ):
+        for times in (1, 2, 3):
+            await old(client)
+            await trio.sleep(5)
+            assert again.open == []
+            symbols = 2 if old is list_of else 1
+            assert len(server.asked("forget")) == times * symbols  # each once
