@@ -562,8 +562,9 @@ class Client(Trader):
     def budgets(self) -> list[BudgetUse]:
         """How much of each rate limit is used up now; empty with `Settings(pacing=False)`.
 
-        Clients with the same `pacer` see the same.
+        Clients with the same `pacer` see the same. They are read in the client's own `trio.run`.
         """
+        self._session.require_home()
         return self._session.queue.budgets.usage(trio.current_time())
 
     async def reconnect(self) -> None:
