@@ -1,7 +1,7 @@
 """The user's handle: `open_client` and `Client`."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -155,7 +155,23 @@ def _budgets(settings: Settings, pacer: Pacer | None, endpoint: Endpoint) -> Bud
             raise ValueError(text)
         return Budgets()
     advertised = getattr(endpoint, "limits", "website_status") == "website_status"
-    return (pacer or Pacer()).budgets(generation_of(endpoint), advertised=advertised)
+    pacer = pacer or Pacer()
+    _bring_here(pacer)
+    return pacer.budgets(generation_of(endpoint), advertised=advertised)
+
+
+def _bring_here(pacer: Pacer) -> None:
+    """Let *pacer* serve the present `trio.run`, unless it serves another that goes on."""
+    run, former = require_trio(), pacer.run
+    if run is former:
+        return
+    if isinstance(former, trio.lowlevel.TrioToken):
+        with suppress(trio.RunFinishedError):
+            former.run_sync_soon(bool)
+            text = "a pacer serves one trio.run at a time, and another one goes on that has this"
+            raise RuntimeError(text)
+    pacer.run = run
+    pacer.keep_time_by(trio.lowlevel.current_clock().current_time)
 
 
 @attrs.define(eq=False, repr=False)
@@ -567,8 +583,9 @@ class Client(Trader):
     def budgets(self) -> list[BudgetUse]:
         """How much of each rate limit is used up now; empty with `Settings(pacing=False)`.
 
-        Clients with the same `pacer` see the same.
+        Clients with the same `pacer` see the same. They are read in the client's own `trio.run`.
         """
+        self._session.require_home()
         return self._session.queue.budgets.usage(trio.current_time())
 
     async def reconnect(self) -> None:

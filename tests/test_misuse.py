@@ -1,13 +1,16 @@
 """Arguments of a wrong kind are refused at once, in an error of the hierarchy."""
 
-from collections.abc import Callable
+import queue
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import trio
 from scripted import Peer, Request, open_server, polite
 
 import derivtrio
-from derivtrio import Client, InvalidRequest, Settings
+from derivtrio import Client, InvalidRequest, Settings, Subscription
+from derivtrio.simulator import open_simulator
 
 CONTRACT = {"contract_type": "CALL", "symbol": "R_100", "currency": "USD"}
 
@@ -48,6 +51,83 @@ async def test_g18_an_argument_of_a_wrong_kind_is_refused_at_once(
                 await _used(use(client, value))
         assert server.received == []
         assert client.status.subscriptions == 0
+
+
+ORDER = CONTRACT | {"basis": "stake", "amount": 10, "duration": 5, "duration_unit": "t"}
+
+#: What a task can ask a client for, or a stream whose items it has read.
+ASKED: dict[str, Callable[[Client, Subscription[Any]], Awaitable[Any]]] = {
+    "a call": lambda client, _: client.call({"time": 1}),
+    "a purchase": lambda client, _: client.buy(ORDER, 10),
+    "a purchase as a call": lambda client, _: client.call(
+        {"buy": "1", "price": 10, "parameters": ORDER}
+    ),
+    "the contracts": lambda client, _: client.portfolio(),
+    "a stream": lambda client, _: client.ticks("R_50").__aenter__(),
+    "an item": lambda _, stream: anext(stream),
+    "being ready": lambda client, _: client.wait_ready(),
+    "another connection": lambda client, _: client.reconnect(),
+    "the end": lambda client, _: client.aclose(),
+    "another client": lambda *_: derivtrio.open_client().__aenter__(),
+}
+
+
+async def _with_a_client(ask: Callable[[Client, Subscription[Any]], Awaitable[None]]) -> None:
+    """Let *ask* ask for everything as no task of trio's; then all must be as before."""
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, token="demo-token") as client,
+        client.ticks("R_100") as stream,
+    ):
+        await anext(stream)
+        calls = client.metrics.calls
+        await ask(client, stream)
+        assert (await anext(stream)).symbol == "R_100"
+        assert (client.status.connection, client.status.subscriptions) == (1, 1)
+        assert sim.ledger("VRTC1000001").transactions == []
+        assert client.metrics.calls == calls
+
+
+async def test_g03_asyncios_tasks_inside_trio_are_told_and_nothing_is_bought(
+    autojump_clock: Any,
+) -> None:
+    trio_asyncio = pytest.importorskip("trio_asyncio")
+
+    async def ask(client: Client, stream: Subscription[Any]) -> None:
+        async def ask_as_asyncio(use: Callable[..., Awaitable[Any]]) -> None:
+            with pytest.raises(RuntimeError, match="trio"):
+                await use(client, stream)
+
+        async with trio_asyncio.open_loop():
+            for use in ASKED.values():
+                await trio_asyncio.aio_as_trio(ask_as_asyncio)(use)
+
+    await _with_a_client(ask)
+
+
+def test_g03_the_host_of_a_guest_run_is_told_and_nothing_is_bought() -> None:
+    host: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+    ended: list[Any] = []
+
+    async def ask(client: Client, stream: Subscription[Any]) -> None:
+        asked, run = trio.Event(), trio.lowlevel.current_trio_token()
+
+        def ask_as_host() -> None:
+            for use in ASKED.values():
+                with pytest.raises(RuntimeError, match="trio"):
+                    use(client, stream).__await__().send(None)
+            run.run_sync_soon(asked.set)
+
+        host.put(ask_as_host)
+        with trio.fail_after(60):
+            await asked.wait()
+
+    trio.lowlevel.start_guest_run(
+        _with_a_client, ask, run_sync_soon_threadsafe=host.put, done_callback=ended.append
+    )
+    while not ended:
+        host.get()()
+    ended[0].unwrap()
 
 
 async def _used(what: Any) -> None:

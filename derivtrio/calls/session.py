@@ -18,6 +18,7 @@ from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
 from derivtrio.calls.status import ConnectionState, EventBus, State
+from derivtrio.concurrency.buffer import present_run
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Generation
 from derivtrio.errors import BrokenConnection
@@ -49,14 +50,14 @@ on_new_client: ContextVar[Callable[["Session", Any], None] | None] = ContextVar(
 
 
 def require_trio() -> trio.lowlevel.TrioToken:
-    """Return the token of the present `trio.run`; raise a RuntimeError outside of one."""
-    try:
-        return trio.lowlevel.current_trio_token()
-    except RuntimeError:
+    """Return the token of the present `trio.run`; raise a RuntimeError outside of its tasks."""
+    run = present_run()
+    if run is None:
         text = (
             "derivtrio needs trio to run under, not asyncio: derivtrio.run(main) or trio.run(main)"
         )
-        raise RuntimeError(text) from None
+        raise RuntimeError(text)
+    return run
 
 
 class Suspect(Protocol):
@@ -197,11 +198,20 @@ class Session:
         return sum(isinstance(each, Call) and not each.decided for each in receivers)
 
     def require_home(self) -> None:
-        """Raise a RuntimeError if this is not the client's own `trio.run` (but another thread's).
+        """Raise a RuntimeError if this is no task of the client's own `trio.run`.
 
-        Otherwise a task of another run would wait here, and the client's task that wakes it would
-        fail.
+        Otherwise what is not a task of that run (but of another thread's, or asyncio's) would wait
+        here. The client's task that wakes it would fail, and what was asked for would be done all
+        the same.
         """
-        if require_trio() is not self.home:
+        run = present_run()
+        if run is self.home:
+            return
+        if run is None:
+            text = (
+                "a client is used by trio's tasks: from a thread use trio.from_thread.run, and"
+                " from asyncio's tasks under trio-asyncio trio_asyncio.trio_as_aio"
+            )
+        else:
             text = "this client belongs to another trio.run; from a thread use trio.from_thread.run"
-            raise RuntimeError(text)
+        raise RuntimeError(text)

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from types import ModuleType
 from typing import Any, Final
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import attrs
 import trio
@@ -85,6 +86,22 @@ class _Turns:
             self._until, self._refusal = trio.current_time() + pause, refusal
 
 
+class _TurnsByRun:
+    """The turns of each `trio.run`: each has its own clock, and a lock wakes only its own tasks."""
+
+    def __init__(self) -> None:
+        self._turns: WeakKeyDictionary[trio.lowlevel.TrioToken, _Turns] = WeakKeyDictionary()
+
+    @property
+    def here(self) -> _Turns:
+        """Those of the present run."""
+        return self._turns.setdefault(trio.lowlevel.current_trio_token(), _Turns())
+
+    def __reduce__(self) -> tuple[type["_TurnsByRun"], tuple[()]]:
+        """Begin anew in another process, and in a deep copy."""
+        return _TurnsByRun, ()
+
+
 @attrs.frozen
 class OptionsAccount:
     """An account of the Options API, by its id such as `"DOT90004580"`.
@@ -105,7 +122,7 @@ class OptionsAccount:
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, kw_only=True, repr=False)
     generation: Generation = attrs.field(default="options", init=False)
     limits: LimitsSource = attrs.field(default="documented", init=False)
-    _turns: _Turns = attrs.field(factory=_Turns, init=False, repr=False, eq=False)
+    _turns: _TurnsByRun = attrs.field(factory=_TurnsByRun, init=False, repr=False, eq=False)
 
     @account_id.validator
     @app_id.validator
@@ -151,14 +168,15 @@ class OptionsAccount:
 
         """
         http = imported_httpx()
-        async with self._turns.lock:
-            await self._turns.wait()
+        turns = self._turns.here
+        async with turns.lock:
+            await turns.wait()
             try:
                 url = await self._ask(http)
             except RestRejected as refusal:
-                self._turns.note(refusal)
+                turns.note(refusal)
                 raise
-            self._turns.note(None)
+            turns.note(None)
             return url
 
     async def _ask(self, http: ModuleType) -> str:

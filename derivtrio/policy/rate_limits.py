@@ -28,7 +28,7 @@ Times are in seconds, on a clock that never goes back.
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any, Final
 
@@ -129,6 +129,10 @@ class Window:
         """Note a request."""
         self._ends.append(now + self.length)
 
+    def shift(self, ahead: float) -> None:
+        """Go on with a clock that is *ahead* of the one before."""
+        self._ends = deque(end + ahead for end in self._ends)
+
 
 @attrs.define(eq=False, repr=False)
 class Group:
@@ -180,6 +184,14 @@ class Group:
         """Note a request."""
         for window in self._windows.values():
             window.count(now)
+
+    def shift(self, ahead: float) -> None:
+        """Go on with a clock that is *ahead* of the one before."""
+        self.paused_until += ahead
+        self._learnt_at += ahead
+        self._forgiven_at += ahead
+        for window in self._windows.values():
+            window.shift(ahead)
 
     def refused(self, now: float, written: float = math.inf) -> None:
         """Pause, and use less from now on; one pause is enough for all requests of one burst.
@@ -329,9 +341,25 @@ class Pacer:
     Deriv may count the requests of all connections of an account or application together. Clients
     of one process that are opened with the same `pacer` share one set of budgets. Without one,
     every client has its own.
+
+    It serves the clients of one `trio.run` at a time. What was counted in one counts in the next.
+
+    Attributes:
+        run: the `trio.run` of its clients.
+
     """
 
+    run: object = attrs.field(default=None, init=False)
+    _clock: Callable[[], float] | None = attrs.field(default=None, init=False)
     _budgets: dict[str, Budgets] = attrs.field(factory=dict, init=False)
+
+    def keep_time_by(self, clock: Callable[[], float]) -> None:
+        """Go on with *clock*: each `trio.run` has its own, and each begins anywhere."""
+        if self._clock is not None:
+            ahead = clock() - self._clock()
+            for group in [group for each in self._budgets.values() for group in each.groups]:
+                group.shift(ahead)
+        self._clock = clock
 
     def budgets(self, generation: str, *, advertised: bool) -> Budgets:
         """Return the budgets for *generation*; always the same ones."""

@@ -383,6 +383,41 @@ async def test_g08_clients_with_one_pacer_share_the_budgets(autojump_clock: Any)
         assert 60 < trio.current_time() - start < 125
 
 
+@pytest.mark.parametrize("ahead", [1e6, -1e6], ids=["ahead", "behind"])
+def test_g08_a_pacer_counts_on_in_the_next_run_whatever_its_clock_says(ahead: float) -> None:
+    pacer = derivtrio.Pacer()
+
+    async def took(count: int) -> float:
+        async with (
+            open_simulator(port=None) as sim,
+            derivtrio.open_client(endpoint=sim.endpoint, pacer=pacer) as client,
+        ):
+            start = trio.current_time()
+            with trio.fail_after(1000):
+                await fill(client, {"time": 1}, count)
+            return trio.current_time() - start
+
+    clocks = [trio.testing.MockClock(autojump_threshold=0) for _ in range(2)]
+    clocks[ahead < 0].jump(abs(ahead))
+    assert trio.run(took, 150, clock=clocks[0]) < 1
+    assert 59 < trio.run(took, 100, clock=clocks[1]) < 63
+
+
+async def test_a_pacer_serves_one_run_at_a_time(autojump_clock: Any) -> None:
+    pacer = derivtrio.Pacer()
+
+    async def open_another() -> None:
+        async with derivtrio.open_client(endpoint="ws://no.invalid", pacer=pacer):
+            pytest.fail("it must not open")
+
+    async with open_simulator(port=None) as sim:
+        async with derivtrio.open_client(endpoint=sim.endpoint, pacer=pacer):
+            with pytest.raises(RuntimeError, match=r"one trio\.run at a time"):
+                await trio.to_thread.run_sync(trio.run, open_another)
+        async with derivtrio.open_client(endpoint=sim.endpoint, pacer=pacer) as client:
+            await client.call({"time": 1})
+
+
 async def test_g08_clients_without_a_common_pacer_do_not(autojump_clock: Any) -> None:
     async with (
         open_simulator(port=None, limits=Limits(scope="everyone")) as sim,

@@ -1,17 +1,21 @@
 """The Options API: its endpoints, the REST call of an account, and the client on both."""
 
+import copy
 import datetime as dt
 import logging
+import pickle
 import ssl
 import sys
 import traceback
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trio
 import trustme
 from scripted import Peer, Request, Server
+from trio.testing import MockClock
 
 import derivtrio
 from derivtrio import (
@@ -387,6 +391,34 @@ async def test_a_server_that_asks_for_time_is_given_it() -> None:
         assert 0.2 <= trio.current_time() - started < 5
 
 
+def test_the_next_run_does_not_wait_by_the_clock_of_the_last() -> None:
+    async def main(port: int, endpoint: OptionsAccount | None) -> OptionsAccount:
+        async with open_simulator(port=port) as sim:
+            endpoint = endpoint or account_at(sim)
+            with trio.fail_after(100):
+                assert await endpoint.url()
+            await refused(sim, endpoint, 503, retry_after=50)
+            return endpoint
+
+    ahead, behind = MockClock(rate=1), MockClock(rate=1)
+    ahead.jump(1e6)
+    endpoint = trio.run(main, 0, None, clock=ahead)
+    port = urlsplit(endpoint.base).port
+    assert trio.run(main, port, endpoint, clock=behind) is endpoint
+
+
+def pickled(endpoint: OptionsAccount) -> Any:
+    return pickle.loads(pickle.dumps(endpoint))
+
+
+@pytest.mark.parametrize("made_again", [copy.deepcopy, pickled])
+async def test_an_endpoint_can_be_given_to_another_process(made_again: Any) -> None:
+    async with open_simulator() as sim:
+        endpoint = account_at(sim)
+        assert made_again(endpoint) == endpoint
+        assert await made_again(endpoint).url()
+
+
 @pytest.mark.parametrize("status", [429, 503])
 async def test_who_may_not_wait_so_long_is_told_at_once_and_nothing_is_sent(status: int) -> None:
     async with open_simulator() as sim:
@@ -407,12 +439,12 @@ async def test_without_a_retry_after_the_waits_double_and_success_resets_them() 
         waits = []
         for _ in range(7):
             await refused(sim, endpoint, 503)
-            waits.append(round(endpoint._turns._until - trio.current_time()))  # noqa: SLF001
-            endpoint._turns._until = trio.current_time()  # noqa: SLF001
+            waits.append(round(endpoint._turns.here._until - trio.current_time()))  # noqa: SLF001
+            endpoint._turns.here._until = trio.current_time()  # noqa: SLF001
         assert waits == [1, 2, 4, 8, 16, 30, 30]
         await endpoint.url()
         await refused(sim, endpoint, 503)
-        assert round(endpoint._turns._until - trio.current_time()) == 1  # noqa: SLF001
+        assert round(endpoint._turns.here._until - trio.current_time()) == 1  # noqa: SLF001
 
 
 def in_a_minute() -> str:
