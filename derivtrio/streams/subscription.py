@@ -16,7 +16,7 @@ import trio
 
 from derivtrio.api.parsing import UNREADABLE
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
-from derivtrio.errors import DerivError, SlowConsumer, unreadable
+from derivtrio.errors import DerivError, ProtocolViolation, SlowConsumer, unreadable
 from derivtrio.events import Gap, Overflow
 from derivtrio.models import Tick
 from derivtrio.policy.throttling import LeakyBucket
@@ -164,6 +164,8 @@ class BufferedConsumer:
     upstream: Upstream | None = attrs.field(default=None, init=False)
     _next_report: int = attrs.field(default=1, init=False)
     _unreadable: LeakyBucket | None = attrs.field(default=None, init=False)
+    #: Why the newest message could not be read, if it is one that nothing stands for.
+    _unread: Exception | None = attrs.field(default=None, init=False)
     _counted: int = attrs.field(default=0, init=False)
 
     def newest(self) -> Any:
@@ -215,6 +217,7 @@ class BufferedConsumer:
 
         Prices that wait cannot be bought any more, and are dropped.
         """
+        self._unread = None
         if self.translator is not None:
             self.translator.interrupt()
             if self.name == "proposal":
@@ -224,6 +227,10 @@ class BufferedConsumer:
         """End with what may be missing, and then with *error*."""
         self.items.close(error, () if self.translator is None else self.translator.missing())
 
+    def finish(self) -> None:
+        """End: normally, if the last message could be read."""
+        self.items.close(self._unread)
+
     def close(self, error: Exception | None = None) -> None:
         """End, normally or with *error*."""
         self.items.close(error)
@@ -231,22 +238,26 @@ class BufferedConsumer:
     def _trusts(self, translator: Translator) -> bool:
         """Return whether the stream goes on; take note of an item that was not believed."""
         reason, translator.implausible = translator.implausible, None
-        return reason is None or self._bears(reason)
+        return reason is None or self._bears(self._violation(reason))
 
     def _skip(self, error: Exception) -> bool:
         """Go on without a message that cannot be read; return whether the stream does."""
-        if not self._bears(error):
+        violation = self._violation(error)
+        if not self._bears(violation):
             return False
         missing = self.translator.skip()  # type: ignore[union-attr]  # only this one can fail
         if missing is None:
+            self._unread = violation
             self.registry.ask_again(self.upstream)
         elif not self.items.put_all(missing):
             self._survives()
         return not self.items.closed
 
-    def _bears(self, error: Exception) -> bool:
+    def _violation(self, error: Exception) -> ProtocolViolation:
+        return unreadable(f"{self.name} message", error)
+
+    def _bears(self, violation: ProtocolViolation) -> bool:
         """Log and count what cannot be read or believed; end the stream if it is too much."""
-        violation = unreadable(f"{self.name} message", error)
         bucket = self._unreadable = self._unreadable or LeakyBucket(_UNREADABLE_A_SECOND)
         if bucket.add(1, trio.current_time()) > _MOST_UNREADABLE:
             self.items.close(violation)
