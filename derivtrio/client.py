@@ -500,7 +500,8 @@ class Client(Trader):
         """Return a stream of what happens to the connection: the present state, then each change.
 
         The first item is the event that says where the client is: `Ready` if it is ready, or else
-        the last `Connecting`, `Opened` or `Waiting`, with the time at which it happened.
+        the last `Connecting`, `Opened`, `Failed`, `Closed` or `Waiting`, with the time at which it
+        happened. While the client is closing there is none. Entering is not a checkpoint.
         With `traffic` it has every message too, tokens masked. `buffer` and `overflow` are those of
         `subscribe`.
         """

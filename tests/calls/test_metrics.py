@@ -207,6 +207,31 @@ async def test_events_begin_with_the_present_state(autojump_clock: Any) -> None:
             assert type(await anext(events)) in (derivtrio.Waiting, derivtrio.Connecting)
 
 
+async def test_events_do_not_begin_with_ready_while_a_lost_connection_says_goodbye(
+    autojump_clock: Any,
+) -> None:
+    """The goodbye takes up to `close_timeout`, if the server does not answer it."""
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+        trio.open_nursery() as nursery,
+    ):
+        sim.faults.freeze()
+        nursery.start_soon(client.reconnect)
+        await trio.sleep(1)
+        async with client.events() as events:
+            assert type(await anext(events)) is derivtrio.Failed
+            assert type(await anext(events)) is derivtrio.Closed
+            assert type(await anext(events)) is derivtrio.Waiting
+        await client.wait_ready()
+        sim.faults.freeze()
+        nursery.start_soon(client.aclose)
+        await trio.sleep(1)
+        async with client.events() as events:
+            assert client.status.state is derivtrio.State.CLOSING
+            assert [type(event) async for event in events] == [derivtrio.Closed]
+
+
 async def test_reconnect_replaces_the_connection_and_settles_calls_as_any_loss(
     autojump_clock: Any,
 ) -> None:
