@@ -39,8 +39,6 @@ from derivtrio.streams.upstream import Upstream
 if TYPE_CHECKING:  # it is imported when a stream waits for its market
     from derivtrio.streams.opening_times import OpeningTimes
 
-logger = logging.getLogger("derivtrio")
-
 #: How often a stream is asked for again because of what cannot be read, at most; in seconds.
 _INTERVAL: Final = 30.0
 
@@ -267,7 +265,7 @@ class Registry:
     def _fail(self, upstream: Upstream) -> None:
         """End *upstream*, which has broken too many connections, at its consumers."""
         error = stream_failed(upstream.label, upstream.request or {}, upstream.breaks)
-        logger.warning("%s; everything else goes on", error)
+        self.session.bus.log(logging.WARNING, "%s; everything else goes on", error)
         upstream.close(error)
         self._wanted.pop(upstream, None)
         self.suspects.remove(upstream)

@@ -27,8 +27,6 @@ from derivtrio.streams.upstream import Upstream
 
 T = TypeVar("T")
 
-logger = logging.getLogger("derivtrio")
-
 #: How many messages of a stream may be unreadable before it ends, and one more each minute.
 _MOST_UNREADABLE: Final = 30
 _UNREADABLE_A_SECOND: Final = 1 / 60
@@ -262,7 +260,8 @@ class BufferedConsumer:
         if bucket.add(1, trio.current_time()) > _MOST_UNREADABLE:
             self.items.close(violation)
             return False
-        logger.warning("%s: %s; it counts as lost", self.items.name, violation)
+        log, name = self.registry.session.bus.log, self.items.name
+        log(logging.WARNING, "%s: %s; it counts as lost", name, violation, symbol=name)
         return True
 
     def _survives(self) -> bool:

@@ -41,8 +41,6 @@ from derivtrio.events import Authorized
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import is_unauthorized
 
-logger = logging.getLogger("derivtrio")
-
 #: A token, several tokens, or an async function that returns a token.
 TokenSource = str | Sequence[str] | Callable[[], Awaitable[str]]
 
@@ -138,7 +136,8 @@ class Authorization:
         connection, token = session.usable_connection, self.identity.token
         if connection is None:
             return None  # the next one is authorized anyway
-        logger.warning("the server no longer knows this session's account; authorizing anew")
+        text = "the server no longer knows this session's account; authorizing anew"
+        session.bus.log(logging.WARNING, text)
         ask_now = _asking(connection, session)
         try:
             if token is None:
@@ -150,7 +149,7 @@ class Authorization:
                 text = "the server no longer takes this connection for the account"
                 connection.lose(Disconnect("us", NORMAL, error=LinkError(text)))
                 return None
-            logger.warning("the account is not authorized anew: %s", error)
+            session.bus.log(logging.WARNING, "the account is not authorized anew: %s", error)
             return error
         except DerivError:
             return None  # the connection was lost meanwhile; the next one is authorized anyway

@@ -128,6 +128,44 @@ async def test_the_name_is_in_logs_events_metrics_and_task_names(
     assert [vars(record)["connection"] for record in ready] == [2, 2]
 
 
+async def test_the_name_is_in_what_is_logged_about_one_stream_or_the_account(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, token=DEMO_TOKEN, name="mine") as client,
+    ):
+        sim.faults.malform("ticks", "tick.quote", "[]")
+        async with client.ticks("R_100") as ticks:
+            await anext(ticks)
+        sim.faults.malform("ticks_history", "history.prices", "5")
+        async with client.ticks("R_100", start=int(sim.now()) - 100) as ticks:
+            await anext(ticks)
+        with pytest.raises(derivtrio.StreamFailed):
+            async with client.ticks("R_50") as ticks:
+                sim.faults.poison("R_50")
+                sim.faults.drop()
+                async for _ in ticks:
+                    pass
+        await client.wait_ready()
+        sim.faults.fail_before("AuthorizationRequired", "portfolio")
+        sim.faults.fail_before("InvalidToken", "authorize")
+        with pytest.raises(derivtrio.AuthorizationRequired):
+            await client.portfolio()
+    ours = [record for record in caplog.records if record.name == "derivtrio"]
+    for line in (
+        "R_100: the server sent a ticks message",
+        "the server sent a ticks_history message",
+        "ticks R_50 has broken 3 connections",
+        "the server no longer knows this session's account",
+        "the account is not authorized anew",
+    ):
+        assert [record for record in ours if f"[mine] {line}" in record.getMessage()], line
+    for record in ours:
+        assert vars(record)["client"] == "mine", record.getMessage()
+        assert {"connection", "attempt", "symbol"} <= vars(record).keys()
+
+
 async def test_the_name_is_in_the_task_name_of_what_asks_a_suspect_alone(
     autojump_clock: Any,
 ) -> None:
