@@ -85,7 +85,8 @@ async def open_client(
     Raises:
         ConnectionFailed: after `Settings.max_attempts`, or when the client failed for good.
         DerivError: the cause itself, where the first connection is refused for good (`ApiError`,
-            `HandshakeRejected`, `RestRejected`, `CertificateRejected`, `InvalidURL`).
+            `HandshakeRejected`, `RestRejected`, `CertificateRejected`, `ProxyFailed`,
+            `EndpointFailed`, `PeerClosed`, `InvalidURL`).
         ValueError, TypeError: an argument that makes no sense, such as a `token` on the Options
             API, where the endpoint has it.
         RuntimeError: not under trio, but under asyncio, for example.
@@ -188,7 +189,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: the request is malformed, or not as Deriv's schemas have it (see
-                `Settings.check_requests`); nothing was sent.
+                `Settings.check_requests`); nothing was sent. Or the server says so.
             ApiError: the server's answer is an error.
             RateLimited: the server finds that too much is asked. What only reads is asked again for
                 more than an hour before that.
@@ -321,10 +322,10 @@ class Client(Trader):
         `buffer` and `overflow` are those of `subscribe`; history does not count.
 
         *when_closed* says what happens while the market is closed. With `"raise"` the stream ends
-        with `MarketClosed`; entering raises it, too. With `"wait"` entering returns at once. The
-        `async for` then delivers the history that was asked for, if any, and sleeps until the
-        market opens by the server's trading times; it asks every ten minutes whether it has. It
-        goes on with what was missed. A log record, INFO, says until when it sleeps.
+        with `MarketClosed`; entering raises it, too. With `"wait"` entering does not wait for the
+        market. The `async for` then delivers the history that was asked for, if any, and sleeps
+        until the market opens by the server's trading times; it asks every ten minutes whether it
+        has. It goes on with what was missed. A log record, INFO, says until when it sleeps.
 
         Raises:
             InvalidRequest: an argument that makes no sense; nothing was sent.

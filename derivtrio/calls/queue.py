@@ -87,6 +87,7 @@ class SendQueue:
         if call.is_trade and trio.current_effective_deadline() <= trio.current_time():
             await trio.lowlevel.checkpoint()  # its deadline has passed; nothing has raised that yet
         if self._refusal is not None:
+            await trio.lowlevel.checkpoint()  # so a loop that goes on asking lets other tasks run
             raise self._refusal()
         try:
             self._way_in.send_nowait(call)  # no checkpoint: the caller waits for the reply anyhow

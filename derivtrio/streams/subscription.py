@@ -48,10 +48,24 @@ class Subscription(Generic[T]):
 
     Entering asks the server and waits for its first reply, so a refusal is raised there. Leaving
     unsubscribes, if nobody else follows the same stream. The `async for` ends when the stream is
-    over: the contract is sold, the client was closed. It raises what ended the stream otherwise:
-    an `ApiError`, `SlowConsumer`, `StreamFailed`, `ConnectionFailed`. Across reconnects it goes on.
+    over: the contract is sold, the client was closed. It raises what ended the stream otherwise.
+    Across reconnects it goes on.
 
-    *Cancellation*: nothing is lost by cancelling the wait for the next item.
+    *Cancellation*: nothing is lost by cancelling the wait for the next item. Reading is a
+    checkpoint when it has to wait, and at least once in 256 items that wait already. Leaving is
+    none.
+
+    Raises:
+        ApiError: the server refuses the stream, or has ended it.
+        StreamFailed: it has broken three connections.
+        ResponseTimeout: there was no first reply within `Settings.response_timeout` (on entering).
+        SlowConsumer: more items waited than `buffer`, and `overflow` is `"error"`.
+        NotContinuous: there is a gap, and the stream is `strict`.
+        ProtocolViolation: what the server sends cannot be read, or ends without being over.
+        ClientClosed: the client is closed (on entering; an `async for` ends normally).
+        ConnectionFailed: the client has failed for good.
+        RuntimeError: it is entered twice, or read without having been entered.
+
     """
 
     _items: Buffer[Any]

@@ -86,7 +86,8 @@ class Trader:
         then in doubt, and is in `client.doubts`.
 
         Raises:
-            InvalidRequest: an argument makes no sense; nothing was sent.
+            InvalidRequest: an argument makes no sense, and nothing was sent; or the server says so,
+                and nothing was bought.
             ConnectionChanged: the proposal's connection is gone; nothing was sent.
             ApiError: the server refuses; nothing was bought.
             OutcomeUnknown: it is not known whether the contract was bought. With `reconcile`: it
@@ -163,8 +164,9 @@ class Trader:
         `Updated`, `NotUpdated` or `Ambiguous`. Each of these says `how` it is known.
 
         Waits for a connection. A trade that was executed is found at once. "Not" is said only when
-        the server cannot execute the trade any more, which may take half a minute. All this assumes
-        that no other program gives the same orders for the same account at the same time.
+        the server cannot execute the trade any more, which may take half a minute. A lookup that is
+        not answered is made again, as long as it takes. All this assumes that no other program
+        gives the same orders for the same account at the same time.
 
         The account that the trade was for is asked, even if the client acts for another one now.
 
@@ -188,6 +190,8 @@ class Trader:
             InvalidRequest: *unknown* is not about a trade.
             AuthorizationRequired: the client cannot ask the trade's account now.
             ApiError: the account cannot be read: the token lacks the scope, for example.
+            ConnectionLost: the lookup itself has broken six connections.
+            ProtocolViolation: the server's answer cannot be read.
             ClientClosed, ConnectionFailed: the client has ended.
 
         """
@@ -206,6 +210,7 @@ class Trader:
 
         Raises:
             InvalidRequest: *loginid* is not a login id; nothing was sent.
+            ProtocolViolation: the server's answer cannot be read.
 
         And what `call` raises.
 
@@ -233,7 +238,8 @@ class Trader:
         Raises:
             InvalidRequest: an argument makes no sense; nothing was sent.
 
-        The reading raises what `call` raises.
+        The reading raises what `call` raises, and `ProtocolViolation` for an answer that cannot be
+        read.
 
         """
         from derivtrio.trading import lists  # noqa: PLC0415 - not all need it
