@@ -71,9 +71,9 @@ class SendQueue:
         self._way_in, self._way_out = trio.open_memory_channel(self.capacity)
 
     def __len__(self) -> int:
-        waiting = self._way_out.statistics().current_buffer_used
-        waiting += len(self.suspects) - self._writer_woken
-        return len(self._room) + len(self._arrived) + waiting
+        channel = self._way_out.statistics()
+        waiting = channel.current_buffer_used + channel.tasks_waiting_send - self._writer_woken
+        return len(self._room) + len(self._arrived) + len(self.suspects) + waiting
 
     async def put(self, call: Call) -> None:
         """Queue *call*; without a connection, wait while there are `capacity` others.

@@ -369,6 +369,24 @@ async def test_the_status_and_the_log_say_what_calls_wait_for(
     assert f"1 call waits for {text}" in [record.getMessage() for record in caplog.records]
 
 
+async def test_pending_calls_are_also_those_for_which_the_outbox_has_no_room(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=Settings(outbox=2)) as client,
+    ):
+        sim.faults.refuse(100)
+        sim.faults.drop()
+        await trio.sleep(1)
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(client.call, {"time": 1})
+            await trio.sleep(50)
+            assert client.status.pending == 10
+        assert client.status.pending == 0
+
+
 async def test_they_can_be_read_in_another_thread_and_after_the_run(autojump_clock: Any) -> None:
     """An exporter of metrics has a thread of its own."""
     async with (
