@@ -137,7 +137,8 @@ class Waiting:
 class Gap:
     """The stream has no data for the open interval between the epochs `after` and `before`.
 
-    `filled` says whether the hole was closed from the server's history, `reason` what made it.
+    `reason` says why. `filled` is False: a hole that the server's history closes is no gap, and is
+    not announced.
     """
 
     stream: str
