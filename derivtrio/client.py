@@ -476,7 +476,8 @@ class Client(Trader):
                 purchase = await client.buy(await anext(prices))
 
         After a reconnect the prices come with a new `id`; an old one cannot be bought any more. A
-        price that does not change comes once, and the stream is over.
+        price that does not change comes once, and the stream is over. v3 allows five different
+        streams of prices at a time; entering one more raises `RateLimited`, and is not sent.
 
         `buffer` and `overflow` mean what they mean for `subscribe`.
 
