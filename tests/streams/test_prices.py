@@ -145,6 +145,16 @@ async def test_g08_no_more_prices_are_followed_at_a_time_than_the_server_allows(
         assert not sim.refused
 
 
+async def test_the_options_api_has_no_limit_of_prices_at_a_time_that_is_known(
+    autojump_clock: Any,
+) -> None:
+    async with open_world("options") as (sim, client), AsyncExitStack() as stack:
+        for amount in range(1, 8):
+            prices = await stack.enter_async_context(client.proposal(described(amount)))
+            await anext(prices)
+        assert not sim.refused
+
+
 async def test_g08_a_server_may_allow_more_or_fewer_prices_at_a_time(autojump_clock: Any) -> None:
     most = 7
 
