@@ -118,6 +118,8 @@ class Authorization:
         """
         if self.identity.token is None and account_of(self.endpoint) is None:
             return False  # there is no account, so the server is right
+        if self._is_for_another(call.request):
+            return False
         async with self.turn:
             written = -math.inf if call.written_mono is None else call.written_mono
             if written > self._reauthorized_mono:
@@ -130,6 +132,12 @@ class Authorization:
         if self._refusal is not None:
             error.__cause__ = self._refusal
         return self._refusal is None
+
+    def _is_for_another(self, request: Mapping[str, Any]) -> bool:
+        """Return whether *request* names another account than that of the only token."""
+        loginid, accepted = request.get("loginid"), self.identity.accepted
+        only = accepted is not None and "tokens" not in accepted
+        return only and loginid not in (None, self.identity.loginid)
 
     async def _reauthorize(self, session: Session) -> Exception | None:
         """Authorize the present connection anew; return why it was refused, if it was."""

@@ -10,6 +10,7 @@ from scripted import Peer, Request, Server, open_server
 
 import derivtrio
 from derivtrio import Backoff, Settings
+from derivtrio.simulator import open_simulator
 
 SETTINGS = Settings(backoff=Backoff(first=0.1, cap=0.3), pacing=False)
 BUY = {
@@ -276,3 +277,18 @@ async def test_g10_a_token_of_another_account_does_not_change_the_account(
         assert client.status.connection == (3 if dies else 4)
     assert bought == ["CR1"]
     assert "returned a token of the account CR2, and this client acts for CR1" in caplog.text
+
+
+async def test_a_request_for_an_account_of_no_token_does_not_say_that_the_session_has_died(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, token="demo-token") as client,
+    ):
+        with pytest.raises(derivtrio.AuthorizationRequired):
+            await client.portfolio(loginid="CR90000001")
+        assert [request for request in sim.connections[0].requests if "authorize" in request] == [
+            {"authorize": "<not shown>", "req_id": 1}
+        ]
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
