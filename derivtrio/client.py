@@ -225,7 +225,8 @@ class Client(Trader):
         *Cancellation*: a message that was not written yet is never sent.
 
         Raises:
-            InvalidRequest: *message* makes no call, or its `req_id` is too low.
+            InvalidRequest: *message* is not str, bytes or a mapping, or has no JSON form; its
+                `req_id` is too low; or it is `authorize` or `logout`. Nothing was sent.
             OutcomeUnknown: the connection was lost while it was being written.
             ClientClosed, ConnectionFailed: the client has ended.
 
@@ -319,7 +320,7 @@ class Client(Trader):
         is a `Gap`, in `gaps` and `client.events()`, or with `strict` raised as `NotContinuous`;
         then `overflow` is `"error"`.
 
-        `buffer` and `overflow` are those of `subscribe`; history does not count.
+        `buffer` and `overflow` mean what they mean for `subscribe`; history does not count.
 
         *when_closed* says what happens while the market is closed. With `"raise"` the stream ends
         with `MarketClosed`; entering raises it, too. With `"wait"` entering does not wait for the
@@ -504,8 +505,14 @@ class Client(Trader):
         The first item is the event that says where the client is: `Ready` if it is ready, or else
         the last `Connecting`, `Opened`, `Failed`, `Closed` or `Waiting`, with the time at which it
         happened. While the client is closing there is none. Entering is not a checkpoint.
-        With `traffic` it has every message too, tokens masked. `buffer` and `overflow` are those of
-        `subscribe`.
+        With `traffic` it has every message too, tokens masked.
+
+        `buffer` and `overflow` mean what they mean for `subscribe`.
+
+        Raises:
+            InvalidRequest: *traffic* is not True or False.
+            ValueError: *buffer* is not a number of events, or *overflow* is not a policy.
+
         """
         self._session.require_home()
         bus = self._session.bus
@@ -565,7 +572,7 @@ class Client(Trader):
     def budgets(self) -> list[BudgetUse]:
         """How much of each rate limit is used up now; empty with `Settings(pacing=False)`.
 
-        Clients with the same `pacer` see the same.
+        To be read under trio. Clients with the same `pacer` see the same.
         """
         return self._session.queue.budgets.usage(trio.current_time())
 
@@ -594,6 +601,8 @@ class Client(Trader):
 
     async def wait_ready(self) -> None:
         """Wait until calls flow.
+
+        *Cancellation*: ends the waiting.
 
         Raises:
             ClientClosed, ConnectionFailed: they never will again.

@@ -31,7 +31,8 @@ class Metrics(msgspec.Struct, frozen=True):
             `unknown` (`OutcomeUnknown`); `timeout`; `lost` with a connection; `cancelled` after
             they were written; `unsent`, which never were. One that is asked again counts again. New
             subscriptions and the client's own questions, such as those for history, count; what
-            restores a connection, and heartbeats, do not.
+            restores a connection, and heartbeats, do not. What `client.send` has written counts as
+            `answered`.
         reconnects: why the client had to connect again, by the name of the error that ended a
             connection or an attempt.
         gaps: how many `Gap`s were announced.
