@@ -1,7 +1,8 @@
 """Which of the public `await`s let other tasks run: all, but for those whose docstrings say so.
 
 An `await` that raises without letting others run is a trap, too: a loop that catches the error and
-goes on would stop the whole program, with its Ctrl-C.
+goes on would stop the whole program, with its Ctrl-C. (A request that the client itself finds wrong
+is refused at once, as by trio's own functions.)
 """
 
 from collections.abc import Awaitable, Callable
