@@ -85,7 +85,8 @@ async def open_client(
     Raises:
         ConnectionFailed: after `Settings.max_attempts`, or when the client failed for good.
         DerivError: the cause itself, where the first connection is refused for good (`ApiError`,
-            `HandshakeRejected`, `RestRejected`, `CertificateRejected`, `InvalidURL`).
+            `HandshakeRejected`, `RestRejected`, `CertificateRejected`, `ProxyFailed`,
+            `EndpointFailed`, `PeerClosed`, `InvalidURL`).
         ValueError, TypeError: an argument that makes no sense, such as a `token` on the Options
             API, where the endpoint has it.
         RuntimeError: not under trio, but under asyncio, for example.
@@ -204,7 +205,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: the request is malformed, or not as Deriv's schemas have it (see
-                `Settings.check_requests`); nothing was sent.
+                `Settings.check_requests`); nothing was sent. Or the server says so.
             ApiError: the server's answer is an error.
             RateLimited: the server finds that too much is asked. What only reads is asked again for
                 more than an hour before that.
@@ -240,7 +241,8 @@ class Client(Trader):
         *Cancellation*: a message that was not written yet is never sent.
 
         Raises:
-            InvalidRequest: *message* makes no call, or its `req_id` is too low.
+            InvalidRequest: *message* is not str, bytes or a mapping, or has no JSON form; its
+                `req_id` is too low; or it is `authorize` or `logout`. Nothing was sent.
             OutcomeUnknown: the connection was lost while it was being written.
             ClientClosed, ConnectionFailed: the client has ended.
 
@@ -334,13 +336,13 @@ class Client(Trader):
         is a `Gap`, in `gaps` and `client.events()`, or with `strict` raised as `NotContinuous`;
         then `overflow` is `"error"`.
 
-        `buffer` and `overflow` are those of `subscribe`; history does not count.
+        `buffer` and `overflow` mean what they mean for `subscribe`; history does not count.
 
         *when_closed* says what happens while the market is closed. With `"raise"` the stream ends
-        with `MarketClosed`; entering raises it, too. With `"wait"` entering returns at once. The
-        `async for` then delivers the history that was asked for, if any, and sleeps until the
-        market opens by the server's trading times; it asks every ten minutes whether it has. It
-        goes on with what was missed. A log record, INFO, says until when it sleeps.
+        with `MarketClosed`; entering raises it, too. With `"wait"` entering does not wait for the
+        market. The `async for` then delivers the history that was asked for, if any, and sleeps
+        until the market opens by the server's trading times; it asks every ten minutes whether it
+        has. It goes on with what was missed. A log record, INFO, says until when it sleeps.
 
         Raises:
             InvalidRequest: an argument that makes no sense; nothing was sent.
@@ -491,7 +493,8 @@ class Client(Trader):
                 purchase = await client.buy(await anext(prices))
 
         After a reconnect the prices come with a new `id`; an old one cannot be bought any more. A
-        price that does not change comes once, and the stream is over.
+        price that does not change comes once, and the stream is over. v3 allows five different
+        streams of prices at a time; entering one more raises `RateLimited`, and is not sent.
 
         `buffer` and `overflow` mean what they mean for `subscribe`.
 
@@ -516,9 +519,16 @@ class Client(Trader):
         """Return a stream of what happens to the connection: the present state, then each change.
 
         The first item is the event that says where the client is: `Ready` if it is ready, or else
-        the last `Connecting`, `Opened` or `Waiting`, with the time at which it happened.
-        With `traffic` it has every message too, tokens masked. `buffer` and `overflow` are those of
-        `subscribe`.
+        the last `Connecting`, `Opened`, `Failed`, `Closed` or `Waiting`, with the time at which it
+        happened. While the client is closing there is none. Entering is not a checkpoint.
+        With `traffic` it has every message too, tokens masked.
+
+        `buffer` and `overflow` mean what they mean for `subscribe`.
+
+        Raises:
+            InvalidRequest: *traffic* is not True or False.
+            ValueError: *buffer* is not a number of events, or *overflow* is not a policy.
+
         """
         self._session.require_home()
         bus = self._session.bus
@@ -613,6 +623,8 @@ class Client(Trader):
 
     async def wait_ready(self) -> None:
         """Wait until calls flow.
+
+        *Cancellation*: ends the waiting.
 
         Raises:
             ClientClosed, ConnectionFailed: they never will again.

@@ -163,7 +163,9 @@ _CLASS_BY_CODE: Mapping[str, type[ApiError]] = {
         InvalidToken: "BadSession InvalidOTP InvalidToken TokenDeleted",
         MarketClosed: "ClosedMarket MarketIsClosed TradingSuspendedSpecificHours",
         PermissionDenied: "NotAuthorized PermissionDenied",
-        RateLimited: "RateLimit RateLimitExceeded Throttle TooFrequentUpdate",
+        RateLimited: (
+            "ContractUpdateTooFrequent RateLimit RateLimitExceeded Throttle TooFrequentUpdate"
+        ),
         ServerBusy: (
             "CallError ClientFrozen ConnectionError InternalError InternalServerError"
             " ServiceUnavailable SuspendedDueToLoad SystemMaintenance Timeout"

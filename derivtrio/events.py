@@ -2,8 +2,9 @@
 
 One connection's life reads `Connecting`, `Opened`, `Authorized` (where there is a token),
 `Ready`, `Closed`. An attempt that fails before the socket is open reads `Connecting`, `Failed`.
-`Waiting` says how long it is until the next attempt. A connection that ended otherwise than by a
-Close of either side has a `Failed` with the reason just before its `Closed`.
+`Waiting` says how long it is until the next attempt. A connection that the client or the network
+ended has a `Failed` with the reason before its `Closed`. There is none where the server closed it,
+for the `Closed` then has the reason, nor at the end of the client.
 
 Every event has the `time` at which it was announced, in seconds since the epoch, and as
 `client` the `name` with which its client was opened.
@@ -136,7 +137,8 @@ class Waiting:
 class Gap:
     """The stream has no data for the open interval between the epochs `after` and `before`.
 
-    `filled` says whether the hole was closed from the server's history, `reason` what made it.
+    `reason` says why. `filled` is False: a hole that the server's history closes is no gap, and is
+    not announced.
     """
 
     stream: str

@@ -71,6 +71,7 @@ def test_a_doubt_that_was_saved_still_knows_what_was_asked_for() -> None:
     ("code", "kind"),
     [
         ("RateLimit", derivtrio.RateLimited),
+        ("ContractUpdateTooFrequent", derivtrio.RateLimited),
         ("AuthorizationRequired", derivtrio.AuthorizationRequired),
         ("InvalidToken", derivtrio.InvalidToken),
         ("AlreadySubscribed", derivtrio.AlreadySubscribed),

@@ -62,12 +62,27 @@ async def test_each_outage_is_a_span(autojump_clock: Any, names: dict[str, Any])
         ("outage", {"connection": 2}),
         ("outage", {"connection": 3}),
     ]
-    first = spans[0]
+    first, _ = spans
     assert first.events[0].name == "PeerClosed"
     assert {event.name for event in first.events[1:]} == {"ConnectRefused"}
     assert first.start_time is not None
     assert first.end_time is not None
     assert first.end_time >= first.start_time
+
+
+async def test_so_is_one_that_begins_with_the_servers_close(
+    autojump_clock: Any, names: dict[str, Any]
+) -> None:
+    async with trio.open_nursery() as nursery, open_simulator(port=None) as sim:
+        async with derivtrio.open_client(endpoint=sim.endpoint) as client:
+            nursery.start_soon(names["trace_outages"], client)
+            await trio.sleep(100)
+            sim.faults.close(1001, "restart")
+            await trio.sleep(100)
+    (span,) = SPANS.get_finished_spans()
+    assert (span.name, span.attributes) == ("outage", {"connection": 2})
+    (closed,) = span.events
+    assert (closed.name, closed.attributes) == ("Closed", {"code": 1001, "reason": "restart"})
 
 
 async def test_an_exporter_reads_the_metrics_in_its_own_thread(

@@ -28,6 +28,10 @@ LIMITS: Final[Mapping[str, Mapping[str, Mapping[float, int]]]] = {
     },
 }
 
+#: How many streams of proposals v3 allowed on one connection in 2026. (Of the Options API no such
+#: limit is known.)
+PROPOSALS: Final = 5
+
 #: The codes of refusals that speak of these budgets, and not of one contract or one resource.
 REFUSALS: Final = frozenset({"RateLimit", "RateLimitExceeded"})
 
@@ -51,14 +55,25 @@ def advertised_in(message: Mapping[str, Any]) -> dict[str, dict[float, int]]:
 
     What the message does not say, or says in a way that makes no sense, is left out.
     """
-    status = message.get("website_status")
-    advertised = status.get("api_call_limits") if isinstance(status, Mapping) else None
-    found = advertised if isinstance(advertised, Mapping) else {}
+    found = _api_call_limits(message)
     return {
         group: _limits_in(limits)
         for member, group in _MEMBERS.items()
         if isinstance(limits := found.get(member), Mapping)
     }
+
+
+def most_proposals_in(message: Mapping[str, Any]) -> int | None:
+    """Return how many streams of proposals a `website_status` message allows; None: not said."""
+    limit = _api_call_limits(message).get("max_proposal_subscription")
+    most = limit.get("max") if isinstance(limit, Mapping) else None
+    return most if type(most) is int and most > 0 else None
+
+
+def _api_call_limits(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    status = message.get("website_status")
+    advertised = status.get("api_call_limits") if isinstance(status, Mapping) else None
+    return advertised if isinstance(advertised, Mapping) else {}
 
 
 def _limits_in(advertised: Mapping[str, Any]) -> dict[float, int]:

@@ -1,5 +1,7 @@
-"""Refuses requests that the server would refuse, before anything is sent.
+"""Refuses requests that Deriv's schemas do not allow, before anything is sent.
 
+The server itself is said to take a number for a text that looks like one, and the other way round;
+the schemas do not. The error says how to write it.
 What is checked, and what is in doubt and let through, follows from `published`. Values of secrets
 are in no text and in no error.
 """

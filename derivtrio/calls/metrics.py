@@ -29,12 +29,16 @@ class Metrics(msgspec.Struct, frozen=True):
         bytes_sent: the same to the server.
         calls: requests for which somebody waited, by their end: `answered`; `refused` (`ApiError`);
             `unknown` (`OutcomeUnknown`); `timeout`; `lost` with a connection; `cancelled` after
-            they were written; `unsent`, which never were. One that is asked again counts again.
+            they were written; `unsent`, which never were. One that is asked again counts again. New
+            subscriptions and the client's own questions, such as those for history, count; what
+            restores a connection, and heartbeats, do not. What `client.send` has written counts as
+            `answered`.
         reconnects: why the client had to connect again, by the name of the error that ended a
             connection or an attempt.
-        gaps: holes that the server's history could not fill.
+        gaps: how many `Gap`s were announced.
         stale_streams: how often a stream was found to be mute.
-        dropped_items: how many items consumers have lost to their overflow policies.
+        dropped_items: how many items of the server's streams consumers have lost to their overflow
+            policies.
         throttled_seconds: for how long at least one request waited for a rate limit.
         latencies: the time from writing a request to its reply, as pairs of an upper bound and how
             many were below it and above the bound before. The last bound is infinite.

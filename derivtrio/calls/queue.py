@@ -89,6 +89,7 @@ class SendQueue:
         if call.is_trade and trio.current_effective_deadline() <= trio.current_time():
             await trio.lowlevel.checkpoint()  # its deadline has passed; nothing has raised that yet
         if self._refusal is not None:
+            await trio.lowlevel.checkpoint()  # so a loop that goes on asking lets other tasks run
             raise self._refusal()
         self._in_channel += 1
         try:

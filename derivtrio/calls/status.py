@@ -237,11 +237,12 @@ class EventBus:
     def listen(self, buffer: Listener, *, traffic: bool) -> None:
         """Put the `present` and every later event into *buffer*; messages only with *traffic*.
 
-        After the end there are none.
+        While the client is closing, no event says so, and only later ones are put in. After the end
+        there are none.
         """
         if self._ended:
             buffer.close()
-        elif self.present is not None:
+        elif self.present is not None and not self.state.ending:
             buffer.put(self.present)
         self._listeners[buffer] = traffic
         self.traffic += traffic
@@ -259,7 +260,7 @@ class EventBus:
         self.counters.events[type(event)] += 1
         self._log(event, self.state.connection or connection)
         about_traffic = isinstance(event, MessageReceived | MessageSent)
-        if isinstance(event, Connecting | Opened | Ready | Waiting):
+        if isinstance(event, Connecting | Opened | Ready | Failed | Closed | Waiting):
             self.present = event
         if not about_traffic:
             self.last_wall = event.time

@@ -168,8 +168,10 @@ class Buffer(Generic[T]):
                 if self._taken:
                     return self._taken.pop()
             elif self.closed:
-                await trio.lowlevel.checkpoint_if_cancelled()
-                raise self._error or StopAsyncIteration  # as it is, its cause included
+                # A loop that catches the error and reads on must not stop all other tasks.
+                await trio.lowlevel.checkpoint()
+                if self.closed:
+                    raise self._error or StopAsyncIteration  # as it is, its cause included
             else:
                 await self._wait()
                 if self._waiting and len(self) > 1:

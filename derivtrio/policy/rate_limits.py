@@ -36,7 +36,15 @@ import attrs
 import msgspec
 
 from derivtrio.api.catalog import GROUPS
-from derivtrio.api.limits import ADVERTISED, HOUR, LIMITS, MINUTE, REFUSALS, advertised_in
+from derivtrio.api.limits import (
+    ADVERTISED,
+    HOUR,
+    LIMITS,
+    MINUTE,
+    REFUSALS,
+    advertised_in,
+    most_proposals_in,
+)
 
 #: The safety margins of rule 3.
 _USED: Final = 0.95
@@ -246,11 +254,13 @@ class Budgets:
 
     Attributes:
         advertised: whether the server can be asked for its limits.
+        most_proposals: how many streams of proposals it allows on a connection, if it has said so.
 
     """
 
     groups: tuple[Group, ...] = ()
     advertised: bool = False
+    most_proposals: int | None = attrs.field(default=None, init=False)
     _groups_of: dict[str, tuple[Group, ...]] = attrs.field(factory=dict)
     _rest: tuple[Group, ...] = ()
 
@@ -310,6 +320,7 @@ class Budgets:
 
         What the server refused before, under other limits, is not held against them.
         """
+        self.most_proposals = most_proposals_in(message) or self.most_proposals
         advertised = advertised_in(message)
         for group in self.groups:
             if group.name in advertised:

@@ -54,8 +54,12 @@ async def record(
         ApiError: the server refuses a symbol, or the account.
         ConnectionFailed: the client has ended.
         StoreError: the store cannot keep rows, and waiting does not help.
+        ValueError, TypeError: there is nothing to record, or *symbols* is one str.
 
     """
+    if isinstance(symbols, str):
+        text = f"symbols are several, such as [{symbols!r}], not a str"
+        raise TypeError(text)
     recorder = Recorder(store)
     names = iter(dict.fromkeys(symbols))
     lengths = tuple(dict.fromkeys(candles))
@@ -63,6 +67,9 @@ async def record(
         recorder.follow(Follower(kind, client, recorder.writer, start).run)
     if account:
         recorder.follow(AccountFollower(client, recorder.writer, start).run)
+    if not recorder.has_work:
+        text = "there is nothing to record: no symbol with ticks or candles, and no account"
+        raise ValueError(text)
     await recorder.run()
 
 
@@ -82,6 +89,11 @@ class Recorder:
     def follow(self, task: Callable[[Store], Awaitable[None]]) -> None:
         """Have *task* run."""
         self._tasks.append(partial(task, self._store))
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is a task to run."""
+        return bool(self._tasks)
 
     async def run(self) -> None:
         """Run all tasks until they end, and write what is left."""

@@ -34,8 +34,12 @@ async def open_store(target: str | Path) -> AsyncGenerator[Store]:
     Raises:
         StoreError: there is no such store, or it cannot be opened.
         MissingExtra: it needs a package that is not installed.
+        TypeError: *target* is neither a str nor a Path.
 
     """
+    if not isinstance(target, str | Path):  # a None would become a file of that name
+        text = f"a store is named by a str or a Path, not by {type(target).__name__}"
+        raise TypeError(text)
     make = maker_of(str(target))
     async with in_thread(make) as store:
         yield store

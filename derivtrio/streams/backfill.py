@@ -35,8 +35,6 @@ from derivtrio.streams.holes import Filler, Hole
 
 T = TypeVar("T")
 
-logger = logging.getLogger("derivtrio")
-
 #: How many answers about one hole may be unreadable; then what is left of it is a gap.
 _MOST_UNREADABLE: Final = 3
 #: After so many requests without a reply, the rest of a hole is a gap.
@@ -163,7 +161,8 @@ class HistoryBackfill(Generic[T]):
         """Note a reply that cannot be read: the window is asked for again, or becomes a gap."""
         filler = filling.filler
         filling.unreadable += 1
-        logger.warning("%s", unreadable(f"{name_of(filler.request)} message", error))
+        violation = unreadable(f"{name_of(filler.request)} message", error)
+        self._session.bus.log(logging.WARNING, "%s", violation, symbol=filler.hole.symbol)
         if filling.unreadable > _MOST_UNREADABLE:
             self._note(filler.refused("the server's answers cannot be read"))
 

@@ -42,6 +42,10 @@ class Consumer(Protocol):
         """End with what may be missing, and then with *error*."""
         ...
 
+    def finish(self) -> None:
+        """End: normally, if the last message could be read."""
+        ...
+
     def close(self, error: Exception | None = None) -> None:
         """End, normally or with *error*."""
         ...

@@ -39,8 +39,6 @@ from derivtrio.streams.upstream import Upstream
 if TYPE_CHECKING:  # it is imported when a stream waits for its market
     from derivtrio.streams.opening_times import OpeningTimes
 
-logger = logging.getLogger("derivtrio")
-
 #: How often a stream is asked for again because of what cannot be read, at most; in seconds.
 _INTERVAL: Final = 30.0
 
@@ -49,13 +47,16 @@ _INTERVAL: Final = 30.0
 class SharedUpstream:
     """Where consumers with equal requests meet.
 
-    `key` is what the requests have in common; None for one that is never shared. `holders` counts
-    the consumers that are here, or on their way.
+    `name` is the call; `key` is what the requests have in common, None for one that is never
+    shared. `holders` counts the consumers that are here, or on their way. `admitted` says whether
+    the stream has one of the places that a server has for those of its kind.
     """
 
+    name: str
     key: str | None
     upstream: Upstream | None = None
     holders: int = 0
+    admitted: bool = False
     _lock: trio.Lock | None = attrs.field(default=None, init=False)
 
     @asynccontextmanager
@@ -125,9 +126,9 @@ class Registry:
             self._opening_times = OpeningTimes(self.session)
         return self._opening_times
 
-    def hold(self, key: str | None) -> SharedUpstream:
+    def hold(self, name: str, key: str | None) -> SharedUpstream:
         """Return where consumers with this *key* meet; a new place for each one without a key."""
-        shared = SharedUpstream(key)
+        shared = SharedUpstream(name, key)
         if key is not None:
             shared = self._shared.setdefault(key, shared)
         shared.holders += 1
@@ -138,6 +139,14 @@ class Registry:
         shared.holders -= 1
         if not shared.holders and shared.key is not None:
             del self._shared[shared.key]
+
+    def count_admitted(self, name: str) -> int:
+        """Return how many streams of the call *name* there are, or are on their way."""
+        return sum(
+            shared.admitted and not (shared.upstream is not None and shared.upstream.over)
+            for shared in self._shared.values()
+            if shared.name == name
+        )
 
     def note_given_up(self, key: str | None) -> None:
         """Note that nobody wants the stream with this *key* any more, which the server may have.
@@ -273,7 +282,7 @@ class Registry:
     def _fail(self, upstream: Upstream) -> None:
         """End *upstream*, which has broken too many connections, at its consumers."""
         error = stream_failed(upstream.label, upstream.request or {}, upstream.breaks)
-        logger.warning("%s; everything else goes on", error)
+        self.session.bus.log(logging.WARNING, "%s; everything else goes on", error)
         upstream.close(error)
         self._wanted.pop(upstream, None)
         self.suspects.remove(upstream)

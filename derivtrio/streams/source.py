@@ -9,14 +9,19 @@ One thing can go wrong: the server may still count a stream that was unsubscribe
 answer `AlreadySubscribed`; or it has granted a request that was given up before its reply came. It
 is asked again, for as long as that may last (`Registry.may_have`), and a few times in any case.
 Streams of contracts share what the server sends (`contracts`).
+
+Of proposals a server allows a few streams at a time. One more is not even asked for: its refusal
+would be taken for one of the rate, and pause all prices.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import count
 from typing import Any, Final
 
 import trio
 
+from derivtrio.api.limits import PROPOSALS
 from derivtrio.calls.call import api_call
 from derivtrio.calls.request import make_call
 from derivtrio.concurrency.buffer import Buffer
@@ -26,6 +31,7 @@ from derivtrio.errors import (
     ConnectionLost,
     OutcomeUnknown,
     ResponseTimeout,
+    api_error,
     stream_failed,
 )
 from derivtrio.policy.retry import RETRY_PAUSE
@@ -74,11 +80,14 @@ class ServerStream:
         """Subscribe and wait for the first reply, or join consumers that have."""
         registry, session = self.consumer.registry, self.consumer.registry.session
         session.require_home()
-        shared = self._shared = registry.hold(key_of(self.consumer.name, self._request))
+        name = self.consumer.name
+        shared = self._shared = registry.hold(name, key_of(name, self._request))
         session.router.fast_ticks.untyped_consumers += self._takes_untyped_ticks
         async with shared.one_at_a_time():
             upstream = shared.upstream
             if upstream is None or upstream.over or not await self._joined(upstream):
+                if name == "proposal":
+                    await self._admit(shared)
                 shared.upstream = await self._subscribed()
 
     def detach(self) -> None:
@@ -97,6 +106,28 @@ class ServerStream:
             if upstream.may_exist:
                 registry.note_given_up(key)
             registry.remove(upstream)
+
+    async def _admit(self, shared: SharedUpstream) -> None:
+        """Take one of the places that the server has for streams of proposals.
+
+        Raises:
+            RateLimited: there is none.
+
+        """
+        registry, shared.admitted = self.consumer.registry, False
+        session = registry.session
+        budgets, taken = session.queue.budgets, registry.count_admitted("proposal")
+        if budgets.advertised and budgets.most_proposals is None and taken >= PROPOSALS:
+            with suppress(ApiError, ResponseTimeout, ConnectionLost):
+                await make_call(api_call({"website_status": 1}), session)
+            taken = registry.count_admitted("proposal")
+        if budgets.most_proposals is not None and taken >= budgets.most_proposals:
+            text = (
+                f"the server allows {budgets.most_proposals} streams of prices at a time, and so"
+                " many are open; leave one of them first (nothing was sent)"
+            )
+            raise api_error({"code": "RateLimit", "message": text}, self._request)
+        shared.admitted = True
 
     async def _subscribed(self) -> Upstream:
         """Return a new upstream, which the server has granted."""

@@ -17,7 +17,7 @@ import trio
 
 from derivtrio.api.parsing import UNREADABLE
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
-from derivtrio.errors import DerivError, SlowConsumer, unreadable
+from derivtrio.errors import DerivError, ProtocolViolation, SlowConsumer, unreadable
 from derivtrio.events import Gap, Overflow
 from derivtrio.models import Tick
 from derivtrio.policy.throttling import LeakyBucket
@@ -27,8 +27,6 @@ from derivtrio.streams.upstream import Upstream
 from derivtrio.wording import counted
 
 T = TypeVar("T")
-
-logger = logging.getLogger("derivtrio")
 
 #: How many messages of a stream may be unreadable before it ends, and one more each minute.
 _MOST_UNREADABLE: Final = 30
@@ -54,10 +52,24 @@ class Subscription(Generic[T]):
 
     Entering asks the server and waits for its first reply, so a refusal is raised there. Leaving
     unsubscribes, if nobody else follows the same stream. The `async for` ends when the stream is
-    over: the contract is sold, the client was closed. It raises what ended the stream otherwise:
-    an `ApiError`, `SlowConsumer`, `StreamFailed`, `ConnectionFailed`. Across reconnects it goes on.
+    over: the contract is sold, the client was closed. It raises what ended the stream otherwise.
+    Across reconnects it goes on.
 
-    *Cancellation*: nothing is lost by cancelling the wait for the next item.
+    *Cancellation*: nothing is lost by cancelling the wait for the next item. Reading is a
+    checkpoint when it has to wait, and at least once in 256 items that wait already. Leaving is
+    none.
+
+    Raises:
+        ApiError: the server refuses the stream, or has ended it.
+        StreamFailed: it has broken three connections.
+        ResponseTimeout: there was no first reply within `Settings.response_timeout` (on entering).
+        SlowConsumer: more items waited than `buffer`, and `overflow` is `"error"`.
+        NotContinuous: there is a gap, and the stream is `strict`.
+        ProtocolViolation: what the server sends cannot be read, or ends without being over.
+        ClientClosed: the client is closed (on entering; an `async for` ends normally).
+        ConnectionFailed: the client has failed for good.
+        RuntimeError: it is entered twice, or read without having been entered.
+
     """
 
     _items: Buffer[Any]
@@ -174,6 +186,8 @@ class BufferedConsumer:
     upstream: Upstream | None = attrs.field(default=None, init=False)
     _next_report: int = attrs.field(default=1, init=False)
     _unreadable: LeakyBucket | None = attrs.field(default=None, init=False)
+    #: Why the newest message could not be read, if it is one that nothing stands for.
+    _unread: Exception | None = attrs.field(default=None, init=False)
     _counted: int = attrs.field(default=0, init=False)
     #: When it is next told that an item is left out, on trio's clock.
     _tell_mono: float = attrs.field(default=-math.inf, init=False)
@@ -227,6 +241,7 @@ class BufferedConsumer:
 
         Prices that wait cannot be bought any more, and are dropped.
         """
+        self._unread = None
         if self.translator is not None:
             self.translator.interrupt()
             if self.name == "proposal":
@@ -235,6 +250,10 @@ class BufferedConsumer:
     def conclude(self, error: Exception) -> None:
         """End with what may be missing, and then with *error*."""
         self.items.close(error, () if self.translator is None else self.translator.missing())
+
+    def finish(self) -> None:
+        """End: normally, if the last message could be read."""
+        self.items.close(self._unread)
 
     def close(self, error: Exception | None = None) -> None:
         """End, normally or with *error*."""
@@ -246,34 +265,40 @@ class BufferedConsumer:
         if isinstance(reason, TooLate):
             self._tell(reason)
             return True
-        return reason is None or self._bears(reason)
+        return reason is None or self._bears(self._violation(reason))
 
     def _tell(self, reason: TooLate) -> None:
         """Log that an item is left out, once in a while."""
         now = trio.current_time()
         if now >= self._tell_mono:
             self._tell_mono = now + _TELLING_PAUSE
-            logger.warning("%s: %s, and is left out", self.items.name, reason)
+            log, name = self.registry.session.bus.log, self.items.name
+            log(logging.WARNING, "%s: %s, and is left out", name, reason, symbol=name)
 
     def _skip(self, error: Exception) -> bool:
         """Go on without a message that cannot be read; return whether the stream does."""
-        if not self._bears(error):
+        violation = self._violation(error)
+        if not self._bears(violation):
             return False
         missing = self.translator.skip()  # type: ignore[union-attr]  # only this one can fail
         if missing is None:
+            self._unread = violation
             self.registry.ask_again(self.upstream)
         elif not self.items.put_all(missing):
             self._survives()
         return not self.items.closed
 
-    def _bears(self, error: Exception) -> bool:
+    def _violation(self, error: Exception) -> ProtocolViolation:
+        return unreadable(f"{self.name} message", error)
+
+    def _bears(self, violation: ProtocolViolation) -> bool:
         """Log and count what cannot be read or believed; end the stream if it is too much."""
-        violation = unreadable(f"{self.name} message", error)
         bucket = self._unreadable = self._unreadable or LeakyBucket(_UNREADABLE_A_SECOND)
         if bucket.add(1, trio.current_time()) > _MOST_UNREADABLE:
             self.items.close(violation)
             return False
-        logger.warning("%s: %s; it counts as lost", self.items.name, violation)
+        log, name = self.registry.session.bus.log, self.items.name
+        log(logging.WARNING, "%s: %s; it counts as lost", name, violation, symbol=name)
         return True
 
     def _survives(self) -> bool:

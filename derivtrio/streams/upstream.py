@@ -234,12 +234,15 @@ class Upstream:
     def _end_without_id(self, message: Mapping[str, Any]) -> None:
         """End a stream whose first reply has no id: normally, if the server has nothing to add.
 
-        That is so for a sold contract. Otherwise a normal end would tell of something that is over.
+        That is so for a sold contract, and for a price that does not change. Otherwise a normal end
+        would tell of something that is over.
         """
         if message.get("subscription") is not None:
             self.close(unreadable(f"{self.name} message", ValueError("a subscription without id")))
-        elif _is_sold(message) or self.name == "buy":
-            self.close()
+        elif _is_sold(message) or self.name in ("buy", "proposal"):
+            self.over = True
+            for consumer in self._consumers:
+                consumer.finish()
         else:
             text = "it has no subscription, so the server sends nothing more"
             self.close(unreadable(f"{self.name} reply", ValueError(text)))

@@ -41,8 +41,6 @@ from derivtrio.events import Authorized
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import is_unauthorized
 
-logger = logging.getLogger("derivtrio")
-
 #: A token, several tokens, or an async function that returns a token.
 TokenSource = str | Sequence[str] | Callable[[], Awaitable[str]]
 
@@ -120,6 +118,8 @@ class Authorization:
         """
         if self.identity.token is None and account_of(self.endpoint) is None:
             return False  # there is no account, so the server is right
+        if self._is_for_another(call.request):
+            return False
         async with self.turn:
             written = -math.inf if call.written_mono is None else call.written_mono
             if written > self._reauthorized_mono:
@@ -133,12 +133,19 @@ class Authorization:
             error.__cause__ = self._refusal
         return self._refusal is None
 
+    def _is_for_another(self, request: Mapping[str, Any]) -> bool:
+        """Return whether *request* names another account than that of the only token."""
+        loginid, accepted = request.get("loginid"), self.identity.accepted
+        only = accepted is not None and "tokens" not in accepted
+        return only and loginid not in (None, self.identity.loginid)
+
     async def _reauthorize(self, session: Session) -> Exception | None:
         """Authorize the present connection anew; return why it was refused, if it was."""
         connection, token = session.usable_connection, self.identity.token
         if connection is None:
             return None  # the next one is authorized anyway
-        logger.warning("the server no longer knows this session's account; authorizing anew")
+        text = "the server no longer knows this session's account; authorizing anew"
+        session.bus.log(logging.WARNING, text)
         ask_now = _asking(connection, session)
         try:
             if token is None:
@@ -150,7 +157,7 @@ class Authorization:
                 text = "the server no longer takes this connection for the account"
                 connection.lose(Disconnect("us", NORMAL, error=LinkError(text)))
                 return None
-            logger.warning("the account is not authorized anew: %s", error)
+            session.bus.log(logging.WARNING, "the account is not authorized anew: %s", error)
             return error
         except DerivError:
             return None  # the connection was lost meanwhile; the next one is authorized anyway

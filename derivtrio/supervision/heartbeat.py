@@ -17,6 +17,7 @@ from derivtrio.calls.status import ConnectionState
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.disconnect import Disconnect
 from derivtrio.errors import BrokenConnection, HeartbeatMissed
+from derivtrio.events import MessageSent
 
 
 async def beat(connection: Connection, session: Session) -> None:
@@ -96,8 +97,7 @@ class Heartbeat:
             if connection.writing:
                 await connection.flushed()
             writing = True
-            texts = (f'{{"{question}":1}}' for question in questions)
-            await connection.send(list(map(codec.with_req_id, texts, self._asked)))
+            await connection.send(list(self._written(questions)))
             writing = False
             for sign in signs:
                 await sign.wait()
@@ -122,6 +122,15 @@ class Heartbeat:
         pongs = [Pong(self._session.state) for _ in questions]
         self._asked = [router.register(pong) for pong in pongs]
         return pongs
+
+    def _written(self, questions: Sequence[str]) -> list[str]:
+        """Return what is written to ask *questions*; announce it to those who want all traffic."""
+        texts = (f'{{"{question}":1}}' for question in questions)
+        written = list(map(codec.with_req_id, texts, self._asked))
+        if self._session.bus.traffic:
+            for text in written:
+                self._session.bus.announce(MessageSent(text))
+        return written
 
     def _is_excused(self, deadline: float) -> bool:
         """Return whether the server is asked again, because this is judged much too late."""

@@ -27,7 +27,7 @@ from derivtrio.trace.page import SCRIPTS, document, fragments, style, text_of
 from derivtrio.trace.timelines import Timeline
 from derivtrio.web import Feed, Page, WebServer
 
-_log: Final = logging.getLogger("derivtrio")
+_log: Final = logging.getLogger("derivtrio.trace")
 
 #: How often the picture is drawn, in seconds, and the part of the time that drawing may take.
 INTERVAL: Final = 1.0

@@ -86,7 +86,8 @@ class Trader:
         then in doubt, and is in `client.doubts`.
 
         Raises:
-            InvalidRequest: an argument makes no sense; nothing was sent.
+            InvalidRequest: an argument makes no sense, and nothing was sent; or the server says so,
+                and nothing was bought.
             ConnectionChanged: the proposal's connection is gone; nothing was sent.
             ApiError: the server refuses; nothing was bought.
             OutcomeUnknown: it is not known whether the contract was bought. With `reconcile`: it
@@ -164,8 +165,9 @@ class Trader:
 
         Waits for a connection. A trade that was executed is found at once. "Not" is said only when
         the server cannot execute the trade any more, which may take half a minute; or two minutes
-        and a third, if it was not the server that ended the connection. All this assumes that no
-        other program gives the same orders for the same account at the same time.
+        and a third, if it was not the server that ended the connection. A lookup that is not
+        answered is made again, as long as it takes. All this assumes that no other program gives
+        the same orders for the same account at the same time.
 
         The account that the trade was for is asked, even if the client acts for another one now.
 
@@ -191,6 +193,7 @@ class Trader:
             ApiError: the account cannot be read: the token lacks the scope, for example.
             ConnectionLost: six connections have ended before a question about the account was
                 answered. Nothing is decided; it can be asked again.
+            ProtocolViolation: the server's answer cannot be read.
             ClientClosed, ConnectionFailed: the client has ended.
 
         """
@@ -209,6 +212,7 @@ class Trader:
 
         Raises:
             InvalidRequest: *loginid* is not a login id; nothing was sent.
+            ProtocolViolation: the server's answer cannot be read.
 
         And what `call` raises.
 
@@ -236,7 +240,8 @@ class Trader:
         Raises:
             InvalidRequest: an argument makes no sense; nothing was sent.
 
-        The reading raises what `call` raises.
+        The reading raises what `call` raises, and `ProtocolViolation` for an answer that cannot be
+        read.
 
         """
         from derivtrio.trading import lists  # noqa: PLC0415 - not all need it

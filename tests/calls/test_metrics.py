@@ -128,6 +128,44 @@ async def test_the_name_is_in_logs_events_metrics_and_task_names(
     assert [vars(record)["connection"] for record in ready] == [2, 2]
 
 
+async def test_the_name_is_in_what_is_logged_about_one_stream_or_the_account(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, token=DEMO_TOKEN, name="mine") as client,
+    ):
+        sim.faults.malform("ticks", "tick.quote", "[]")
+        async with client.ticks("R_100") as ticks:
+            await anext(ticks)
+        sim.faults.malform("ticks_history", "history.prices", "5")
+        async with client.ticks("R_100", start=int(sim.now()) - 100) as ticks:
+            await anext(ticks)
+        with pytest.raises(derivtrio.StreamFailed):
+            async with client.ticks("R_50") as ticks:
+                sim.faults.poison("R_50")
+                sim.faults.drop()
+                async for _ in ticks:
+                    pass
+        await client.wait_ready()
+        sim.faults.fail_before("AuthorizationRequired", "portfolio")
+        sim.faults.fail_before("InvalidToken", "authorize")
+        with pytest.raises(derivtrio.AuthorizationRequired):
+            await client.portfolio()
+    ours = [record for record in caplog.records if record.name == "derivtrio"]
+    for line in (
+        "R_100: the server sent a ticks message",
+        "the server sent a ticks_history message",
+        "ticks R_50 has broken 3 connections",
+        "the server no longer knows this session's account",
+        "the account is not authorized anew",
+    ):
+        assert [record for record in ours if f"[mine] {line}" in record.getMessage()], line
+    for record in ours:
+        assert vars(record)["client"] == "mine", record.getMessage()
+        assert {"connection", "attempt", "symbol"} <= vars(record).keys()
+
+
 async def test_the_name_is_in_the_task_name_of_what_asks_a_suspect_alone(
     autojump_clock: Any,
 ) -> None:
@@ -205,6 +243,31 @@ async def test_events_begin_with_the_present_state(autojump_clock: Any) -> None:
         await trio.sleep(50)
         async with client.events() as events:
             assert type(await anext(events)) in (derivtrio.Waiting, derivtrio.Connecting)
+
+
+async def test_events_do_not_begin_with_ready_while_a_lost_connection_says_goodbye(
+    autojump_clock: Any,
+) -> None:
+    """The goodbye takes up to `close_timeout`, if the server does not answer it."""
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+        trio.open_nursery() as nursery,
+    ):
+        sim.faults.freeze()
+        nursery.start_soon(client.reconnect)
+        await trio.sleep(1)
+        async with client.events() as events:
+            assert type(await anext(events)) is derivtrio.Failed
+            assert type(await anext(events)) is derivtrio.Closed
+            assert type(await anext(events)) is derivtrio.Waiting
+        await client.wait_ready()
+        sim.faults.freeze()
+        nursery.start_soon(client.aclose)
+        await trio.sleep(1)
+        async with client.events() as events:
+            assert client.status.state is derivtrio.State.CLOSING
+            assert [type(event) async for event in events] == [derivtrio.Closed]
 
 
 async def test_reconnect_replaces_the_connection_and_settles_calls_as_any_loss(
@@ -304,6 +367,24 @@ async def test_the_status_and_the_log_say_what_calls_wait_for(
         await trio.sleep(3)
         nursery.cancel_scope.cancel()
     assert f"1 call waits for {text}" in [record.getMessage() for record in caplog.records]
+
+
+async def test_pending_calls_are_also_those_for_which_the_outbox_has_no_room(
+    autojump_clock: Any,
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=Settings(outbox=2)) as client,
+    ):
+        sim.faults.refuse(100)
+        sim.faults.drop()
+        await trio.sleep(1)
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(client.call, {"time": 1})
+            await trio.sleep(50)
+            assert client.status.pending == 10
+        assert client.status.pending == 0
 
 
 async def test_they_can_be_read_in_another_thread_and_after_the_run(autojump_clock: Any) -> None:

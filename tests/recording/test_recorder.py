@@ -3,6 +3,7 @@
 import itertools
 import logging
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,7 +12,17 @@ import trio
 from stores import MemoryStore, busy, market_rows, quotes
 
 import derivtrio
-from derivtrio.recording import CANDLES, GAPS, TICKS, StoreError, record, recorder, series, writer
+from derivtrio.recording import (
+    CANDLES,
+    GAPS,
+    TICKS,
+    StoreError,
+    open_store,
+    record,
+    recorder,
+    series,
+    writer,
+)
 from derivtrio.simulator import Simulator, open_simulator
 from derivtrio.simulator.calls import history_window
 from derivtrio.simulator.market import market
@@ -186,6 +197,37 @@ async def test_it_returns_when_the_client_is_closed(autojump_clock: Any) -> None
         await trio.sleep(10.5)
         await client.aclose()
     assert len(store.rows(TICKS)) == 11
+
+
+@pytest.mark.parametrize(
+    ("symbols", "options", "kind"),
+    [
+        ("R_100", {}, TypeError),
+        ([], {}, ValueError),
+        (["R_100"], {"ticks": False}, ValueError),
+        ([], {"candles": [60]}, ValueError),
+    ],
+)
+async def test_what_would_record_nothing_or_something_else_is_refused(
+    autojump_clock: Any, symbols: Any, options: Any, kind: type[Exception]
+) -> None:
+    async with (
+        open_simulator(port=None, start=START) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+    ):
+        with pytest.raises(kind):
+            await record(client, symbols, MemoryStore(), **options)
+
+
+@pytest.mark.parametrize("target", [None, 5, b"ticks.db"])
+async def test_a_store_without_a_name_is_no_file_called_none(
+    target: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match="a str or a Path"):
+        async with open_store(target):
+            pass
+    assert not list(tmp_path.iterdir())  # noqa: ASYNC240 - nothing else runs
 
 
 async def test_a_closed_market_is_waited_for(

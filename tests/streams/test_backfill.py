@@ -54,6 +54,9 @@ class History:
     def announce(self, event: Any) -> None:
         self.events.append(event)
 
+    def log(self, level: int, text: str, *args: object, symbol: str) -> None:
+        logging.getLogger("derivtrio").log(level, text, *args, extra={"symbol": symbol})
+
     def fetched(self, name: str, count: int) -> None:
         self.fetches.append((name, count))
 

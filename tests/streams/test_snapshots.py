@@ -173,3 +173,51 @@ async def test_g09_a_stream_that_the_server_does_not_grant_does_not_end_as_if_it
             async with streams[name]() as stream:
                 async for _ in stream:
                     pass
+
+
+PRICE = {"proposal": {"id": "p-1", "ask_price": 10, "payout": 19.53, "spot": 1.5}}
+DESCRIBED = {"contract_type": "DIGITEVEN", "symbol": "R_100", "currency": "USD"}
+
+
+@pytest.mark.parametrize("typed", [True, False])
+async def test_a_price_that_does_not_change_comes_once_and_the_stream_is_over(
+    autojump_clock: Any, *, typed: bool
+) -> None:
+    """Deriv streams no constant price: its reply has no subscription (`proposal`, send.json)."""
+
+    async def handle(peer: Peer, request: Request) -> None:
+        await peer.reply(request, **PRICE)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+    ):
+        request = {"proposal": 1, **DESCRIBED}
+        stream: Any = client.proposal(DESCRIBED) if typed else client.subscribe(request)
+        async with stream:
+            assert len([price async for price in stream]) == 1
+            await client.reconnect()
+        assert client.status.subscriptions == 0
+        assert len(server.asked("proposal")) == 1
+
+
+@pytest.mark.parametrize("name", ["proposal", "proposal_open_contract"])
+async def test_g18_a_stream_whose_only_message_cannot_be_read_does_not_end_as_if_it_were_over(
+    autojump_clock: Any, name: str
+) -> None:
+    """A contract that was sold before, or a constant price: there is one reply, and no more."""
+    payload = {"proposal": {"id": []}, "proposal_open_contract": {"contract_id": [], "is_sold": 1}}
+
+    async def handle(peer: Peer, request: Request) -> None:
+        await peer.reply(request, **{name: payload[name]})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+    ):
+        stream: Any = client.proposal(DESCRIBED) if name == "proposal" else client.open_contract(42)
+        with pytest.raises(derivtrio.ProtocolViolation, match="cannot be read"):
+            async with stream:
+                async for _ in stream:
+                    pass
+        assert client.status.subscriptions == 0

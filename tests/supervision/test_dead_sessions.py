@@ -10,6 +10,7 @@ from scripted import Peer, Request, Server, open_server
 
 import derivtrio
 from derivtrio import Backoff, Settings
+from derivtrio.simulator import open_simulator
 
 SETTINGS = Settings(backoff=Backoff(first=0.1, cap=0.3), pacing=False)
 BUY = {
@@ -311,3 +312,18 @@ async def test_g04_what_was_refused_is_not_made_for_another_account(
         await trio.sleep(0.1)
         await client.authorize("second")
     assert len(done) == 1
+
+
+async def test_a_request_for_an_account_of_no_token_does_not_say_that_the_session_has_died(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, token="demo-token") as client,
+    ):
+        with pytest.raises(derivtrio.AuthorizationRequired):
+            await client.portfolio(loginid="CR90000001")
+        assert [request for request in sim.connections[0].requests if "authorize" in request] == [
+            {"authorize": "<not shown>", "req_id": 1}
+        ]
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]

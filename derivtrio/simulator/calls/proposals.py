@@ -5,7 +5,8 @@
 2. A streamed proposal is valid as long as its stream, which has a message for every tick. (Deriv
    leaves out the ticks at which the price stays the same.) Any other is valid for a minute, which
    is our choice.
-3. A connection can have five streams of proposals.
+3. On v3 a connection can have five streams of proposals. (Of the Options API no such limit is
+   known.)
 """
 
 from derivtrio.api.codec import sorted_text
@@ -61,7 +62,8 @@ def _open_stream(
 ) -> ActiveStream:
     streams, broker = session.streams, session.backend.broker
     stream = streams.add(_key(request), request)
-    if sum(each.kind == "proposal" for each in streams.by_id.values()) > _MAX_STREAMS:
+    count = sum(each.kind == "proposal" for each in streams.by_id.values())
+    if session.speaks_v3 and count > _MAX_STREAMS:
         streams.remove(stream.id)
         text = "You have reached the rate limit for proposal."
         raise Refusal(code="RateLimit", message=text)

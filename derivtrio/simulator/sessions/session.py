@@ -106,9 +106,14 @@ class ServerSession:
             raise Refusal(code="AuthorizationRequired", message="Please log in.")
         return self.logins[chosen]
 
+    @property
+    def speaks_v3(self) -> bool:
+        """Whether the client speaks v3, and not the Options API."""
+        return self.dialect is V3
+
     def charge(self, name: str) -> None:
         """Count a request for the call *name*; raise the `Refusal` if it exceeds a limit."""
-        loginid, options = next(iter(self.logins), None), self.dialect is not V3
+        loginid, options = next(iter(self.logins), None), not self.speaks_v3
         self.backend.rate_limiter.charge(name, self.number, loginid, options=options)
 
     def require(self, scopes: tuple[str, ...], loginid: Any) -> None:
