@@ -20,7 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from socket import SO_LINGER, SOL_SOCKET
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import h11
@@ -31,7 +31,6 @@ from wsproto.events import CloseConnection, Message
 from wsproto.utilities import ProtocolError
 
 from derivtrio.concurrency.background import patience
-from derivtrio.connection.fast.sockets import FastSocket
 from derivtrio.connection.handshake import Answer
 from derivtrio.errors import HandshakeFailed
 
@@ -50,8 +49,6 @@ _BODY_PATIENCE: Final = 1.0
 #: How long the system may try to send what is left after the closing: not at all. (A C struct; the
 #: members are short on Windows.)
 _AT_ONCE: Final = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
-
-_SOCKETS: Final = (trio.SocketStream, FastSocket)
 
 #: What means that a connection is broken, whichever layer says it. `ssl.SSLError` is an OSError.
 #: BusyResourceError: a read or a write was still under way in a stream that is broken.
@@ -259,12 +256,11 @@ class WatchedStream(trio.abc.Stream):
 
         Otherwise the system tries on for minutes, and an order that counts as lost may arrive.
         """
-        stream: object = self
-        while not isinstance(stream, _SOCKETS):
-            below = getattr(stream, "below", None) or getattr(stream, "transport_stream", None)
-            if below is None:
-                return  # it is a stream of the endpoint's own
-            stream = below
+        stream: Any = self
+        while not hasattr(stream, "setsockopt"):
+            stream = getattr(stream, "below", None) or getattr(stream, "transport_stream", None)
+            if stream is None:
+                return  # the endpoint has a stream of its own
         with suppress(OSError, trio.ClosedResourceError):
             stream.setsockopt(SOL_SOCKET, SO_LINGER, _AT_ONCE)
 
