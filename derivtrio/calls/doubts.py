@@ -266,6 +266,7 @@ class TradeLog:
 
     def _enter(self, unknown: OutcomeUnknown, call: Call) -> None:
         self._in_doubt[unknown] = call
+        unknown.add_note(f"{order_text(call)}; client.reconcile finds out what has become of it")
         unknown.run = trio.lowlevel.current_trio_token()
         written = _moment_of(call)
         unknown.server_epoch = None if written is None else self.server_time.at(written)
