@@ -21,7 +21,7 @@ from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.disconnect import Disconnect
 from derivtrio.connection.websocket import Binary, Message
-from derivtrio.errors import ConnectionChanged, DerivError, ProtocolViolation
+from derivtrio.errors import AuthorizationRequired, ConnectionChanged, DerivError, ProtocolViolation
 from derivtrio.events import MessageReceived, MessageSent
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.redaction import masked_text, secrets_in
@@ -109,7 +109,7 @@ async def write_calls(connection: Connection, session: Session, *calls: Call) ->
 
     *Cancellation*: breaks the connection if the writing has begun.
     """
-    to_write = [call for call in calls if _is_to_write(call, connection)]
+    to_write = [call for call in calls if _is_to_write(call, connection, session)]
     if not to_write:
         return
     now = trio.current_time()
@@ -120,8 +120,15 @@ async def write_calls(connection: Connection, session: Session, *calls: Call) ->
             call.settle({})
 
 
-def _is_to_write(call: Call, connection: Connection) -> bool:
+def _is_to_write(call: Call, connection: Connection, session: Session) -> bool:
     """Return whether *call* is to be written to *connection*; decide it if it never will be."""
+    if call.is_trade and not session.trades.is_for_its_account(call):
+        text = (
+            f"{call.name} was meant for the account {call.meant_for}, and the client has changed"
+            " its account, or is changing it; it was not sent"
+        )
+        call.fail(AuthorizationRequired("AuthorizationRequired", text, None, call.request))
+        return False
     if not call.wanted:
         call.settle({})  # nobody waits any more, or only what has asked for a stream that is over
         return False
