@@ -104,6 +104,8 @@ class Call:
         written_mono: the same on trio's clock; None before that.
         loginid: the account that it changes, once it is written; None if that is not known, and for
             a call that only reads.
+        meant_for: the account that the client acted for when a trade was asked for; None if that
+            was not known.
         closed_mono: when its answer came, or its connection ended for the server, on trio's clock.
             After that nothing of it can be on its way to the server, or be read there.
         answer: the server's answer to a trade, even if it came too late for the caller.
@@ -132,6 +134,7 @@ class Call:
     written_wall: float = attrs.field(default=0.0, init=False)
     written_mono: float | None = attrs.field(default=None, init=False)
     loginid: str | None = attrs.field(default=None, init=False)
+    meant_for: str | None = attrs.field(default=None, init=False)
     closed_mono: float = attrs.field(default=math.inf, init=False)
     answer: dict[str, Any] | None = attrs.field(default=None, init=False)
     error: Exception | None = attrs.field(default=None, init=False)

@@ -123,7 +123,16 @@ class TradeLog:
         """Note a trade that is about to be made."""
         if call.name == "buy" and call.terms is None:
             call.terms = self._terms_of(call.request["buy"])
+        call.meant_for = self.whose()
         self._under_way[call] = None
+
+    def is_for_its_account(self, call: Call) -> bool:
+        """Return whether *call*, written now, is for the account that it was meant for.
+
+        It may have waited for a connection, or for the rate limit, while that was changed.
+        """
+        named = call.request.get("loginid") is not None
+        return named or call.meant_for is None or call.meant_for == self.whose()
 
     def end(self, call: Call) -> OutcomeUnknown | None:
         """Note that a trade's caller has its answer, or has gone away.
@@ -267,6 +276,7 @@ class TradeLog:
 
     def _enter(self, unknown: OutcomeUnknown, call: Call) -> None:
         self._in_doubt[unknown] = call
+        unknown.add_note(f"{order_text(call)}; client.reconcile finds out what has become of it")
         unknown.run = trio.lowlevel.current_trio_token()
         written = _moment_of(call)
         unknown.server_epoch = None if written is None else self.server_time.at(written)

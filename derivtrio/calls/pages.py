@@ -1,7 +1,7 @@
 """Lists that the server gives in pages, read one by one."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -11,6 +11,7 @@ from derivtrio.api.parsing import UNREADABLE
 from derivtrio.api.trades import closed_contract_in, position_in, transaction_in
 from derivtrio.errors import unreadable
 from derivtrio.models import ClosedContract, Position, Transaction
+from derivtrio.wording import shown
 
 Row = TypeVar("Row")
 
@@ -52,6 +53,8 @@ class Listing(Generic[Row]):
     _key: Callable[[Row], int]
     _time: Callable[[Row], int]
     _limit: int
+    #: Is told of a row that cannot be read; without it such a row is the end.
+    _unread: Callable[[Exception], None] | None = None
     _newest: int | None = attrs.field(default=None, init=False)
     _offset: int = attrs.field(default=0, init=False)
     _over: bool = attrs.field(default=False, init=False)
@@ -73,9 +76,10 @@ class Listing(Generic[Row]):
     async def _turn(self) -> None:
         reply = await self._ask({**self._request, "limit": self._limit, "offset": self._offset})
         payload = reply.get(self._member)
-        rows = rows_of(self._member, payload, "transactions", self._read)
-        self._over = len(rows) < min(self._limit, _SHORT)
-        self._offset += len(rows)
+        rows = rows_of(self._member, payload, "transactions", self._read, self._unread)
+        count = len(payload["transactions"])  # type: ignore[index]  # `rows_of` has read it
+        self._over = count < min(self._limit, _SHORT)
+        self._offset += count
         added = self._count_added(rows)
         for index, row in enumerate(rows):
             is_added = index < added and self._is_newer(row)
@@ -98,8 +102,16 @@ class Listing(Generic[Row]):
         return self._newest is not None and self._time(row) >= self._newest
 
 
-def statement(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[Transaction]:
-    """Return what *request* asks of the statement, *limit* rows at a time."""
+def statement(
+    ask: Ask,
+    request: Mapping[str, Any],
+    limit: int,
+    unread: Callable[[Exception], None] | None = None,
+) -> Listing[Transaction]:
+    """Return what *request* asks of the statement, *limit* rows at a time.
+
+    If there is *unread*, it is told of each row that cannot be read, and the others are returned.
+    """
 
     def key(row: Transaction) -> int:
         return row.transaction_id
@@ -107,7 +119,7 @@ def statement(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[Trans
     def time(row: Transaction) -> int:
         return row.transaction_time
 
-    return Listing(ask, request, "statement", transaction_in, key, time, limit)
+    return Listing(ask, request, "statement", transaction_in, key, time, limit, unread)
 
 
 def profit_table(ask: Ask, request: Mapping[str, Any], limit: int) -> Listing[ClosedContract]:
@@ -129,16 +141,33 @@ async def portfolio(ask: Ask, account: Mapping[str, str] = _ANY) -> list[Positio
 
 
 def rows_of(
-    name: str, payload: Any, member: str, read: Callable[[Mapping[str, Any]], Row]
+    name: str,
+    payload: Any,
+    member: str,
+    read: Callable[[Mapping[str, Any]], Row],
+    unread: Callable[[Exception], None] | None = None,
 ) -> list[Row]:
     """Return the rows in *member* of *payload*, the server's answer to *name*.
 
+    If there is *unread*, it is told of each row that cannot be read.
+
     Raises:
-        ProtocolViolation: they cannot be read.
+        ProtocolViolation: the rows cannot be read; with *unread*: there are none.
 
     """
+    rows: list[Row] = []
     try:
-        rows: Iterable[Mapping[str, Any]] = payload[member]
-        return [read(row) for row in rows]
+        found = payload[member]
+        if not isinstance(found, list):
+            text = f"the rows are a list, not {shown(found)}"
+            raise TypeError(text)
+        for each in found:
+            try:
+                rows.append(read(each))
+            except UNREADABLE as error:
+                if unread is None:
+                    raise
+                unread(error)
     except UNREADABLE as error:
         raise unreadable(name, error) from error
+    return rows

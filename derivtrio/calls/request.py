@@ -122,7 +122,8 @@ async def repeat(
         except DerivError as error:
             first_failed = trio.current_time() if first_failed is None else first_failed
             pause, urgency = _after(error, call, session, rules, first_failed)
-            if pause is None and not reauthorized and lacks_account(error, call.request):
+            refused = call.written_mono is not None and lacks_account(error, call.request)
+            if pause is None and not reauthorized and refused:
                 reauthorized = True
                 if session.reauthorize is not None and await session.reauthorize(call, error):
                     pause = 0 if _has_its_account(call, session) else None

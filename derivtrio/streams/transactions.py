@@ -11,6 +11,7 @@ The overflow policy may drop an interruption together with the transactions arou
 backfill looks into the statement before the next item.
 """
 
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ from derivtrio.calls.pages import Listing, rows_of
 from derivtrio.calls.request import request_until_answered
 from derivtrio.calls.session import Session
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
-from derivtrio.errors import ApiError, ClientClosed
+from derivtrio.errors import ApiError, ClientClosed, unreadable
 from derivtrio.events import Gap
 from derivtrio.models import Transaction
 from derivtrio.streams.registry import Registry
@@ -157,7 +158,8 @@ class StatementBackfill:
     async def begin(self) -> None:
         """Note what has happened before: the newest page of the statement."""
         reply = await self._ask({"statement": 1, "limit": _PAGE})
-        rows = rows_of("statement", reply.get("statement"), "transactions", transaction_in)
+        payload = reply.get("statement")
+        rows = rows_of("statement", payload, "transactions", transaction_in, self._note_unread)
         self._seen.unseen(rows)
 
     def note_missing(self, stand_in: Interruption | None = None) -> None:
@@ -209,10 +211,15 @@ class StatementBackfill:
         request: dict[str, Any] = {"statement": 1, "description": 1}
         if self._seen.since is not None:
             request["date_from"] = max(0, self._seen.since)
-        return pages.statement(self._ask, request, _PAGE)
+        return pages.statement(self._ask, request, _PAGE, self._note_unread)
 
     async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return await request_until_answered({**request, **self._account}, self._session)
+
+    def _note_unread(self, error: Exception) -> None:
+        """Log a row that cannot be read. It counts as lost; the others must not be lost with it."""
+        text = "transactions: %s; it counts as lost"
+        self._session.bus.log(logging.WARNING, text, unreadable("row of the statement", error))
 
     def _note_dropped(self, item: Transaction | Interruption) -> None:
         if isinstance(item, Interruption):

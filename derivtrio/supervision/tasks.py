@@ -21,7 +21,7 @@ from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.disconnect import Disconnect
 from derivtrio.connection.websocket import Binary, Message
-from derivtrio.errors import ConnectionChanged, DerivError, ProtocolViolation
+from derivtrio.errors import AuthorizationRequired, ConnectionChanged, DerivError, ProtocolViolation
 from derivtrio.events import MessageReceived, MessageSent
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.redaction import masked_text, secrets_in
@@ -109,7 +109,7 @@ async def write_calls(connection: Connection, session: Session, *calls: Call) ->
     messages: list[str | bytes] = []
     unanswered: list[Call] = []
     for call in calls:
-        if _is_to_write(call, connection):
+        if _is_to_write(call, connection, session):
             messages.append(_prepare(call, connection, session, now))
             if call.raw:
                 unanswered.append(call)
@@ -120,8 +120,15 @@ async def write_calls(connection: Connection, session: Session, *calls: Call) ->
         call.settle({})
 
 
-def _is_to_write(call: Call, connection: Connection) -> bool:
+def _is_to_write(call: Call, connection: Connection, session: Session) -> bool:
     """Return whether *call* is to be written to *connection*; decide it if it never will be."""
+    if call.is_trade and not session.trades.is_for_its_account(call):
+        text = (
+            f"{call.name} was meant for the account {call.meant_for}, and the client has changed"
+            " its account, or is changing it; it was not sent"
+        )
+        call.fail(AuthorizationRequired("AuthorizationRequired", text, None, call.request))
+        return False
     if not call.wanted:
         call.settle({})  # nobody waits any more, or only what has asked for a stream that is over
         return False

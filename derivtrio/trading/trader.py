@@ -112,7 +112,8 @@ class Trader:
     ) -> Sale:
         """Sell an open contract, once, for at least *price*; 0 means the market's price.
 
-        Everything else is as for `buy`.
+        A contract ends once. So to sell again while a sale is in doubt does no harm: the server
+        refuses the second one if the first was executed. Everything else is as for `buy`.
         """
         contract_id = contract_id_of(contract)
         request = {"sell": contract_id, "price": amount_of("price", price)}

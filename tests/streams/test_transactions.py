@@ -129,6 +129,41 @@ async def test_g05_a_statement_that_lags_behind_hides_nothing(
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize("odd", [{"amount": None}, {"amount": "much"}, {"transaction_time": ""}])
+async def test_g05_a_row_that_cannot_be_read_takes_no_other_with_it(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture, odd: dict[str, Any]
+) -> None:
+    """It is in the newest page of the statement for days: the stream must live with it."""
+
+    def row(number: int) -> dict[str, Any]:
+        common = {"action": "buy", "amount": -1, "transaction_time": 100 + number}
+        return {**common, "transaction_id": number}
+
+    rows = [{**row(2), **odd}, row(1)]
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "transaction" in request:
+            subscription = {"id": f"{peer.number}"}
+            await peer.reply(request, transaction=subscription, subscription=subscription)
+            if peer.number == 2:
+                await peer.reply(request, transaction=rows[0], subscription=subscription)
+        elif "statement" in request:
+            await peer.reply(request, statement={"count": 9, "transactions": rows})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.transactions() as stream,
+    ):
+        rows[:0] = [{**row(5), **odd}, row(4), {**row(3), **odd}]
+        await server.peers[0].drop()
+        assert [each.transaction_id for each in await take(stream, 30)] == [4]
+        rows[:0] = [row(6)]
+        await server.peers[1].drop()
+        assert [each.transaction_id for each in await take(stream, 30)] == [6]
+    assert "a row of the statement that cannot be read" in caplog.text
+
+
 async def test_g05_of_an_outage_before_anything_happened(autojump_clock: Any) -> None:
     async with account() as (sim, client), client.transactions() as stream:
         sim.faults.refuse(30)

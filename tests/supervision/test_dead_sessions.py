@@ -327,3 +327,43 @@ async def test_a_request_for_an_account_of_no_token_does_not_say_that_the_sessio
             {"authorize": "<not shown>", "req_id": 1}
         ]
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("when", ["before", "during", "named"])
+async def test_g04_an_order_that_waited_is_not_sent_for_another_account(
+    autojump_clock: Any, when: str
+) -> None:
+    """It waits for a connection; the change of the account, which is asked for later, is faster."""
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "authorize" in request:
+            await peer.reply(request, authorize={"loginid": f"CR{request['authorize']}"})
+        elif "buy" in request:
+            await peer.reply(request, buy=BOUGHT)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, token="1", settings=SETTINGS) as client,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def order() -> None:
+            if when == "named":
+                assert (await client.buy(BUY, price=10, loginid="CR1")).contract_id == 7
+                return
+            with pytest.raises(derivtrio.AuthorizationRequired, match="for the account CR1"):
+                await client.buy(BUY, price=10)
+
+        server.refuses = True
+        await server.peers[0].drop()
+        await trio.sleep(1)
+        if when == "during":
+            nursery.start_soon(order)
+            nursery.start_soon(client.authorize, "2")
+        else:
+            nursery.start_soon(order)
+            await trio.sleep(1)
+            nursery.start_soon(client.authorize, "2")
+        await trio.sleep(5)
+        server.refuses = False
+    assert numbered(server, "buy") == (1 if when == "named" else 0)

@@ -1,6 +1,8 @@
 """G03, G04: every order is written once, on the right connection, and ends decided."""
 
+import pickle
 import re
+import traceback
 from typing import Any
 
 import pytest
@@ -254,6 +256,16 @@ async def test_a_doubt_that_nobody_is_told_of_is_logged(
         "still in doubt at the end: buy CALL R_100 stake 10 for at most 10",
         "still in doubt at the end: sell contract 1001",
     ]
+
+
+async def test_a_traceback_says_which_order_is_in_doubt(autojump_clock: Any) -> None:
+    """Of several orders at once there are several errors, all with the same text."""
+    async with open_world(lost_after) as world:
+        unknown = await in_doubt(world)
+    for each in (unknown, pickle.loads(pickle.dumps(unknown))):
+        *_, last = traceback.format_exception(each)
+        assert last.startswith("buy CALL R_100 stake 10 for at most 10, written at 20")
+        assert last.endswith("; client.reconcile finds out what has become of it\n")
 
 
 async def test_only_the_newest_doubts_are_logged_at_the_end(

@@ -314,11 +314,12 @@ async def test_g03_amounts_are_exact_whatever_precision_the_program_has_set(
     autojump_clock: Any,
 ) -> None:
     async with open_world(lost_after) as world:
-        unknown = await in_doubt(world, amount=Decimal("1234.56"))
+        with pytest.raises(OutcomeUnknown) as caught:
+            await world.client.buy({**PARAMETERS, "amount": Decimal("1234.56")}, 2000)
         world.bank.statement[0]["amount"] = "-1234.56"
         world.bank.contracts[1001] |= {"is_sold": 1, "buy_price": "1234.56", "sell_price": "0.01"}
         with localcontext(prec=3):
-            outcome = await world.client.reconcile(unknown)
+            outcome = await world.client.reconcile(caught.value)
             [closed] = [each async for each in world.client.profit_table()]
             assert closed.profit.compare(Decimal("-1234.55")) == 0
     assert isinstance(outcome, Bought)
