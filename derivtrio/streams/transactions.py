@@ -8,7 +8,8 @@ The statement may lag behind by some seconds. So it is looked at once more a lit
 happened at the end of an outage.
 
 The overflow policy may drop an interruption together with the transactions around it. Then the
-backfill looks into the statement before the next item.
+backfill looks into the statement before the next item. But a transaction that was dropped before
+one that has been read since is lost: it would come out of order.
 """
 
 import logging
@@ -147,13 +148,15 @@ class StatementBackfill:
     behind: bool = attrs.field(default=False, init=False)
     accepts: Callable[[Transaction], bool] = attrs.field(init=False)
     _seen: Seen = attrs.field(factory=Seen, init=False)
+    #: What the overflow policy has dropped since the last one was read.
+    _dropped: list[Transaction] = attrs.field(factory=list, init=False)
     _incomplete: bool = attrs.field(default=False, init=False)
     _is_again: bool = attrs.field(default=False, init=False)
     _missed: deque[Transaction] = attrs.field(factory=deque, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._items.on_drop = self._note_dropped
-        self.accepts = self._seen.note
+        self.accepts = self._accept
 
     async def begin(self) -> None:
         """Note what has happened before: the newest page of the statement."""
@@ -221,9 +224,19 @@ class StatementBackfill:
         text = "transactions: %s; it counts as lost"
         self._session.bus.log(logging.WARNING, text, unreadable("row of the statement", error))
 
+    def _accept(self, transaction: Transaction) -> bool:
+        """Return whether *transaction* is new; what was dropped before it is lost from now on."""
+        for each in self._dropped:
+            self._seen.note(each)
+        self._dropped.clear()
+        return self._seen.note(transaction)
+
     def _note_dropped(self, item: Transaction | Interruption) -> None:
         if isinstance(item, Interruption):
             self.note_missing()
+        else:
+            self._dropped.append(item)
+            del self._dropped[:-_MOST]
 
 
 @attrs.define(eq=False, repr=False)

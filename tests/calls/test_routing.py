@@ -87,6 +87,23 @@ def test_foreign_and_odd_messages_are_left_alone() -> None:
     assert len(taker.taken) == 2
 
 
+def test_g06_an_id_that_is_given_again_is_unwanted_again() -> None:
+    router = Router()
+    first, second = (router.register(Taker(None)) for _ in range(2))
+    message = {"subscription": {"id": "a"}, "tick": {}}
+    seen: list[int] = []
+    router.route({"req_id": first, **message})
+    for req_id in (first, first, second, first, second):  # what is on its way counts no more
+        router.route({"req_id": req_id, **message})
+        seen.append(len(router.unwanted))
+    assert seen == [1, 1, 2, 2, 2]
+    router.note_unwanted("a")
+    assert len(router.unwanted) == 2
+    router.note_unwanted("a", granted=True)  # whoever had it just now says so
+    router.route({"req_id": second, **message})
+    assert len(router.unwanted) == 3
+
+
 def test_g14_given_up_streams_are_remembered_within_bounds() -> None:
     router = Router()
     for n in range(5000):

@@ -288,6 +288,7 @@ async def _judge(attempt: Attempt, bystanders: list[Bystander], before: Before) 
     expect, client = attempt.expect, attempt.client
     with trio.move_on_after(_PERIOD) as patience:
         await client.call({"time": 1})
+        await trio.sleep(0.1)  # a stream may be checked just now
     expect("no reply", holds=not patience.cancelled_caught)
     expect(f"it is {client.status.state}", holds=client.status.state is State.READY)
     expect(f"{client.status.pending} calls are pending", holds=client.status.pending == 0)

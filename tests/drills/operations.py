@@ -180,7 +180,8 @@ async def two_readers(stage: Stage) -> None:
         nursery.cancel_scope.cancel()
     both = sorted(got[0] + got[1], key=lambda tick: tick.epoch)
     judge_ticks(stage, both)
-    stage.expect(f"only {len(both)} ticks", holds=len(both) >= 20)
+    enough = len(both) >= 20 or stage.kind not in ("cancelled", "nothing")
+    stage.expect(f"only {len(both)} ticks", holds=enough)
     for mine in got:
         epochs = [tick.epoch for tick in mine]
         stage.expect(f"one reader got {epochs}", holds=epochs == sorted(epochs))

@@ -201,6 +201,21 @@ async def test_an_overflow_takes_transactions_but_no_outage(autojump_clock: Any)
         assert stream.dropped == 2
 
 
+async def test_g05_an_outage_does_not_bring_back_what_was_dropped_before_a_later_one(
+    autojump_clock: Any,
+) -> None:
+    async with account() as (sim, client), client.transactions(overflow="latest") as stream:
+        for amount in (1, 2):
+            sim.deposit(DEMO, Decimal(amount))
+            await trio.sleep(1)
+        assert [t.amount for t in await take(stream, 1)] == [2]
+        sim.faults.drop()
+        sim.deposit(DEMO, Decimal(3))
+        await trio.sleep(5)
+        assert [t.amount for t in await take(stream, 20)] == [3]
+        assert stream.dropped == 1
+
+
 async def test_nobody_has_no_transactions(autojump_clock: Any) -> None:
     async with (
         open_simulator(port=None) as sim,
