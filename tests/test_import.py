@@ -57,11 +57,12 @@ before = set(sys.modules)
 written = []
 def hook(event, arguments):
     if event == "compile" and str(arguments[1]).startswith("<attrs generated"):
-        written.append(arguments[0])
+        written.append(arguments)
 sys.addaudithook(hook)
 import derivtrio
-reprs = sum("def __repr__" in str(source) for source in written)
-print(json.dumps([sorted(set(sys.modules) - before), len(written), reprs]))
+reprs = sum("def __repr__" in str(source) for source, _ in written)
+classes = {name.split()[-1] for _, name in written}  # older versions of attrs write each alone
+print(json.dumps([sorted(set(sys.modules) - before), len(classes), reprs]))
 """
 
 
