@@ -223,8 +223,8 @@ class Session:
             return
         if run is None:
             text = (
-                "a client is used by trio's tasks: from a thread use trio.from_thread.run, and"
-                " from asyncio's tasks under trio-asyncio trio_asyncio.trio_as_aio"
+                "a client needs trio's tasks to ask it: from another thread use"
+                " trio.from_thread.run, from asyncio's tasks under trio-asyncio trio_as_aio"
             )
         else:
             text = "this client belongs to another trio.run; from a thread use trio.from_thread.run"

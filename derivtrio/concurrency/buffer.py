@@ -188,7 +188,9 @@ class Buffer(Generic[T]):
             is_ours = False
         # asyncio's tasks under trio-asyncio run inside a task of trio's, which would be woken.
         if not is_ours or _library.name == "asyncio":
-            text = f"{self.name} is read by a task of the trio.run that it belongs to, by no other"
+            text = (
+                f"{self.name} is read by a task of the trio.run that it belongs to, not by another"
+            )
             raise RuntimeError(text)
         if self._waiting is None:
             self._waiting = []
