@@ -79,6 +79,8 @@ async def open_client(
     cancelled and `ConnectionFailed` comes out; if both, the block's exception wins and has the
     other as its context.
 
+    It has a nursery inside. So an async generator must not yield in its block.
+
     *Cancellation*: reaches the block first and the client after it: a call made in a `finally` of
     the block, under a shield, still works. The goodbye takes `Settings.close_timeout` at most.
 

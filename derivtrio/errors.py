@@ -89,8 +89,8 @@ class ApiError(DerivError):
         self.code = code
         self.message = message
         shown = hidden_in(masked(details or {}), secrets)
-        self.details = shown if isinstance(shown, Mapping) else {}
-        self.request = masked(request or {})
+        self.details: Mapping[str, Any] = shown if isinstance(shown, Mapping) else {}
+        self.request: dict[str, Any] = masked(request or {})
 
     def __str__(self) -> str:
         details = "; ".join(f"{field}: {_short(text)}" for field, text in self.details.items())
@@ -263,9 +263,9 @@ class ConnectionLost(DerivError):
         history: Sequence[BrokenConnection] = (),
     ) -> None:
         super().__init__(text)
-        self.request = masked(request)
+        self.request: dict[str, Any] = masked(request)
         self.connection = connection
-        self.history = tuple(history)
+        self.history: tuple[BrokenConnection, ...] = tuple(history)
 
 
 class OutcomeUnknown(ConnectionLost):
@@ -358,7 +358,7 @@ class ResponseTimeout(DerivError):
 
     def __init__(self, request: Mapping[str, Any], seconds: float) -> None:
         super().__init__(f"no reply within {seconds:g} s")
-        self.request = masked(request)
+        self.request: dict[str, Any] = masked(request)
         self.seconds = seconds
 
 
@@ -430,7 +430,7 @@ class ConnectionFailed(DerivError):
 
     def __init__(self, text: str, attempts: Sequence[Attempt]) -> None:
         super().__init__(text)
-        self.attempts = list(attempts)
+        self.attempts: list[Attempt] = list(attempts)
 
 
 class InvalidURL(DerivError, ValueError):
@@ -498,7 +498,7 @@ class HandshakeRejected(LinkError):
         super().__init__(f"HTTP {status}{where}" + (f": {text}" if text else ""))
         self.status = status
         self.body = body
-        self.headers = dict(headers or {})
+        self.headers: dict[str, str] = dict(headers or {})
         self.one_time = False
 
 

@@ -11,6 +11,7 @@ import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -56,11 +57,12 @@ before = set(sys.modules)
 written = []
 def hook(event, arguments):
     if event == "compile" and str(arguments[1]).startswith("<attrs generated"):
-        written.append(arguments[0])
+        written.append(arguments)
 sys.addaudithook(hook)
 import derivtrio
-reprs = sum("def __repr__" in str(source) for source in written)
-print(json.dumps([sorted(set(sys.modules) - before), len(written), reprs]))
+reprs = sum("def __repr__" in str(source) for source, _ in written)
+classes = {name.split()[-1] for _, name in written}  # older versions of attrs write each alone
+print(json.dumps([sorted(set(sys.modules) - before), len(classes), reprs]))
 """
 
 
@@ -97,6 +99,14 @@ def test_what_comes_in_later_is_there_all_the_same() -> None:
     assert set(derivtrio.__all__) <= set(dir(derivtrio))
     with pytest.raises(AttributeError, match="no attribute 'OptionAccount'"):
         derivtrio.OptionAccount  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_files_of_the_package_are_found_wherever_it_is_imported_from() -> None:
+    """A zipapp has no folders: what is not a module is a resource (`importlib.resources`)."""
+    package = Path(derivtrio.__file__).parent
+    sources = {path.relative_to(package): path.read_text() for path in package.rglob("*.py")}
+    asking = {path for path, source in sources.items() if "__file__" in source}
+    assert {path for path in asking if path.parts[0] != "codegen"} == set()
 
 
 MODELS: list[Any] = [

@@ -1,7 +1,9 @@
 """Arguments of a wrong kind are refused at once, in an error of the hierarchy."""
 
+import gc
 import queue
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -128,6 +130,30 @@ def test_g03_the_host_of_a_guest_run_is_told_and_nothing_is_bought() -> None:
     while not ended:
         host.get()()
     ended[0].unwrap()
+
+
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # trio's, of the first
+async def test_g12_a_stream_inside_a_generator_that_is_left_behind_is_forgotten(
+    autojump_clock: Any,
+) -> None:
+    async def quotes(client: Client) -> AsyncGenerator[float]:
+        async with client.ticks("R_100") as ticks:
+            async for tick in ticks:
+                yield tick.quote
+
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+    ):
+        async for _ in quotes(client):
+            break
+        gc.collect()
+        await trio.sleep(1)
+        assert client.status.subscriptions == 0
+        async with aclosing(quotes(client)) as generator:
+            await anext(generator)
+        assert client.status.subscriptions == 0
+        await client.call({"time": 1})
 
 
 async def _used(what: Any) -> None:

@@ -20,7 +20,12 @@ ROWS = [line.strip("| ").split(" | ") for line in PAGE.text.splitlines() if line
 LINES: Final = [line for row in ROWS for line in re.findall(r"`([^`]* [^`]*)`", row[0])]
 
 #: How OpenSSL, Deriv and SQLite put it.
-_FOREIGN: Final = {"…: certificate verify failed", "InvalidSymbol: …", "…: file is not a database"}
+_FOREIGN: Final = {
+    "…: certificate verify failed",
+    "InvalidSymbol: …",
+    "…: file is not a database",
+    "Nursery stack corrupted",
+}
 
 #: A line that begins with one of these is an `ApiError`: its code, and Deriv's text.
 _CODES: Final = ("AuthorizationRequired", "InvalidToken", "PermissionDenied")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import attrs
 import trio
+from sniffio import thread_local as _library
 
 from derivtrio.calls.call import Call
 from derivtrio.calls.doubts import TradeLog
@@ -18,7 +19,6 @@ from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
 from derivtrio.calls.status import ConnectionState, EventBus, State
-from derivtrio.concurrency.buffer import present_run
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Generation
 from derivtrio.errors import BrokenConnection
@@ -49,9 +49,23 @@ on_new_client: ContextVar[Callable[["Session", Any], None] | None] = ContextVar(
 )
 
 
+def _run_of_this_task() -> trio.lowlevel.TrioToken | None:
+    """Return the run of trio whose task this code is; None if it is not a task of trio's.
+
+    The host of a guest run is none, though trio runs in its thread. Nor are asyncio's tasks under
+    trio-asyncio, though they run inside a task of trio's: if one of them waited, that task would
+    be woken in its place, and trio would break.
+    """
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return None
+    return None if _library.name == "asyncio" else trio.lowlevel.current_trio_token()
+
+
 def require_trio() -> trio.lowlevel.TrioToken:
     """Return the token of the present `trio.run`; raise a RuntimeError outside of its tasks."""
-    run = present_run()
+    run = _run_of_this_task()
     if run is None:
         text = (
             "derivtrio needs trio to run under, not asyncio: derivtrio.run(main) or trio.run(main)"
@@ -204,13 +218,13 @@ class Session:
         here. The client's task that wakes it would fail, and what was asked for would be done all
         the same.
         """
-        run = present_run()
+        run = _run_of_this_task()
         if run is self.home:
             return
         if run is None:
             text = (
-                "a client is used by trio's tasks: from a thread use trio.from_thread.run, and"
-                " from asyncio's tasks under trio-asyncio trio_asyncio.trio_as_aio"
+                "a client needs trio's tasks to ask it: from another thread use"
+                " trio.from_thread.run, from asyncio's tasks under trio-asyncio trio_as_aio"
             )
         else:
             text = "this client belongs to another trio.run; from a thread use trio.from_thread.run"

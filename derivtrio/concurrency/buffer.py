@@ -37,18 +37,11 @@ OverflowPolicy = Literal["error", "drop_oldest", "latest"]
 CHECKPOINT_EVERY: Final = 256
 
 
-def present_run() -> trio.lowlevel.TrioToken | None:
-    """Return the run of trio whose task this code is; None if it is not a task of trio's.
-
-    The host of a guest run is none, though trio runs in its thread. Nor are asyncio's tasks under
-    trio-asyncio, though they run inside a task of trio's: if one of them waited, that task would
-    be woken in its place, and trio would break.
-    """
+def _present_run() -> trio.lowlevel.TrioToken | None:
     try:
-        trio.lowlevel.current_task()
+        return trio.lowlevel.current_trio_token()
     except RuntimeError:
         return None
-    return None if _library.name == "asyncio" else trio.lowlevel.current_trio_token()
 
 
 class BufferFull(Exception):
@@ -84,7 +77,7 @@ class Buffer(Generic[T]):
     #: The batch that is being read, the oldest item last.
     _taken: list[T] = attrs.field(factory=list, init=False)
     #: The run of trio that it was made in; None outside of one. Tasks of others cannot be woken.
-    _run: trio.lowlevel.TrioToken | None = attrs.field(factory=present_run, init=False, repr=False)
+    _run: trio.lowlevel.TrioToken | None = attrs.field(factory=_present_run, init=False, repr=False)
     #: The tasks that wait in `get`, oldest first; None before the first.
     _waiting: list[trio.lowlevel.Task] | None = attrs.field(default=None, init=False)
 
@@ -200,8 +193,11 @@ class Buffer(Generic[T]):
             is_ours = self._run is None or self._run is trio.lowlevel.current_trio_token()
         except RuntimeError:
             is_ours = False
-        if not is_ours or _library.name == "asyncio":  # see `present_run`
-            text = f"{self.name} is read by a task of the trio.run that it belongs to, by no other"
+        # asyncio's tasks under trio-asyncio run inside a task of trio's, which would be woken.
+        if not is_ours or _library.name == "asyncio":
+            text = (
+                f"{self.name} is read by a task of the trio.run that it belongs to, not by another"
+            )
             raise RuntimeError(text)
         if self._waiting is None:
             self._waiting = []

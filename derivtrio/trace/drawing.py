@@ -8,7 +8,7 @@ Text is outside of that group, because it must not be stretched; the script of t
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from importlib.resources import files
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -18,7 +18,7 @@ from derivtrio.trace.picture import Bar, Frame, Mark, Picture, Row, Section
 from derivtrio.trace.recording import Dots
 
 #: The colours, and how each kind of thing is drawn.
-STYLE: Final = (Path(__file__).parent / "picture.css").read_text(encoding="utf-8")
+STYLE: Final = (files("derivtrio.trace") / "picture.css").read_text(encoding="utf-8")
 
 #: What each kind of thing is called in the legend.
 KINDS: Final = {

@@ -5,7 +5,7 @@ It loads nothing: its style and its script are in it, and a policy in its head f
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
+from importlib.resources import files
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -16,7 +16,7 @@ from derivtrio.trace.picture import Picture
 from derivtrio.trace.recording import Recording
 from derivtrio.wording import counted
 
-_FOLDER: Final = Path(__file__).parent
+_FOLDER: Final = files("derivtrio.trace")
 
 #: From how many seconds on the script's axis has hours, minutes and seconds.
 _CLOCK: Final = 120

@@ -3,6 +3,7 @@
 It is not run. Each `ignore` is an assertion, too: both report those that are not needed.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, assert_type
 
@@ -95,6 +96,18 @@ async def refused(client: derivtrio.Client) -> None:
     await api.proposal(currency="USD", symbol="R_100")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     await api.buy("1", price=1, parameters={"contract_type": "CALL", "currency": "USD"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     (await api.time())["tme"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def what_errors_say(error: derivtrio.ApiError, unknown: derivtrio.OutcomeUnknown) -> None:
+    assert_type(error.details, Mapping[str, Any])
+    assert_type(error.request, dict[str, Any])
+    assert_type(unknown.request, dict[str, Any])
+    assert_type(unknown.history, tuple[derivtrio.BrokenConnection, ...])
+
+
+def how_it_ended(failed: derivtrio.ConnectionFailed, rejected: derivtrio.HandshakeRejected) -> None:
+    assert_type(failed.attempts, list[derivtrio.Attempt])
+    assert_type(rejected.headers, dict[str, str])
 
 
 async def only_streams(client: derivtrio.Client) -> None:
