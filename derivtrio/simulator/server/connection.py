@@ -60,7 +60,7 @@ class ServerConnection:
     """A live connection, after its handshake.
 
     *opened* is an epoch. *requests* are the last thousand, tokens masked. *delay* is how many
-    seconds late everything is sent.
+    seconds late every message is sent.
     """
 
     session: ServerSession
