@@ -142,7 +142,7 @@ _count = _between(int, 1, "a whole number, at least 1")
 class Backoff:
     """How long to wait before the next attempt: exponential, with full jitter.
 
-    Before attempt *n* + 1 the client waits a random time between 0 and
+    The *n*th wait since the last stable connection is a random time between 0 and
     `min(cap, first * factor ** (n - 1))` seconds.
     """
 
