@@ -15,6 +15,7 @@ from scripted import Peer, Request, Server, open_server, polite
 import derivtrio
 from derivtrio import OutcomeUnknown, Settings
 from derivtrio.calls.call import api_call
+from derivtrio.calls.queue import SendQueue
 from derivtrio.simulator import open_simulator
 from derivtrio.simulator.network.memory_stream import MemoryStream
 
@@ -318,9 +319,25 @@ async def test_callers_wait_for_room_in_a_full_queue(autojump_clock: Any) -> Non
             for _ in range(10):
                 nursery.start_soon(client.call, {"time": 1})
             await trio.sleep(10)
-            assert client.status.pending == 2
+            assert client.status.pending == 10
             server.refuses = False
     assert len(server.asked("time")) == 10
+
+
+async def test_a_queue_without_a_connection_has_room_for_its_capacity() -> None:
+    queue, queued = SendQueue(2), 0
+
+    async def put() -> None:
+        nonlocal queued
+        await queue.put(api_call({"time": 1}))
+        queued += 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(put)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (queued, len(queue)) == (2, 10)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_call_that_opens_a_stream_has_it_forgotten(autojump_clock: Any) -> None:
