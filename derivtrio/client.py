@@ -86,9 +86,9 @@ async def open_client(
 
     Raises:
         ConnectionFailed: after `Settings.max_attempts`, or when the client failed for good.
-        DerivError: the cause itself, where the first connection is refused for good (`ApiError`,
-            `HandshakeRejected`, `RestRejected`, `CertificateRejected`, `ProxyFailed`,
-            `EndpointFailed`, `PeerClosed`, `InvalidURL`).
+        DerivError: the cause itself, where the block had not begun and the first connection is
+            refused for good (`ApiError`, `HandshakeRejected`, `RestRejected`,
+            `CertificateRejected`, `ProxyFailed`, `EndpointFailed`, `PeerClosed`, `InvalidURL`).
         ValueError, TypeError: an argument that makes no sense, such as a `token` on the Options
             API, where the endpoint has it.
         RuntimeError: not under trio, but under asyncio, for example.

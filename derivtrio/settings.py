@@ -142,7 +142,7 @@ _count = _between(int, 1, "a whole number, at least 1")
 class Backoff:
     """How long to wait before the next attempt: exponential, with full jitter.
 
-    Before attempt *n* + 1 the client waits a random time between 0 and
+    The *n*th wait since the last stable connection is a random time between 0 and
     `min(cap, first * factor ** (n - 1))` seconds.
     """
 
@@ -177,9 +177,10 @@ class Settings:
         stable_after: how long a connection must stay `READY` for the backoff to start anew.
         max_attempts: attempts in a row without a stable connection; `None` means for ever.
         outbox: how many requests may wait for a connection. Further callers wait for room.
-        max_message_size: the largest message accepted from the server, in bytes. The buffer of a
-            stream counts messages, not bytes. So this, times `buffer`, is the most that a server
-            can have a consumer hold that does not read. A page of history has up to half a
+        max_message_size: the largest message accepted from the server, in bytes; of a text each
+            character counts as one, also if it has several. The buffer of a stream counts messages.
+            So `buffer` messages of this size are the most that a server can have a consumer hold
+            that does not read. A page of history has up to half a
             megabyte, so with a smaller limit no long hole can be filled.
         ssl_context: for `wss://`; `None` means the platform's own certificate authorities.
         proxy: the URL of a proxy for the WebSocket and for the REST call of an account, or

@@ -360,6 +360,22 @@ async def test_a_caller_that_ctrl_c_stops_at_the_worst_moment_does_not_stop_the_
     assert len(queue) == 0
 
 
+async def test_a_queue_without_a_connection_has_room_for_its_capacity() -> None:
+    queue, queued = SendQueue(2), 0
+
+    async def put() -> None:
+        nonlocal queued
+        await queue.put(api_call({"time": 1}))
+        queued += 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(put)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (queued, len(queue)) == (2, 10)
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_call_that_opens_a_stream_has_it_forgotten(autojump_clock: Any) -> None:
     async def handle(peer: Peer, request: Request) -> None:
         if "ticks" in request:

@@ -160,7 +160,10 @@ class Faults:
             each.freeze()
 
     def delay(self, seconds: float, *, connection: FaultTarget | None = None) -> None:
-        """Send every message *seconds* later, until `clear`; pongs and Closes come at once."""
+        """Send every message *seconds* later, until `clear`.
+
+        Pongs and answers to a Close frame come at once.
+        """
         if connection is None:
             self.delay_by = seconds
         for each in self._targets(connection):
