@@ -95,7 +95,7 @@ async def test_it_fits_into_any_size(autojump_clock: Any, width: int, height: in
 async def test_a_low_and_narrow_terminal_has_the_quotes_and_the_last_event(
     autojump_clock: Any,
 ) -> None:
-    async with open_simulator(port=None) as sim:
+    async with open_simulator(port=None, start=1_700_000_000) as sim:  # a Tuesday
         with timeline(last=600) as shown:
             async with (
                 derivtrio.open_client(endpoint=sim.endpoint) as client,
