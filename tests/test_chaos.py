@@ -220,6 +220,11 @@ def test_g04_the_judge_of_purchases(orders: list[Request], made: set[int], *, ag
     assert (disagreement(orders, made) is None) == agree
 
 
+def test_g04_an_order_may_be_ambiguous_beside_another_that_is_in_doubt() -> None:
+    assert disagreement([order("ambiguous")], set(), others_in_doubt=True) is None
+    assert disagreement([order("not done")], {1}, others_in_doubt=True)
+
+
 def test_no_two_purchases_have_the_same_stake() -> None:
     stakes = [stake_of(number) for number in range(9000)]
     assert len(set(stakes)) == 9000

@@ -80,20 +80,26 @@ def purchases_true(world: World) -> Iterator[str]:
         asked[order.stake].append(order)
     for stake in made.keys() - asked.keys():
         yield f"the ledger has a contract for {stake}, which nobody asked for"
+    doubts = sum(order.unknown is not None for order in world.orders.values())
     for stake, orders in asked.items():
-        if text := disagreement(orders, made[stake]):
+        if text := disagreement(orders, made[stake], others_in_doubt=doubts > 1):
             yield f"{text}: made {sorted(made[stake])}, reported {_shown(orders)}"
 
 
-def disagreement(orders: list[Request], made: set[int]) -> str | None:
-    """Return what is wrong with the reports of equal orders, of which *made* were executed."""
+def disagreement(
+    orders: list[Request], made: set[int], *, others_in_doubt: bool = False
+) -> str | None:
+    """Return what is wrong with the reports of equal orders, of which *made* were executed.
+
+    With *others_in_doubt*, whose purchases resemble these but for the price, one may be ambiguous.
+    """
     told = [order.contract_id for order in orders if order.report == "done"]
     unclear = sum(order.report in OPEN for order in orders)
     if len(told) != len(set(told)) or not made.issuperset(told):
         return "a purchase is reported that was not made, or twice"
     if len(made) - len(told) > unclear:
         return "a purchase was made that is reported as not made"
-    if len(orders) == 1 and orders[0].report == "ambiguous":
+    if len(orders) == 1 and orders[0].report == "ambiguous" and not others_in_doubt:
         return "a purchase is called ambiguous that has no equal"
     return None
 

@@ -110,6 +110,8 @@ class Request:
                 self.report, self.unknown = "unknown", doubt
 
     def _is_about(self, doubt: OutcomeUnknown) -> bool:
+        if doubt.written_on is not None and doubt.written_on < self.begun:
+            return False
         if self.kind == "sell":
             return doubt.request.get("sell") == self.contract_id is not None
         if self.kind != "buy" or "buy" not in doubt.request:
