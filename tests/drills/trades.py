@@ -275,7 +275,11 @@ class Drill:
 
     async def _reconcile(self, attempt: Attempt) -> None:
         assert attempt.unknown is not None
-        outcome = await self.client.reconcile(attempt.unknown)
+        try:
+            outcome = await self.client.reconcile(attempt.unknown)
+        except ConnectionLost:  # a question has seen six connections end; nothing is decided
+            await self._reconcile(attempt)
+            return
         if isinstance(outcome, Bought):
             attempt.is_bought(outcome.purchase, outcome.how)
         else:
