@@ -124,7 +124,7 @@ class ServerStream:
         if budgets.most_proposals is not None and taken >= budgets.most_proposals:
             text = (
                 f"the server allows {budgets.most_proposals} streams of prices at a time, and so"
-                " many are open; leave one of them first (nothing was sent)"
+                " many are open or asked for; leave one of them first (nothing was sent)"
             )
             raise api_error({"code": "RateLimit", "message": text}, self._request)
         shared.admitted = True

@@ -12,10 +12,12 @@ from derivtrio import (
     Client,
     ConnectionLost,
     DerivError,
+    RateLimited,
     ResponseTimeout,
     Settings,
     StreamFailed,
 )
+from derivtrio.api.limits import PROPOSALS
 from derivtrio.simulator import Ledger, Simulator
 from tests.chaos.known import known
 from tests.chaos.schedule import Plan
@@ -123,6 +125,8 @@ class World:
         """Return what is wrong about *error*; None if what has happened *since* explains it."""
         if isinstance(error, ApiError) and error.code in self.codes:
             return None
+        if isinstance(error, RateLimited) and self._asked_prices > PROPOSALS:
+            return None
         if isinstance(error, ConnectionLost):
             lost = self.sim.accepted - since.accepted
             if isinstance(error, StreamFailed):  # others may have shared the stream before
@@ -134,6 +138,13 @@ class World:
             long = waited >= self.settings.response_timeout - 0.01
             return None if long else f"it has waited {waited:.1f} s"
         return "nothing explains it"
+
+    @property
+    def _asked_prices(self) -> int:
+        """How many streams of prices are open or asked for. Some may be one and the same."""
+        streams = sum(each.kind == "proposal" and not each.over for each in self.consumers.values())
+        orders = (each.words for each in self.requests.values() if each.kind == "buy")
+        return streams + sum(words[-1].startswith("proposal") for words in orders)
 
     def epoch_back(self, seconds: int) -> int | None:
         """Return the epoch so many *seconds* ago; None for 0."""
