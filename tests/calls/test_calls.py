@@ -325,22 +325,6 @@ async def test_callers_wait_for_room_in_a_full_queue(autojump_clock: Any) -> Non
     assert len(server.asked("time")) == 10
 
 
-async def test_a_full_queue_has_a_caller_wait_and_a_cancelled_one_leaves_no_trace(
-    autojump_clock: Any,
-) -> None:
-    queue = SendQueue(2)
-    for _ in range(2):
-        await queue.put(api_call({"time": 1}))
-    with trio.move_on_after(1) as scope:
-        await queue.put(api_call({"ping": 1}))
-    assert scope.cancelled_caught
-    assert len(queue) == 2
-    queue.begin(1)
-    queue.open_to(Urgency.USER)
-    assert [call.name for call in await queue.get(5)] == ["time", "time"]
-    assert len(queue) == 0
-
-
 async def test_a_caller_that_ctrl_c_stops_at_the_worst_moment_does_not_stop_the_writer(
     autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,6 +358,11 @@ async def test_a_queue_without_a_connection_has_room_for_its_capacity() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert (queued, len(queue)) == (2, 10)
         nursery.cancel_scope.cancel()
+    assert len(queue) == 2
+    queue.begin(1)
+    queue.open_to(Urgency.USER)
+    assert len(await queue.get(5)) == 2
+    assert len(queue) == 0
 
 
 async def test_a_call_that_opens_a_stream_has_it_forgotten(autojump_clock: Any) -> None:
