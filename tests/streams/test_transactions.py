@@ -149,6 +149,8 @@ async def test_g05_a_row_that_cannot_be_read_takes_no_other_with_it(
                 await peer.reply(request, transaction=rows[0], subscription=subscription)
         elif "statement" in request:
             await peer.reply(request, statement={"count": 9, "transactions": rows})
+        elif "website_status" in request:
+            await peer.reply(request, website_status={})
 
     async with (
         open_server(handle) as server,

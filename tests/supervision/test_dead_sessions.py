@@ -329,11 +329,14 @@ async def test_a_request_for_an_account_of_no_token_does_not_say_that_the_sessio
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
-@pytest.mark.parametrize("when", ["before", "during", "named"])
+@pytest.mark.parametrize("when", ["before", "after", "named"])
 async def test_g04_an_order_that_waited_is_not_sent_for_another_account(
     autojump_clock: Any, when: str
 ) -> None:
-    """It waits for a connection; the change of the account, which is asked for later, is faster."""
+    """It waits for a connection; the change of the account, which is asked for later, is faster.
+
+    If it is ordered after the change was asked for, it is for the new account.
+    """
 
     async def handle(peer: Peer, request: Request) -> None:
         if "authorize" in request:
@@ -348,8 +351,9 @@ async def test_g04_an_order_that_waited_is_not_sent_for_another_account(
     ):
 
         async def order() -> None:
-            if when == "named":
-                assert (await client.buy(BUY, price=10, loginid="CR1")).contract_id == 7
+            if when != "before":
+                named = "CR1" if when == "named" else None
+                assert (await client.buy(BUY, price=10, loginid=named)).contract_id == 7
                 return
             with pytest.raises(derivtrio.AuthorizationRequired, match="for the account CR1"):
                 await client.buy(BUY, price=10)
@@ -357,13 +361,13 @@ async def test_g04_an_order_that_waited_is_not_sent_for_another_account(
         server.refuses = True
         await server.peers[0].drop()
         await trio.sleep(1)
-        if when == "during":
-            nursery.start_soon(order)
+        if when == "after":
             nursery.start_soon(client.authorize, "2")
-        else:
-            nursery.start_soon(order)
             await trio.sleep(1)
+        nursery.start_soon(order)
+        await trio.sleep(1)
+        if when != "after":
             nursery.start_soon(client.authorize, "2")
         await trio.sleep(5)
         server.refuses = False
-    assert numbered(server, "buy") == (1 if when == "named" else 0)
+    assert numbered(server, "buy") == (0 if when == "before" else 1)
