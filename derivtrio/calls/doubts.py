@@ -23,7 +23,7 @@ import trio
 from derivtrio.api.parsing import ident_in
 from derivtrio.api.trades import NO_TERMS, contract_of
 from derivtrio.calls.call import Call, is_refused
-from derivtrio.calls.other_clients import OtherClients
+from derivtrio.calls.other_clients import OtherClients, shorten
 from derivtrio.calls.routing import has_error
 from derivtrio.errors import ApiError, OutcomeUnknown
 from derivtrio.models import Outcome
@@ -158,8 +158,7 @@ class TradeLog:
     def begin_bulk(self, call: Call) -> None:
         """Note that *call*, a `BULK_BUY`, is about to be made; and nothing is known of it yet."""
         self._bulk_buys[call] = None
-        if len(self._bulk_buys) > _MOST_BULK_BUYS:
-            del self._bulk_buys[next(iter(self._bulk_buys))]
+        shorten(self._bulk_buys, _MOST_BULK_BUYS)
 
     def end_bulk(self, call: Call, reply: Mapping[str, Any] | None = None) -> None:
         """Note the contracts in *reply*; None if the server has refused, or was not asked."""
@@ -181,8 +180,7 @@ class TradeLog:
         proposal = payload.get("id") if isinstance(payload, Mapping) else None
         if isinstance(proposal, str):
             self._proposed[proposal] = request
-            if len(self._proposed) > _MOST_PROPOSALS:
-                del self._proposed[next(iter(self._proposed))]
+            shorten(self._proposed, _MOST_PROPOSALS)
 
     def note_time(self, call: Call, epoch: object) -> None:
         """Note that *epoch* was the server's time when it answered *call*, just now."""

@@ -79,7 +79,7 @@ class OtherClients:
         """Tell that *call* has bought, or sold, the contract."""
         if (account := self._account_of(call)) is not None:
             account.known.setdefault((action, contract_id), self._author(call))
-            _shorten(account.known, _MOST_TRADES)
+            shorten(account.known, _MOST_TRADES)
 
     def doubt(self, call: Call) -> None:
         """Tell that *call* is in doubt."""
@@ -87,7 +87,7 @@ class OtherClients:
             run, author = trio.lowlevel.current_trio_token(), self._author(call)
             price = call.request.get("price")
             account.doubts[author] = ForeignDoubt(author, call.terms, price, run, call.written_mono)
-            _shorten(account.doubts, _MOST_TRADES)
+            shorten(account.doubts, _MOST_TRADES)
 
     def resolve(self, unknown: OutcomeUnknown, call: Call | None) -> None:
         """Tell that *unknown* has been decided; *call* made the trade, if that is still known."""
@@ -121,7 +121,7 @@ class OtherClients:
             return None
         account = self._server.pop(loginid, None) or AccountTrades()
         self._server[loginid] = account  # now the newest
-        _shorten(self._server, _MOST_ACCOUNTS)
+        shorten(self._server, _MOST_ACCOUNTS)
         return account
 
 
@@ -137,7 +137,7 @@ def other_clients(endpoint: object) -> OtherClients:
     base = getattr(endpoint, "base", None)
     if isinstance(base, str):
         server = _BY_URL.setdefault(base.partition("?")[0], {})
-        _shorten(_BY_URL, _MOST_SERVERS)
+        shorten(_BY_URL, _MOST_SERVERS)
         return OtherClients(server)
     try:
         return OtherClients(_BY_ENDPOINT.setdefault(endpoint, {}))
@@ -145,6 +145,7 @@ def other_clients(endpoint: object) -> OtherClients:
         return OtherClients()
 
 
-def _shorten(kept: dict[Any, Any], most: int) -> None:
+def shorten(kept: dict[Any, Any], most: int) -> None:
+    """Keep no more than the newest *most* entries."""
     while len(kept) > most:
         del kept[next(iter(kept))]

@@ -71,18 +71,15 @@ class FastMessages:
 
     async def send(self, messages: Sequence[str | bytes]) -> None:
         """Write text in bulk, and whatever else there is through trio-websocket."""
-        for place, message in enumerate(messages):
-            if isinstance(message, bytes):
-                await self.send(messages[:place])
-                await self.websocket.send_message(message)
-                await self.send(messages[place + 1 :])
-                return
-        if not messages:
-            return
-        if self.websocket.is_closed():
-            text = "the WebSocket is closed"
-            raise trio.BrokenResourceError(text)
-        await self._stream.send_all(text_frames(messages))  # type: ignore[arg-type]
+        texts: list[str] = []
+        for message in messages:
+            if isinstance(message, str):
+                texts.append(message)
+                continue
+            await self._send_texts(texts)
+            texts.clear()
+            await self.websocket.send_message(message)
+        await self._send_texts(texts)
 
     def closing(self) -> None:
         """Have trio-websocket's reader read the socket, for the peer's Close."""
@@ -93,6 +90,14 @@ class FastMessages:
         self._stream.note_end()
         if not self._is_merging:
             self._reading.cancel()
+
+    async def _send_texts(self, texts: Sequence[str]) -> None:
+        if not texts:
+            return
+        if self.websocket.is_closed():
+            text = "the WebSocket is closed"
+            raise trio.BrokenResourceError(text)
+        await self._stream.send_all(text_frames(texts))
 
     async def _merge(self, items: list[Item], forwarded: bytes) -> list[Message]:
         """Forward what is not ours; put the messages that come of it where they belong."""
