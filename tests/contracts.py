@@ -9,3 +9,12 @@ RISE = {
     "duration": 10,
     "duration_unit": "m",
 }
+
+MULTIPLIER = {
+    "contract_type": "MULTUP",
+    "symbol": "R_100",
+    "currency": "USD",
+    "basis": "stake",
+    "amount": 10,
+    "multiplier": 100,
+}

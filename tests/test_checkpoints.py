@@ -10,20 +10,12 @@ from typing import Any
 
 import pytest
 import trio
+from contracts import MULTIPLIER
 from trio.testing import assert_checkpoints, assert_no_checkpoints
 
 import derivtrio
 from derivtrio import Client
 from derivtrio.simulator import open_simulator
-
-CONTRACT = {
-    "contract_type": "MULTUP",
-    "symbol": "R_100",
-    "currency": "USD",
-    "basis": "stake",
-    "amount": 10,
-    "multiplier": 100,
-}
 
 Use = Callable[[Client], Awaitable[object]]
 
@@ -55,7 +47,7 @@ USES: dict[str, Use] = {
     "wait_ready": Client.wait_ready,
     "reconnect": Client.reconnect,
     "same_connection": guarded,
-    "buy": lambda client: client.buy(CONTRACT, 10),
+    "buy": lambda client: client.buy(MULTIPLIER, 10),
     "portfolio": Client.portfolio,
     "statement": lambda client: anext(client.statement(), None),
     "profit_table": lambda client: anext(client.profit_table(), None),
@@ -65,7 +57,7 @@ USES: dict[str, Use] = {
     "candles": entered(lambda client: client.candles("R_100")),
     "balance": entered(Client.balance),
     "transactions": entered(Client.transactions),
-    "proposal": entered(lambda client: client.proposal(CONTRACT)),
+    "proposal": entered(lambda client: client.proposal(MULTIPLIER)),
     "sell": fail_to_sell,
     "cancel": fail_to_cancel,
     "logout": Client.logout,

@@ -11,7 +11,7 @@ import attrs
 import pytest
 import trio
 import trio.testing
-from contracts import RISE
+from contracts import MULTIPLIER, RISE
 
 import derivtrio
 from derivtrio import (
@@ -29,14 +29,6 @@ from derivtrio.simulator import SCOPES, Account, Simulator, open_simulator
 
 DEMO = "VRTC1000001"
 SETTINGS = Settings(backoff=Backoff(first=0.5, cap=2))
-MULTIPLIER = {
-    "contract_type": "MULTUP",
-    "symbol": "R_100",
-    "currency": "USD",
-    "basis": "stake",
-    "amount": 10,
-    "multiplier": 100,
-}
 
 
 ACCUMULATOR = {

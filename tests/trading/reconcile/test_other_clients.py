@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 from bank import PARAMETERS
+from contracts import MULTIPLIER
 
 import derivtrio
 from derivtrio import Ambiguous, Bought, Client, NotExecuted, NotSold, OutcomeUnknown
@@ -17,15 +18,6 @@ from derivtrio.calls.call import api_call
 from derivtrio.calls.other_clients import OtherClients, other_clients
 from derivtrio.connection.endpoints import V3
 from derivtrio.simulator import DEMO_TOKEN, Simulator, open_simulator
-
-MULTIPLIER = {
-    "contract_type": "MULTUP",
-    "symbol": "R_100",
-    "currency": "USD",
-    "basis": "stake",
-    "amount": 10,
-    "multiplier": 100,
-}
 
 
 @asynccontextmanager
