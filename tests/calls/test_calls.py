@@ -17,7 +17,6 @@ from derivtrio import OutcomeUnknown, Settings
 from derivtrio.calls.call import api_call
 from derivtrio.calls.queue import SendQueue
 from derivtrio.policy.rate_limits import Urgency
-from derivtrio.simulator import open_simulator
 from derivtrio.simulator.network.memory_stream import MemoryStream
 
 PATIENT = Settings(heartbeat_interval=3600, backoff=derivtrio.Backoff(first=1, cap=1))
@@ -619,12 +618,28 @@ ELSEWHERE: dict[str, Callable[[derivtrio.Client, Any], Awaitable[Any]]] = {
 }
 
 
+def r100_tick(request: Request, epoch: int) -> Request:
+    return {
+        "tick": {"symbol": "R_100", "epoch": epoch, "quote": 100, "pip_size": 2, "id": "a"},
+        "subscription": {"id": "a"},
+        "msg_type": "tick",
+        "echo_req": request,
+        "req_id": request["req_id"],
+    }
+
+
 @pytest.mark.parametrize("run", [trio.run, asyncio.run], ids=["trio", "asyncio"])
 @pytest.mark.parametrize("how", ELSEWHERE)
 async def test_a_client_is_refused_to_another_run(run: Any, how: str) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            await peer.send(r100_tick(request, 1700000000))
+        else:
+            await polite(peer, request)
+
     async with (
-        open_simulator() as sim,
-        derivtrio.open_client(endpoint=sim.url) as client,
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server) as client,
         client.ticks("R_100") as ticks,
     ):
         await anext(ticks)
@@ -639,5 +654,7 @@ async def test_a_client_is_refused_to_another_run(run: Any, how: str) -> None:
         with pytest.raises(RuntimeError, match=r"another|needs trio|async context"):
             await trio.to_thread.run_sync(elsewhere)
         assert "time" in await client.call({"time": 1})
-        assert await anext(ticks)
+        ((_, request),) = server.asked("ticks")
+        await server.peers[0].send(r100_tick(request, 1700000002))
+        assert (await anext(ticks)).epoch == 1700000002
         assert client.status.connection == 1
