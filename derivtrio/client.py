@@ -17,10 +17,11 @@ from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.raw import raw_call
 from derivtrio.calls.request import checked_call, make_call
 from derivtrio.calls.routing import Router
-from derivtrio.calls.session import Session, on_new_client, require_trio
+from derivtrio.calls.session import Session, on_new_client
 from derivtrio.calls.status import EventBus, Status
 from derivtrio.concurrency.background import running
 from derivtrio.concurrency.buffer import OverflowPolicy
+from derivtrio.concurrency.home import require_home, require_trio
 from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
 from derivtrio.errors import ConnectionChanged, ReconnectRequested, invalid_request
@@ -272,7 +273,7 @@ class Client(Trader):
         And what `call` raises.
 
         """
-        self._session.require_home()
+        require_home(self._session.home)
         return await change_account(self._supervisor, token)
 
     async def logout(self) -> None:
@@ -291,7 +292,7 @@ class Client(Trader):
         And what `call` raises.
 
         """
-        self._session.require_home()
+        require_home(self._session.home)
         await log_out(self._supervisor)
 
     def subscribe(
@@ -532,7 +533,7 @@ class Client(Trader):
             ValueError: *buffer* is not a number of events, or *overflow* is not a policy.
 
         """
-        self._session.require_home()
+        require_home(self._session.home)
         bus = self._session.bus
         return event_stream(bus, traffic=traffic, buffer=buffer, overflow=overflow)
 
@@ -597,7 +598,7 @@ class Client(Trader):
 
         Clients with the same `pacer` see the same. They are read in the client's own `trio.run`.
         """
-        self._session.require_home()
+        require_home(self._session.home)
         return self._session.queue.budgets.usage(trio.current_time())
 
     async def reconnect(self) -> None:
@@ -616,7 +617,7 @@ class Client(Trader):
             ClientClosed, ConnectionFailed: the client has ended.
 
         """
-        self._session.require_home()
+        require_home(self._session.home)
         connection = self._session.usable_connection
         if connection is not None and not self._session.state.ending:
             error = ReconnectRequested("the program asked for a new connection")
@@ -632,7 +633,7 @@ class Client(Trader):
             ClientClosed, ConnectionFailed: they never will again.
 
         """
-        self._session.require_home()
+        require_home(self._session.home)
         state = self._session.state
         await trio.lowlevel.checkpoint()
         while not self._session.is_ready:
@@ -651,5 +652,5 @@ class Client(Trader):
                 123 bytes.
 
         """
-        self._session.require_home()
+        require_home(self._session.home)
         await self._lifetime.close(code, reason)

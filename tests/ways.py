@@ -49,6 +49,7 @@ ASKED: Final = (
     "models.py",
     "redaction.py",
     "wording.py",
+    "concurrency/home.py",  # which run of trio a task belongs to
     "connection/url.py",  # which URLs are refused
     "connection/disconnect.py",  # the end of a connection, as data
     "trading/orders.py",  # which arguments of a trade make sense

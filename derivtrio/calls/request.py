@@ -18,6 +18,7 @@ from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.doubts import BULK_BUY, BUYS, order_text
 from derivtrio.calls.metrics import LAST_BUCKET
 from derivtrio.calls.session import Session
+from derivtrio.concurrency.home import require_home
 from derivtrio.errors import ConnectionLost, DerivError, OutcomeUnknown, RateLimited
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import (
@@ -108,7 +109,7 @@ async def repeat(
 
     *Cancellation*: as in `make_call`.
     """
-    session.require_home()
+    require_home(session.home)
     first_failed: float | None = None
     reauthorized = False
     while True:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import attrs
 import trio
-from sniffio import thread_local as _library
 
 from derivtrio.calls.call import Call
 from derivtrio.calls.doubts import TradeLog
@@ -19,6 +18,7 @@ from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
 from derivtrio.calls.status import ConnectionState, EventBus, State
+from derivtrio.concurrency.home import require_trio
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.endpoints import Generation
 from derivtrio.errors import BrokenConnection
@@ -47,31 +47,6 @@ class Observer(Protocol):
 on_new_client: ContextVar[Callable[["Session", Any], None] | None] = ContextVar(
     "on_new_client", default=None
 )
-
-
-def _run_of_this_task() -> trio.lowlevel.TrioToken | None:
-    """Return the run of trio whose task this code is; None if it is not a task of trio's.
-
-    The host of a guest run is none, though trio runs in its thread. Nor are asyncio's tasks under
-    trio-asyncio, though they run inside a task of trio's: if one of them waited, that task would
-    be woken in its place, and trio would break.
-    """
-    try:
-        trio.lowlevel.current_task()
-    except RuntimeError:
-        return None
-    return None if _library.name == "asyncio" else trio.lowlevel.current_trio_token()
-
-
-def require_trio() -> trio.lowlevel.TrioToken:
-    """Return the token of the present `trio.run`; raise a RuntimeError outside of its tasks."""
-    run = _run_of_this_task()
-    if run is None:
-        text = (
-            "derivtrio needs trio to run under, not asyncio: derivtrio.run(main) or trio.run(main)"
-        )
-        raise RuntimeError(text)
-    return run
 
 
 class Suspect(Protocol):
@@ -210,22 +185,3 @@ class Session:
         """Return how many calls were written and wait for their reply."""
         receivers = self.router.waiting()
         return sum(isinstance(each, Call) and not each.decided for each in receivers)
-
-    def require_home(self) -> None:
-        """Raise a RuntimeError if this is no task of the client's own `trio.run`.
-
-        Otherwise what is not a task of that run (but of another thread's, or asyncio's) would wait
-        here. The client's task that wakes it would fail, and what was asked for would be done all
-        the same.
-        """
-        run = _run_of_this_task()
-        if run is self.home:
-            return
-        if run is None:
-            text = (
-                "a client needs trio's tasks to ask it: from another thread use"
-                " trio.from_thread.run, from asyncio's tasks under trio-asyncio trio_as_aio"
-            )
-        else:
-            text = "this client belongs to another trio.run; from a thread use trio.from_thread.run"
-        raise RuntimeError(text)

@@ -25,7 +25,8 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import attrs
 import outcome
 import trio
-from sniffio import thread_local as _library
+
+from derivtrio.concurrency.home import run_of_this_task
 
 T = TypeVar("T")
 
@@ -188,20 +189,15 @@ class Buffer(Generic[T]):
 
     def _wait(self) -> Awaitable[None]:
         """Wait until woken. *Cancellation*: leaves; a task that was woken is not cancelled."""
-        try:
-            task = trio.lowlevel.current_task()
-            is_ours = self._run is None or self._run is trio.lowlevel.current_trio_token()
-        except RuntimeError:
-            is_ours = False
-        # asyncio's tasks under trio-asyncio run inside a task of trio's, which would be woken.
-        if not is_ours or _library.name == "asyncio":
+        run = run_of_this_task()
+        if run is None or self._run not in (None, run):
             text = (
                 f"{self.name} is read by a task of the trio.run that it belongs to, not by another"
             )
             raise RuntimeError(text)
         if self._waiting is None:
             self._waiting = []
-        waiting = self._waiting
+        task, waiting = trio.lowlevel.current_task(), self._waiting
 
         def leave(_: object) -> trio.lowlevel.Abort:
             waiting.remove(task)

@@ -25,6 +25,7 @@ from derivtrio.api.limits import PROPOSALS
 from derivtrio.calls.call import api_call
 from derivtrio.calls.request import make_call
 from derivtrio.concurrency.buffer import Buffer
+from derivtrio.concurrency.home import require_home
 from derivtrio.errors import (
     AlreadySubscribed,
     ApiError,
@@ -79,7 +80,7 @@ class ServerStream:
     async def attach(self) -> None:
         """Subscribe and wait for the first reply, or join consumers that have."""
         registry, session = self.consumer.registry, self.consumer.registry.session
-        session.require_home()
+        require_home(session.home)
         name = self.consumer.name
         shared = self._shared = registry.hold(name, key_of(name, self._request))
         session.router.fast_ticks.untyped_consumers += self._takes_untyped_ticks
@@ -94,7 +95,7 @@ class ServerStream:
         """Leave the upstream; the last consumer has it removed."""
         consumer, registry = self.consumer, self.consumer.registry
         if self._shared is not None:
-            registry.session.require_home()
+            require_home(registry.session.home)
         consumer.items.close()
         if self._shared is None:
             return

@@ -19,6 +19,7 @@ from derivtrio.api.trades import contract_of
 from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.request import checked_call, repeat
 from derivtrio.calls.session import Session
+from derivtrio.concurrency.home import require_home
 from derivtrio.errors import (
     ConnectionChanged,
     DerivError,
@@ -112,7 +113,7 @@ async def make_trade(call: Call, read: Read[T], session: Session, *, reconcile: 
 
 async def look_up(unknown: OutcomeUnknown, session: Session) -> Outcome:
     """Find out what became of a trade in doubt."""
-    session.require_home()
+    require_home(session.home)
     # Most programs never get here, and every program would wait for this import at its start.
     from derivtrio.trading.reconcile.outcome import find_outcome  # noqa: PLC0415
 
