@@ -50,6 +50,7 @@ ASKED: Final = (
     "redaction.py",
     "wording.py",
     "concurrency/home.py",  # which run of trio a task belongs to
+    "concurrency/waking.py",  # what a task is woken with
     "connection/url.py",  # which URLs are refused
     "connection/disconnect.py",  # the end of a connection, as data
     "trading/orders.py",  # which arguments of a trade make sense

@@ -43,6 +43,7 @@ from derivtrio.calls.life import (
     Step,
 )
 from derivtrio.calls.routing import Stream, has_error
+from derivtrio.concurrency.waking import WOKEN
 from derivtrio.errors import (
     ApiError,
     BrokenConnection,
@@ -331,7 +332,7 @@ class Call:
     def _wake(self) -> None:
         caller, self._caller = self._caller, None  # a task must not be rescheduled twice
         if caller is not None:
-            trio.lowlevel.reschedule(caller)
+            trio.lowlevel.reschedule(caller, WOKEN)
 
     def _leave(self, _: object) -> trio.lowlevel.Abort:
         self._caller = None

@@ -21,6 +21,7 @@ import attrs
 import trio
 
 from derivtrio.calls.call import Call
+from derivtrio.calls.life import ABANDONED
 from derivtrio.errors import BrokenConnection, DerivError
 from derivtrio.events import Event, Throttled
 from derivtrio.policy.rate_limits import Budgets, Urgency
@@ -251,7 +252,7 @@ class SendQueue:
         admit, some_wait = self.budgets.admit, bool(room)
         out: list[Call] = []
         for call in self._next(most):
-            if call.abandoned:
+            if call.state is ABANDONED:
                 continue
             passes = not some_wait and max_urgency is not None and call.urgency <= max_urgency
             stale = call.only_on is not None and call.only_on != self._connection

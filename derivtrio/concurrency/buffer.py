@@ -19,14 +19,14 @@ that carries the batches is as short, and costs twice as much for each wake-up w
 consumers wait (measured: 13 µs a tick over TLS instead of 8), and takes 1.8 kB a buffer.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from typing import Any, Final, Generic, Literal, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, Literal, TypeVar
 
 import attrs
-import outcome
 import trio
 
 from derivtrio.concurrency.home import run_of_this_task
+from derivtrio.concurrency.waking import WOKEN
 
 T = TypeVar("T")
 
@@ -209,7 +209,7 @@ class Buffer(Generic[T]):
     def _wake(self) -> None:
         """Wake the task that has waited longest."""
         if self._waiting:
-            trio.lowlevel.reschedule(self._waiting.pop(0), _WOKEN)
+            trio.lowlevel.reschedule(self._waiting.pop(0), WOKEN)
 
     def _make_room(self) -> bool:
         """Apply the overflow policy to the oldest item; the answer is that something was lost."""
@@ -221,23 +221,3 @@ class Buffer(Generic[T]):
         if self.on_drop is not None:
             self.on_drop(oldest)
         return False
-
-
-class _Woken(outcome.Outcome[None]):
-    """What a task is woken with: nothing, any number of times.
-
-    trio would make an `outcome.Value` for each waking, because it can be unwrapped only once. With
-    a thousand consumers that is a tenth of the CPU time of a tick.
-    """
-
-    def unwrap(self) -> None:
-        return None
-
-    def send(self, gen: Generator[Any, None, object]) -> Any:
-        return gen.send(None)
-
-    async def asend(self, agen: AsyncGenerator[Any, None]) -> Any:
-        return await agen.asend(None)
-
-
-_WOKEN: Final = _Woken()

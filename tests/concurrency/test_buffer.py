@@ -1,6 +1,5 @@
 """The buffer between a producer that never waits and its consumers."""
 
-from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from derivtrio.concurrency.buffer import _WOKEN, Buffer, BufferFull, OverflowPolicy
+from derivtrio.concurrency.buffer import Buffer, BufferFull, OverflowPolicy
 
 POLICIES = st.sampled_from(["error", "drop_oldest", "latest"])
 
@@ -319,21 +318,3 @@ async def test_a_consumer_of_a_full_buffer_lets_others_run(autojump_clock: Any) 
             taken += 1
     assert taken <= 256
     assert len(items) == 1000 - taken
-
-
-async def test_a_waking_says_nothing_however_it_is_unpacked() -> None:
-    def waiting() -> Generator[None, None, None]:
-        assert (yield) is None
-
-    async def also_waiting() -> AsyncGenerator[None, None]:
-        assert (yield) is None
-
-    for _ in range(2):
-        _WOKEN.unwrap()
-        generator, agenerator = waiting(), also_waiting()
-        next(generator)
-        await anext(agenerator)
-        with pytest.raises(StopIteration):
-            _WOKEN.send(generator)
-        with pytest.raises(StopAsyncIteration):
-            await _WOKEN.asend(agenerator)

@@ -181,8 +181,8 @@ def text_frames(texts: Sequence[str]) -> bytes:
         size = len(payload)
         header = _HEADERS[size] if size < _TWO_BYTES else _long_header(size)
         stretched = (mask * (size // 4 + 1))[:size]
-        masked = int.from_bytes(payload, "big") ^ int.from_bytes(stretched, "big")
-        parts += (header, mask, masked.to_bytes(size, "big"))
+        masked = int.from_bytes(payload) ^ int.from_bytes(stretched)
+        parts += (header, mask, masked.to_bytes(size))
         place += 4
     return b"".join(parts)
 

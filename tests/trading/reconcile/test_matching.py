@@ -43,6 +43,8 @@ def purchase(number: int, **changes: Any) -> Purchase:
         ({}, {}),
         ({"price": Decimal("10.00"), "amount": 10.0}, {"buy_price": Decimal("10.0")}),
         ({"amount": "10"}, {}),
+        ({"amount": None}, {}),
+        ({"basis": "lots", "amount": 11}, {}),
         ({"symbol": "r_100"}, {}),
         ({"symbol": None, "underlying_symbol": "R_100"}, {}),
         ({}, {"shortcode": ""}),
