@@ -34,6 +34,10 @@ async def lost_after(peer: Peer, request: Request, execute: Callable[[], Request
     await peer.drop()
 
 
+async def dropped(peer: Peer, request: Request, execute: Callable[[], Request]) -> None:
+    """Neither execute nor answer; the connection goes on."""
+
+
 def late(seconds: float) -> Fault:
     """Execute after so long a time, on a connection that is gone by then."""
 

@@ -6,7 +6,17 @@ from typing import Any
 
 import attrs
 import pytest
-from bank import PARAMETERS, Bank, Fault, answering, answering_after, late, lost_after, lost_before
+from bank import (
+    PARAMETERS,
+    Bank,
+    Fault,
+    answering,
+    answering_after,
+    dropped,
+    late,
+    lost_after,
+    lost_before,
+)
 from scripted import Server, open_server
 
 import derivtrio
@@ -62,6 +72,7 @@ EXECUTED: list[Fault] = [
 
 NOT_EXECUTED: list[Fault] = [
     lost_before,
+    dropped,
     answering("Timeout", executing=False),
     answering("WrongResponse", executing=False),
 ]

@@ -40,8 +40,8 @@ async def test_g04_a_purchase_that_was_not_made_is_known_when_it_cannot_be_made_
     autojump_clock: Any, fault: Fault
 ) -> None:
     async with open_world(fault) as world:
-        started = trio.current_time()
         unknown = await in_doubt(world)
+        started = trio.current_time()
         outcome = await world.client.reconcile(unknown)
         elapsed = trio.current_time() - started
     assert isinstance(outcome, NotBought)

@@ -1,5 +1,6 @@
 """Until when a request may still be executed."""
 
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -7,11 +8,15 @@ from typing import Any
 import attrs
 import pytest
 import trio
+import trio.lowlevel
 from bank import PARAMETERS, Bank, lost_after, lost_before
 from scripted import Peer, Request, open_server
 
 import derivtrio
 from derivtrio import Ambiguous, Bought, ClientClosed, NotBought, OutcomeUnknown
+from derivtrio.calls.call import Call, api_call
+from derivtrio.policy.server_clock import Lead, ServerClock
+from derivtrio.trading.reconcile.timing import Bounds, Timing
 from tests.trading.world import SETTINGS, in_doubt, open_world
 
 
@@ -128,3 +133,63 @@ async def test_an_order_that_a_server_that_was_given_up_never_reads_ends_in_a_no
             await client.buy(PARAMETERS, 10)
         assert isinstance(await client.reconcile(caught.value), NotBought)
         assert 140 <= trio.current_time() < 150
+
+
+#: The server's clock is 1000 s ahead of trio's, and shows what the machine's does.
+CLOCK = ServerClock(Lead(1000, 1001), Lead(0, 1))
+
+
+def written_at(mono: float, wall: float) -> Call:
+    """Return a call whose connection has ended ten seconds later: it is over after 30 s."""
+    call = api_call({"buy": 1, "price": 10, "parameters": PARAMETERS})
+    call.written(1, 1, 30, mono)
+    call.written_wall, call.closed_mono = wall, mono + 10
+    return call
+
+
+@pytest.mark.parametrize(
+    ("known", "earliest", "written", "latest"),
+    [
+        ((1100.25, 1101), 1095, 1100, 1136),
+        ((900.5, 901.5), 895.5, 900, 1136),  # the server's clock was set since: both count
+        ((1100.5, 1102), 1095, 1100, 1136),
+        ((1500.5, 1501), 1095, 1100, 1536.5),
+        ((900.5, math.inf), 1095, 1100, 1136),
+        (None, 1095, 1100, 1136),
+    ],
+)
+async def test_g04_when_an_order_may_have_been_executed(
+    known: tuple[float, float] | None, earliest: float, written: float, latest: float
+) -> None:
+    call = written_at(100, 1100)
+    timing = await timing_of(call, known)
+    assert timing.bounds_epoch(call) == Bounds(earliest, written, latest)
+
+
+@pytest.mark.parametrize("known", [None, (900.5, math.inf)])
+@pytest.mark.parametrize(
+    ("wall", "earliest", "written", "latest"), [(700, 695, 700, 1136), (1700, 1095, 1100, 1736)]
+)
+async def test_g04_where_the_machines_clock_differs_it_counts_too_if_nothing_else_was_known(
+    known: Any, wall: float, earliest: float, written: float, latest: float
+) -> None:
+    call = written_at(100, wall)
+    timing = await timing_of(call, known)
+    assert timing.bounds_epoch(call) == Bounds(earliest, written, latest)
+
+
+@pytest.mark.parametrize("known", [None, (900.5, 901.5), (1500.5, 1501)])
+async def test_another_order_was_written_when_it_was_itself(known: Any) -> None:
+    call, rival = written_at(100, 1100), written_at(150, 1150)
+    timing = await timing_of(call, known)
+    assert timing.bounds_epoch(rival) == Bounds(1145, 1150, 1186)
+
+
+async def timing_of(call: Call, known: tuple[float, float] | None) -> Timing:
+    """Return the timing of *call*, when the server's clock has been read."""
+    unknown = call.doubt("?")
+    unknown.run, unknown.server_epoch = trio.lowlevel.current_trio_token(), known
+    async with open_world() as world:
+        timing = Timing(unknown, call, world.client._session)  # noqa: SLF001
+        timing._clock = CLOCK  # noqa: SLF001 - what `read_clock` would find
+        return timing
