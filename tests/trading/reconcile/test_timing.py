@@ -15,6 +15,7 @@ from scripted import Peer, Request, open_server
 import derivtrio
 from derivtrio import Ambiguous, Bought, ClientClosed, NotBought, OutcomeUnknown
 from derivtrio.calls.call import Call, api_call
+from derivtrio.calls.other_clients import Author, ForeignDoubt
 from derivtrio.policy.server_clock import Lead, ServerClock
 from derivtrio.trading.reconcile.timing import Bounds, Timing
 from tests.trading.world import SETTINGS, in_doubt, open_world
@@ -193,3 +194,26 @@ async def timing_of(call: Call, known: tuple[float, float] | None) -> Timing:
         timing = Timing(unknown, call, world.client._session)  # noqa: SLF001
         timing._clock = CLOCK  # noqa: SLF001 - what `read_clock` would find
         return timing
+
+
+async def test_g04_an_answer_says_nothing_of_what_was_written_after_its_question() -> None:
+    call, earlier, later = (written_at(mono, 1000 + mono) for mono in (100, 90, 110))
+    timing = await timing_of(call, None)
+    for each in (earlier, later):
+        each.closed_mono = math.inf
+        timing.note_read(each, 105)
+    assert timing.end_mono(earlier) < timing.end_mono(later) == math.inf
+
+
+@pytest.mark.parametrize("same_run", [True, False])
+@pytest.mark.parametrize(("age", "is_near"), [(0, True), (139, True), (140, False), (-9, True)])
+async def test_an_order_of_another_client_is_as_old_as_its_runs_clock_says_or_the_machines(
+    *, same_run: bool, age: float, is_near: bool
+) -> None:
+    """Trio's clock counts in the same run; the machine's, which may be set, only otherwise."""
+    call, off = written_at(1000, 5000), 50_000
+    timing = await timing_of(call, None)
+    run = trio.lowlevel.current_trio_token() if same_run else object()
+    wall, mono = (5000 + off, 1000 - age) if same_run else (5000 - age, 1000 + off)
+    doubt = ForeignDoubt(Author(object(), 1, wall), None, None, run, mono)
+    assert timing.is_near(doubt, call) is is_near
