@@ -22,6 +22,7 @@ from derivtrio.recording.store import (
     Store,
     StoreBusy,
     StoreError,
+    StoreRewound,
     Unreadable,
 )
 from derivtrio.recording.tables import (
@@ -54,6 +55,7 @@ __all__ = [
     "Store",
     "StoreBusy",
     "StoreError",
+    "StoreRewound",
     "Table",
     "Unreadable",
     "in_thread",

@@ -156,6 +156,40 @@ async def test_a_store_that_is_busy_for_long_costs_no_memory_and_no_tick(
     assert store.rows(GAPS) == []
 
 
+async def failed(store: MemoryStore) -> None:
+    """Return just after the failures of *store*; it is written to again a second later."""
+    while store.failures:  # noqa: ASYNC110 - a store has no event for it
+        await trio.sleep(0.1)
+
+
+async def test_g05_rows_that_a_store_has_lost_are_fetched_again(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    async with open_simulator(port=None, start=START) as sim, trio.open_nursery() as nursery:
+        nursery.start_soon(run_for, 120, sim, store, "1HZ100V")
+        await trio.sleep(60)
+        ticks = store.tables["ticks"]
+        snapshot = dict(list(ticks.items())[:30])
+        store.failures.append(busy())  # the server crashes, and has its last snapshot then
+        await failed(store)
+        store.tables["ticks"] = snapshot
+    assert_equals_market(store, sim, "1HZ100V", 115)
+    assert "and are gone; they are fetched again" in caplog.text
+    assert store.rows(GAPS) == []
+
+
+async def test_a_store_that_was_emptied_is_written_on(autojump_clock: Any) -> None:
+    store = MemoryStore()
+    async with open_simulator(port=None, start=START) as sim, trio.open_nursery() as nursery:
+        nursery.start_soon(run_for, 120, sim, store, "1HZ100V")
+        await trio.sleep(60)
+        store.failures.append(busy())
+        await failed(store)
+        store.tables.clear()
+    assert_equals_market(store, sim, "1HZ100V", 50)
+
+
 def counted(sizes: list[int], write: Any) -> Any:
     async def counting(self: MemoryStore, batch: Any) -> None:
         sizes.append(sum(map(len, batch.values())))
