@@ -51,7 +51,7 @@ async def record(
     *Cancellation*: writes what has come, which takes `FLUSH_TIMEOUT` at most.
 
     Raises:
-        ApiError: the server refuses a symbol, or the account.
+        ApiError: the server refuses the account, or a symbol of which nothing is kept.
         ConnectionFailed: the client has ended.
         StoreError: the store cannot keep rows, and waiting does not help.
         ValueError, TypeError: there is nothing to record, or *symbols* is one str.

@@ -220,6 +220,19 @@ async def test_an_unknown_symbol_is_an_error(autojump_clock: Any) -> None:
             await run_for(60, sim, store, "R_100", "NO_SUCH")
 
 
+async def test_a_symbol_that_has_vanished_does_not_end_the_others(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    await store.write({TICKS: [("GONE", START - 900, 0, 1.5, None, None)]})
+    async with open_simulator(port=None, start=START) as sim:
+        await run_for(150, sim, store, "GONE", "1HZ100V")
+        assert_equals_market(store, sim, "1HZ100V", 140)
+    told = [r.getMessage() for r in caplog.records if "trying again in 60 s" in r.getMessage()]
+    assert len(told) == 3
+    assert all(line.startswith("GONE: InvalidSymbol") for line in told)
+
+
 async def test_it_returns_when_the_client_is_closed(autojump_clock: Any) -> None:
     store = MemoryStore()
     async with (
