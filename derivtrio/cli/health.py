@@ -14,6 +14,7 @@ import time
 from typing import Any, Final
 
 import attrs
+import trio
 
 from derivtrio import Client
 from derivtrio.calls.status import State
@@ -36,14 +37,15 @@ class WatchedStore:
     Attributes:
         rows: how many rows were written.
         written_wall: when a write last succeeded, in seconds since the epoch; None before that.
-        waiting_wall: when the write began that has not succeeded yet; None if there is none.
+        waiting_since: when the write began that has not succeeded yet, on trio's clock, which
+            nobody sets; None if there is none.
 
     """
 
     _store: Store
     rows: int = attrs.field(default=0, init=False)
     written_wall: float | None = attrs.field(default=None, init=False)
-    waiting_wall: float | None = attrs.field(default=None, init=False)
+    waiting_since: float | None = attrs.field(default=None, init=False)
 
     async def newest(self, table: Table, *key: str | int) -> int | None:
         """Return what the store has."""
@@ -51,10 +53,10 @@ class WatchedStore:
 
     async def write(self, batch: Batch) -> None:
         """Have the store keep *batch*."""
-        if self.waiting_wall is None:  # otherwise it is the same batch once more
-            self.waiting_wall = time.time()
+        if self.waiting_since is None:  # otherwise it is the same batch once more
+            self.waiting_since = trio.current_time()
         await self._store.write(batch)
-        self.written_wall, self.waiting_wall = time.time(), None
+        self.written_wall, self.waiting_since = time.time(), None
         self.rows += sum(map(len, batch.values()))
 
 
@@ -77,9 +79,9 @@ class Health:
         if now - max(heard or 0, status.since) > FRESH:
             ago = "never" if heard is None else f"{now - heard:.0f} s ago"
             found.append(f"the last message came {ago}")
-        since = None if self.store is None else self.store.waiting_wall
-        if since is not None and now - since > PROMPT:
-            found.append(f"the store has not written for {now - since:.0f} s")
+        since = None if self.store is None else self.store.waiting_since
+        if since is not None and (waited := trio.current_time() - since) > PROMPT:
+            found.append(f"the store has not written for {waited:.0f} s")
         return found
 
     @property
