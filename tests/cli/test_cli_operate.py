@@ -185,8 +185,10 @@ class Memory:
 
     def __init__(self) -> None:
         self.busy = False
+        self.hangs: dict[Any, float] = {}
 
-    async def newest(self, _table: Table, *_key: str | int) -> int | None:
+    async def newest(self, _table: Table, *key: str | int) -> int | None:
+        await trio.sleep(self.hangs.get(key, 0))
         return None
 
     async def write(self, _batch: Batch) -> None:
@@ -220,9 +222,29 @@ async def test_it_is_not_well_when_the_store_does_not_write(
             assert health.troubles == [f"the store has not written for {PROMPT + 5:.0f} s"]
         memory.busy = False
         await store.write(batch)
-        assert (health.troubles, store.waiting_since) == ([], None)
+        assert (health.troubles, store.waiting) == ([], {})
         monkeypatch.setattr(time, "time", lambda: now + FRESH + 60)
         assert re.match(r"the last message came \d+ s ago", health.troubles[0])
+
+
+async def test_it_is_not_well_when_the_store_does_not_say_what_it_has(autojump_clock: Any) -> None:
+    memory = Memory()
+    store = WatchedStore(memory)
+    memory.hangs = {("R_100",): 10, ("R_25",): PROMPT + 30}
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+        trio.open_nursery() as nursery,
+    ):
+        for symbol in ("R_100", "R_25", "R_50"):
+            nursery.start_soon(store.newest, TICKS, symbol)
+        health = Health(client, store)
+        await trio.sleep(PROMPT - 5)
+        assert health.troubles == []
+        await trio.sleep(10)
+        assert health.troubles == [f"the store has not answered for {PROMPT + 5:.0f} s"]
+        await trio.sleep(30)
+        assert health.troubles == []
 
 
 # --- the health page
