@@ -8,6 +8,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from derivtrio.wording import shown
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _DAY: Final = 86_400
@@ -35,11 +37,13 @@ def epoch_of(text: str) -> int:
         try:
             then = datetime.fromisoformat(text)
         except ValueError:
-            message = f"{text!r} is neither an epoch in seconds nor a date such as 2026-11-27T06:00"
+            message = (
+                f"{shown(text)} is neither an epoch in seconds nor a date such as 2026-11-27T06:00"
+            )
             raise ValueError(message) from None
         epoch = int((then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp())
     if not 0 < epoch <= _LAST:
-        message = f"{text!r} is no time since 1970 in seconds"
+        message = f"{shown(text)} is no time since 1970 in seconds"
         raise ValueError(message)
     return epoch
 

@@ -26,10 +26,7 @@ def check_out(
 ) -> Path | None:
     """Refuse a name that no file can have, and one in a folder that is not there, or is shut."""
     if path is not None:
-        _require_name(path)
-        if not path.absolute().parent.is_dir():
-            message = f"there is no folder {path.parent}"
-            raise click.BadParameter(message)
+        _require_place(path)
         is_replaced = path.is_file() or not path.exists()
         if is_replaced and not os.access(path.absolute().parent, os.W_OK):
             message = f"nothing can be written into the folder {path.parent}"
@@ -42,16 +39,19 @@ def check_health_file(
 ) -> Path | None:
     """Refuse the name of a file that is no health file: it would be replaced at once."""
     if path is not None:
-        _require_name(path)
+        _require_place(path)
         if path.exists() and not _is_report(path):
             message = f"{path} is there, and is no health file; choose another name"
             raise click.BadParameter(message)
     return path
 
 
-def _require_name(path: Path) -> None:
+def _require_place(path: Path) -> None:
     if not path.name:  # Path("") is the current folder
         message = "it names no file"
+        raise click.BadParameter(message)
+    if not path.absolute().parent.is_dir():
+        message = f"there is no folder {path.parent}"
         raise click.BadParameter(message)
 
 
@@ -62,7 +62,7 @@ def _is_report(path: Path) -> bool:
             return False
         text = path.read_text(encoding="utf-8")
         return not text or "healthy" in json.loads(text)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False
 
 

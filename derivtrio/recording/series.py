@@ -28,6 +28,7 @@ from derivtrio.errors import (
     ClientClosed,
     ConnectionFailed,
     DerivError,
+    InvalidRequest,
     SlowConsumer,
 )
 from derivtrio.events import Gap
@@ -216,7 +217,9 @@ class Follower:
 
     async def _wait_after(self, error: DerivError) -> None:
         """Wait until the stream may be asked for again; raise *error* if that is no use."""
-        if isinstance(error, ConnectionFailed) or not (self._granted or _may_pass(error)):
+        if isinstance(error, ConnectionFailed | InvalidRequest) or not (
+            self._granted or _may_pass(error)
+        ):
             raise error
         _log.warning("%s: %s; trying again in %.0f s", self, error, PAUSE)
         await trio.sleep(PAUSE)

@@ -59,7 +59,9 @@ def test_a_folder_where_nothing_can_be_written_is_said_at_once(
     assert "nothing can be written into the folder" in result.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("content", ["export A=1\n", "[1]", "{}", "7", "\udcff", "x" * 70_000])
+@pytest.mark.parametrize(
+    "content", ["export A=1\n", "[1]", "{}", "7", "\udcff", "x" * 70_000, "[" * 60_000]
+)
 def test_a_health_file_replaces_no_other_file(tmp_path: Path, content: str) -> None:
     path = tmp_path / "profile"
     path.write_bytes(content.encode(errors="surrogateescape"))
@@ -91,6 +93,7 @@ def test_a_health_file_replaces_an_older_one(tmp_path: Path, content: str) -> No
         (("export", "x.db", "--out", "no/such/x.csv"), "there is no folder no"),
         (("plot", "x.db", "R_100", "--out", "no/such/x.png"), "there is no folder no"),
         (("demo", "--timeline", "no/such/x.html"), "there is no folder no"),
+        (("ticks", "R_100", "--health-file", "no/such/x"), "there is no folder no"),
     ],
     ids=str,
 )

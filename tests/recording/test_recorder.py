@@ -233,6 +233,14 @@ async def test_a_symbol_that_has_vanished_does_not_end_the_others(
     assert all(line.startswith("GONE: InvalidSymbol") for line in told)
 
 
+async def test_a_newest_row_that_no_stream_can_begin_with_is_an_error(autojump_clock: Any) -> None:
+    store = MemoryStore()
+    await store.write({TICKS: [("R_100", 1000 * START, 0, 1.5, None, None)]})
+    async with open_simulator(port=None, start=START) as sim:
+        with pytest.raises(derivtrio.InvalidRequest, match="milliseconds"):
+            await run_for(60, sim, store, "R_100")
+
+
 async def test_it_returns_when_the_client_is_closed(autojump_clock: Any) -> None:
     store = MemoryStore()
     async with (
