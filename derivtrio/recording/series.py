@@ -22,13 +22,13 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
+from derivtrio.api.parsing import is_epoch
 from derivtrio.client import Client
 from derivtrio.errors import (
     ApiError,
     ClientClosed,
     ConnectionFailed,
     DerivError,
-    InvalidRequest,
     SlowConsumer,
 )
 from derivtrio.events import Gap
@@ -159,7 +159,7 @@ class Follower:
         """
         self._newest = await patiently(lambda: self._kind.newest(store), lambda: 0)
         if self._newest is not None:
-            self._granted = True
+            self._granted = is_epoch(self._newest)
             _log.info("%s: going on after the row of %d", self, self._newest)
             if self._newest > time.time() + _TOLERANCE:
                 text = "%s: its newest row is of %s, in the future; nothing is kept until then"
@@ -217,9 +217,7 @@ class Follower:
 
     async def _wait_after(self, error: DerivError) -> None:
         """Wait until the stream may be asked for again; raise *error* if that is no use."""
-        if isinstance(error, ConnectionFailed | InvalidRequest) or not (
-            self._granted or _may_pass(error)
-        ):
+        if isinstance(error, ConnectionFailed) or not (self._granted or _may_pass(error)):
             raise error
         _log.warning("%s: %s; trying again in %.0f s", self, error, PAUSE)
         await trio.sleep(PAUSE)
