@@ -26,6 +26,7 @@ from derivtrio.cli.health import FRESH, PROMPT, Health, WatchedStore
 from derivtrio.cli.health_server import health_server
 from derivtrio.cli.logs import JsonFormatter
 from derivtrio.cli.operate import ListenAddress, Operation, read_address
+from derivtrio.cli.output import log_to_stderr
 from derivtrio.cli.systemd import Notifier
 from derivtrio.cli.target import target_for
 from derivtrio.recording import TICKS, Batch, StoreBusy, Table
@@ -485,6 +486,17 @@ def test_the_error_that_ends_a_command_is_json_too(server: Served) -> None:
     told = [json.loads(line) for line in result.stderr.splitlines()]
     assert (told[-1]["level"], told[-1]["logger"]) == ("ERROR", "derivtrio.cli")
     assert "NO_SUCH" in told[-1]["text"]
+
+
+def test_what_other_packages_log_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with log_to_stderr(logging.INFO, JsonFormatter([SECRET])):
+        logging.getLogger("derivtrio.cli").warning("ours")
+        error = OSError(f"too many\nopen files: {SECRET}")
+        logging.getLogger("trio.serve_listeners").error("accept\nreturned EMFILE", exc_info=error)
+        logging.getLogger("trio").info("no news")
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["logger"] for line in told] == ["derivtrio.cli", "trio.serve_listeners"]
+    assert "open files: <not shown>" in told[1]["exception"]
 
 
 def test_the_secrets_of_a_target_are_known_to_its_log() -> None:
