@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from derivtrio.recording.store import Store, StoreBusy, StoreRewound
-from derivtrio.recording.tables import Row, Table
+from derivtrio.recording.tables import CANDLES, TRANSACTIONS, Row, Table
 
 T = TypeVar("T")
 
@@ -143,8 +143,8 @@ class BatchWriter:
 
     def _note_kept(self) -> None:
         for table, rows in self._batch.items():
-            if table.ordered:
-                width = table.names.index(table.time)
+            if table.ordered or table is TRANSACTIONS:
+                width = 2 if table is CANDLES else 1  # so much of the key is known when it is asked
                 self._kept.update(((table, row[:width]), int(row[width] or 0)) for row in rows)
 
     async def _require_kept(self) -> None:
