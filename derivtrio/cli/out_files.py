@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO, Final
 
 import click
@@ -84,13 +85,15 @@ def require_apart(path: Path | None, store: str, option: str) -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes the place of *path* at the end of the block, unless it fails.
 
-    A device or a pipe is opened as it is.
+    A device or a pipe is opened as it is. Where *path* is a link, the file that it leads to is
+    replaced. Of two that write the same file at a time, the one that ends last is what stays.
     """
     if path.exists() and not path.is_file():
         with path.open("wb") as sink:
             yield sink
         return
-    part = path.with_name(path.name + ".tmp")
+    path = path.resolve()
+    part = path.with_name(f"{path.name}.{token_hex(4)}.tmp")
     try:
         with part.open("wb") as sink:
             yield sink

@@ -412,7 +412,7 @@ def test_a_recorder_has_a_page_and_a_file(server: Served, tmp_path: Path) -> Non
         wait_until(kept)
         report = json.loads(path.read_text())
         assert {"healthy", "troubles", "state", "last_message_at", "rows_written"} <= set(report)
-        assert not path.with_name("health.json.tmp").exists()
+        assert not list(path.parent.glob("*.tmp"))
         process.terminate()
         _, err = process.communicate()
     assert process.returncode == 143

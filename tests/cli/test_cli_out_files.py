@@ -126,6 +126,29 @@ def test_what_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     ]
 
 
+def test_two_that_write_one_file_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "ticks.csv"
+    with replacing(path) as slow:
+        slow.write(b"slow " * 2000)
+        with replacing(path) as quick:
+            quick.write(b"quick")
+        assert path.read_bytes() == b"quick"
+        slow.write(b"end")
+    assert path.read_bytes() == b"slow " * 2000 + b"end"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    link, real = tmp_path / "ticks.csv", tmp_path / "disk/ticks.csv"
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    with replacing(link) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
+
+
 @pytest.mark.parametrize("command", [("export", "x.db"), ("plot", "x.db", "R_100")])
 def test_a_period_that_ends_before_it_begins_is_2(command: tuple[str, ...]) -> None:
     result = run(*command, "--from", "2026-11-28", "--to", "2026-11-27")
