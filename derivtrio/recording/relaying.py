@@ -93,7 +93,8 @@ class RelayAddress:
         except ValueError:
             parts, port = urlsplit(""), 0
         place = unquote(parts.path.removeprefix("/"))
-        if parts.scheme not in engine.schemes or not parts.hostname or not place:
+        more = parts.query or parts.fragment  # nothing reads that: a ?db=1, for instance
+        if parts.scheme not in engine.schemes or not parts.hostname or not place or more:
             text = f"this is no address of a stream; one is {engine.example}"
             raise StoreError(text)
         if "{symbol}" not in place and len(set(symbols)) > 1:
