@@ -114,7 +114,7 @@ def _chunks_after(
         if not rows:
             return
         yield rows
-        if rest[0] == table.time:
+        if rest[0] == table.time and table.until is None:
             selection = attrs.evolve(selection, start=None)
 
 

@@ -240,6 +240,22 @@ def test_a_reader_that_takes_its_time_does_not_let_the_log_grow(
     assert rows == [tick(epoch) for epoch in range(3030)]
 
 
+def test_a_gap_is_read_where_a_part_of_it_lies_in_the_period(
+    store: SqliteStore, path: Path
+) -> None:
+    gaps = [("R_100", 0, begin, begin + 10, "no longer kept") for begin in (100, 120, 140)]
+    store.write({GAPS: gaps})
+
+    def found(start: int | None, end: int | None) -> list[Any]:
+        selection = Selection(GAPS, ("R_100",), None, start, end)
+        return [row for rows in reading.read(str(path), selection) for row in rows]
+
+    assert found(105, 106) == gaps[:1]
+    assert found(125, None) == gaps[1:]
+    assert found(None, 125) == gaps[:2]
+    assert found(131, 139) == []
+
+
 def test_a_log_that_has_grown_is_cut_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LOG_SIZE", 2**16)
     store, log = SqliteStore(path), path.with_name("ticks.db-wal")
