@@ -19,8 +19,9 @@
     ├── ClientClosed              the client was closed by its own program
     ├── ConnectionFailed          the client has given up; carries the attempts it made
     ├── InvalidURL                the endpoint is no WebSocket URL (also a ValueError)
-    ├── StoreError                a recording cannot be kept (these four: `recording.store`)
+    ├── StoreError                a recording cannot be kept (these five: `recording.store`)
     │   ├── StoreBusy             … just now; the recorder tries again
+    │   ├── StoreRewound          it has lost what it had kept; the recorder fetches it again
     │   ├── MissingExtra          … without a package that an extra installs
     │   └── Unreadable            a file of it is damaged
     └── LinkError                 why one attempt, or one connection, ended

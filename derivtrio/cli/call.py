@@ -21,7 +21,7 @@ def read_request(_context: click.Context, _parameter: click.Parameter, text: str
         request = json.loads(sys.stdin.read() if text == "-" else text)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"not JSON: {one_line(error)}"
         raise click.BadParameter(message) from None
     if not isinstance(request, dict):

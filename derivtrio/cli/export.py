@@ -3,7 +3,7 @@
 import functools
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -100,8 +100,10 @@ def selection_of(
 async def write(job: Export) -> None:
     """Write the rows of *job*."""
     chunks, found = read(job.source, job.selection), False
-    with opened(job.out) as sink:
-        writer = ParquetSink(sink, job.selection.table) if job.kind == "parquet" else None
+    with opened(job.out) as sink, ExitStack() as block:
+        writer = None
+        if job.kind == "parquet":
+            writer = block.enter_context(ParquetSink(sink, job.selection.table))
         if job.kind == "csv":
             sink.write(CSV.header(job.selection.table))
         for rows in chunks:
@@ -111,8 +113,6 @@ async def write(job: Export) -> None:
             else:
                 writer.write(rows)
             await trio.lowlevel.checkpoint()  # Ctrl-C is noticed here
-        if writer is not None:
-            writer.close()
     if not found:
         note(f"there are no such rows in {shown_source(job.source)}")
 

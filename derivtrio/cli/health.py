@@ -5,7 +5,7 @@ It is well if three things are so:
 1. The client is ready.
 2. Its server was heard of late. In a market that is silent, or closed, the answers to the client's
    heartbeats count; so silence here means a connection that is dead.
-3. What came is kept: no write to the store has waited for too long.
+3. What came is kept: the store has not been silent for too long when it was asked or written to.
 
 An outage makes it unwell at once, by the first rule. Nothing here repairs anything.
 """
@@ -14,6 +14,7 @@ import time
 from typing import Any, Final
 
 import attrs
+import trio
 
 from derivtrio import Client
 from derivtrio.calls.status import State
@@ -36,26 +37,41 @@ class WatchedStore:
     Attributes:
         rows: how many rows were written.
         written_wall: when a write last succeeded, in seconds since the epoch; None before that.
-        waiting_wall: when the write began that has not succeeded yet; None if there is none.
 
     """
 
     _store: Store
     rows: int = attrs.field(default=0, init=False)
     written_wall: float | None = attrs.field(default=None, init=False)
-    waiting_wall: float | None = attrs.field(default=None, init=False)
+    #: What has not succeeded yet, and since when, on trio's clock, which nobody sets.
+    _waiting: dict[object, float] = attrs.field(factory=dict, init=False)
+
+    @property
+    def waiting(self) -> dict[str, float]:
+        """What the store has not done that it was asked to do, in words, and since when."""
+        found: dict[str, float] = {}
+        for what, since in self._waiting.items():
+            word = "written" if what is None else "answered"
+            found[word] = min(since, found.get(word, since))
+        return found
 
     async def newest(self, table: Table, *key: str | int) -> int | None:
         """Return what the store has."""
-        return await self._store.newest(table, *key)
+        self._begin((table, key))
+        newest = await self._store.newest(table, *key)
+        self._waiting.pop((table, key), None)
+        return newest
 
     async def write(self, batch: Batch) -> None:
         """Have the store keep *batch*."""
-        if self.waiting_wall is None:  # otherwise it is the same batch once more
-            self.waiting_wall = time.time()
+        self._begin(None)
         await self._store.write(batch)
-        self.written_wall, self.waiting_wall = time.time(), None
+        self._waiting.pop(None, None)
+        self.written_wall = time.time()
         self.rows += sum(map(len, batch.values()))
+
+    def _begin(self, what: object) -> None:
+        self._waiting.setdefault(what, trio.current_time())  # or it is the same once more
 
 
 @attrs.define(eq=False)
@@ -77,9 +93,10 @@ class Health:
         if now - max(heard or 0, status.since) > FRESH:
             ago = "never" if heard is None else f"{now - heard:.0f} s ago"
             found.append(f"the last message came {ago}")
-        since = None if self.store is None else self.store.waiting_wall
-        if since is not None and now - since > PROMPT:
-            found.append(f"the store has not written for {now - since:.0f} s")
+        waiting = {} if self.store is None else self.store.waiting
+        for what, since in waiting.items():
+            if (waited := trio.current_time() - since) > PROMPT:
+                found.append(f"the store has not {what} for {waited:.0f} s")
         return found
 
     @property

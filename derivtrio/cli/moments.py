@@ -8,6 +8,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from derivtrio.wording import shown
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _DAY: Final = 86_400
@@ -17,6 +19,9 @@ LONGEST_CANDLE: Final = 31_622_400
 
 #: The last epoch that is taken for seconds; those in milliseconds are beyond it.
 _LAST: Final = 9_999_999_999
+
+#: No clock that is right is before this: 2026.
+_PUBLISHED: Final = 1_767_225_600
 
 #: Python has no integer of more than 4300 digits.
 _MOST_DIGITS: Final = 4000
@@ -35,11 +40,13 @@ def epoch_of(text: str) -> int:
         try:
             then = datetime.fromisoformat(text)
         except ValueError:
-            message = f"{text!r} is neither an epoch in seconds nor a date such as 2026-11-27T06:00"
+            message = (
+                f"{shown(text)} is neither an epoch in seconds nor a date such as 2026-11-27T06:00"
+            )
             raise ValueError(message) from None
         epoch = int((then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp())
     if not 0 < epoch <= _LAST:
-        message = f"{text!r} is no time since 1970 in seconds"
+        message = f"{shown(text)} is no time since 1970 in seconds"
         raise ValueError(message)
     return epoch
 
@@ -64,9 +71,13 @@ def read_end(context: click.Context, parameter: click.Parameter, text: str | Non
 def read_past_moment(
     context: click.Context, parameter: click.Parameter, text: str | None
 ) -> int | None:
-    """Return the epoch of an option; refuse one in the future."""
-    epoch = read_moment(context, parameter, text)
-    if epoch is not None and epoch > time.time():
+    """Return the epoch of an option; refuse one in the future.
+
+    A machine without a battery begins in 1970, and a service that is refused here, as a wrong
+    command line, is not started again. So a clock that is years behind is not believed.
+    """
+    epoch, now = read_moment(context, parameter, text), time.time()
+    if epoch is not None and epoch > now > _PUBLISHED:
         message = "that is in the future; it is counted in seconds, in UTC"
         raise click.BadParameter(message)
     return epoch

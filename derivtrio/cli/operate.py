@@ -134,6 +134,7 @@ class Operation:
         """Look at *health* again and again; tell the manager and write the file."""
         self._warn_of_impatience()
         fed: float | None = None
+        trouble = ""
         while True:
             heard, _ = health.signs
             if heard != fed and not health.troubles:
@@ -142,7 +143,7 @@ class Operation:
             elif self.notifier.address:
                 self.notifier.tell(STATUS=health.summary())
             if self.health_file is not None:
-                _write_file(self.health_file, health)
+                trouble = _write_file(self.health_file, health, trouble)
             await trio.sleep(self.interval)
 
     def _warn_of_impatience(self) -> None:
@@ -152,13 +153,20 @@ class Operation:
             _log.warning(text, patience, FRESH)
 
 
-def _write_file(path: Path, health: Health) -> None:
-    """Replace the file at *path*: whoever reads it sees the old text or the new one."""
+def _write_file(path: Path, health: Health, known: str) -> str:
+    """Replace the file at *path*: whoever reads it sees the old text or the new one.
+
+    Return what kept it from being written, which is told once; *known* was so the last time.
+    """
     try:
         with replacing(path) as file:
             file.write(json.dumps(health.report()).encode() + b"\n")
     except OSError as error:  # the work is worth more than its report
-        _log.warning("cannot write the health file %s: %s", path, error.strerror)
+        trouble = str(error.strerror)
+        if trouble != known:
+            _log.warning("cannot write the health file %s: %s", path, trouble)
+        return trouble
+    return ""
 
 
 _OPTIONS: Final = (

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO, Final
 
 import click
@@ -26,10 +27,7 @@ def check_out(
 ) -> Path | None:
     """Refuse a name that no file can have, and one in a folder that is not there, or is shut."""
     if path is not None:
-        _require_name(path)
-        if not path.absolute().parent.is_dir():
-            message = f"there is no folder {path.parent}"
-            raise click.BadParameter(message)
+        _require_place(path)
         is_replaced = path.is_file() or not path.exists()
         if is_replaced and not os.access(path.absolute().parent, os.W_OK):
             message = f"nothing can be written into the folder {path.parent}"
@@ -42,16 +40,19 @@ def check_health_file(
 ) -> Path | None:
     """Refuse the name of a file that is no health file: it would be replaced at once."""
     if path is not None:
-        _require_name(path)
+        _require_place(path)
         if path.exists() and not _is_report(path):
             message = f"{path} is there, and is no health file; choose another name"
             raise click.BadParameter(message)
     return path
 
 
-def _require_name(path: Path) -> None:
+def _require_place(path: Path) -> None:
     if not path.name:  # Path("") is the current folder
         message = "it names no file"
+        raise click.BadParameter(message)
+    if not path.absolute().parent.is_dir():
+        message = f"there is no folder {path.parent}"
         raise click.BadParameter(message)
 
 
@@ -62,7 +63,7 @@ def _is_report(path: Path) -> bool:
             return False
         text = path.read_text(encoding="utf-8")
         return not text or "healthy" in json.loads(text)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False
 
 
@@ -84,13 +85,15 @@ def require_apart(path: Path | None, store: str, option: str) -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes the place of *path* at the end of the block, unless it fails.
 
-    A device or a pipe is opened as it is.
+    A device or a pipe is opened as it is. Where *path* is a link, the file that it leads to is
+    replaced. Of two that write the same file at a time, the one that ends last is what stays.
     """
     if path.exists() and not path.is_file():
         with path.open("wb") as sink:
             yield sink
         return
-    part = path.with_name(path.name + ".tmp")
+    path = path.resolve()
+    part = path.with_name(f"{path.name}.{token_hex(4)}.tmp")
     try:
         with part.open("wb") as sink:
             yield sink

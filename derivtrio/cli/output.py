@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -145,7 +145,10 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def log_to_stderr(level: int, formatter: logging.Formatter | None = None) -> Iterator[None]:
-    """Print the records of the logger `derivtrio` from *level* up, one line each."""
+    """Print the records of the logger `derivtrio` from *level* up, one line each.
+
+    With a *formatter* also the warnings of all other loggers; logging prints these in its own way.
+    """
     logger = logging.getLogger("derivtrio")
     handler = logging.StreamHandler(_Stderr())
     handler.setFormatter(formatter)
@@ -153,8 +156,25 @@ def log_to_stderr(level: int, formatter: logging.Formatter | None = None) -> Ite
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(level)
+    with ExitStack() as others:
+        if formatter is not None:
+            others.enter_context(_others_to_stderr(formatter))
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(before)
+
+
+@contextmanager
+def _others_to_stderr(formatter: logging.Formatter) -> Iterator[None]:
+    """Print the warnings of the loggers of other packages, trio's for one."""
+    handler = logging.StreamHandler(_Stderr())
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(formatter)
+    handler.addFilter(lambda record: record.name.partition(".")[0] != "derivtrio")
+    logging.getLogger().addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
+        logging.getLogger().removeHandler(handler)

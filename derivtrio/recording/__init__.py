@@ -7,7 +7,8 @@
 - `worker`: a store that blocks, in a thread.
 - `sqlite`, `sql` (PostgreSQL), `files`: the stores.
 - `relaying`: what relays have in common. `redis` and `nats` (with `jetstream`): their stores.
-- `formats` with `parquet`, `safe_files`: what files look like, and how they survive a crash.
+- `formats` with `parquet`, `file_names`, `safe_files`: what files look like and are called,
+  and how they survive a crash.
 - `targets`: which store a target means. `extras`: what to say when a package is missing.
 - `reading`: rows read back from a store; `chart` draws them.
 
@@ -21,6 +22,7 @@ from derivtrio.recording.store import (
     Store,
     StoreBusy,
     StoreError,
+    StoreRewound,
     Unreadable,
 )
 from derivtrio.recording.tables import (
@@ -53,6 +55,7 @@ __all__ = [
     "Store",
     "StoreBusy",
     "StoreError",
+    "StoreRewound",
     "Table",
     "Unreadable",
     "in_thread",

@@ -2,7 +2,8 @@
 
 Transactions come from `client.transactions`, which begins with the present. So what happened while
 nobody recorded is taken from the account's statement first: everything since the newest transaction
-that is kept, and a little before it.
+that is kept, and a little before it; or since the start, if none is kept yet. So it is, too, when
+the stream has failed and is asked for again.
 
 Every transaction of a contract has that contract looked at: its row is renewed at each change of
 its status, until it is sold. At the start the contracts of the statement's newest rows and those of
@@ -18,8 +19,9 @@ import attrs
 import trio
 
 from derivtrio.client import Client
-from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
+from derivtrio.errors import ApiError, ClientClosed, ConnectionFailed, DerivError
 from derivtrio.models import Transaction
+from derivtrio.policy.retry import is_passing
 from derivtrio.recording.store import Store
 from derivtrio.recording.tables import (
     BALANCES,
@@ -61,9 +63,10 @@ class AccountFollower:
             StoreError: *store* cannot be read.
 
         """
-        async with self._client.balance() as balances:
-            self._loginid = (await anext(balances)).loginid
-        newest = await patiently(lambda: store.newest(TRANSACTIONS, self._loginid), lambda: 0)
+        await _repeated(self._begin, lasting=_is_lasting)
+        if not self._loginid:
+            return
+        await self._newest(store)  # here a store that cannot be read ends all
         async with trio.open_nursery() as nursery:
 
             def look_at(contract_id: int) -> None:
@@ -72,7 +75,17 @@ class AccountFollower:
                     nursery.start_soon(self._follow_contract, contract_id)
 
             nursery.start_soon(_repeated, self._follow_balance)
-            nursery.start_soon(_repeated, lambda: self._follow_transactions(newest, look_at))
+            nursery.start_soon(_repeated, lambda: self._follow_transactions(store, look_at))
+
+    async def _begin(self) -> None:
+        """Find out which account it is, and when this began."""
+        async with self._client.balance() as balances:
+            if self._start is None:
+                self._start = int((await self._client.call({"time": 1}))["time"])
+            self._loginid = (await anext(balances)).loginid
+
+    async def _newest(self, store: Store) -> int | None:
+        return await patiently(lambda: store.newest(TRANSACTIONS, self._loginid), lambda: 0)
 
     async def _follow_balance(self) -> None:
         async with self._client.balance() as balances:
@@ -80,10 +93,9 @@ class AccountFollower:
                 self._writer.add(BALANCES, balance_row(balance, int(time.time())))
                 await self._writer.room()
 
-    async def _follow_transactions(
-        self, newest: int | None, look_at: Callable[[int], None]
-    ) -> None:
+    async def _follow_transactions(self, store: Store, look_at: Callable[[int], None]) -> None:
         """Keep the transactions that were missed, and then those that come."""
+        newest = await self._newest(store)
         async with self._client.transactions(buffer=_BUFFER) as transactions:
             for position in await self._client.portfolio():
                 look_at(position.contract_id)
@@ -94,10 +106,8 @@ class AccountFollower:
 
     async def _missed(self, newest: int | None) -> AsyncIterator[Transaction]:
         """Yield the statement's rows that may not be kept yet, newest first."""
-        start, seen = self._start, 0
-        if newest is None and start is None:
-            return
-        async for row in self._client.statement(date_from=start if newest is None else None):
+        start, seen = self._start if newest is None else None, 0
+        async for row in self._client.statement(date_from=start):
             seen += 1
             if newest is not None and row.transaction_id <= newest and seen > _AGAIN:
                 return
@@ -124,13 +134,27 @@ class AccountFollower:
             self._followed.discard(contract_id)
 
 
-async def _repeated(follow: Callable[[], Awaitable[None]]) -> None:
-    """Run *follow* anew whenever its stream ends with an error, until the client has ended."""
+def _is_lasting(error: DerivError) -> bool:
+    """Return whether it is no use to ask again: there is no account, say."""
+    refused = isinstance(error, ApiError) and not is_passing(error)
+    return refused or isinstance(error, ConnectionFailed)
+
+
+async def _repeated(
+    follow: Callable[[], Awaitable[None]],
+    lasting: Callable[[DerivError], bool] = lambda _: False,
+) -> None:
+    """Run *follow* anew whenever its stream ends with an error, until the client has ended.
+
+    An error that is *lasting* is raised.
+    """
     while True:
         try:
             return await follow()
-        except (ClientClosed, ConnectionFailed):
-            return None
         except DerivError as error:
+            if lasting(error):
+                raise
+            if isinstance(error, ClientClosed | ConnectionFailed):
+                return None
             _log.warning("account: %s; trying again in %.0f s", error, _PAUSE)
             await trio.sleep(_PAUSE)

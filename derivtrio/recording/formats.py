@@ -66,7 +66,7 @@ class JsonLines:
         try:
             members: Any = json.loads(line)
             return tuple(members[name] for name in table.names)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, RecursionError) as error:
             raise ValueError(str(error)) from error
 
 

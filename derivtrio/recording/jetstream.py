@@ -25,7 +25,7 @@ from typing import Any, Final
 import attrs
 
 from derivtrio.recording.extras import needing
-from derivtrio.recording.relaying import RelayAddress, RelayEntry
+from derivtrio.recording.relaying import RelayAddress, RelayEntry, checked_subject
 from derivtrio.recording.store import StoreError
 
 with needing("nats", "NATS"):
@@ -42,9 +42,6 @@ _AT_ONCE: Final = 500
 
 #: What JetStream says of a message that does not come after the one that it names.
 _REFUSED: Final = frozenset({10070, 10071})
-
-#: What a subject may be: tokens without blanks and wildcards, separated by dots.
-_SUBJECT: Final = re.compile(r"[!-)+\-/-=?-~]+(?:\.[!-)+\-/-=?-~]+)*")
 
 
 @attrs.frozen
@@ -195,19 +192,6 @@ class JetStream:
 
     def _subject(self, symbol: str) -> str:
         return checked_subject(self._address.key(symbol))
-
-
-def checked_subject(subject: str) -> str:
-    """Return *subject*.
-
-    Raises:
-        StoreError: it is none.
-
-    """
-    if not _SUBJECT.fullmatch(subject):
-        text = f"{subject!r} is no subject: it has no blanks, no * and no >"
-        raise StoreError(text)
-    return subject
 
 
 def _name_of(entry: RelayEntry) -> str:

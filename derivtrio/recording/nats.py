@@ -15,7 +15,7 @@ import trio
 
 from derivtrio.concurrency.background import running
 from derivtrio.recording.extras import needing
-from derivtrio.recording.jetstream import JetStream, checked_subject
+from derivtrio.recording.jetstream import JetStream
 from derivtrio.recording.relaying import RelayAddress, entries_of
 from derivtrio.recording.store import StoreBusy, StoreError
 from derivtrio.recording.tables import TICKS, Batch, Table
@@ -56,7 +56,6 @@ async def open_nats(address: RelayAddress, maxlen: int) -> AsyncGenerator["NatsS
         StoreError: the server cannot be reached, or has no JetStream.
 
     """
-    checked_subject(address.key("SYMBOL"))
     async with asyncio_loop() as loop:
         store = NatsStore(loop, address, maxlen)
         try:

@@ -2,8 +2,9 @@
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import attrs
 
@@ -30,34 +31,53 @@ def arrow_table(table: Table, rows: Sequence[Row]) -> Any:
 
 
 class ParquetSink:
-    """Writes rows into *sink*, which need not be a file, as Parquet, some at a time."""
+    """Writes rows into *sink*, which need not be a file, as Parquet, some at a time.
+
+    It is a block: at its end the end of the file is written, unless the block fails.
+    """
 
     def __init__(self, sink: BinaryIO, table: Table) -> None:
         self._table = table
         schema = arrow_table(table, ()).schema
-        file = _pyarrow().PythonFile(CountingSink(sink), mode="w")
+        self._sink = CountingSink(sink)
+        file = _pyarrow().PythonFile(self._sink, mode="w")
         self._writer = _pyarrow().parquet.ParquetWriter(file, schema)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write *rows*, as a row group."""
         self._writer.write_table(arrow_table(self._table, rows))
 
-    def close(self) -> None:
-        """Write the end of the file; *sink* stays open."""
-        self._writer.close()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._writer.close()
+            return
+        # Otherwise pyarrow writes the end when the writer is collected, into what is closed then.
+        self._sink.dropping = True
+        with suppress(Exception):
+            self._writer.close()
 
 
 @attrs.define(eq=False)
 class CountingSink:
-    """A binary file that knows its position, also where *sink* is a pipe."""
+    """A binary file that knows its position, also where *sink* is a pipe.
+
+    Attributes:
+        dropping: whether what is written is dropped from now on.
+
+    """
 
     _sink: BinaryIO
     _position: int = attrs.field(default=0, init=False)
     closed: bool = attrs.field(default=False, init=False)
+    dropping: bool = attrs.field(default=False, init=False)
 
     def write(self, data: bytes) -> int:
         """Write *data*."""
-        self._sink.write(data)
+        if not self.dropping:
+            self._sink.write(data)
         self._position += len(data)
         return len(data)
 
@@ -67,7 +87,8 @@ class CountingSink:
 
     def flush(self) -> None:
         """Flush."""
-        self._sink.flush()
+        if not self.dropping:
+            self._sink.flush()
 
     def close(self) -> None:
         """Leave the sink open: it is its owner's."""

@@ -1,6 +1,8 @@
 """Rows read back from a SQLite file or a PostgreSQL database, while a recorder may be writing.
 
 Rows come in the order of their keys, a chunk at a time, so memory does not grow with the recording.
+Each chunk of a SQLite file is a query of its own. As long as a query is open, SQLite's log only
+grows, by gigabytes an hour where there are many symbols; whoever reads may be slow, `less` for one.
 """
 
 import os
@@ -10,6 +12,8 @@ from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
+
+import attrs
 
 from derivtrio.models import Candle
 from derivtrio.recording.sqlite import other_shape, require_place
@@ -49,11 +53,6 @@ def shown_source(source: str) -> str:
 
 
 def _read_sqlite(path: Path, selection: Selection) -> Iterator[Sequence[Row]]:
-    table = selection.table
-    columns = ", ".join(f'"{name}"' for name in table.names)
-    where, values = _where(selection)
-    key = ", ".join(f'"{name}"' for name in table.keys)
-    query = f'SELECT {columns} FROM "{table.name}"{where} ORDER BY {key}'  # noqa: S608
     if not path.is_file():
         require_place(path)
         text = f"{path}: unable to open database file: there is no such file"
@@ -63,11 +62,10 @@ def _read_sqlite(path: Path, selection: Selection) -> Iterator[Sequence[Row]]:
     mode = "immutable=1" if shut and not path.with_name(path.name + "-wal").exists() else "mode=ro"
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as db:
-            if (wrong := other_shape(db, table)) is not None:
+            if (wrong := other_shape(db, selection.table)) is not None:
                 text = f"{path} {wrong}"
                 raise StoreError(text)
-            cursor = db.execute(query, values)
-            while rows := cursor.fetchmany(CHUNK):
+            for rows in _chunks(db, selection):
                 _check_values(rows, selection, path)
                 yield rows
     except (sqlite3.Error, UnicodeError) as error:
@@ -84,6 +82,46 @@ def _check_values(rows: Sequence[Row], selection: Selection, path: Path) -> None
             raise StoreError(text)
 
 
+def _chunks(db: sqlite3.Connection, selection: Selection) -> Iterator[Sequence[Row]]:
+    """Yield the rows of *selection*, those of one symbol after those of the other."""
+    if selection.symbols and selection.table.keys[0] == "symbol":
+        known = 1 if selection.granularity is None else 2
+        for symbol in sorted(set(selection.symbols)):
+            yield from _chunks_after(db, attrs.evolve(selection, symbols=(symbol,)), known)
+    else:
+        yield from _chunks_after(db, selection, 0)
+
+
+def _chunks_after(
+    db: sqlite3.Connection, selection: Selection, known: int
+) -> Iterator[Sequence[Row]]:
+    """Yield the rows of *selection*, each chunk from the key on that the one before ended with.
+
+    The first *known* columns of the key are the same in all rows. SQLite finds the rest of the key
+    in its index, if nothing else is said of it.
+    """
+    table, rest = selection.table, selection.table.keys[known:]
+    columns, key, order = (_quoted(names) for names in (table.names, rest, table.keys))
+    rows: Sequence[Row] = ()
+    while not rows or len(rows) == CHUNK:
+        where, values = _where(selection)
+        if rows:
+            where += f" AND ({key}) > ({', '.join('?' * len(rest))})"
+            values += rows[-1][known : table.key]
+        ordered = f"{where} ORDER BY {order} LIMIT {CHUNK}"
+        query = f'SELECT {columns} FROM "{table.name}" WHERE {ordered}'  # noqa: S608
+        rows = db.execute(query, values).fetchall()
+        if not rows:
+            return
+        yield rows
+        if rest[0] == table.time and table.until is None:
+            selection = attrs.evolve(selection, start=None)
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
 def _where(selection: Selection) -> tuple[str, list[Any]]:
     """Return the condition of a query, and its values."""
     parts = [f'"{column}" {operator} ?' for column, operator, _ in selection.conditions]
@@ -91,7 +129,7 @@ def _where(selection: Selection) -> tuple[str, list[Any]]:
     if selection.symbols:
         parts.append(f'"symbol" IN ({", ".join("?" * len(selection.symbols))})')
         values += selection.symbols
-    return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
+    return " AND ".join(parts) or "TRUE", values
 
 
 def candles_of(ticks: Iterator[Sequence[Row]], length: int) -> Iterator[Candle]:

@@ -19,7 +19,7 @@ from derivtrio.client import Client
 from derivtrio.errors import DerivError
 from derivtrio.recording.account import AccountFollower
 from derivtrio.recording.series import Follower, series_of
-from derivtrio.recording.store import Store, StoreError
+from derivtrio.recording.store import Store, StoreError, StoreRewound
 from derivtrio.recording.writer import BatchWriter
 from derivtrio.wording import counted
 
@@ -51,7 +51,7 @@ async def record(
     *Cancellation*: writes what has come, which takes `FLUSH_TIMEOUT` at most.
 
     Raises:
-        ApiError: the server refuses a symbol, or the account.
+        ApiError: the server refuses the account, or a symbol of which nothing is kept.
         ConnectionFailed: the client has ended.
         StoreError: the store cannot keep rows, and waiting does not help.
         ValueError, TypeError: there is nothing to record, or *symbols* is one str.
@@ -96,14 +96,25 @@ class Recorder:
         return bool(self._tasks)
 
     async def run(self) -> None:
-        """Run all tasks until they end, and write what is left."""
-        try:
-            with self._scope:
-                await self._run_tasks()
-        finally:
-            await self._flush()
-        if self._failure is not None:
-            raise self._failure
+        """Run all tasks until they end, and write what is left.
+
+        If the store has lost rows, all begins anew, as after a restart.
+        """
+        while True:
+            try:
+                with trio.CancelScope() as self._scope:
+                    await self._run_tasks()
+            finally:
+                if isinstance(self._failure, StoreRewound):
+                    self.writer.discard()
+                else:
+                    await self._flush()
+            if self._failure is None:
+                return
+            if not isinstance(self._failure, StoreRewound):
+                raise self._failure
+            _log.warning("%s; they are fetched again", self._failure)
+            self._failure = None
 
     async def _run_tasks(self) -> None:
         async with trio.open_nursery() as writing:

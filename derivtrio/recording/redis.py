@@ -41,7 +41,7 @@ _TIMEOUT: Final = 10.0
 _AT_ONCE: Final = 1000
 
 #: What a server says that is there and cannot take anything just now.
-_PASSING: Final = ("OOM", "MASTERDOWN", "BUSY", "MISCONF")
+_PASSING: Final = ("OOM", "MASTERDOWN", "BUSY", "MISCONF", "NOREPLICAS")
 
 #: The same, where coredis has a class in place of the first word.
 _PASSING_KINDS: Final = (ReadOnlyError, ClusterDownError, TryAgainError)

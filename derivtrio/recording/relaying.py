@@ -13,6 +13,7 @@ A gap is an entry, too, with the member `gap`: its id is the last millisecond of
 begins after. Candles and the account are not relayed.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -52,6 +53,9 @@ REDIS: Final = Engine(("redis", "rediss"), 6379, "STREAM", ":")
 NATS: Final = Engine(("nats", "tls"), 4222, "SUBJECT", ".")
 ENGINES: Final = (REDIS, NATS)
 
+#: What a subject may be: tokens without blanks and wildcards, separated by dots.
+_SUBJECT: Final = re.compile(r"[!-)+\-/-=?-~]+(?:\.[!-)+\-/-=?-~]+)*")
+
 
 def engine_of(url: str) -> Engine | None:
     """Return the engine that *url* is of, by its scheme; None if there is no such engine."""
@@ -89,11 +93,14 @@ class RelayAddress:
         except ValueError:
             parts, port = urlsplit(""), 0
         place = unquote(parts.path.removeprefix("/"))
-        if parts.scheme not in engine.schemes or not parts.hostname or not place:
+        more = parts.query or parts.fragment  # nothing reads that: a ?db=1, for instance
+        if parts.scheme not in engine.schemes or not parts.hostname or not place or more:
             text = f"this is no address of a stream; one is {engine.example}"
             raise StoreError(text)
         if "{symbol}" not in place and len(set(symbols)) > 1:
             place += engine.separator + "{symbol}"
+        if engine is NATS:
+            checked_subject(place.replace("{symbol}", "SYMBOL"))
         secrets = (parts.username or None, parts.password)
         username, password = (None if each is None else unquote(each) for each in secrets)
         tls = parts.scheme == engine.schemes[1]
@@ -105,6 +112,19 @@ class RelayAddress:
 
     def __str__(self) -> str:
         return f"{self.engine.schemes[0]}://{self.host}:{self.port}/{self.place}"
+
+
+def checked_subject(subject: str) -> str:
+    """Return *subject*, a name of NATS.
+
+    Raises:
+        StoreError: it is none.
+
+    """
+    if not _SUBJECT.fullmatch(subject):
+        text = f"{subject!r} is no subject: it has no blanks, no * and no >"
+        raise StoreError(text)
+    return subject
 
 
 @attrs.frozen

@@ -1,11 +1,38 @@
 """Files that survive a crash: replaced as a whole, or appended to and cut back to whole lines."""
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from derivtrio.recording.formats import LineFormat
 from derivtrio.recording.store import StoreError
 from derivtrio.recording.tables import Row, Table
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep others that ask for the same out of *folder* during the block; they wait.
+
+    Where the system has no locks for folders (Windows, some networks' file systems), nobody waits.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as closing:
+        with suppress(ImportError, OSError):
+            import fcntl  # noqa: PLC0415 - Windows has none
+
+            number = os.open(folder, os.O_RDONLY)
+            closing.callback(os.close, number)  # which ends the lock, too
+            fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+
+
+def size_of(path: Path) -> int:
+    """Return how long a file is; 0 if it is not there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -21,8 +48,11 @@ def replace_file(path: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)  # it is there if the disk is full
 
 
-def append_lines(path: Path, header: bytes, lines: bytes) -> None:
-    """Append *lines* to *path*, all or nothing; a new file gets the *header* first."""
+def append_lines(path: Path, header: bytes, lines: bytes) -> int:
+    """Append *lines* to *path*, all or nothing; a new file gets the *header* first.
+
+    Return how long the file is then.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
         size = file.tell()
@@ -32,6 +62,7 @@ def append_lines(path: Path, header: bytes, lines: bytes) -> None:
         except OSError:
             os.truncate(path, size)  # a full disk may have taken a part of them
             raise
+        return file.tell()
 
 
 def repair_lines(path: Path, lines: LineFormat, table: Table) -> Row | None:

@@ -8,7 +8,8 @@ Around that stands a second loop, for what ends a stream, or the whole program:
 2. While the market is closed, the stream waits. Whatever ends it later (the server cannot bear it
    just now, rows came faster than the disk takes them) is waited out, and the stream begins again
    as in 1.
-3. A refusal of the first request is an error: the symbol may be misspelled.
+3. A refusal of the first request is an error: the symbol may be misspelled. One of which rows are
+   kept is not; it has vanished, perhaps for a while, and the other series go on.
 4. The row that is kept must come again. If not, the server's history no longer reaches there, and
    that is a gap.
 """
@@ -21,6 +22,7 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
+from derivtrio.api.parsing import is_epoch
 from derivtrio.client import Client
 from derivtrio.errors import (
     ApiError,
@@ -139,6 +141,7 @@ class Follower:
     _start: int | None
     #: The newest row: of the store at first, then of those given to the writer.
     _newest: int | None = attrs.field(default=None, init=False)
+    #: Whether the server knows the series, or has known it before.
     _granted: bool = attrs.field(default=False, init=False)
 
     def __str__(self) -> str:
@@ -149,13 +152,14 @@ class Follower:
         """Follow the series; return when the client was closed.
 
         Raises:
-            ApiError: the server refuses the first request.
+            ApiError: the server refuses the first request, and no row is kept.
             ConnectionFailed: the client has ended.
             StoreError: *store* cannot be read.
 
         """
         self._newest = await patiently(lambda: self._kind.newest(store), lambda: 0)
         if self._newest is not None:
+            self._granted = is_epoch(self._newest)
             _log.info("%s: going on after the row of %d", self, self._newest)
             if self._newest > time.time() + _TOLERANCE:
                 text = "%s: its newest row is of %s, in the future; nothing is kept until then"

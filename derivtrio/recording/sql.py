@@ -29,6 +29,10 @@ _CONNECT: Final = {
     "tcp_user_timeout": 20_000,
 }
 
+#: What is no `OperationalError` and passes all the same: a server that only reads (a standby, a
+#: full disk), and one that has ended a transaction for its slowness.
+_PASSING: Final = ("25006", "25P03", "25P04")
+
 
 class SqlStore:
     """The database at *url*. Its tables are made if they are not there.
@@ -76,7 +80,8 @@ class SqlStore:
         with self._explained(self.name), self._engine.begin() as connection:
             for table, rows in batch.items():
                 if rows:
-                    values = [dict(zip(table.names, row, strict=True)) for row in rows]
+                    taken = rows if table.ordered else map(_without_nul, rows)
+                    values = [dict(zip(table.names, row, strict=True)) for row in taken]
                     connection.execute(self._insert(table), values)
 
     def read(self, selection: Selection, chunk: int) -> Iterator[Sequence[Row]]:
@@ -127,6 +132,9 @@ class SqlStore:
             yield
         except sa.exc.DBAPIError as error:
             passing = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+            if getattr(error.orig, "sqlstate", None) in _PASSING:
+                passing = True
+                self._engine.dispose()  # another server may have this name by now
             kind = StoreBusy if passing or error.connection_invalidated else StoreError
             text = f"{name}: {' '.join(str(error.orig).split())}"
             raise kind(text) from None
@@ -147,6 +155,11 @@ def read_sql(url: str, selection: Selection, chunk: int) -> Iterator[Sequence[Ro
         yield from store.read(selection, chunk)
     finally:
         store.close()
+
+
+def _without_nul(row: Row) -> Row:
+    """Return *row* with texts that PostgreSQL can hold: a server's may have any character."""
+    return tuple(v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in row)
 
 
 def _address(url: str) -> sa.URL:

@@ -23,6 +23,9 @@ _TYPES: Final = {str: "TEXT", int: "INTEGER", float: "REAL"}
 #: For how long to wait for another program's lock before reporting it, in seconds.
 _LOCK_PATIENCE: Final = 5.0
 
+#: How large the log stays, in bytes, after a reader that took long has let it grow.
+_LOG_SIZE: Final = 16 * 2**20
+
 #: SQLite's codes for what may pass: a lock, a full disk, a file system that went away for a while.
 _PASSING: Final = {
     sqlite3.SQLITE_BUSY,
@@ -94,6 +97,7 @@ class SqliteStore:
             self._check_shape(table)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute(f"PRAGMA journal_size_limit = {_LOG_SIZE}")
         with self._transaction():  # which finds out, too, whether the file can be written
             for table in TABLES:
                 self._db.execute(_create(table))

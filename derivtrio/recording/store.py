@@ -23,6 +23,10 @@ class StoreBusy(StoreError):
     """A store cannot keep rows just now: the disk is full, the file is locked, a server is away."""
 
 
+class StoreRewound(StoreError):
+    """A store has lost rows that it had kept: its server crashed, or a copy took its place."""
+
+
 class MissingExtra(StoreError):
     """A package is needed that is not installed; the text says how to install it."""
 

@@ -38,6 +38,7 @@ class Table:
         columns: the columns and their types: `str`, `int` or `float`.
         key: how many of the first columns identify a row.
         time: the column that says to which day a row belongs.
+        until: the column that says until when it lasts, if it is more than a moment.
         ordered: whether the rows of a symbol come in the order of their keys.
         replaces: whether a row replaces an older one with the same key.
 
@@ -49,6 +50,7 @@ class Table:
     time: str
     ordered: bool = False
     replaces: bool = False
+    until: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,6 +100,7 @@ GAPS: Final = Table(
     key=3,
     time="after_epoch",
     replaces=True,
+    until="before_epoch",
 )
 
 #: Each change of an account's balance.
@@ -164,7 +167,8 @@ class Selection:
         table: from which table.
         symbols: of which symbols; none of them means all.
         granularity: of which length, for candles and gaps; None means any.
-        start, end: from which epoch to which, both included; None means no bound.
+        start, end: from which epoch to which, both included; None means no bound. What lasts,
+            as a gap does, is selected if a part of it lies between them.
 
     """
 
@@ -178,7 +182,8 @@ class Selection:
     def conditions(self) -> list[tuple[str, str, object]]:
         """What holds for its rows: columns, operators and values. A symbol is one of several."""
         time = self.table.time
-        bounds = [("granularity", "=", self.granularity), (time, ">=", self.start)]
+        begin = (self.table.until or time, ">=", self.start)
+        bounds = [("granularity", "=", self.granularity), begin]
         return [each for each in (*bounds, (time, "<=", self.end)) if each[2] is not None]
 
 

@@ -4,17 +4,21 @@ Rows wait here for at most `INTERVAL` seconds, or until there are `BATCH` of the
 busy (a full disk, a lock), the batch is kept and tried again, with a WARNING each time. Meanwhile
 rows pile up to `MOST`; then those that add rows wait. Nothing is lost by that: what a stream cannot
 deliver is fetched from the server's history later.
+
+A store that was busy may come back without its newest rows: a server that crashed has those of its
+last snapshot, and a standby those that had reached it. To write on would leave a hole that nobody
+is told of. So before that the writer asks whether the newest rows are still there.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import trio
 
-from derivtrio.recording.store import Store, StoreBusy
-from derivtrio.recording.tables import Row, Table
+from derivtrio.recording.store import Store, StoreBusy, StoreRewound
+from derivtrio.recording.tables import CANDLES, TRANSACTIONS, Row, Table
 
 T = TypeVar("T")
 
@@ -49,6 +53,9 @@ class BatchWriter:
     _count: int = attrs.field(default=0, init=False)
     #: What the store was given and has not confirmed.
     _batch: dict[Table, list[Row]] = attrs.field(factory=dict, init=False)
+    #: Of each series: the newest epoch that the store has confirmed.
+    _kept: dict[tuple[Table, tuple[Any, ...]], int] = attrs.field(factory=dict, init=False)
+    _was_busy: bool = attrs.field(default=False, init=False)
     _begun: trio.Event = attrs.field(factory=trio.Event, init=False)
     _plenty: trio.Event = attrs.field(factory=trio.Event, init=False)
     _room: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -85,7 +92,8 @@ class BatchWriter:
         """Write until cancelled.
 
         Raises:
-            StoreError: the store has failed for good.
+            StoreRewound: the store has lost rows that it had confirmed.
+            StoreError: it has failed for good.
 
         """
         while True:
@@ -105,6 +113,11 @@ class BatchWriter:
             while self.unwritten:
                 await self._write()
 
+    def discard(self) -> None:
+        """Forget everything that waits, and what the store had: all is fetched again."""
+        self._take()
+        self._batch, self._kept, self._was_busy = {}, {}, False
+
     async def _write_alone(self) -> None:
         async with self._one_at_a_time:
             await self._write()
@@ -116,9 +129,34 @@ class BatchWriter:
         """
         if not self._batch:
             self._take()
-        await self._store.write(self._batch)
+        if self._was_busy:
+            await self._require_kept()
+        try:
+            await self._store.write(self._batch)
+        except StoreBusy:
+            self._was_busy = True
+            raise
+        self._was_busy = False
         self.written += sum(map(len, self._batch.values()))
+        self._note_kept()
         self._batch = {}
+
+    def _note_kept(self) -> None:
+        for table, rows in self._batch.items():
+            if table.ordered or table is TRANSACTIONS:
+                width = 2 if table is CANDLES else 1  # so much of the key is known when it is asked
+                self._kept.update(((table, row[:width]), int(row[width] or 0)) for row in rows)
+
+    async def _require_kept(self) -> None:
+        """Raise a StoreRewound if rows are gone from between others.
+
+        A store that has none at all is another one, or was emptied: in it nothing is missing.
+        """
+        for (table, key), epoch in self._kept.items():
+            newest = await self._store.newest(table, *key)
+            if newest is not None and newest < epoch:
+                text = f"{key[0]}: rows after {newest} were kept, up to {epoch}, and are gone"
+                raise StoreRewound(text)
 
     def _take(self) -> None:
         self._batch, self._rows, self._count = self._rows, {}, 0

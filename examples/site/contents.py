@@ -120,8 +120,9 @@ REFERENCE: Final = (
         "What a client gets, kept in a file or a database.",
         "derivtrio.recording",
         _names(
-            "record open_store in_thread Store BlockingStore StoreError StoreBusy MissingExtra"
-            " Unreadable Table TABLES TICKS CANDLES GAPS TRANSACTIONS BALANCES CONTRACTS Batch Row"
+            "record open_store in_thread Store BlockingStore StoreError StoreBusy StoreRewound"
+            " MissingExtra Unreadable Table TABLES TICKS CANDLES GAPS TRANSACTIONS BALANCES"
+            " CONTRACTS Batch Row"
         ),
     ),
     Names(

@@ -24,6 +24,13 @@ def test_call_prints_more_readable_json_on_a_terminal(
     assert json.loads(result.stdout)["website_status"]["site_status"] == "up"
 
 
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"a":' * 100_000])
+def test_a_request_that_is_no_json_is_2(text: str) -> None:
+    result = run("call", text)
+    assert result.exit_code == 2
+    assert "not JSON" in result.stderr.splitlines()[-1]
+
+
 def test_call_reads_standard_input(server: Served) -> None:
     result = run("call", "-", "--url", server.url, input='{"ping": 1}\n')
     assert json.loads(result.stdout)["ping"] == "pong"

@@ -1,5 +1,7 @@
 """Help, usage, the version, and what the command line needs."""
 
+import time
+
 import pytest
 from served import finished
 from shell import COMMANDS, only_line, run
@@ -78,6 +80,17 @@ def test_a_command_line_that_makes_no_sense_is_2(arguments: list[str]) -> None:
     assert result.stdout == ""
     assert result.stderr.startswith("Usage: ")
     assert result.stderr.splitlines()[-1].startswith("Error: ")
+
+
+@pytest.mark.parametrize("clock", [5.0, 1_600_000_000.0])
+def test_a_start_is_not_refused_by_a_clock_that_is_years_behind(
+    clock: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without a battery begins so, and what ends with 2 is not started again."""
+    monkeypatch.setattr(time, "time", lambda: clock)
+    arguments = ("ticks", "R_100", "--start", "2026-11-01", "--count", "1", "--proxy", "http://")
+    result = run(*arguments)
+    assert "'--proxy'" in result.stderr.splitlines()[-1]
 
 
 def test_the_version() -> None:

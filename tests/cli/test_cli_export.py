@@ -1,6 +1,7 @@
 """`derivtrio export`."""
 
 import csv
+import gc
 import io
 import json
 import sqlite3
@@ -11,6 +12,7 @@ import pytest
 from shell import only_line, run
 
 from derivtrio.recording import CANDLES, GAPS, TICKS, Batch
+from derivtrio.recording.parquet import ParquetSink
 from derivtrio.recording.reading import shown_source
 from derivtrio.recording.sqlite import SqliteStore
 from derivtrio.simulator import Market
@@ -94,6 +96,19 @@ def test_parquet(db: Path, *, to_file: bool) -> None:
     table = pq.read_table(path if to_file else io.BytesIO(result.stdout_bytes))
     assert table.column_names == list(TICKS.names)
     assert table.num_rows == len(lines(str(db)))
+
+
+def test_parquet_that_fails_writes_nothing_more() -> None:
+    pytest.importorskip("pyarrow")
+    sink = io.BytesIO()
+    with pytest.raises(KeyboardInterrupt), ParquetSink(sink, TICKS) as parquet:
+        parquet.write([("R_100", START, 0, 1.5, None, None)])
+        before = sink.getvalue()
+        raise KeyboardInterrupt
+    assert sink.getvalue() == before
+    sink.close()
+    del parquet  # and nothing is written now: Python would print a traceback
+    gc.collect()
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv"])

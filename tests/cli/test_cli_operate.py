@@ -26,6 +26,7 @@ from derivtrio.cli.health import FRESH, PROMPT, Health, WatchedStore
 from derivtrio.cli.health_server import health_server
 from derivtrio.cli.logs import JsonFormatter
 from derivtrio.cli.operate import ListenAddress, Operation, read_address
+from derivtrio.cli.output import log_to_stderr
 from derivtrio.cli.systemd import Notifier
 from derivtrio.cli.target import target_for
 from derivtrio.recording import TICKS, Batch, StoreBusy, Table
@@ -185,8 +186,10 @@ class Memory:
 
     def __init__(self) -> None:
         self.busy = False
+        self.hangs: dict[Any, float] = {}
 
-    async def newest(self, _table: Table, *_key: str | int) -> int | None:
+    async def newest(self, _table: Table, *key: str | int) -> int | None:
+        await trio.sleep(self.hangs.get(key, 0))
         return None
 
     async def write(self, _batch: Batch) -> None:
@@ -213,14 +216,36 @@ async def test_it_is_not_well_when_the_store_does_not_write(
         for _ in range(2):
             with pytest.raises(StoreBusy):
                 await store.write(batch)
+        await trio.sleep(PROMPT + 5)
         now = time.time()
-        store.waiting_wall = now - PROMPT - 5
-        assert health.troubles == [f"the store has not written for {PROMPT + 5:.0f} s"]
+        for clock in (now, now - 3600):  # it is not said by a clock that somebody sets back
+            monkeypatch.setattr(time, "time", lambda clock=clock: clock)
+            assert health.troubles == [f"the store has not written for {PROMPT + 5:.0f} s"]
         memory.busy = False
         await store.write(batch)
-        assert (health.troubles, store.waiting_wall) == ([], None)
+        assert (health.troubles, store.waiting) == ([], {})
         monkeypatch.setattr(time, "time", lambda: now + FRESH + 60)
         assert re.match(r"the last message came \d+ s ago", health.troubles[0])
+
+
+async def test_it_is_not_well_when_the_store_does_not_say_what_it_has(autojump_clock: Any) -> None:
+    memory = Memory()
+    store = WatchedStore(memory)
+    memory.hangs = {("R_100",): 10, ("R_25",): PROMPT + 30}
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+        trio.open_nursery() as nursery,
+    ):
+        for symbol in ("R_100", "R_25", "R_50"):
+            nursery.start_soon(store.newest, TICKS, symbol)
+        health = Health(client, store)
+        await trio.sleep(PROMPT - 5)
+        assert health.troubles == []
+        await trio.sleep(10)
+        assert health.troubles == [f"the store has not answered for {PROMPT + 5:.0f} s"]
+        await trio.sleep(30)
+        assert health.troubles == []
 
 
 # --- the health page
@@ -387,7 +412,7 @@ def test_a_recorder_has_a_page_and_a_file(server: Served, tmp_path: Path) -> Non
         wait_until(kept)
         report = json.loads(path.read_text())
         assert {"healthy", "troubles", "state", "last_message_at", "rows_written"} <= set(report)
-        assert not path.with_name("health.json.tmp").exists()
+        assert not list(path.parent.glob("*.tmp"))
         process.terminate()
         _, err = process.communicate()
     assert process.returncode == 143
@@ -461,6 +486,17 @@ def test_the_error_that_ends_a_command_is_json_too(server: Served) -> None:
     told = [json.loads(line) for line in result.stderr.splitlines()]
     assert (told[-1]["level"], told[-1]["logger"]) == ("ERROR", "derivtrio.cli")
     assert "NO_SUCH" in told[-1]["text"]
+
+
+def test_what_other_packages_log_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with log_to_stderr(logging.INFO, JsonFormatter([SECRET])):
+        logging.getLogger("derivtrio.cli").warning("ours")
+        error = OSError(f"too many\nopen files: {SECRET}")
+        logging.getLogger("trio.serve_listeners").error("accept\nreturned EMFILE", exc_info=error)
+        logging.getLogger("trio").info("no news")
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["logger"] for line in told] == ["derivtrio.cli", "trio.serve_listeners"]
+    assert "open files: <not shown>" in told[1]["exception"]
 
 
 def test_the_secrets_of_a_target_are_known_to_its_log() -> None:

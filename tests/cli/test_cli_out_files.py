@@ -59,7 +59,9 @@ def test_a_folder_where_nothing_can_be_written_is_said_at_once(
     assert "nothing can be written into the folder" in result.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("content", ["export A=1\n", "[1]", "{}", "7", "\udcff", "x" * 70_000])
+@pytest.mark.parametrize(
+    "content", ["export A=1\n", "[1]", "{}", "7", "\udcff", "x" * 70_000, "[" * 60_000]
+)
 def test_a_health_file_replaces_no_other_file(tmp_path: Path, content: str) -> None:
     path = tmp_path / "profile"
     path.write_bytes(content.encode(errors="surrogateescape"))
@@ -91,6 +93,7 @@ def test_a_health_file_replaces_an_older_one(tmp_path: Path, content: str) -> No
         (("export", "x.db", "--out", "no/such/x.csv"), "there is no folder no"),
         (("plot", "x.db", "R_100", "--out", "no/such/x.png"), "there is no folder no"),
         (("demo", "--timeline", "no/such/x.html"), "there is no folder no"),
+        (("ticks", "R_100", "--health-file", "no/such/x"), "there is no folder no"),
     ],
     ids=str,
 )
@@ -121,6 +124,29 @@ def test_what_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [
         ("chart.png", b"old")
     ]
+
+
+def test_two_that_write_one_file_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "ticks.csv"
+    with replacing(path) as slow:
+        slow.write(b"slow " * 2000)
+        with replacing(path) as quick:
+            quick.write(b"quick")
+        assert path.read_bytes() == b"quick"
+        slow.write(b"end")
+    assert path.read_bytes() == b"slow " * 2000 + b"end"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    link, real = tmp_path / "ticks.csv", tmp_path / "disk/ticks.csv"
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    with replacing(link) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("command", [("export", "x.db"), ("plot", "x.db", "R_100")])

@@ -139,7 +139,16 @@ def test_g13_what_cannot_be_reached_is_one_line_without_the_password(server: Ser
     assert "secret-word" not in result.stderr
 
 
-@pytest.mark.parametrize("there", ["redis://there", "redis:///ticks", "redis://there:port/ticks"])
+@pytest.mark.parametrize(
+    "there",
+    [
+        "redis://there",
+        "redis:///ticks",
+        "redis://there:port/ticks",
+        "redis://there/ticks?db=1",
+        "redis://there/ticks#1",
+    ],
+)
 def test_an_address_without_a_stream_is_a_wrong_command_line(server: Served, there: str) -> None:
     result = finished(*COMMAND, "R_100", "--to", there, "--url", server.url)
     assert result.returncode == 2

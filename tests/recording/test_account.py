@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import trio
-from stores import MemoryStore
+from stores import MemoryStore, busy
 
 import derivtrio
-from derivtrio.recording import BALANCES, CONTRACTS, TRANSACTIONS, record
+from derivtrio.recording import BALANCES, CONTRACTS, TRANSACTIONS, Row, Table, record
+from derivtrio.recording.writer import BatchWriter
 from derivtrio.simulator import Simulator, open_simulator
 
 START = 1_700_000_000
@@ -79,6 +80,75 @@ async def test_what_happened_meanwhile_comes_first_after_a_restart(autojump_cloc
     assert len(kept(store)) == 13
     assert len(store.rows(CONTRACTS)) == 6
     assert {row[4] for row in store.rows(CONTRACTS)} <= {"won", "lost"}
+
+
+async def test_what_happened_while_the_stream_had_failed_is_kept(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, failures = BatchWriter.add, [derivtrio.SlowConsumer("transactions", 1)]
+
+    def failing(self: BatchWriter, table: Table, row: Row) -> None:
+        if failures and table is TRANSACTIONS:
+            raise failures.pop()
+        add(self, table, row)
+
+    monkeypatch.setattr(BatchWriter, "add", failing)
+    store = MemoryStore()
+    async with open_simulator(port=None, start=START) as sim, trio.open_nursery() as nursery:
+        nursery.start_soon(run_for, 150, sim, store)
+        await trio.sleep(5)
+        before = len(ledger(sim))
+        await buy(sim, 2)  # the first of these finds the store empty, and the stream fails
+        await trio.sleep(20)
+        await buy(sim)
+        await trio.sleep(60)
+    assert failures == []
+    assert kept(store) == ledger(sim)[before:]
+    assert len(kept(store)) == 6
+
+
+async def test_g05_transactions_that_a_store_has_lost_are_fetched_again(
+    autojump_clock: Any,
+) -> None:
+    store = MemoryStore()
+    async with open_simulator(port=None, start=START) as sim, trio.open_nursery() as nursery:
+        nursery.start_soon(run_for, 150, sim, store)
+        await trio.sleep(5)
+        for _ in range(3):
+            await buy(sim)
+            await trio.sleep(20)
+        store.failures.append(busy())  # its server crashes, and has its last snapshot then
+        await buy(sim)
+        while store.failures:  # noqa: ASYNC110 - a store has no event for it
+            await trio.sleep(0.1)
+        for row in store.rows(TRANSACTIONS)[-3:]:
+            del store.tables["transactions"][row[:2]]
+        await trio.sleep(30)
+    assert kept(store) == ledger(sim)[-8:]
+
+
+@pytest.mark.parametrize("passes", [True, False])
+async def test_an_account_that_is_refused_for_a_while_is_asked_again(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch, *, passes: bool
+) -> None:
+    code = "RateLimit" if passes else "PermissionDenied"
+    refusals = [derivtrio.ApiError(code, "not now")]
+    balance = derivtrio.Client.balance
+
+    def refusing(self: derivtrio.Client) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return balance(self)
+
+    monkeypatch.setattr(derivtrio.Client, "balance", refusing)
+    store = MemoryStore()
+    async with open_simulator(port=None, start=START) as sim:
+        if passes:
+            await run_for(70, sim, store)
+            assert len(store.rows(BALANCES)) == 1
+        else:
+            with pytest.raises(derivtrio.ApiError, match="not now"):
+                await run_for(70, sim, store)
 
 
 async def test_without_an_account_it_is_refused(autojump_clock: Any) -> None:

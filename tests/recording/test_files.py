@@ -17,6 +17,7 @@ from derivtrio.recording import (
     GAPS,
     TABLES,
     TICKS,
+    TRANSACTIONS,
     MissingExtra,
     StoreBusy,
     StoreError,
@@ -87,6 +88,60 @@ def test_a_row_that_comes_again_is_left_out(tmp_path: Path, suffix: str) -> None
         store.close()
     (path,) = (tmp_path / "data").rglob("*.*")
     assert kept(path) == [tick(DAY + epoch) for epoch in range(10)]
+
+
+@every_format
+def test_g05_a_row_that_comes_twice_in_one_batch_is_kept_once(tmp_path: Path, suffix: str) -> None:
+    store = FileStore(template(tmp_path, suffix))
+    days = DAY - 86400, DAY
+    second = [tick(day + each) for day in days for each in (1, 1, 2)]  # asked for again, and again
+    store.write({TICKS: [tick(days[0]), *second, *second, tick(DAY + 3)]})
+    store.close()
+    rows = [row for path in sorted((tmp_path / "data").rglob("*.*")) for row in kept(path)]
+    first = [tick(days[0] + each) for each in range(3)]
+    assert rows == [*first, *(tick(DAY + each) for each in range(1, 4))]
+
+
+@every_format
+def test_g05_two_recorders_of_the_same_files_keep_each_row_once(
+    tmp_path: Path, suffix: str
+) -> None:
+    one, other = (FileStore(template(tmp_path, suffix)) for _ in range(2))
+    for store in (one, other):
+        assert store.newest(TICKS, "R_100") is None
+    for begin in (DAY - 6, DAY - 2):  # over midnight
+        one.write({TICKS: [tick(begin + each) for each in range(4)]})
+        other.write({TICKS: [tick(begin + each) for each in range(2, 6)]})
+    other.close()
+    one.write({TICKS: [tick(DAY + each) for each in range(2, 5)]})
+    one.write({GAPS: [("R_100", 0, DAY, DAY + 5, "one")]})
+    other.write({GAPS: [("R_100", 0, DAY + 7, DAY + 9, "other")]})
+    one.close()
+    folder = tmp_path / "data/R_100"
+    rows = [row for day in "34" for row in kept(folder / f"2023-11-1{day}.{suffix}")]
+    assert rows == [tick(DAY + each) for each in range(-6, 5)]
+    assert len(kept(folder / f"2023-11-14.gaps.{suffix}", GAPS)) == 2
+    assert len(names(folder)) == 3
+
+
+@every_format
+def test_a_file_that_is_taken_away_costs_and_doubles_no_row(tmp_path: Path, suffix: str) -> None:
+    store = FileStore(template(tmp_path, suffix))
+    store.write({TICKS: [tick(DAY), tick(DAY + 1)]})
+    (path,) = (tmp_path / "data").rglob("*.*")
+    path.rename(tmp_path / "rotated")
+    store.write({TICKS: [tick(DAY + 1), tick(DAY + 2)]})
+    store.close()
+    assert kept(tmp_path / f"data/R_100/2023-11-14.{suffix}") == [tick(DAY + 2)]
+
+
+@every_format
+@pytest.mark.parametrize("moment", [1_700_000_000_000, -(2**62), 2**62])
+def test_a_row_whose_time_no_calendar_has_is_kept(tmp_path: Path, suffix: str, moment: int) -> None:
+    rest = ("buy", -1.0, 99.0, None, None, None, None, "", "")
+    store = FileStore(template(tmp_path, suffix))
+    store.write({TRANSACTIONS: [("VRTC1", 7, moment, *rest)]})
+    assert FileStore(template(tmp_path, suffix)).newest(TRANSACTIONS, "VRTC1") == 7
 
 
 @every_format

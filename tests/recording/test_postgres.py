@@ -13,6 +13,7 @@ from derivtrio.recording import (
     GAPS,
     TABLES,
     TICKS,
+    TRANSACTIONS,
     StoreBusy,
     StoreError,
     Table,
@@ -126,6 +127,33 @@ async def test_g13_what_cannot_be_reached_is_an_error_without_the_password(there
 async def until(true: Callable[[], object]) -> None:
     while not true():  # noqa: ASYNC110 - it is about a server, not about a task
         await trio.sleep(1)
+
+
+def test_a_server_that_only_reads_is_busy(store: Any, url: str) -> None:
+    """As a standby is, before it is the primary, or a database whose disk is full."""
+    change = "ALTER ROLE CURRENT_USER {} default_transaction_read_only"
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    with psycopg.connect(url, autocommit=True) as db:
+        try:
+            db.execute(change.format("SET") + " = on")
+            db.execute(end)
+            for _ in range(2):
+                with pytest.raises(StoreBusy, match="read-only transaction"):
+                    store.write({TICKS: [("R_100", 5, 0, 1.5, None, None)]})
+        finally:
+            db.execute("SET default_transaction_read_only = off")
+            db.execute(change.format("RESET"))
+    store.write({TICKS: [("R_100", 5, 0, 1.5, None, None)]})
+    assert kept(url, TICKS) == [("R_100", 5, 0, 1.5, None, None)]
+
+
+@pytest.mark.parametrize("text", ["x\0y", "\0"])
+def test_a_text_that_postgresql_cannot_hold_does_not_end_the_recording(
+    store: Any, url: str, text: str
+) -> None:
+    row = ("VRTC1", 7, 1_700_000_000, "buy", -1.0, 99.0, None, None, None, None, "", text)
+    store.write({TRANSACTIONS: [row]})
+    assert kept(url, TRANSACTIONS) == [(*row[:-1], text.replace("\0", "\ufffd"))]
 
 
 async def test_a_server_that_goes_away_is_waited_for(

@@ -156,6 +156,40 @@ async def test_a_store_that_is_busy_for_long_costs_no_memory_and_no_tick(
     assert store.rows(GAPS) == []
 
 
+async def failed(store: MemoryStore) -> None:
+    """Return just after the failures of *store*; it is written to again a second later."""
+    while store.failures:  # noqa: ASYNC110 - a store has no event for it
+        await trio.sleep(0.1)
+
+
+async def test_g05_rows_that_a_store_has_lost_are_fetched_again(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    async with open_simulator(port=None, start=START) as sim, trio.open_nursery() as nursery:
+        nursery.start_soon(run_for, 120, sim, store, "1HZ100V")
+        await trio.sleep(60)
+        ticks = store.tables["ticks"]
+        snapshot = dict(list(ticks.items())[:30])
+        store.failures.append(busy())  # the server crashes, and has its last snapshot then
+        await failed(store)
+        store.tables["ticks"] = snapshot
+    assert_equals_market(store, sim, "1HZ100V", 115)
+    assert "and are gone; they are fetched again" in caplog.text
+    assert store.rows(GAPS) == []
+
+
+async def test_a_store_that_was_emptied_is_written_on(autojump_clock: Any) -> None:
+    store = MemoryStore()
+    async with open_simulator(port=None, start=START) as sim, trio.open_nursery() as nursery:
+        nursery.start_soon(run_for, 120, sim, store, "1HZ100V")
+        await trio.sleep(60)
+        store.failures.append(busy())
+        await failed(store)
+        store.tables.clear()
+    assert_equals_market(store, sim, "1HZ100V", 50)
+
+
 def counted(sizes: list[int], write: Any) -> Any:
     async def counting(self: MemoryStore, batch: Any) -> None:
         sizes.append(sum(map(len, batch.values())))
@@ -184,6 +218,27 @@ async def test_an_unknown_symbol_is_an_error(autojump_clock: Any) -> None:
     async with open_simulator(port=None, start=START) as sim:
         with pytest.raises(derivtrio.ApiError, match="InvalidSymbol"):
             await run_for(60, sim, store, "R_100", "NO_SUCH")
+
+
+async def test_a_symbol_that_has_vanished_does_not_end_the_others(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    await store.write({TICKS: [("GONE", START - 900, 0, 1.5, None, None)]})
+    async with open_simulator(port=None, start=START) as sim:
+        await run_for(150, sim, store, "GONE", "1HZ100V")
+        assert_equals_market(store, sim, "1HZ100V", 140)
+    told = [r.getMessage() for r in caplog.records if "trying again in 60 s" in r.getMessage()]
+    assert len(told) == 3
+    assert all(line.startswith("GONE: InvalidSymbol") for line in told)
+
+
+async def test_a_newest_row_that_no_stream_can_begin_with_is_an_error(autojump_clock: Any) -> None:
+    store = MemoryStore()
+    await store.write({TICKS: [("R_100", 1000 * START, 0, 1.5, None, None)]})
+    async with open_simulator(port=None, start=START) as sim:
+        with pytest.raises(derivtrio.InvalidRequest, match="milliseconds"):
+            await run_for(60, sim, store, "R_100")
 
 
 async def test_it_returns_when_the_client_is_closed(autojump_clock: Any) -> None:

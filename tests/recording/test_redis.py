@@ -71,6 +71,19 @@ async def test_what_another_relay_has_added_is_known(server: servers.Server) -> 
     assert kept(server) == ["16000-0"]
 
 
+async def test_a_server_without_its_replicas_is_waited_for(server: servers.Server) -> None:
+    setting = ("CONFIG", "SET", "min-replicas-to-write")
+    async with opened(server) as store:
+        servers.redis_reply(server, *setting, "1")
+        try:
+            with pytest.raises(StoreBusy, match="NOREPLICAS"):
+                await store.write({TICKS: ticks(10)})
+        finally:
+            servers.redis_reply(server, *setting, "0")
+        await store.write({TICKS: ticks(10)})
+    assert kept(server) == ["10000-0"]
+
+
 async def test_a_server_that_only_reads_for_a_while_is_waited_for(server: servers.Server) -> None:
     async with opened(server) as store:
         await store.write({TICKS: ticks(10)})

@@ -1,5 +1,6 @@
 """The SQLite store: what it keeps, and how it fails."""
 
+import itertools
 import os
 import re
 import sqlite3
@@ -20,10 +21,12 @@ from derivtrio.recording import (
     StoreError,
     Table,
     open_store,
+    reading,
     worker,
 )
 from derivtrio.recording import sqlite as module
 from derivtrio.recording.sqlite import SqliteStore
+from derivtrio.recording.tables import Selection
 from derivtrio.recording.targets import maker_of
 
 
@@ -220,6 +223,85 @@ def test_a_reader_does_not_disturb_it(store: SqliteStore, path: Path) -> None:
     assert reader.execute("SELECT count(*) FROM ticks").fetchone() == (1,)
     store.write({TICKS: [tick(2)]})
     reader.close()
+
+
+def test_a_reader_that_takes_its_time_does_not_let_the_log_grow(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CHUNK", 10)
+    store.write({TICKS: [tick(epoch) for epoch in range(30)]})
+    found = reading.read(str(path), Selection(TICKS))
+    rows = list(next(found))
+    for epoch in range(30, 3030):
+        store.write({TICKS: [tick(epoch)]})
+    assert path.with_name("ticks.db-wal").stat().st_size < 2**23
+    for chunk in found:
+        rows += chunk
+    assert rows == [tick(epoch) for epoch in range(3030)]
+
+
+def test_a_gap_is_read_where_a_part_of_it_lies_in_the_period(
+    store: SqliteStore, path: Path
+) -> None:
+    gaps = [("R_100", 0, begin, begin + 10, "no longer kept") for begin in (100, 120, 140)]
+    store.write({GAPS: gaps})
+
+    def found(start: int | None, end: int | None) -> list[Any]:
+        selection = Selection(GAPS, ("R_100",), None, start, end)
+        return [row for rows in reading.read(str(path), selection) for row in rows]
+
+    assert found(105, 106) == gaps[:1]
+    assert found(125, None) == gaps[1:]
+    assert found(None, 125) == gaps[:2]
+    assert found(131, 139) == []
+
+
+def test_a_log_that_has_grown_is_cut_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOG_SIZE", 2**16)
+    store, log = SqliteStore(path), path.with_name("ticks.db-wal")
+    reader = sqlite3.connect(path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM ticks").fetchone()
+    for epoch in range(1500):
+        store.write({TICKS: [tick(epoch)]})
+    grown = log.stat().st_size
+    reader.close()
+    for epoch in range(1500, 1600):
+        store.write({TICKS: [tick(epoch)]})
+    assert log.stat().st_size < grown // 4
+    store.close()
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 1000])
+@pytest.mark.parametrize("bounds", [(None, None), (3, None), (None, 7), (3, 7), (50, 60)])
+@pytest.mark.parametrize("symbols", [(), ("B",), ("C", "A", "A"), ("none",)])
+def test_chunks_of_any_size_make_the_same_rows(
+    store: SqliteStore,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    size: int,
+    bounds: tuple[int | None, int | None],
+    symbols: tuple[str, ...],
+) -> None:
+    places = list(itertools.product("ABC", range(9), (0, 1)))
+    ticks = [(*place, 1.5, None, None) for place in places]
+    candles = sorted((name, 60 + 60 * n, at, 1.0, 1.0, 1.0, 1.0) for name, at, n in places)
+    store.write({TICKS: ticks, CANDLES: candles})
+    monkeypatch.setattr(reading, "CHUNK", size)
+    start, end = bounds
+
+    def is_chosen(row: Any, place: int) -> bool:
+        after, before = start is None or row[place] >= start, end is None or row[place] <= end
+        return after and before and (not symbols or row[0] in symbols)
+
+    def found(selection: Selection) -> list[Any]:
+        return [row for rows in reading.read(str(path), selection) for row in rows]
+
+    assert found(Selection(TICKS, symbols, None, *bounds)) == [r for r in ticks if is_chosen(r, 1)]
+    for length in (None, 120):
+        chosen = [r for r in candles if is_chosen(r, 2) and length in (None, r[1])]
+        assert found(Selection(CANDLES, symbols, length, *bounds)) == chosen
 
 
 async def test_it_works_in_a_thread(path: Path) -> None:
