@@ -386,6 +386,29 @@ async def test_g05_where_ticks_come_under_a_new_id_what_is_missing_before_is_fet
     check_ticks(sim.market, "R_100", taken)
 
 
+@pytest.mark.parametrize("lag", [0, 1, 3])
+def test_g05_of_a_stream_that_was_granted_twice_nothing_is_looked_up(lag: int) -> None:
+    """Each tick comes under both ids; the one may be behind by some ticks."""
+    translator, got = TickTranslator("R_100"), list[Any]()
+
+    def feed(stream_id: str, n: int) -> None:
+        tick = {"symbol": "R_100", "epoch": 1000 + 2 * n, "quote": n / 4, "pip_size": 2}
+        got.extend(translator.feed({"tick": tick, "subscription": {"id": stream_id}}))
+
+    for n in range(20):
+        feed("a", n)
+        if n >= lag:
+            feed("b", n - lag)
+    assert all(isinstance(each, Tick) for each in got[2 + 2 * lag :])
+    for n in range(20, 23):  # the other has ended
+        feed("b", n)
+    feed("a", 25)  # where it goes on, something may be missing
+    assert epochs(got)[-4:] == [1042, 1044, (1044, 1050), 1050]
+    assert [each.epoch for each in got if isinstance(each, Tick)] == [
+        1000 + 2 * n for n in (*range(23), 25)
+    ]
+
+
 async def test_the_first_live_tick_may_repeat_the_reply(autojump_clock: Any) -> None:
     translator = TickTranslator("R_100")
     translator.feed(tick(100, 1.0))
