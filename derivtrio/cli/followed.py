@@ -109,6 +109,6 @@ async def follow_stream(client: Client, row: FollowedSymbol, monitor: Monitor) -
         row.error = ""
         async for tick in stream:
             row.take(tick)
-            row.gaps = len(stream.gaps)
+            row.gaps = stream.gap_count
             if tick.ask is not None:
                 monitor.clock.note(tick.epoch)

@@ -193,10 +193,9 @@ class Follower:
                 self._note_gaps(stream, gaps)
 
     def _note_gaps(self, stream: Subscription[Any], noted: int) -> int:
-        gaps = stream.gaps
-        for gap in gaps[noted:]:
+        for gap in stream.gaps_after(noted):
             self._add_gap(gap)
-        return len(gaps)
+        return stream.gap_count
 
     def _add_gap(self, gap: Gap) -> None:
         if self._newest is not None:

@@ -101,8 +101,18 @@ class Subscription(Generic[T]):
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """The holes that the server's history could not fill."""
+        """The holes that the server's history could not fill; the newest thousand of them."""
         return () if self._backfill is None else tuple(self._backfill.gaps)
+
+    @property
+    def gap_count(self) -> int:
+        """How many such holes there have been."""
+        return 0 if self._backfill is None else self._backfill.gap_count
+
+    def gaps_after(self, count: int) -> tuple[Gap, ...]:
+        """Return the holes after the first *count*, so that each is told once; as far as kept."""
+        new = self.gap_count - count
+        return self.gaps[-new:] if new > 0 else ()
 
     async def __aenter__(self) -> "Subscription[T]":
         if self._entered:

@@ -112,10 +112,10 @@ class TickTranslator:
     A symbol may have several ticks in one second. Live ticks come in order and each once, so their
     epochs may be equal. Only at a seam does a tick with the epoch and the quote of one that was
     delivered count as the same. Where the stream's id changes is a seam, too: a stream that begins
-    anew repeats the newest tick. A server may have granted the stream twice, so that each tick comes
-    under both ids: nothing is missing where an id follows that has brought the last tick as well.
-    The fast way looks at ids only where a tick is repeated; once one has changed there, the rest of
-    the stream goes the plain way, which looks at all of them.
+    anew repeats the newest tick. If a server has granted the stream twice, each tick comes under
+    both ids: nothing is missing before an id that has brought the last tick as well. The fast way
+    looks at ids only where a tick is repeated; once one has changed there, the rest of the stream
+    goes the plain way, which looks at all of them.
 
     Attributes:
         implausible: why the last tick was not believed, or is left out, until somebody takes note
