@@ -17,6 +17,7 @@ from typing import Final
 import attrs
 import trio
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.client import Client
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.models import Transaction
@@ -31,7 +32,7 @@ from derivtrio.recording.tables import (
 )
 from derivtrio.recording.writer import BatchWriter, patiently
 
-_log: Final = logging.getLogger("derivtrio.recording")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
 
 #: How many of the statement's newest rows are looked at again at the start.
 _AGAIN: Final = 50

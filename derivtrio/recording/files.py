@@ -30,12 +30,13 @@ from urllib.parse import quote
 
 import attrs
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.recording.formats import FORMATS, FileFormat
 from derivtrio.recording.safe_files import append_lines, repair_lines, replace_file
 from derivtrio.recording.store import StoreBusy, StoreError, Unreadable
 from derivtrio.recording.tables import CANDLES, TICKS, Batch, Row, Table, Value
 
-_log: Final = logging.getLogger("derivtrio.recording")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
 
 #: How much time closing may take to turn collected rows into Parquet files, in seconds. What is
 #: left then is kept in the `.part` files, and its turn comes at the next start.

@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.client import Client
 from derivtrio.errors import (
     ApiError,
@@ -37,7 +38,7 @@ from derivtrio.recording.tables import CANDLES, GAPS, TICKS, Table, candle_row, 
 from derivtrio.recording.writer import BatchWriter, patiently
 from derivtrio.streams.subscription import Subscription
 
-_log: Final = logging.getLogger("derivtrio.recording")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
 
 #: How long to wait before a stream that was refused or ended is asked for again, in seconds.
 PAUSE: Final = 60.0

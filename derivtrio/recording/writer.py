@@ -13,12 +13,13 @@ from typing import Final, TypeVar
 import attrs
 import trio
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.recording.store import Store, StoreBusy
 from derivtrio.recording.tables import Row, Table
 
 T = TypeVar("T")
 
-_log: Final = logging.getLogger("derivtrio.recording")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
 
 #: For how long rows are gathered, in seconds.
 INTERVAL: Final = 0.5

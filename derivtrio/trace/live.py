@@ -21,13 +21,14 @@ import attrs
 import h11
 import trio
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.trace.layout import arranged
 from derivtrio.trace.page import SCRIPTS, document, fragments, style, text_of
 from derivtrio.trace.timelines import Timeline
 from derivtrio.web import Feed, Page, WebServer
 
-_log: Final = logging.getLogger("derivtrio.trace")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.trace"))
 
 #: How often the picture is drawn, in seconds, and the part of the time that drawing may take.
 INTERVAL: Final = 1.0
