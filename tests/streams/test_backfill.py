@@ -260,6 +260,19 @@ async def test_g18_the_newest_gaps_are_kept_and_all_are_counted(
     assert stream.gaps_after(5000) == ()
 
 
+async def test_after_its_block_a_stream_has_what_waits_and_fetches_nothing(
+    autojump_clock: Any, history: History
+) -> None:
+    _, reader = reading(history, tick(1), HOLE, tick(5))
+    async with reader.subscription as stream:
+        pass
+    assert [each.epoch async for each in stream] == [1]
+    assert [each async for each in stream] == []
+    assert history.asked == []
+    with pytest.raises(RuntimeError, match="entered once"):
+        await stream.__aenter__()
+
+
 class Closing:
     """Waits for a market to open, and opens the buffer again."""
 
