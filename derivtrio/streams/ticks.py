@@ -138,8 +138,10 @@ class TickTranslator:
     #: What was delivered before `_last` in the same second; older ones may be in it as well.
     _earlier: tuple[Tick, ...] = attrs.field(default=(), init=False)
     _seam: Seam | None = attrs.field(default=None, init=False)
-    _answered_mono: float = attrs.field(default=0.0, init=False)
+    _answered_mono: float = attrs.field(default=0.0, init=False, eq=False)
     _late: bool = attrs.field(default=False, init=False)
+    #: Whether the stream began, or was resumed, with a message that cannot be read.
+    _first_unread: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.start is not None:
@@ -172,6 +174,7 @@ class TickTranslator:
             epochs.begin(epoch)
         if last is None:
             self._last = tick
+            self._end_seam()
             return (tick,)
         near = last.epoch - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.aside
         if not near and epochs.is_far(epoch, last.epoch):
@@ -187,7 +190,7 @@ class TickTranslator:
             self._earlier = (*self._earlier, last)[-_MOST_A_SECOND:]
         # In the second of the reply, the tick after this one may still repeat the reply's.
         if seam is not Seam.ANSWERED or epoch > last.epoch:
-            self._seam = None
+            self._end_seam()
         self._last = tick
         return items
 
@@ -214,6 +217,7 @@ class TickTranslator:
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
         self._id = None
+        self._first_unread = False
         self._epoch_under.clear()
         self._lose()
 
@@ -232,11 +236,13 @@ class TickTranslator:
             self._seam = Seam.OPEN
         elif self._last is not None and self._seam is None:
             self._seam, self._late = Seam.ANSWERED, late
-            self._answered_mono = trio.current_time() if late else 0.0
+            self._answered_mono = self._epochs.clock() if late else 0.0
 
     def skip(self) -> Sequence[Never]:
         """Note a message that cannot be read: its tick is lost."""
-        if self._last is not None and self._seam is not Seam.LOST:
+        if self._last is None or self._seam is Seam.LOST:
+            self._first_unread = True
+        else:
             self._seam = Seam.OPEN
         return ()
 
@@ -272,6 +278,17 @@ class TickTranslator:
         newest[stream_id] = epoch
         if len(newest) > _MOST_IDS:
             del newest[next(iter(newest))]
+
+    def _end_seam(self) -> None:
+        """Note that a tick is delivered which is not the one before.
+
+        If the message before it was the first, and could not be read, it may be a late reply: that
+        message may have been a live tick, and newer.
+        """
+        self._seam = None
+        if self._first_unread:
+            self._first_unread, self._seam, self._late = False, Seam.ANSWERED, True
+            self._answered_mono = self._epochs.clock()
 
     def _set_aside(self, tick: Tick, last: Tick) -> Sequence[Tick | Hole]:
         """Set *tick* aside, which is far from the *last*; or return it, if it is believed now."""
@@ -339,7 +356,7 @@ class TickTranslator:
         seconds = tick.epoch - last.epoch
         if seam is not Seam.ANSWERED:
             return seconds != 1 or bool(self._earlier)
-        age = seconds - (trio.current_time() - self._answered_mono) if self._late else 0.0
+        age = seconds - (self._epochs.clock() - self._answered_mono) if self._late else 0.0
         return age >= _OLD and (seconds > 1 or bool(self._earlier))
 
     def _hole(self, last: Tick, tick: Tick | None) -> Hole:
