@@ -27,6 +27,12 @@ def shown(value: Any) -> str:
     return f"a {kind} of {len(str(value))} characters"
 
 
+def one_line(text: object) -> str:
+    """Return *text* as one printable line."""
+    printable = "".join(c if c.isprintable() else " " for c in str(text))
+    return " ".join(printable.split())
+
+
 def counted(number: int, noun: str, verb: str = "") -> str:
     """Return how many of what, for people: *noun* and *verb* are in the singular.
 

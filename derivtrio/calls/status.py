@@ -55,6 +55,7 @@ from derivtrio.events import (
     Throttled,
     Waiting,
 )
+from derivtrio.wording import one_line
 
 
 class TolerantLogger(logging.LoggerAdapter[logging.Logger]):
@@ -308,6 +309,7 @@ class EventBus:
         }
         if self.name is not None:
             text, args = "[%s] " + text, (self.name, *args)
+        args = tuple(one_line(each) if isinstance(each, str) else each for each in args)
         logger.log(level, text, *args, extra=fields, stacklevel=2)
 
     def _log(self, event: Event, connection: int | None) -> None:

@@ -18,8 +18,8 @@ from derivtrio import (
     Tick,
 )
 from derivtrio.cli.live_view import Monitor
-from derivtrio.cli.output import one_line
 from derivtrio.policy.retry import is_passing
+from derivtrio.wording import one_line
 
 #: How much of the past is kept, in seconds, and how many ticks of it at most.
 WINDOW: Final = 300

@@ -99,6 +99,11 @@ def test_a_tolerant_logger_names_the_line_that_logs(caplog: pytest.LogCaptureFix
     assert [getattr(each, "symbol", None) for each in caplog.records] == ["R_100", "R_50"]
 
 
+def test_g18_what_a_server_says_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    EventBus("bot").log(logging.WARNING, "for %s, %d times", "VRTC1\x1b[2J\nCR1", 2)
+    assert [each.getMessage() for each in caplog.records] == ["[bot] for VRTC1 [2J CR1, 2 times"]
+
+
 def test_every_module_logs_so() -> None:
     """What logs past it can end the task that logs, by a handler of somebody else's."""
     sources = {path: path.read_text() for path in PACKAGE.rglob("*.py")}
