@@ -55,7 +55,7 @@ from derivtrio.events import (
     Throttled,
     Waiting,
 )
-from derivtrio.wording import one_line
+from derivtrio.wording import printable
 
 
 class TolerantLogger(logging.LoggerAdapter[logging.Logger]):
@@ -309,7 +309,7 @@ class EventBus:
         }
         if self.name is not None:
             text, args = "[%s] " + text, (self.name, *args)
-        args = tuple(one_line(each) if isinstance(each, str) else each for each in args)
+        args = tuple(printable(each) if isinstance(each, str) else each for each in args)
         logger.log(level, text, *args, extra=fields, stacklevel=2)
 
     def _log(self, event: Event, connection: int | None) -> None:
