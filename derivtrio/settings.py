@@ -11,6 +11,7 @@ from attrs.validators import optional
 
 from derivtrio.errors import InvalidURL
 from derivtrio.redaction import HIDDEN, shown_url
+from derivtrio.wording import shown
 
 #: What a header's name and a subprotocol are (a token, RFC 9110), and a header's value.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -31,13 +32,16 @@ _RESERVED: Final = {
 }
 
 
-def _between(kind: type, lowest: float, what: str, *, strictly: bool = False) -> Any:
-    """Return an attrs validator for finite numbers of *kind* from *lowest* up."""
+def _between(
+    kind: type, lowest: float, what: str, *, highest: float = math.inf, strictly: bool = False
+) -> Any:
+    """Return an attrs validator for finite numbers of *kind* from *lowest* to *highest*."""
 
     def check(_: object, field: "attrs.Attribute[Any]", value: Any) -> None:
         numeric = isinstance(value, (int, kind)) and not isinstance(value, bool)
-        if not numeric or not lowest <= value < math.inf or (strictly and value == lowest):
-            text = f"{field.name} is {what}, not {value!r}"
+        fits = numeric and lowest <= value <= highest and value != math.inf
+        if not fits or (strictly and value == lowest):
+            text = f"{field.name} is {what}, not {shown(value) if numeric else repr(value)}"
             raise ValueError(text)
 
     return check
@@ -131,9 +135,19 @@ def _check_subprotocols(_: object, __: object, names: Any) -> None:
         raise ValueError(text)
 
 
-_duration = _between(float, 0, "a number of seconds, more than 0", strictly=True)
+#: Clocks and networks are coarser than the shortest time; a longer one than the longest, and trio's
+#: clock counts in steps that are too large.
+_SHORTEST: Final = 0.001
+_LONGEST: Final = 1e9
+
+_duration = _between(
+    float, _SHORTEST, "a number of seconds, from 0.001 to a thousand million", highest=_LONGEST
+)
 _duration_or_none: Any = optional(_duration)
-_not_negative = _between(float, 0, "a number of seconds, not negative")
+_not_negative = _between(
+    float, 0, "a number of seconds, from 0 to a thousand million", highest=_LONGEST
+)
+_wait = _between(float, 0, "a number of seconds, more than 0", highest=_LONGEST, strictly=True)
 _factor = _between(float, 1, "a number, at least 1")
 _count = _between(int, 1, "a whole number, at least 1")
 
@@ -146,7 +160,7 @@ class Backoff:
     `min(cap, first * factor ** (n - 1))` seconds.
     """
 
-    first: float = attrs.field(default=0.5, validator=_duration)
+    first: float = attrs.field(default=0.5, validator=_wait)
     factor: float = attrs.field(default=2, validator=_factor)
     cap: float = attrs.field(default=60, validator=_duration)
 

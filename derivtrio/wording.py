@@ -27,6 +27,16 @@ def shown(value: Any) -> str:
     return f"a {kind} of {len(str(value))} characters"
 
 
+def printable(text: str) -> str:
+    """Return *text* with a space for each character that is not printable."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def one_line(text: object) -> str:
+    """Return *text* as one printable line."""
+    return " ".join(printable(str(text)).split())
+
+
 def counted(number: int, noun: str, verb: str = "") -> str:
     """Return how many of what, for people: *noun* and *verb* are in the singular.
 

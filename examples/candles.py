@@ -21,9 +21,9 @@ async def main() -> None:
         client.candles("R_100", 60, start=start, closed_only=True) as candles,
     ):
         async for candle in candles:
-            for gap in candles.gaps[shown:]:
+            for gap in candles.gaps_after(shown):
                 print(f"nothing from {gap.after} to {gap.before}: {gap.reason}", flush=True)
-            shown = len(candles.gaps)
+            shown = candles.gap_count
             at = time.strftime("%H:%M", time.localtime(candle.open_time))
             print(at, candle.open, candle.high, candle.low, candle.close, flush=True)
 

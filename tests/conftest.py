@@ -33,6 +33,13 @@ def _same_backoff_every_time() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
+def _log_everything(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every log call run, so that none of them can be broken unseen."""
     caplog.set_level(logging.DEBUG, logger="derivtrio")
+    monkeypatch.setattr(logging.NullHandler, "handleError", _raise)
+
+
+def _raise(handler: logging.Handler, record: logging.LogRecord) -> None:
+    """Raise what `derivtrio.calls.status.TolerantLogger` has caught."""
+    del handler, record
+    raise  # noqa: PLE0704 - it is called where that is handled

@@ -143,3 +143,23 @@ def test_the_drawing_of_the_hierarchy_is_complete() -> None:
 def test_details_that_are_no_object_are_kept_as_one() -> None:
     assert api_error({"code": "X", "details": ["odd"]}).details == {"details": ["odd"]}
     assert api_error({"code": "X", "details": {"field": "price"}}).details == {"field": "price"}
+
+
+SPOOF = "\x1b[2J\x1b]0;title\x07 no\r\n2026-11-27 INFO all is well\x9b31m\u202e\u2028"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        api_error({"code": f"Odd{SPOOF}", "message": SPOOF, "details": {SPOOF: SPOOF}}),
+        derivtrio.HandshakeRejected(503, SPOOF.encode()),
+        derivtrio.RestRejected(503, SPOOF, SPOOF),
+        derivtrio.PeerClosed(f"closed by the server: 4000 {SPOOF}", 4000, SPOOF),
+        derivtrio.ConnectionFailed(SPOOF, []),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_g18_a_text_of_a_servers_cannot_make_lines_or_colours_in_a_log(error: Exception) -> None:
+    assert str(error).isprintable()
+    assert "no 2026-11-27 INFO all is well 31m" in str(error)
+    assert "\n" not in "".join(traceback.format_exception_only(error)).rstrip("\n")

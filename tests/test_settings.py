@@ -18,7 +18,11 @@ from derivtrio import Backoff, Settings, open_client
         ("heartbeat_interval", "25"),
         ("heartbeat_timeout", None),
         ("response_timeout", True),
+        ("response_timeout", 1e-9),
+        ("heartbeat_interval", 1e-4),
+        ("connect_timeout", 1e10),
         ("stable_after", -1),
+        ("stable_after", 1e12),
         ("max_attempts", 0),
         ("max_attempts", 1.5),
         ("outbox", 0),
@@ -40,6 +44,11 @@ def test_settings_that_cannot_be_meant_are_refused(field: str, value: Any) -> No
 def test_a_backoff_that_cannot_be_meant_is_refused(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=field):
         Backoff(**{field: value})
+
+
+def test_a_number_that_has_no_text_is_refused_all_the_same() -> None:
+    with pytest.raises(ValueError, match=r"^close_timeout is .*, not a number of more than 20"):
+        Settings(close_timeout=10**5000)
 
 
 def test_a_backoff_that_begins_above_its_cap_is_refused() -> None:

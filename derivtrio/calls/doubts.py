@@ -143,7 +143,7 @@ class TradeLog:
         if isinstance(call.error, OutcomeUnknown):
             self._enter(call.error, call)
         elif call.handed_over:
-            self._learn_from(call)
+            self.learn_from(call)
             self.note_time(call, _purchase_time(call.answer))
         elif call.written_mono is not None:
             return self.doubt(call, f"the caller of {call.name} went away before its reply came")
@@ -221,7 +221,7 @@ class TradeLog:
         """Return the other calls of these *names*, written and of an outcome that is not known."""
         calls = (*self._in_doubt.values(), *self._under_way)
         for each in calls:
-            self._learn_from(each)
+            self.learn_from(each)
         return [
             each
             for each in calls
@@ -284,7 +284,8 @@ class TradeLog:
             until = min(oldest.closed_mono, trio.current_time()) + _SLACK
             self._evicted_until_mono = max(self._evicted_until_mono, until)
 
-    def _learn_from(self, call: Call) -> None:
+    def learn_from(self, call: Call) -> None:
+        """Note the contract that *call* has bought, or sold, by its answer."""
         if call.name == "buy" and (contract_id := contract_of(call.answer)) is not None:
             self.know(contract_id, "bought", call)
         elif call.name in SALES:

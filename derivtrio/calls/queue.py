@@ -186,6 +186,15 @@ class SendQueue:
         self._room.promote()
         self.wake_writer()
 
+    def hurry(self, calls: Sequence[Call]) -> None:
+        """Let those of *calls* that still wait go with user calls, and before all of these."""
+        for call in reversed(calls):
+            waited = self._room.remove(call)
+            call.urgency = Urgency.USER
+            if waited:
+                self._room.add_first(call)
+        self.wake_writer()
+
     def end(self) -> None:
         """Note that there is no connection: from now on the channel fills up."""
         self._connection = self.when_held_back = None

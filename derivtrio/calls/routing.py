@@ -20,7 +20,7 @@ same with a batch and is faster; `fast_ticks` takes typed ticks around both. Onl
 which of them is used (`supervision.tasks`).
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, Protocol
 
@@ -37,6 +37,9 @@ FIRST_FOREIGN_ID: Final = 2**31
 #: more is remembered for each request that was given up, up to this number of requests.
 _REMEMBERED: Final = 1024
 _MOST_GIVEN_UP: Final = 10_000
+
+#: How many requests are remembered that were refused, should the server answer them all the same.
+_MOST_REFUSED: Final = 256
 
 #: What a message may have besides its result.
 _ENVELOPE: Final = frozenset("echo_req error msg_type passthrough req_id subscription".split())
@@ -91,6 +94,7 @@ class Router:
             for any more.
         fast_ticks: the streams that take their ticks decoded.
         secrets: what was sent on this connection and is not to be shown, if an error repeats it.
+        on_contradiction: is told who was refused, and with what it is answered all the same.
 
     """
 
@@ -99,10 +103,15 @@ class Router:
     given_up: int = attrs.field(default=0, init=False)
     fast_ticks: FastTicks = attrs.field(factory=FastTicks, init=False)
     secrets: Sequence[str] = attrs.field(default=(), init=False, repr=False)
+    on_contradiction: Callable[[Receiver, Mapping[str, Any]], object] = attrs.field(
+        default=lambda *_: None, init=False
+    )
     _waiting: dict[int, Receiver] = attrs.field(factory=dict, init=False)
     _streams: dict[int, Stream] = attrs.field(factory=dict, init=False)
     #: The ids that were on `unwanted`, each with the newest `req_id` that it can have come from.
     _unsubscribed: dict[str, int] = attrs.field(factory=dict, init=False)
+    #: Who got an error last, by `req_id`.
+    _refused: dict[int, Receiver] = attrs.field(factory=dict, init=False)
     _last_id: int = attrs.field(default=0, init=False)
 
     def waiting(self) -> Iterator[Receiver]:
@@ -175,7 +184,7 @@ class Router:
                 self.remove(req_id)  # the stream is over
         elif req_id > self._last_id:
             return  # it answers a raw message of the user's own
-        self._note_stream_in(message, req_id, was_asked=asked is not None)
+        self._note_unfollowed(message, req_id, asked)
 
     def route_all(self, messages: Sequence[dict[str, Any]]) -> None:
         """Do what `route` does with each message, but hand over runs of one stream in one go."""
@@ -208,6 +217,7 @@ class Router:
         self.fast_ticks.routes.clear()
         self.unwanted.clear()
         self._unsubscribed.clear()
+        self._refused.clear()
         self.strangers = self.given_up = 0
         self.secrets = ()
         return receivers
@@ -217,16 +227,25 @@ class Router:
         owners = (req_id for req_id, stream in self._streams.items() if stream_id in stream.ids)
         return None if stream_id is None else next(owners, None)
 
-    def _note_stream_in(self, message: Mapping[str, Any], req_id: int, *, was_asked: bool) -> None:
-        """Note the stream, if there is one, of a *message* that nobody follows.
+    def _note_unfollowed(
+        self, message: Mapping[str, Any], req_id: int, asked: Receiver | None
+    ) -> None:
+        """Note what a *message* tells that nobody follows: a refusal, or a stream.
 
         The first message of a request may bring a stream that was not asked for in so many words:
         v3's `ticks` always streams.
         """
-        if "subscription" not in message or has_error(message):
+        if "error" in message and has_error(message):
+            if asked is not None:
+                self._refused[req_id] = asked
+                if len(self._refused) > _MOST_REFUSED:
+                    del self._refused[next(iter(self._refused))]
             return
-        if (stream_id := stream_id_of(message)) is not None:
-            (self.note_unwanted if was_asked else self.note_stranger)(stream_id, req_id)
+        if asked is None and (refused := self._refused.pop(req_id, None)) is not None:
+            self.on_contradiction(refused, message)
+        if "subscription" in message and (stream_id := stream_id_of(message)) is not None:
+            note = self.note_stranger if asked is None else self.note_unwanted
+            note(stream_id, req_id)
 
     def _follow(self, req_id: int, stream: Stream) -> None:
         self._streams[req_id] = stream

@@ -4,8 +4,9 @@ A `Session` lives as long as its client. Connections come and go beneath it: `co
 present one, and `usable_connection` is the answer to the question that all parts ask.
 """
 
+import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ import attrs
 import trio
 
 from derivtrio.calls.call import Call
-from derivtrio.calls.doubts import TradeLog
+from derivtrio.calls.doubts import TradeLog, order_text
 from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.routing import Router
@@ -105,6 +106,7 @@ class Session:
 
     def __attrs_post_init__(self) -> None:
         self.label = "" if self.bus.name is None else f" [{self.bus.name}]"
+        self.router.on_contradiction = self._note_contradiction
 
     @property
     def state(self) -> ConnectionState:
@@ -185,3 +187,18 @@ class Session:
         """Return how many calls were written and wait for their reply."""
         receivers = self.router.waiting()
         return sum(isinstance(each, Call) and not each.decided for each in receivers)
+
+    def _note_contradiction(self, call: object, answer: Mapping[str, Any]) -> None:
+        """Log that the server has refused *call*, and answers it all the same.
+
+        A trade may have been executed; what it has bought or sold is known then.
+        """
+        if not isinstance(call, Call):
+            return
+        if call.is_trade:
+            call.answer = dict(answer)
+            self.trades.learn_from(call)
+        what = order_text(call) if call.is_trade else call.label
+        text = "the server has refused %s, and answers it all the same%s"
+        hint = "" if call.safe else "; it may have been executed: look at the account"
+        self.bus.log(logging.WARNING, text, what, hint)

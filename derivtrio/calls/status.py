@@ -32,7 +32,7 @@ import logging
 import time
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 import msgspec
@@ -55,8 +55,26 @@ from derivtrio.events import (
     Throttled,
     Waiting,
 )
+from derivtrio.wording import printable
 
-logger = logging.getLogger("derivtrio")
+
+class TolerantLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose handlers and filters may raise.
+
+    The task that logs would end of it, and the client with the task. So it is told on standard
+    error, as `logging` does with the errors of its own handlers.
+    """
+
+    def log(self, level: int, msg: object, *args: object, **fields: Any) -> None:
+        """Log *msg*, with what `logging.Logger.log` takes besides."""
+        fields["stacklevel"] = fields.get("stacklevel", 1) + 1
+        try:
+            self.logger.log(level, msg, *args, **fields)
+        except Exception:  # noqa: BLE001 - whatever a handler does
+            logging.NullHandler().handleError(logging.makeLogRecord({"msg": msg, "args": args}))
+
+
+logger: Final = TolerantLogger(logging.getLogger("derivtrio"))
 
 
 class State(Enum):
@@ -291,6 +309,7 @@ class EventBus:
         }
         if self.name is not None:
             text, args = "[%s] " + text, (self.name, *args)
+        args = tuple(printable(each) if isinstance(each, str) else each for each in args)
         logger.log(level, text, *args, extra=fields, stacklevel=2)
 
     def _log(self, event: Event, connection: int | None) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from derivtrio.cli.output import one_line, require_output, show_json
+from derivtrio.cli.output import require_output, show_json
 from derivtrio.cli.target import INTERRUPTED, Target, connecting, discard_output, perform, text_of
+from derivtrio.wording import one_line
 
 
 def read_request(_context: click.Context, _parameter: click.Parameter, text: str) -> dict[str, Any]:

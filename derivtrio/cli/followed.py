@@ -18,8 +18,8 @@ from derivtrio import (
     Tick,
 )
 from derivtrio.cli.live_view import Monitor
-from derivtrio.cli.output import one_line
 from derivtrio.policy.retry import is_passing
+from derivtrio.wording import one_line
 
 #: How much of the past is kept, in seconds, and how many ticks of it at most.
 WINDOW: Final = 300
@@ -109,6 +109,6 @@ async def follow_stream(client: Client, row: FollowedSymbol, monitor: Monitor) -
         row.error = ""
         async for tick in stream:
             row.take(tick)
-            row.gaps = len(stream.gaps)
+            row.gaps = stream.gap_count
             if tick.ask is not None:
                 monitor.clock.note(tick.epoch)

@@ -18,9 +18,8 @@ import trio
 
 from derivtrio import Client
 from derivtrio.calls.status import State
-from derivtrio.cli.output import one_line
 from derivtrio.recording import Batch, Store, Table
-from derivtrio.wording import counted
+from derivtrio.wording import counted, one_line
 
 #: The server must have been heard within this time, in seconds. The client asks a silent server
 #: after 25 s, and gives it 10 s to answer.

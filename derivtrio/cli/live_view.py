@@ -12,8 +12,9 @@ from rich.text import Text
 from derivtrio import Client, DerivError
 from derivtrio.api.parsing import is_epoch
 from derivtrio.calls.status import State
-from derivtrio.cli.output import one_line, sentence
+from derivtrio.cli.output import sentence
 from derivtrio.events import Connecting, Event, Gap, Opened, Overflow, Stale, Throttled
+from derivtrio.wording import one_line
 
 #: How often the round trip is measured, in seconds; and how long it may take.
 _PING_EVERY: Final = 5.0

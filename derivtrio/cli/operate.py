@@ -27,6 +27,7 @@ import click
 import trio
 
 from derivtrio import Client
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.cli.health import FRESH, Health, WatchedStore
 from derivtrio.cli.out_files import check_health_file, replacing
 from derivtrio.cli.output import errors_to_terminal
@@ -43,7 +44,7 @@ from derivtrio.cli.target import Target
 from derivtrio.concurrency.background import running
 from derivtrio.recording import Store
 
-_log: Final = logging.getLogger("derivtrio.cli")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.cli"))
 
 #: How often the client's state is looked at, in seconds; oftener if the watchdog wants it.
 INTERVAL: Final = 5.0

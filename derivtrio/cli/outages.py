@@ -11,10 +11,10 @@ import attrs
 import trio
 
 from derivtrio import Tick
-from derivtrio.cli.output import clock, one_line
+from derivtrio.cli.output import clock
 from derivtrio.events import Closed, Connecting, Event, Failed, Opened, Ready
 from derivtrio.simulator import Market
-from derivtrio.wording import counted
+from derivtrio.wording import counted, one_line
 
 #: The phases of a complete demo: before the first break, between the two, after the second.
 _NAMES: Final = ("before", "between", "after")

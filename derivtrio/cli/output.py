@@ -31,7 +31,7 @@ from derivtrio.events import (
     Waiting,
 )
 from derivtrio.models import Tick
-from derivtrio.wording import counted
+from derivtrio.wording import counted, one_line
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,12 +45,6 @@ _SENTENCES: Final[Mapping[type, str]] = {
     Waiting: "waiting {0.delay:.1f} s before attempt {0.attempt}",
     Throttled: "holding back {0.group} for {0.delay:.1f} s",
 }
-
-
-def one_line(text: object) -> str:
-    """Return *text* as one printable line."""
-    printable = "".join(c if c.isprintable() else " " for c in str(text))
-    return " ".join(printable.split())
 
 
 def note(text: object) -> None:

@@ -15,11 +15,12 @@ import attrs
 import trio
 
 from derivtrio import Client, DerivError, Event, Filling, Subscription
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.cli.output import moment
 from derivtrio.concurrency.background import running
 from derivtrio.wording import counted
 
-_log: Final = logging.getLogger("derivtrio.cli")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.cli"))
 
 #: How often the log has a line, in seconds.
 INTERVAL: Final = 60.0

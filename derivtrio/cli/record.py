@@ -10,11 +10,11 @@ from derivtrio.api.catalog import GRANULARITIES
 from derivtrio.cli.moments import read_past_moment
 from derivtrio.cli.operate import Operation, operating
 from derivtrio.cli.out_files import require_apart
-from derivtrio.cli.output import one_line
 from derivtrio.cli.target import Target, connecting, perform
 from derivtrio.recording import StoreError, open_store
 from derivtrio.recording import record as keep
 from derivtrio.recording.targets import maker_of
+from derivtrio.wording import one_line
 
 #: What `--account` without an id stands for.
 _OF_THE_TOKEN: Final = "token"  # noqa: S105 - no password

@@ -10,11 +10,11 @@ import click
 
 from derivtrio.cli.moments import read_past_moment
 from derivtrio.cli.operate import Operation, operating
-from derivtrio.cli.output import one_line
 from derivtrio.cli.target import Target, connecting, perform
 from derivtrio.recording import Store, StoreError
 from derivtrio.recording import record as keep
 from derivtrio.recording.relaying import NATS, RelayAddress, engine_of
+from derivtrio.wording import one_line
 
 #: How many entries are kept of a symbol, unless told otherwise: some days of one tick a second.
 _MAXLEN: Final = 500_000

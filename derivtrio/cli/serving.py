@@ -16,12 +16,13 @@ import attrs
 import click
 import trio
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.concurrency.background import running
 
 if TYPE_CHECKING:  # it is imported when somebody wants it
     from derivtrio.trace import Timeline
 
-_log: Final = logging.getLogger("derivtrio.cli")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.cli"))
 
 #: How much of the past the page shows, in seconds.
 KEPT: Final = 900.0

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 import click
 import trio
 
-from derivtrio.cli.output import note, one_line, require_output
+from derivtrio.cli.output import note, require_output
 from derivtrio.cli.target import checked, perform
 from derivtrio.simulator import (
     DEMO_TOKEN,
@@ -18,6 +18,7 @@ from derivtrio.simulator import (
     open_simulator,
     parse_fault,
 )
+from derivtrio.wording import one_line
 
 
 @click.command()

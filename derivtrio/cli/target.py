@@ -33,12 +33,13 @@ from derivtrio import (
     open_client,
     run,
 )
-from derivtrio.cli.output import log_to_stderr, note, one_line
+from derivtrio.cli.output import log_to_stderr, note
 from derivtrio.connection.account import REST_URL
 from derivtrio.connection.endpoints import Endpoint, as_endpoint
 from derivtrio.connection.proxy import ENVIRONMENT, parse_proxy
 from derivtrio.redaction import shown_url
 from derivtrio.supervision.authorization import checked_token, speaks_options
+from derivtrio.wording import one_line
 
 #: The exit statuses of a shell for a program that SIGINT, or SIGPIPE, has ended.
 INTERRUPTED: Final = 130

@@ -91,9 +91,9 @@ async def follow_one(
     shown = 0
     async with stream:
         async for tick in stream:
-            for gap in stream.gaps[shown:]:
+            for gap in stream.gaps_after(shown):
                 say(sentence(gap))
-                shown += 1
+            shown = stream.gap_count
             if tally.take():
                 show_tick(tick)
             if tally.wanted == 0:

@@ -281,6 +281,7 @@ class Budgets:
     def count(self, name: str, now: float) -> None:
         """Count a call that does not wait."""
         for group in self.of(name):
+            group.has_room(Urgency.TRADE, now)  # which forgets those that no longer count
             group.count(now)
 
     def limiting(self, name: str, urgency: int, now: float) -> tuple[str, float]:

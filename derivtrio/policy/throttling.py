@@ -106,11 +106,13 @@ class WaitingRoom(Generic[W]):
         places.move_to_end(item, last=False)
         self._size += 1
 
-    def remove(self, item: W) -> None:
-        """Let *item* wait no longer, if it does."""
+    def remove(self, item: W) -> bool:
+        """Let *item* wait no longer; return whether it did."""
         line = self._lines.get(self._key_of(item))
-        if line is not None and item in line.places:
-            self._take(line, item)
+        if line is None or item not in line.places:
+            return False
+        self._take(line, item)
+        return True
 
     def clear(self) -> list[W]:
         """Let nothing wait any longer; return all, in their order."""

@@ -18,6 +18,7 @@ from typing import Final
 import attrs
 import trio
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.client import Client
 from derivtrio.errors import ApiError, ClientClosed, ConnectionFailed, DerivError
 from derivtrio.models import Transaction
@@ -33,7 +34,7 @@ from derivtrio.recording.tables import (
 )
 from derivtrio.recording.writer import BatchWriter, patiently
 
-_log: Final = logging.getLogger("derivtrio.recording")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
 
 #: How many of the statement's newest rows are looked at again at the start.
 _AGAIN: Final = 50

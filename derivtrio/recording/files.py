@@ -28,6 +28,7 @@ from typing import Final
 
 import attrs
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.recording.file_names import (
     PART,
     Place,
@@ -50,7 +51,7 @@ from derivtrio.recording.safe_files import (
 from derivtrio.recording.store import StoreBusy, StoreError, Unreadable
 from derivtrio.recording.tables import Batch, Row, Table
 
-_log: Final = logging.getLogger("derivtrio.recording")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
 
 #: How much time closing may take to turn collected rows into Parquet files, in seconds. What is
 #: left then is kept in the `.part` files, and its turn comes at the next start.

@@ -15,6 +15,7 @@ from typing import Final
 import attrs
 import trio
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.client import Client
 from derivtrio.errors import DerivError
 from derivtrio.recording.account import AccountFollower
@@ -23,7 +24,7 @@ from derivtrio.recording.store import Store, StoreError, StoreRewound
 from derivtrio.recording.writer import BatchWriter
 from derivtrio.wording import counted
 
-_log: Final = logging.getLogger("derivtrio.recording")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
 
 #: How long the last write may take, in seconds.
 FLUSH_TIMEOUT: Final = 2.0

@@ -23,6 +23,7 @@ import attrs
 import trio
 
 from derivtrio.api.parsing import is_epoch
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.client import Client
 from derivtrio.errors import (
     ApiError,
@@ -39,7 +40,7 @@ from derivtrio.recording.tables import CANDLES, GAPS, TICKS, Table, candle_row, 
 from derivtrio.recording.writer import BatchWriter, patiently
 from derivtrio.streams.subscription import Subscription
 
-_log: Final = logging.getLogger("derivtrio.recording")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
 
 #: How long to wait before a stream that was refused or ended is asked for again, in seconds.
 PAUSE: Final = 60.0
@@ -197,10 +198,9 @@ class Follower:
                 self._note_gaps(stream, gaps)
 
     def _note_gaps(self, stream: Subscription[Any], noted: int) -> int:
-        gaps = stream.gaps
-        for gap in gaps[noted:]:
+        for gap in stream.gaps_after(noted):
             self._add_gap(gap)
-        return len(gaps)
+        return stream.gap_count
 
     def _add_gap(self, gap: Gap) -> None:
         if self._newest is not None:

@@ -17,12 +17,13 @@ from typing import Any, Final, TypeVar
 import attrs
 import trio
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.recording.store import Store, StoreBusy, StoreRewound
 from derivtrio.recording.tables import CANDLES, TRANSACTIONS, Row, Table
 
 T = TypeVar("T")
 
-_log: Final = logging.getLogger("derivtrio.recording")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
 
 #: For how long rows are gathered, in seconds.
 INTERVAL: Final = 0.5

@@ -10,6 +10,7 @@ may come after an unfilled hole.
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 
 import attrs
@@ -35,6 +36,9 @@ from derivtrio.streams.holes import Filler, Hole
 
 T = TypeVar("T")
 
+#: How many gaps of a stream are kept, the newest. (A hostile server may cause ever more.)
+_MOST_GAPS: Final = 1000
+
 #: How many answers about one hole may be unreadable; then what is left of it is a gap.
 _MOST_UNREADABLE: Final = 3
 #: After so many requests without a reply, the rest of a hole is a gap.
@@ -49,7 +53,8 @@ class HistoryBackfill(Generic[T]):
 
     Attributes:
         behind: whether a hole is being filled, whose items come before those in the buffer.
-        gaps: the holes that could not be filled.
+        gaps: the holes that could not be filled; the newest of them.
+        gap_count: how many there have been.
         outlast: waits until a market that is closed opens, and opens the buffer again; it is given
             the last items that came from history at the end. None: `MarketClosed` is raised.
 
@@ -62,7 +67,8 @@ class HistoryBackfill(Generic[T]):
     stand_in: ClassVar[type] = Hole
     accepts: ClassVar[None] = None
     behind: bool = attrs.field(default=False, init=False)
-    gaps: list[Gap] = attrs.field(factory=list, init=False)
+    gaps: deque[Gap] = attrs.field(factory=partial(deque, maxlen=_MOST_GAPS), init=False)
+    gap_count: int = attrs.field(default=0, init=False)
     #: The last items that came from history for a hole that reaches to the server's present.
     _newest: Sequence[T] = attrs.field(default=(), init=False)
     _filling: "OpenHole[T] | None" = attrs.field(default=None, init=False)
@@ -184,6 +190,7 @@ class HistoryBackfill(Generic[T]):
 
     def _record(self, gap: Gap) -> None:
         self.gaps.append(gap)
+        self.gap_count += 1
         self._session.bus.announce(gap)
 
 

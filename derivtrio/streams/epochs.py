@@ -43,7 +43,7 @@ class Epochs:
     """
 
     _slack: int = 0
-    _clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = time.monotonic
     horizon: float = attrs.field(default=math.inf, init=False)
     _believed: int = attrs.field(default=0, init=False)
     _mono: float = attrs.field(default=0.0, init=False)
@@ -53,7 +53,7 @@ class Epochs:
     def begin(self, epoch: int) -> None:
         """Believe *epoch*, which has come just now."""
         self._believed, self.horizon = epoch, epoch + FAR_AHEAD + self._slack
-        self._mono, self._wall = self._clock(), time.time()
+        self._mono, self._wall = self.clock(), time.time()
         self.aside.clear()
 
     def is_far(self, epoch: int, last: int) -> bool:
@@ -65,7 +65,7 @@ class Epochs:
         if self.horizon == math.inf:
             return False
         if epoch > self.horizon:
-            passed = max(self._clock() - self._mono, time.time() - self._wall)
+            passed = max(self.clock() - self._mono, time.time() - self._wall)
             self.horizon = self._believed + passed + FAR_AHEAD + self._slack
         if epoch > self.horizon or epoch < last - FAR_BEHIND - self._slack:
             return True

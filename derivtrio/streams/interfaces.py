@@ -135,7 +135,12 @@ class Backfill(Protocol[T]):
 
     @property
     def gaps(self) -> Sequence[Gap]:
-        """The holes that could not be filled."""
+        """The holes that could not be filled; the newest of them."""
+        ...
+
+    @property
+    def gap_count(self) -> int:
+        """How many there have been."""
         ...
 
     def note_missing(self, stand_in: Any, /) -> None:

@@ -96,8 +96,9 @@ class Registry:
     _is_watched: bool = attrs.field(default=False, init=False)
     #: Those that are asked for again because of what cannot be read, and whether that came again.
     _unreadable: dict[Upstream, bool] = attrs.field(factory=dict, init=False)
-    #: The keys of streams that were given up, and until when the server may still have each.
-    _given_up: dict[str, float] = attrs.field(factory=dict, init=False)
+    #: The keys of streams that were given up, until when the server may still have each, and the
+    #: `forget`s that end it.
+    _given_up: dict[str, tuple[float, Sequence[Call]]] = attrs.field(factory=dict, init=False)
     _opening_times: "OpeningTimes | None" = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -148,23 +149,34 @@ class Registry:
             if shared.name == name
         )
 
-    def note_given_up(self, key: str | None) -> None:
+    def note_given_up(self, key: str | None, forgets: Sequence[Call] = ()) -> None:
         """Note that nobody wants the stream with this *key* any more, which the server may have.
 
-        It may still grant a request that was written, or wait for the `forget`; until then it
-        refuses the next request.
+        It may still grant a request that was written, or wait for one of the *forgets*; until then
+        it refuses the next request.
         """
         if key is None:
             return
         now, given_up = trio.current_time(), self._given_up
         given_up.pop(key, None)  # the newest comes last
-        while given_up and given_up[oldest := next(iter(given_up))] <= now:
+        while given_up and not self.may_have(oldest := next(iter(given_up))):
             del given_up[oldest]
-        given_up[key] = now + self.session.settings.response_timeout
+        given_up[key] = (now + self.session.settings.response_timeout, forgets)
 
     def may_have(self, key: str | None) -> bool:
         """Return whether the server may have a stream with this *key* that was given up."""
-        return key is not None and self._given_up.get(key, -math.inf) > trio.current_time()
+        until, _ = self._given_up.get(key or "", (-math.inf, ()))
+        return until > trio.current_time() or self.is_forgetting(key)
+
+    def is_forgetting(self, key: str | None) -> bool:
+        """Return whether a `forget` of a stream with this *key* waits, or is not answered yet."""
+        _, forgets = self._given_up.get(key or "", (0.0, ()))
+        return not all(forget.decided for forget in forgets)
+
+    def hurry_forgets(self, key: str | None) -> None:
+        """Let the `forget`s of a stream with this *key*, which somebody waits for, go first."""
+        _, forgets = self._given_up.get(key or "", (0.0, ()))
+        self.session.queue.hurry([forget for forget in forgets if not forget.decided])
 
     def start_watching(self) -> None:
         """Start `watch` on the present connection, if there is one, and something to watch."""
@@ -229,8 +241,11 @@ class Registry:
             if proposal_id in upstream.ids:
                 upstream.renew()
 
-    def remove(self, upstream: Upstream) -> None:
-        """Remove *upstream*, which nobody wants any more, and unsubscribe it (steps 2 to 4)."""
+    def remove(self, upstream: Upstream) -> list[Call]:
+        """Remove *upstream*, which nobody wants any more, and unsubscribe it (steps 2 to 4).
+
+        Returns the `forget`s.
+        """
         lives = not upstream.over
         existed = upstream.may_exist and (upstream.is_family or lives)
         upstream.close()
@@ -240,6 +255,7 @@ class Registry:
         forgets = self._unsubscribe(upstream, lives=lives)
         if upstream.sharing is not None:
             self.contracts.remove(upstream, forgets, existed=existed)
+        return forgets
 
     def _unsubscribe(self, upstream: Upstream, *, lives: bool) -> list[Call]:
         """Unsubscribe *upstream*, which *lives* at the server, or has ended or been ended there."""

@@ -104,9 +104,9 @@ class ServerStream:
         key, self._shared = self._shared.key, None
         upstream = consumer.upstream
         if upstream is not None and not upstream.detach(consumer):
-            if upstream.may_exist:
-                registry.note_given_up(key)
-            registry.remove(upstream)
+            may_exist, forgets = upstream.may_exist, registry.remove(upstream)
+            if may_exist:
+                registry.note_given_up(key, forgets)
 
     async def _admit(self, shared: SharedUpstream) -> None:
         """Take one of the places that the server has for streams of proposals.
@@ -146,10 +146,21 @@ class ServerStream:
                 await contracts.cleared()
             if await self._is_granted(upstream, tried):
                 break
-            for _ in range(1 if tried < _TRIES else _LONGER_PAUSE):
-                if not session.state.ending:  # then the next try says so
-                    await trio.sleep(RETRY_PAUSE)
+            await self._pause(1 if tried < _TRIES else _LONGER_PAUSE)
         return upstream
+
+    async def _pause(self, times: int) -> None:
+        """Wait so many pauses, and until the server has answered what is to end such a stream.
+
+        Its `forget` may wait for the rate limit, behind those of streams that nobody asked for.
+        """
+        registry, waited = self.consumer.registry, 0
+        registry.hurry_forgets(self._key)
+        while waited < times or registry.is_forgetting(self._key):
+            if registry.session.state.ending:  # then the next try says so
+                return
+            await trio.sleep(RETRY_PAUSE)
+            waited += 1
 
     async def _is_granted(self, upstream: Upstream, tried: int) -> bool:
         """Ask for *upstream*; return whether it has begun, by itself or as a part of another."""

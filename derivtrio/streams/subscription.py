@@ -53,7 +53,8 @@ class Subscription(Generic[T]):
     Entering asks the server and waits for its first reply, so a refusal is raised there. Leaving
     unsubscribes, if nobody else follows the same stream. The `async for` ends when the stream is
     over: the contract is sold, the client was closed. It raises what ended the stream otherwise.
-    Across reconnects it goes on.
+    Across reconnects it goes on. After its block, a task that still reads gets what waits in the
+    buffer, up to the first hole, and then the end; nothing is fetched any more.
 
     *Cancellation*: nothing is lost by cancelling the wait for the next item. Reading is a
     checkpoint when it has to wait, and at least once in 256 items that wait already. Leaving is
@@ -76,6 +77,7 @@ class Subscription(Generic[T]):
     _source: Source
     _backfill: Backfill[T] | None = None
     _entered: bool = attrs.field(default=False, init=False)
+    _left: bool = attrs.field(default=False, init=False)
 
     def __repr__(self) -> str:
         waiting = counted(len(self._items), "item")
@@ -101,8 +103,18 @@ class Subscription(Generic[T]):
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """The holes that the server's history could not fill."""
+        """The holes that the server's history could not fill; the newest thousand of them."""
         return () if self._backfill is None else tuple(self._backfill.gaps)
+
+    @property
+    def gap_count(self) -> int:
+        """How many such holes there have been."""
+        return 0 if self._backfill is None else self._backfill.gap_count
+
+    def gaps_after(self, count: int) -> tuple[Gap, ...]:
+        """Return the holes after the first *count*, so that each is told once; as far as kept."""
+        new = self.gap_count - count
+        return self.gaps[-new:] if new > 0 else ()
 
     async def __aenter__(self) -> "Subscription[T]":
         if self._entered:
@@ -122,6 +134,7 @@ class Subscription(Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._left = True
         self._source.detach()
 
     def __aiter__(self) -> "Subscription[T]":
@@ -139,7 +152,7 @@ class Subscription(Generic[T]):
         items = self._items
         while True:
             if backfill.behind:
-                missing = await backfill.next_missing()
+                missing = await self._next_missing(backfill)
                 if missing is not None:
                     return missing
                 continue
@@ -159,6 +172,11 @@ class Subscription(Generic[T]):
                 backfill.note_missing(item)
             elif (accepts := backfill.accepts) is None or accepts(item):
                 return item  # type: ignore[no-any-return]  # `cast` would be a call for each item
+
+    def _next_missing(self, backfill: Backfill[T]) -> Awaitable[T | None]:
+        if self._left:  # nothing is fetched any more, and nothing may come after a hole
+            raise StopAsyncIteration
+        return backfill.next_missing()
 
     def _require_entered(self) -> None:
         if not self._entered:

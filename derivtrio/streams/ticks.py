@@ -35,6 +35,8 @@ _OLD: Final = 0.8
 
 #: How many ticks of one second are remembered, at most.
 _MOST_A_SECOND: Final = 20
+#: How many ids of a stream are remembered, at most.
+_MOST_IDS: Final = 8
 
 
 def tick_stream(
@@ -110,8 +112,10 @@ class TickTranslator:
     A symbol may have several ticks in one second. Live ticks come in order and each once, so their
     epochs may be equal. Only at a seam does a tick with the epoch and the quote of one that was
     delivered count as the same. Where the stream's id changes is a seam, too: a stream that begins
-    anew repeats the newest tick. The fast way looks at ids only where a tick is repeated; once one
-    has changed there, the rest of the stream goes the plain way, which looks at all of them.
+    anew repeats the newest tick. If a server has granted the stream twice, each tick comes under
+    both ids: nothing is missing before an id that has brought the last tick as well. The fast way
+    looks at ids only where a tick is repeated; once one has changed there, the rest of the stream
+    goes the plain way, which looks at all of them.
 
     Attributes:
         implausible: why the last tick was not believed, or is left out, until somebody takes note
@@ -128,12 +132,16 @@ class TickTranslator:
     source: TickSource | None = attrs.field(default=None, init=False, eq=False, repr=False)
     #: The id in the last message that was not taken the fast way.
     _id: Any = attrs.field(default=None, init=False)
+    #: If there are several, the newest epoch under each of the last few.
+    _epoch_under: dict[Any, int] = attrs.field(factory=dict, init=False, eq=False)
     _last: Tick | None = attrs.field(default=None, init=False)
     #: What was delivered before `_last` in the same second; older ones may be in it as well.
     _earlier: tuple[Tick, ...] = attrs.field(default=(), init=False)
     _seam: Seam | None = attrs.field(default=None, init=False)
-    _answered_mono: float = attrs.field(default=0.0, init=False)
+    _answered_mono: float = attrs.field(default=0.0, init=False, eq=False)
     _late: bool = attrs.field(default=False, init=False)
+    #: Whether the stream began, or was resumed, with a message that cannot be read.
+    _first_unread: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.start is not None:
@@ -146,10 +154,10 @@ class TickTranslator:
             return self._reject("a message without a price")
         subscription = message.get("subscription")
         stream_id = subscription.get("id") if isinstance(subscription, dict) else None
-        if stream_id != self._id and isinstance(stream_id, str):
-            self._id = stream_id
-            self.interrupt()
-        return self.advance(tick_in(tick, self.symbol))
+        came = tick_in(tick, self.symbol)
+        if (stream_id != self._id or self._epoch_under) and isinstance(stream_id, str):
+            self._note_id(stream_id, came.epoch)
+        return self.advance(came)
 
     def advance(self, tick: Tick, message: Any = None, before: Any = None) -> Sequence[Tick | Hole]:
         """Return *tick*, perhaps a hole before it, or nothing if it was delivered already.
@@ -166,6 +174,7 @@ class TickTranslator:
             epochs.begin(epoch)
         if last is None:
             self._last = tick
+            self._end_seam()
             return (tick,)
         near = last.epoch - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.aside
         if not near and epochs.is_far(epoch, last.epoch):
@@ -181,7 +190,7 @@ class TickTranslator:
             self._earlier = (*self._earlier, last)[-_MOST_A_SECOND:]
         # In the second of the reply, the tick after this one may still repeat the reply's.
         if seam is not Seam.ANSWERED or epoch > last.epoch:
-            self._seam = None
+            self._end_seam()
         self._last = tick
         return items
 
@@ -207,9 +216,10 @@ class TickTranslator:
 
     def interrupt(self) -> None:
         """Note that messages may be lost from here to the next."""
-        self._epochs.interrupt()
-        if self._last is not None:
-            self._seam = Seam.LOST
+        self._id = None
+        self._first_unread = False
+        self._epoch_under.clear()
+        self._lose()
 
     def resume(self, delivered: Sequence[Tick]) -> None:
         """Go on after the ticks *delivered* from history, if any; others may be missing then."""
@@ -226,11 +236,13 @@ class TickTranslator:
             self._seam = Seam.OPEN
         elif self._last is not None and self._seam is None:
             self._seam, self._late = Seam.ANSWERED, late
-            self._answered_mono = trio.current_time() if late else 0.0
+            self._answered_mono = self._epochs.clock() if late else 0.0
 
     def skip(self) -> Sequence[Never]:
         """Note a message that cannot be read: its tick is lost."""
-        if self._last is not None and self._seam is not Seam.LOST:
+        if self._last is None or self._seam is Seam.LOST:
+            self._first_unread = True
+        else:
             self._seam = Seam.OPEN
         return ()
 
@@ -238,6 +250,45 @@ class TickTranslator:
         """Return what may be missing if nothing more comes."""
         is_open = self._seam in (Seam.LOST, Seam.OPEN)
         return (self._hole(self._last, None),) if is_open and self._last is not None else ()
+
+    def _lose(self) -> None:
+        self._epochs.interrupt()
+        if self._last is not None:
+            self._seam = Seam.LOST
+
+    def _note_id(self, stream_id: str, epoch: int) -> None:
+        """Note that a tick of this *epoch* has come under an id, which may be another than before.
+
+        It is a seam where ticks may be missing, unless that id has brought the last tick, too.
+        """
+        last, newest = self._last, self._epoch_under
+        if not self._id or last is None:
+            self._id = stream_id
+            self._lose()
+            return
+        changed = stream_id != self._id
+        if changed:
+            newest.setdefault(self._id, last.epoch)
+        if stream_id not in newest or (epoch > last.epoch and newest[stream_id] != last.epoch):
+            self._lose()
+        elif changed and self._seam is None:
+            self._seam, self._late = Seam.ANSWERED, False
+        self._id = stream_id
+        newest.pop(stream_id, None)  # the newest comes last
+        newest[stream_id] = epoch
+        if len(newest) > _MOST_IDS:
+            del newest[next(iter(newest))]
+
+    def _end_seam(self) -> None:
+        """Note that a tick is delivered which is not the one before.
+
+        If the message before it was the first, and could not be read, it may be a late reply: that
+        message may have been a live tick, and newer.
+        """
+        self._seam = None
+        if self._first_unread:
+            self._first_unread, self._seam, self._late = False, Seam.ANSWERED, True
+            self._answered_mono = self._epochs.clock()
 
     def _set_aside(self, tick: Tick, last: Tick) -> Sequence[Tick | Hole]:
         """Set *tick* aside, which is far from the *last*; or return it, if it is believed now."""
@@ -305,7 +356,7 @@ class TickTranslator:
         seconds = tick.epoch - last.epoch
         if seam is not Seam.ANSWERED:
             return seconds != 1 or bool(self._earlier)
-        age = seconds - (trio.current_time() - self._answered_mono) if self._late else 0.0
+        age = seconds - (self._epochs.clock() - self._answered_mono) if self._late else 0.0
         return age >= _OLD and (seconds > 1 or bool(self._earlier))
 
     def _hole(self, last: Tick, tick: Tick | None) -> Hole:

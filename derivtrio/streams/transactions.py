@@ -145,6 +145,7 @@ class StatementBackfill:
     _account: Mapping[str, str]
     stand_in: ClassVar[type] = Interruption
     gaps: tuple[Gap, ...] = attrs.field(default=(), init=False)
+    gap_count: int = attrs.field(default=0, init=False)
     behind: bool = attrs.field(default=False, init=False)
     accepts: Callable[[Transaction], bool] = attrs.field(init=False)
     _seen: Seen = attrs.field(factory=Seen, init=False)

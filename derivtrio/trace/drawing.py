@@ -16,6 +16,7 @@ import attrs
 
 from derivtrio.trace.picture import Bar, Frame, Mark, Picture, Row, Section
 from derivtrio.trace.recording import Dots
+from derivtrio.wording import printable
 
 #: The colours, and how each kind of thing is drawn.
 STYLE: Final = (files("derivtrio.trace") / "picture.css").read_text(encoding="utf-8")
@@ -214,11 +215,6 @@ def draw_bands(
         drawn.rect("outage", span, top + 4, bottom - top - 4, outage.sentence)
         canvas.text("in-band", span, top + 18, f"outage {number}")
     yield from drawn.shapes
-
-
-def printable(text: str) -> str:
-    """Return *text* without what XML cannot hold."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def texts_of(lines: Iterable[str]) -> str:

@@ -21,13 +21,14 @@ import attrs
 import h11
 import trio
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.trace.layout import arranged
 from derivtrio.trace.page import SCRIPTS, document, fragments, style, text_of
 from derivtrio.trace.timelines import Timeline
 from derivtrio.web import Feed, Page, WebServer
 
-_log: Final = logging.getLogger("derivtrio.trace")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.trace"))
 
 #: How often the picture is drawn, in seconds, and the part of the time that drawing may take.
 INTERVAL: Final = 1.0
@@ -35,6 +36,8 @@ _SHARE: Final = 0.02
 
 #: The shortest time that the picture shows, in seconds: so it does not shrink at first.
 _LEAST: Final = 30
+
+_LAST_PORT: Final = 65_535
 
 #: Scripts and styles come from this server alone, and nothing else comes at all.
 _HEADERS: Final = {
@@ -77,8 +80,12 @@ async def serve(
 
     Raises:
         OSError: the port is in use, or this machine does not have that address.
+        ValueError: *port* is not one.
 
     """
+    if type(port) is not int or not 0 <= port <= _LAST_PORT:
+        text = f"port is a whole number from 0 to {_LAST_PORT}, not {port!r}"
+        raise ValueError(text)
     listeners = await trio.open_tcp_listeners(port, host=host)
     url = _url(host, listeners)
     task_status.started(url)

@@ -9,12 +9,12 @@ from importlib.resources import files
 from typing import Final
 from xml.sax.saxutils import escape
 
-from derivtrio.trace.drawing import KINDS, STYLE, printable, svg, texts_of, unit_of
+from derivtrio.trace.drawing import KINDS, STYLE, svg, texts_of, unit_of
 from derivtrio.trace.layout import arranged
 from derivtrio.trace.outages import seconds
 from derivtrio.trace.picture import Picture
 from derivtrio.trace.recording import Recording
-from derivtrio.wording import counted
+from derivtrio.wording import counted, printable
 
 _FOLDER: Final = files("derivtrio.trace")
 

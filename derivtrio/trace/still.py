@@ -22,10 +22,10 @@ from derivtrio.trace.drawing import (
     Canvas,
     draw_bands,
     draw_section,
-    printable,
     unit_of,
 )
 from derivtrio.trace.picture import Frame, Picture, Row, Section
+from derivtrio.wording import printable
 
 #: In pixels: the picture, its title, a row of the legend.
 WIDTH: Final = 800

@@ -1,6 +1,7 @@
 """G03, G04: what becomes of a call."""
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -151,6 +152,36 @@ async def test_g03_a_late_reply_answers_nobody(autojump_clock: Any) -> None:
         with trio.move_on_after(1):
             await client.call({"time": 1})
         assert (await client.call({"time": 1}))["time"] == 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        ({"statement": 1}, "statement"),
+        (BUY, "buy CALL R_100 for at most 10"),
+    ],
+    ids=["a read", "a purchase"],
+)
+async def test_g03_a_refusal_that_is_followed_by_an_answer_is_told(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture, request_: Request, told: str
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        await peer.refuse(request, "InvalidContractProposal")
+        name = next(iter(request_))
+        await peer.refuse(request, "InvalidContractProposal")  # which is no news
+        for _ in range(2):
+            await peer.reply(request, **{name: {"contract_id": 7}})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+    ):
+        with pytest.raises(derivtrio.ApiError, match="No"):
+            await client.call(request_)
+        await trio.sleep(1)
+    (record,) = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert record.getMessage().startswith(f"the server has refused {told}")
+    assert ("it may have been executed" in record.getMessage()) == ("buy" in request_)
 
 
 async def test_g04_a_read_in_flight_is_asked_again_on_the_next_connection(

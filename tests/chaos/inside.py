@@ -36,6 +36,7 @@ BOUNDED: Final = {
     "AccountTrades.known": 1000,
     "AccountTrades.doubts": 1000,
     "Router._unsubscribed": 11_024,
+    "Window._ends": 20_000,  # an hour of requests
 }
 
 #: Data without tables: what was received or announced, and what never changes.

@@ -1,6 +1,7 @@
 """The arithmetic of the budgets, and the order of those who wait for them. No clock, no network."""
 
 import math
+import pickle
 from bisect import bisect_left
 from typing import Any
 
@@ -454,6 +455,14 @@ def test_g08_a_call_that_does_not_wait_counts_in_its_own_group() -> None:
         budgets.count("ping", 0.0)
     assert not budgets.admit("ping", TRADE, 0.0)
     assert spent(budgets, "time") == spent(documented(), "time")
+
+
+def test_g14_the_pings_of_a_year_are_not_kept() -> None:
+    budgets = budgets_for("v3", advertised=True)
+    for n in range(10_000):
+        budgets.count("ping", 25.0 * n)
+    (group,) = budgets.of("ping")
+    assert len(pickle.dumps(group)) < 2000
 
 
 def test_g08_a_group_awaits_limits_until_the_server_has_said_them() -> None:

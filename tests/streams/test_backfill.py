@@ -245,6 +245,34 @@ async def test_g05_what_the_overflow_policy_drops_of_a_hole_is_a_gap(
     assert len(reader.gaps) == 2
 
 
+async def test_g18_the_newest_gaps_are_kept_and_all_are_counted(
+    autojump_clock: Any, history: History
+) -> None:
+    items, reader = reading(history, buffer=1, overflow="latest")
+    stream = reader.subscription
+    assert (stream.gaps, stream.gap_count, stream.gaps_after(0)) == ((), 0, ())
+    for n in range(5000):
+        items.put(Hole("R_100", 2 * n, 2 * n + 2))
+        items.put(tick(2 * n + 2))
+    assert stream.gap_count == len(history.events) == 5000
+    assert stream.gaps == stream.gaps_after(0) == tuple(history.events[-1000:])
+    assert stream.gaps_after(4998) == tuple(history.events[-2:])
+    assert stream.gaps_after(5000) == ()
+
+
+async def test_after_its_block_a_stream_has_what_waits_and_fetches_nothing(
+    autojump_clock: Any, history: History
+) -> None:
+    _, reader = reading(history, tick(1), HOLE, tick(5))
+    async with reader.subscription as stream:
+        pass
+    assert [each.epoch async for each in stream] == [1]
+    assert [each async for each in stream] == []
+    assert history.asked == []
+    with pytest.raises(RuntimeError, match="entered once"):
+        await stream.__aenter__()
+
+
 class Closing:
     """Waits for a market to open, and opens the buffer again."""
 

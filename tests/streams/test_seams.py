@@ -15,6 +15,7 @@ import derivtrio
 from derivtrio import Backoff, Candle, Settings, Subscription, Tick
 from derivtrio.simulator import Market, open_simulator
 from derivtrio.streams.candles import CandleTranslator
+from derivtrio.streams.epochs import Epochs
 from derivtrio.streams.holes import Filler, Hole, HoleEnd
 from derivtrio.streams.snapshots import ContractTranslator
 from derivtrio.streams.ticks import TickTranslator
@@ -384,6 +385,60 @@ async def test_g05_where_ticks_come_under_a_new_id_what_is_missing_before_is_fet
         assert client.status.connection == 2
         assert ticks.gaps == ()
     check_ticks(sim.market, "R_100", taken)
+
+
+@pytest.mark.parametrize("lag", [0, 1, 3])
+def test_g05_of_a_stream_that_was_granted_twice_nothing_is_looked_up(lag: int) -> None:
+    """Each tick comes under both ids; the one may be behind by some ticks."""
+    translator, got = TickTranslator("R_100"), list[Any]()
+
+    def feed(stream_id: str, n: int) -> None:
+        tick = {"symbol": "R_100", "epoch": 1000 + 2 * n, "quote": n / 4, "pip_size": 2}
+        got.extend(translator.feed({"tick": tick, "subscription": {"id": stream_id}}))
+
+    for n in range(20):
+        feed("a", n)
+        if n >= lag:
+            feed("b", n - lag)
+    assert all(isinstance(each, Tick) for each in got[2 + 2 * lag :])
+    for n in range(20, 23):  # the other has ended
+        feed("b", n)
+    feed("a", 25)  # where it goes on, something may be missing
+    assert epochs(got)[-4:] == [1042, 1044, (1044, 1050), 1050]
+    assert [each.epoch for each in got if isinstance(each, Tick)] == [
+        1000 + 2 * n for n in (*range(23), 25)
+    ]
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+async def test_g05_if_the_first_message_cannot_be_read_the_reply_may_follow_it(
+    autojump_clock: Any,
+    resumed: bool,  # noqa: FBT001 - a case
+) -> None:
+    """A live tick came before the late, old reply, and was the one that could not be read."""
+    translator, got = TickTranslator("R_100", None, Epochs(clock=trio.current_time)), list[Any]()
+    if resumed:
+        got += translator.advance(Tick("R_100", 24, 1.5))
+        translator.interrupt()
+    await trio.sleep(4)
+    translator.skip()  # the tick of 28
+    translator.answered(late=True)
+    await trio.sleep(1)
+    for epoch in (26, 30, 32):
+        got += translator.advance(Tick("R_100", epoch, epoch / 2))
+        await trio.sleep(1 if epoch == 26 else 2)
+    assert epochs(got) == [24, (24, 26), 26, (26, 30), 30, 32][0 if resumed else 2 :]
+
+
+async def test_g05_after_a_first_message_that_cannot_be_read_prompt_ticks_cost_no_look(
+    autojump_clock: Any,
+) -> None:
+    translator, got = TickTranslator("R_100", None, Epochs(clock=trio.current_time)), list[Any]()
+    translator.skip()
+    for epoch in (26, 28, 30):
+        got += translator.advance(Tick("R_100", epoch, epoch / 2))
+        await trio.sleep(2)
+    assert epochs(got) == [26, 28, 30]
 
 
 async def test_the_first_live_tick_may_repeat_the_reply(autojump_clock: Any) -> None:

@@ -12,6 +12,7 @@ from scripted import Peer, Request, Server, open_server, polite
 
 import derivtrio
 from derivtrio import Backoff, Client, Failed, ProtocolViolation, Settings
+from derivtrio.simulator import open_simulator
 
 SETTINGS = Settings(backoff=Backoff(first=1, cap=1))
 
@@ -154,6 +155,24 @@ async def test_g18_user_calls_go_before_the_forgets_of_a_thousand_streams(
         assert client.status.connection == 1
         await trio.sleep(3600)
         assert storm.forgets == 901
+
+
+async def test_g06_a_stream_that_is_wanted_again_does_not_wait_behind_the_forgets_of_strangers(
+    autojump_clock: Any,
+) -> None:
+    """The budget has no room for its `forget` among the others, for longer than anybody waits."""
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(
+            endpoint=sim.endpoint, settings=Settings(response_timeout=20)
+        ) as client,
+    ):
+        async with client.ticks("R_50") as ticks:
+            sim.faults.id_storm(900, 30)
+            await trio.sleep(80)
+        async with client.ticks("R_50") as ticks:
+            assert (await anext(ticks)).symbol == "R_50"
+        assert client.status.connection == 1
 
 
 async def test_g18_a_reply_that_names_two_requests_is_nobodys(autojump_clock: Any) -> None:

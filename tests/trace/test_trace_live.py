@@ -295,3 +295,10 @@ async def test_the_last_so_many_seconds_are_more_than_none(last: float) -> None:
     with pytest.raises(ValueError, match="last is a number of seconds, more than 0"):
         with timeline(last=last):
             pass
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 70_000, 0.5, True, "8080", 10**30])
+async def test_a_port_that_is_none_is_refused_before_anything_is_opened(port: Any) -> None:
+    with timeline() as shown:
+        with pytest.raises(ValueError, match="port is a whole number from 0 to 65535, not "):
+            await serve(shown, port=port)

@@ -36,6 +36,7 @@ CALLS_ONLY: Final = ("calls", "calls_except_ping")
 #: The codes that a Close frame may have.
 _CODES: Final = range(1000, 5000)
 _STATUSES: Final = range(200, 600)
+_LAST_PORT: Final = 65_535
 _STREAM_ID: Final = re.compile(r"[\w-]{32,128}")
 _HEADER: Final = re.compile(r"[!#$%&'*+.^`|~\w-]+: ?[^\r\n\0]*")
 
@@ -76,6 +77,20 @@ def seconds(value: float) -> float:
 def positive_seconds(value: float) -> float:
     """Return *value*, a number of seconds above 0."""
     require(0 < value < math.inf, f"{value:g} is not a number of seconds above 0")
+    return value
+
+
+def finite(value: float) -> float:
+    """Return *value*, a number."""
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    require(numeric and math.isfinite(value), f"{value!r} is not a number")
+    return value
+
+
+def port(value: int) -> int:
+    """Return *value*, a TCP port, or 0 for any."""
+    known = type(value) is int and 0 <= value <= _LAST_PORT
+    require(known, f"a port is a whole number from 0 to {_LAST_PORT}, not {value!r}")
     return value
 
 

@@ -26,6 +26,7 @@ from wsproto.frame_protocol import FrameProtocol
 from derivtrio.api.codec import encode
 from derivtrio.simulator.accounts.account import demo_account
 from derivtrio.simulator.calls.dispatch import answer, parse
+from derivtrio.simulator.faults import checks
 from derivtrio.simulator.market.market import Market
 from derivtrio.simulator.network.handshake import HttpResponse, receive_request, upgrade
 from derivtrio.simulator.network.websocket import EndOfInput, ServerWebSocket
@@ -61,9 +62,10 @@ async def open_ending_server(
 
     Raises:
         OSError: the port is not available.
-        ValueError: there is no such *ending*.
+        ValueError: there is no such *ending*, or port.
 
     """
+    checks.port(port)
     if ending not in get_args(EndingName):
         text = f"an ending is one of {', '.join(get_args(EndingName))}, not {ending!r}"
         raise ValueError(text)

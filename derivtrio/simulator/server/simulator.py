@@ -14,6 +14,7 @@ import trio
 from derivtrio.simulator.accounts.account import Account, demo_account
 from derivtrio.simulator.accounts.ledger import AccountLedger
 from derivtrio.simulator.calls.notifications import notify, settle_and_notify
+from derivtrio.simulator.faults import checks
 from derivtrio.simulator.faults.faults import Faults
 from derivtrio.simulator.faults.schedule import ScheduledFault, parse_fault, play
 from derivtrio.simulator.market.market import Market
@@ -189,9 +190,16 @@ async def open_simulator(
 
     Raises:
         OSError: the port is not available.
-        ValueError: the text of a fault is not valid, or *ticks_per_second* are not.
+        ValueError: the text of a fault is not valid, *ticks_per_second* are not, or a number is not
+            one of its kind.
 
     """
+    if port is not None:
+        checks.port(port)
+    if start is not None:
+        checks.finite(start)
+    checks.positive_seconds(checks.finite(idle_timeout))
+    checks.count(max_message_size)
     schedule = [parse_fault(fault) if isinstance(fault, str) else fault for fault in faults]
     given = [demo_account()] if accounts is None else accounts
     by_loginid = {account.loginid: copy(account) for account in given}

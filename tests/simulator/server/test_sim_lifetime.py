@@ -1,12 +1,14 @@
 """How a simulator begins and ends."""
 
+import math
 import time
+from typing import Any
 
 import pytest
 import trio
 from wire_peer import START, Peer, open_peer, open_stream
 
-from derivtrio.simulator import Faults, open_simulator
+from derivtrio.simulator import Faults, open_ending_server, open_simulator
 from derivtrio.simulator.market.market import Market
 from derivtrio.simulator.server.clock import Clock
 
@@ -117,3 +119,31 @@ async def test_a_second_is_there_when_its_deadline_is(autojump_clock: object, st
 async def test_its_time_begins_now_unless_told_otherwise() -> None:
     async with open_simulator(port=None) as sim:
         assert sim.now() == pytest.approx(time.time(), abs=60)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"port": -1},
+        {"port": 70_000},
+        {"port": "80"},
+        {"port": True},
+        {"start": math.nan},
+        {"start": "now"},
+        {"idle_timeout": 0},
+        {"idle_timeout": math.inf},
+        {"idle_timeout": "120"},
+        {"max_message_size": 0},
+    ],
+    ids=repr,
+)
+async def test_a_number_that_cannot_be_meant_is_refused(argument: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"not |too few"):
+        async with open_simulator(**argument):
+            pass
+
+
+async def test_an_ending_server_refuses_what_is_no_port() -> None:
+    with pytest.raises(ValueError, match="a port is a whole number from 0 to 65535, not 70000"):
+        async with open_ending_server("answers", port=70_000):
+            pass
