@@ -300,7 +300,10 @@ def test_what_lasts_a_time_can_be_sold_back(session: ServerSession) -> None:
     assert receipt["sold_for"] == bid
     assert receipt["balance_after"] == round(9990 + bid, 2) == balance_of(session)
     again = error(session, {"sell": contract_id, "price": 0}, START + 31)
-    assert again == {"code": "InvalidtoSell", "message": "This contract has been sold."}
+    assert again == {
+        "code": "InvalidSellContractProposal",
+        "message": "Unknown contract sell proposal",
+    }
     position = position_of(session, contract_id, START + 1000)
     assert (position["status"], position["sell_price"]) == ("sold", bid)
     assert position["transaction_ids"]["sell"] == receipt["transaction_id"]
