@@ -205,6 +205,14 @@ def test_the_errors_and_events_are_all_there() -> None:
     assert not untold, f"errors.md does not tell of {untold}"
 
 
+def test_what_a_client_and_a_stream_can_do_is_told() -> None:
+    text = "".join(page.text for page in map(read, sorted(GUIDE.glob("*.md"))))
+    told = set(re.findall(r"[`.](\w+)\b", text))
+    for kind in (derivtrio.Client, derivtrio.Subscription):
+        public = {name for name in dir(kind) if not name.startswith("_")}
+        assert not public - told, f"the guide does not tell of these of {kind.__name__}"
+
+
 def test_the_faults_are_all_there_and_can_be_scheduled() -> None:
     text = read(GUIDE / "simulator.md").text
     faults = [parse_fault(words) for words in re.findall(r"`([a-z_]+[^`\n]*@\d+)`", text)]

@@ -137,3 +137,16 @@ def test_old_names_of_modules_lead_to_where_things_live_now(
     (now,) = re.findall(r"The old name of `([\w.]+)`", str(module.__doc__))
     for name in names:
         assert getattr(module, name) is getattr(importlib.import_module(now), name)
+
+
+@pytest.mark.parametrize("name", ["errors", "events", "models", "settings"])
+def test_whatever_users_get_can_be_imported_from_derivtrio(name: str) -> None:
+    module = importlib.import_module(f"derivtrio.{name}")
+    public = {
+        word
+        for word, value in vars(module).items()
+        if isinstance(value, type)
+        and value.__module__ == module.__name__
+        and not word.startswith("_")
+    }
+    assert public <= set(derivtrio.__all__)

@@ -18,6 +18,7 @@ from derivtrio.events import (
     Opened,
     Overflow,
     Ready,
+    Stale,
     Throttled,
     Waiting,
 )
@@ -124,7 +125,7 @@ def _states(client: ClientTrace, length: float) -> Row:
     row.marks += [
         Mark(at, _mark_kind(event), text)
         for at, event in client.events
-        if (text := _happening(event))
+        if (text := happening(event))
     ]
     return row
 
@@ -143,10 +144,10 @@ def _detail(event: Event) -> str:
 
 
 def _mark_kind(event: Event) -> str:
-    return "bad" if isinstance(event, Failed | Gap | Overflow) else "note"
+    return "bad" if isinstance(event, Failed | Gap | Overflow | Stale) else "note"
 
 
-def _happening(event: Event) -> str:  # noqa: PLR0911 - a table
+def happening(event: Event) -> str:  # noqa: PLR0911 - a table
     """Return a sentence for an event that is no state; an empty text for the others."""
     match event:
         case Failed(error=error):
@@ -155,6 +156,8 @@ def _happening(event: Event) -> str:  # noqa: PLR0911 - a table
             return f"closed by {by}, code {code}"
         case Authorized():
             return "authorized"
+        case Stale(stream=stream):
+            return f"{stream} is mute, though the server has more: it is asked for again"
         case Gap(stream=stream, after=after, before=before, reason=reason):
             return f"{stream}: nothing between {after} and {before} ({reason})"
         case Throttled(group=group, delay=delay):

@@ -125,13 +125,13 @@ def a_bot_and_its_books() -> str:
         row("", marks=[mark(over, "Ctrl-C", bad=True)]),
     ]
     text = (
-        "Lanes over eight minutes. Fourteen contracts, one after another, without a hole"
+        f"Lanes over eight minutes. {len(contracts)} contracts, one after another, without a hole"
         " between them. Two are held longer, because the connection was frozen, or out of reach."
         " At the end the last one is sold at Ctrl-C."
     )
     kinds = {"gain": "a contract, sold with a gain", "loss": "a contract, sold with a loss"}
     section = Section("eight minutes", rows)
-    title = "Fourteen bought, fourteen sold"
+    title = f"{len(contracts)} bought, {len(contracts)} sold"
     return lanes(title, text, [section], kinds=kinds, length=over * 1.05)
 
 

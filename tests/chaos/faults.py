@@ -40,6 +40,7 @@ _ARGUMENTS: Final[Mapping[str, Callable[[Random], str]]] = {
     "known_call": lambda chance: chance.choice(CALLS),
     "code": lambda chance: str(chance.choice((1000, 1001, 1011, 1012, 1013, 4000))),
     "status": lambda chance: str(chance.choice(_STATUSES)),
+    "close_reason": lambda chance: chance.choice(("", "x", "going away")),
     "str": lambda chance: chance.choice(("", "x", "going away")),
     "symbol": lambda chance: chance.choice(("R_100", "R_50", "1HZ100V")),
     "kind": lambda chance: chance.choice(("ticks", "candles", "calls")),

@@ -6,10 +6,12 @@ import subprocess
 import sys
 import tokenize
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from lessons.consoles import LESSONS, ROOT, Run, output_of, pages, runs
+from lessons.spoiled import WRONG
 
 TEN = "javascript python php csharp swift java rust perl c go".split()
 ENDINGS = ["answers", "closes-1000", "closes-1008", "dies"]
@@ -113,11 +115,12 @@ def test_there_is_no_traceback_and_no_silence(name: str, bad: str) -> None:
     assert printed.strip()
 
 
-def failures(report: Path, *options: str) -> dict[str, int]:
-    """Run the tests of all exercises; return how many of each lesson failed."""
+def failures(report: Path, *options: str, lessons: Iterable[str] = ("",)) -> dict[str, int]:
+    """Run the tests of the exercises of *lessons*; return how many of each failed."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    folders = [f"examples/lessons/{lesson}" for lesson in lessons]
     subprocess.run(
-        [*command, f"--junit-xml={report}", "examples/lessons"],
+        [*command, f"--junit-xml={report}", *folders],
         cwd=ROOT,
         capture_output=True,
         check=False,
@@ -141,3 +144,9 @@ def test_the_exercises_fail_until_they_are_solved(tmp_path: Path) -> None:
 
 def test_the_solutions_solve_them(tmp_path: Path) -> None:
     assert failures(tmp_path / "report.xml", "-p", "lessons.solved") == dict.fromkeys(EXERCISES, 0)
+
+
+def test_a_solution_that_only_looks_right_fails(tmp_path: Path) -> None:
+    failed = failures(tmp_path / "report.xml", "-p", "lessons.spoiled", lessons=WRONG)
+    assert failed.keys() == WRONG.keys()
+    assert [lesson for lesson, times in failed.items() if not times] == []

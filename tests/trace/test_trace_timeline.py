@@ -4,7 +4,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import trio
@@ -12,7 +12,7 @@ import trio
 import derivtrio
 from derivtrio.simulator import open_simulator
 from derivtrio.trace import Timeline, timeline
-from derivtrio.trace.layout import arranged
+from derivtrio.trace.layout import arranged, happening
 from derivtrio.trace.observing import ClientObserver, Watcher
 from derivtrio.trace.outages import seconds
 from derivtrio.trace.picture import Picture, Row, Section
@@ -194,6 +194,47 @@ async def test_the_ending_of_the_name_says_what_is_written_also_after_an_error(
                 await client.wait_ready()
                 raise KeyError
     assert path.read_text(encoding="utf-8").startswith(begin)
+
+
+async def test_g16_a_mute_stream_is_marked_when_it_is_noticed(autojump_clock: Any) -> None:
+    async with open_simulator(port=None, faults=["mute:1HZ100V@10"]) as sim:
+        with timeline() as shown:
+            async with (
+                derivtrio.open_client(endpoint=sim.endpoint) as client,
+                client.ticks("1HZ100V") as ticks,
+            ):
+                for _ in range(90):
+                    await anext(ticks)
+    _, section = arranged(shown.recording).sections
+    (mark,) = (each for row in section.rows for each in row.marks if "mute" in each.text)
+    assert mark.text == "1HZ100V is mute, though the server has more: it is asked for again"
+    assert (mark.kind, 65 <= mark.at <= 80) == ("bad", True)
+
+
+HAPPENINGS: list[derivtrio.Event] = [
+    derivtrio.Authorized("CR1"),
+    derivtrio.Failed(derivtrio.DerivError("gone")),
+    derivtrio.Closed(1001, "", was_clean=True, by="server"),
+    derivtrio.Stale("R_100", 0),
+    derivtrio.Gap("R_100", 0, 60, filled=False, reason="none"),
+    derivtrio.Throttled("general", 3),
+    derivtrio.Overflow("R_100", 7),
+]
+#: What a time line shows in another way: states, fetched items, and traffic as a stream's dots.
+SHOWN_OTHERWISE = {
+    derivtrio.Connecting,
+    derivtrio.Opened,
+    derivtrio.Ready,
+    derivtrio.Waiting,
+    derivtrio.Filling,
+    derivtrio.MessageReceived,
+    derivtrio.MessageSent,
+}
+
+
+def test_every_event_is_marked_or_shown_otherwise() -> None:
+    marked = {type(event) for event in HAPPENINGS if happening(event)}
+    assert marked | SHOWN_OTHERWISE == set(get_args(derivtrio.Event))
 
 
 async def test_a_client_that_never_connects_is_told_too(autojump_clock: Any) -> None:

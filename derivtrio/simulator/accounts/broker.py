@@ -34,6 +34,7 @@ from derivtrio.simulator.contracts.orders import (
     insufficient,
 )
 from derivtrio.simulator.market.market import Market
+from derivtrio.simulator.market.symbol_checks import CLOSED
 from derivtrio.simulator.protocol.envelope import Refusal
 
 _FIRST_CONTRACT = 310_000_000_001
@@ -82,9 +83,14 @@ class Broker:
         return _family(contract.order).value(contract, self.market, epoch)
 
     def resale_error(self, contract: Contract, epoch: int) -> str | None:
-        """Return why *contract* cannot be sold at *epoch*; `None` if it can be sold."""
+        """Return why *contract* cannot be sold at *epoch*; `None` if it can be sold.
+
+        A closed market has no price to sell at; deal cancellation needs none.
+        """
         if not contract.is_open:
             return "This contract has been sold."
+        if not self.market.is_open(contract.order.symbol.name, epoch):
+            return CLOSED
         return _family(contract.order).resale_error(contract, self.market, epoch)
 
     def buy(

@@ -5,7 +5,7 @@ The checks, in this order; the first that fails gives the reply:
 1. The request is JSON, and an object.
 2. The call is known, and simulated.
 3. It is within the rate limits.
-4. It is well-formed.
+4. It is well-formed; v3 takes a number for a text, and the other way round.
 5. The login has a scope for it.
 """
 
@@ -27,7 +27,7 @@ from derivtrio.simulator.calls import (
 from derivtrio.simulator.calls.notifications import settle_and_notify
 from derivtrio.simulator.dialects.dialect import Dialect
 from derivtrio.simulator.protocol.envelope import Message, Refusal, error_reply
-from derivtrio.simulator.protocol.validation import check
+from derivtrio.simulator.protocol.validation import check, understood
 from derivtrio.simulator.sessions.session import ServerSession
 
 _Handler = Callable[[ServerSession, Message, int], Iterable[Message | None]]
@@ -87,6 +87,8 @@ def answer(session: ServerSession, request: Message, epoch: int) -> Iterator[Mes
         return
     try:
         session.charge(name)
+        if session.speaks_v3:
+            request = understood(request, dialect.calls[name])
         check(request, dialect.calls[name])
         session.require(dialect.calls[name].scopes, request.get("loginid"))
         yield from _HANDLERS[name](session, dialect.request(request), epoch)

@@ -47,9 +47,12 @@ def buy(session: ServerSession, request: Message, epoch: int) -> list[Message]:
 def sell(session: ServerSession, request: Message, epoch: int) -> list[Message]:
     """Answer `sell` at the present price, if that is at least `price`; 0 means any price.
 
-    A multiplier is sold at the present price, whatever `price` says.
+    A multiplier is sold at the present price, whatever `price` says. Of a contract that is closed
+    Deriv's server says the same as of one that never was: it looks among the open ones only.
     """
     contract = _contract(session, request, request["sell"])
+    if not contract.is_open:
+        raise _unknown_contract()
     entry = session.backend.broker.sell(contract, epoch, exact(request["price"]))
     return [_sold(session, request, "sell", entry, contract)]
 
@@ -114,8 +117,13 @@ def _contract(session: ServerSession, request: Message, contract_id: int) -> Con
     loginid = session.login(request.get("loginid")).account.loginid
     contract = session.backend.broker.ledgers[loginid].contracts.get(contract_id)
     if contract is None:
-        raise Refusal(code="InvalidSellContractProposal", message="Unknown contract sell proposal")
+        raise _unknown_contract()
     return contract
+
+
+def _unknown_contract() -> Refusal:
+    text = "Unknown contract sell proposal"
+    return Refusal(code="InvalidSellContractProposal", message=text)
 
 
 def _sold(

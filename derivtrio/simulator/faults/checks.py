@@ -35,6 +35,10 @@ CALLS_ONLY: Final = ("calls", "calls_except_ping")
 
 #: The codes that a Close frame may have.
 _CODES: Final = range(1000, 5000)
+#: RFC 6455, 7.4.1: no code, no Close, no TLS.
+_IN_NO_FRAME: Final = (1005, 1006, 1015)
+#: In bytes: a control frame has 125, of which the code takes 2.
+_LONGEST_REASON: Final = 123
 _STATUSES: Final = range(200, 600)
 _LAST_PORT: Final = 65_535
 _STREAM_ID: Final = re.compile(r"[\w-]{32,128}")
@@ -100,6 +104,12 @@ def count(value: int) -> int:
     return value
 
 
+def size(value: int) -> int:
+    """Return *value*, a number of bytes."""
+    require(value >= 0, f"{value} is not a number of bytes")
+    return value
+
+
 def times(value: Times) -> Times:
     """Return *value*, a number of times or `for_ever`."""
     if isinstance(value, int):
@@ -126,7 +136,16 @@ def status(value: int) -> int:
 def close_code(value: int) -> int:
     """Return *value*, a code that a Close frame may have."""
     require(value in _CODES, f"a close code is from {_CODES[0]} to {_CODES[-1]}, not {value}")
+    require(value not in _IN_NO_FRAME, f"{value} stands for an end without such a frame")
     return value
+
+
+def close_reason(text: str) -> str:
+    """Return *text*, which a Close frame has room for."""
+    length = len(text.encode())
+    why = f"a reason has {_LONGEST_REASON} bytes at most, not {length}"
+    require(length <= _LONGEST_REASON, why)
+    return text
 
 
 def header(line: str) -> str:

@@ -80,7 +80,7 @@ class Faults:
 
     def refuse(self, seconds: float | None = None) -> None:
         """Refuse new connections (ECONNREFUSED) for *seconds*, or until `clear`."""
-        duration = math.inf if seconds is None else seconds
+        duration = math.inf if seconds is None else checks.seconds(seconds)
         self.refused_until = trio.current_time() + duration
         self.on_refuse()
         self._announce_change()
@@ -113,8 +113,8 @@ class Faults:
         times: int = 1,
     ) -> None:
         """Refuse the next REST calls: with this *status*, error, and `Retry-After` in seconds."""
-        refusals = (RestRejected(status, code, message, retry_after) for _ in range(times))
-        self.rest_refusals.extend(refusals)
+        refusal = RestRejected(checks.status(status), code, message, retry_after)
+        self.rest_refusals.extend([refusal] * checks.count(times))
 
     def break_tls(self, times: int = 1) -> None:
         """Answer the next connections' first bytes with something other than TLS, then close."""
@@ -130,7 +130,7 @@ class Faults:
 
     def accept_then_close(self, code: int = 1000, times: int = 1) -> None:
         """Accept the next handshakes, and send a Close frame with *code* at once."""
-        self._queue(HandshakeFault(close_code=code), times)
+        self._queue(HandshakeFault(close_code=checks.close_code(code)), times)
 
     def drop(self, *, reset: bool = False, connection: FaultTarget | None = None) -> None:
         """End the byte stream without a Close frame; with *reset*, by a TCP RST segment."""
@@ -141,6 +141,8 @@ class Faults:
         self, code: int = 1001, reason: str = "", *, connection: FaultTarget | None = None
     ) -> None:
         """Begin the close handshake with this *code* and *reason*."""
+        checks.close_code(code)
+        checks.close_reason(reason)
         for each in self._targets(connection):
             each.close(code, reason)
 
@@ -148,6 +150,8 @@ class Faults:
         self, code: int = 1001, reason: str = "", *, connection: FaultTarget | None = None
     ) -> None:
         """Send a Close frame, then keep the byte stream open and silent."""
+        checks.close_code(code)
+        checks.close_reason(reason)
         for each in self._targets(connection):
             each.close(code, reason, fin=False)
 
@@ -164,6 +168,7 @@ class Faults:
 
         Pongs and answers to a Close frame come at once.
         """
+        checks.seconds(seconds)
         if connection is None:
             self.delay_by = seconds
         for each in self._targets(connection):
@@ -171,6 +176,7 @@ class Faults:
 
     def fragmented(self, size: int, *, connection: FaultTarget | None = None) -> None:
         """Send every message in frames of *size* characters, until `clear`."""
+        checks.count(size)
         if connection is None:
             self.fragment_size = size
         for each in self._targets(connection):
@@ -186,7 +192,7 @@ class Faults:
     def huge(self, size: int, *, connection: FaultTarget | None = None) -> None:
         """Send one message of *size* bytes, but at least as long as an empty envelope."""
         empty = encode({"msg_type": "huge", "huge": ""})
-        filling = "x" * (size - len(empty))
+        filling = "x" * (checks.count(size) - len(empty))
         self.garbage(encode({"msg_type": "huge", "huge": filling}), connection=connection)
 
     def unknown(self, *, connection: FaultTarget | None = None) -> None:
@@ -196,6 +202,7 @@ class Faults:
 
     def cut(self, size: int, *, connection: FaultTarget | None = None) -> None:
         """Send only *size* bytes of the next frame, then end the byte stream."""
+        checks.size(size)
         for each in self._targets(connection):
             each.cut(size)
 
@@ -288,7 +295,7 @@ class Faults:
 
     def answer_late(self, seconds: float, call: str | None = None, times: int = 1) -> None:
         """Execute the request at once; reply at the first whole epoch second *seconds* later."""
-        self._fault_calls(call, LateReply(seconds), times)
+        self._fault_calls(call, LateReply(checks.seconds(seconds)), times)
 
     def poison(
         self,
@@ -363,14 +370,14 @@ class Faults:
                 await changed.wait()
 
     def _queue(self, opening: HandshakeFault, times: int) -> None:
-        self.handshake_faults.extend([opening] * times)
+        self.handshake_faults.extend([opening] * checks.count(times))
 
     def _fault_calls(
         self, call: str | None, outcome: Outcome, times: int, *, executed: bool = True
     ) -> None:
-        calls = CHANGING if call is None else frozenset({call})
+        calls = CHANGING if call is None else frozenset({checks.known_call(call)})
         fault = RequestFault(RequestPattern(calls), outcome, executed)
-        self._request_faults.add(fault, times)
+        self._request_faults.add(fault, checks.count(times))
 
     def _last(
         self,

@@ -34,9 +34,7 @@ def _count(word: str) -> int:
 
 
 def _size(word: str) -> int:
-    size = int(word)
-    require(size >= 0, f"{word} is not a number of bytes")
-    return size
+    return checks.size(int(word))
 
 
 def _status(word: str) -> int:
@@ -66,15 +64,15 @@ _ARGUMENTS: dict[str, tuple[tuple[_Converter, ...], int]] = {
     "reject": ((_status, _size, _count, checks.header), 1),
     "rest": ((_status, str, str), 1),
     "drop": ((), 0),
-    "close": ((_code, str), 0),
-    "close_without_fin": ((_code, str), 0),
+    "close": ((_code, checks.close_reason), 0),
+    "close_without_fin": ((_code, checks.close_reason), 0),
     "freeze": ((), 0),
     "delay": ((_seconds,), 1),
     "fragmented": ((_count,), 1),
     "garbage": ((str,), 0),
     "huge": ((_count,), 1),
     "unknown": ((), 0),
-    "cut": ((_count,), 1),
+    "cut": ((_size,), 1),
     "mute": ((checks.stream_name, _mute_times), 0),
     "backend_dead": ((_positive_seconds, _times), 0),
     "id_storm": ((_count, _count), 0),

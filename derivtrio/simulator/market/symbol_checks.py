@@ -3,6 +3,8 @@
 from derivtrio.simulator.market.market import Market
 from derivtrio.simulator.protocol.envelope import Refusal
 
+CLOSED = "This market is presently closed."
+
 
 def require_symbol(market: Market, symbol: str) -> None:
     """Raise the `Refusal` unless the market has *symbol*."""
@@ -13,4 +15,4 @@ def require_symbol(market: Market, symbol: str) -> None:
 def require_open(market: Market, symbol: str, epoch: int) -> None:
     """Raise the `Refusal` unless the market of *symbol* is open at *epoch*."""
     if not market.is_open(symbol, epoch):
-        raise Refusal(code="MarketIsClosed", message="This market is presently closed.")
+        raise Refusal(code="MarketIsClosed", message=CLOSED)

@@ -1,5 +1,9 @@
 """Validation of requests: the part of JSON Schema that Deriv's send schemas use.
 
+Deriv's v3 server takes a number for a text, and a text that looks like a number for a number; its
+schemas do not. `understood` does so, too. It leaves a listed value as it is: a `granularity` that
+is a text is refused. Sources: Deriv's own tests of its server, and what its engineers say.
+
 The texts are those of the live API's validator, as third parties recorded them.
 """
 
@@ -7,9 +11,27 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from derivtrio.api.codec import decode
 from derivtrio.simulator.protocol.call_definitions import CallDefinition
-from derivtrio.simulator.protocol.envelope import UNKNOWN_MEMBER, Message, invalid
+from derivtrio.simulator.protocol.envelope import (
+    UNKNOWN_MEMBER,
+    Message,
+    TranslatedRequest,
+    invalid,
+)
 from derivtrio.simulator.protocol.field_schemas import Schema
+
+
+def understood(request: Message, call: CallDefinition) -> Message:
+    """Return *request* as Deriv's v3 server reads it; its replies repeat it as it came."""
+    read = _read_members(call.fields, request)
+    # A reply has the `req_id` of its request, whatever its type.
+    read |= {name: request[name] for name in ("req_id",) if name in request}
+    if read == request:
+        return request
+    translated = TranslatedRequest(read)
+    translated.original = request
+    return translated
 
 
 def check(request: Message, call: CallDefinition) -> None:
@@ -25,6 +47,29 @@ def check(request: Message, call: CallDefinition) -> None:
         raise invalid(details)
 
 
+def _read_members(schemas: Schema, members: Message) -> Message:
+    return {name: _read(schemas.get(name, {}), value) for name, value in members.items()}
+
+
+def _read(schema: Schema, value: Any) -> Any:
+    if "properties" in schema and isinstance(value, dict):
+        return _read_members(schema["properties"], value)
+    wanted = [] if "enum" in schema else _listed(schema.get("type", []))
+    found = _type_name(value)
+    if wanted == ["string"] and found in ("integer", "number"):
+        return str(value)
+    is_numeric = found == "string" and _NUMBER.fullmatch(value)
+    return decode(value) if is_numeric and {"integer", "number"}.intersection(wanted) else value
+
+
+#: The texts that look like a number; JSON has no other numbers, either.
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,10})?")
+
+
+def _listed(wanted: str | list[str]) -> list[str]:
+    return [wanted] if isinstance(wanted, str) else wanted
+
+
 def _error(schema: Schema, value: Any) -> str | None:
     """Return the error that *schema* finds in *value*, or `None`."""
     for keyword, rule in _RULES.items():
@@ -34,7 +79,7 @@ def _error(schema: Schema, value: Any) -> str | None:
 
 
 def _wrong_type(wanted: str | list[str], value: Any) -> str | None:
-    found, allowed = _type_name(value), [wanted] if isinstance(wanted, str) else wanted
+    found, allowed = _type_name(value), _listed(wanted)
     if found in allowed or (found == "integer" and "number" in allowed):
         return None
     return f"Expected {'/'.join(allowed)} - got {found}."

@@ -1,9 +1,12 @@
 """The test of exercise 9."""
 
+import pytest
+
 from examples.lessons.c.exercise import Loop, Task
 
 
-def test_tasks_take_turns() -> None:
+@pytest.mark.parametrize("first", ["slow", "fast"])
+def test_tasks_take_turns(first: str) -> None:
     seen: list[tuple[float, str]] = []
     loop = Loop()
 
@@ -12,8 +15,9 @@ def test_tasks_take_turns() -> None:
             yield every
             seen.append((loop.now, name))
 
-    loop.start(ticker("slow", 2, 3))
-    loop.start(ticker("fast", 1, 4))
+    tasks = {"slow": ticker("slow", 2, 3), "fast": ticker("fast", 1, 4)}
+    loop.start(tasks.pop(first))
+    loop.start(*tasks.values())
     loop.run()
     assert seen == [
         (1, "fast"),

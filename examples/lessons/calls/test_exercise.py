@@ -1,4 +1,4 @@
-"""The test of exercise 14: six moments of a loss, and three refusals."""
+"""The test of exercise 14: six moments of a loss, and five refusals."""
 
 from typing import Any
 
@@ -16,6 +16,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("lose_after:buy@0", REQUESTS["buy"], "find out first"),
     ("fail_after:Timeout:buy@0", REQUESTS["buy"], "find out first"),
     ("fail_before:RateLimit:buy@0", REQUESTS["buy"], "ask again"),
+    ("fail_before:ServiceUnavailable:buy@0", REQUESTS["buy"], "ask again"),
     ("poison:time:drop@0", REQUESTS["time"], "ask again"),
     ("poison:time:silent@0", REQUESTS["time"], "ask again"),
     ("drop@1000", {"ticks_history": "NO_SUCH", "end": "latest"}, "change something first"),

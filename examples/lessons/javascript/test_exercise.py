@@ -56,6 +56,8 @@ async def test_without_an_exception_the_loop_ends_with_the_events(
         client.events() as events,
     ):
         await client.wait_ready()
+        sim.faults.drop()
+        await trio.sleep(30)  # the client has another connection by then
         await client.aclose()
         await dispatch(
             events,
@@ -63,4 +65,4 @@ async def test_without_an_exception_the_loop_ends_with_the_events(
             on_message=lambda _: calls.append("message"),
             on_close=lambda code: calls.append(f"close {code}"),
         )
-    assert calls == ["open", "close 1000"]
+    assert calls == ["open", "close 1006", "open", "close 1000"]

@@ -12,7 +12,8 @@ async def test_it_lives_in_the_block_and_only_there(autojump_clock: MockClock) -
     async with open_simulator(port=None) as sim:
         async with connected(sim.endpoint) as client:
             assert (await client.call({"ping": 1}))["ping"] == "pong"
-            assert len(sim.connections) == 1
+            (connection,) = sim.connections
+            assert [request for request in connection.requests if "time" in request]
         await trio.sleep(1)
         assert sim.connections == []
 
@@ -31,9 +32,10 @@ async def test_it_is_closed_after_an_exception(autojump_clock: MockClock) -> Non
 
 async def test_it_is_closed_after_a_cancellation(autojump_clock: MockClock) -> None:
     async with open_simulator(port=None) as sim:
-        with trio.move_on_after(5):
+        with trio.move_on_after(5) as outer:
             async with connected(sim.endpoint) as client:
                 await client.call({"ping": 1})
                 await trio.sleep_forever()
+        assert outer.cancelled_caught  # the cancellation has gone on
         await trio.sleep(1)
         assert sim.connections == []

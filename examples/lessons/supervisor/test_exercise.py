@@ -7,10 +7,12 @@ from trio.testing import MockClock
 from examples.lessons.supervisor.exercise import supervise
 
 
-async def attempts(lasting: list[float | None], seconds: float) -> list[float]:
+async def attempts(
+    lasting: list[float | None], seconds: float, refused_after: float = 0
+) -> list[float]:
     """Return when attempts began; connections last as long as *lasting* says, the last for ever on.
 
-    None is an attempt that fails.
+    None is an attempt that fails, after *refused_after* seconds.
     """
     times: list[float] = []
     lives = iter(lasting)
@@ -21,6 +23,7 @@ async def attempts(lasting: list[float | None], seconds: float) -> list[float]:
         times.append(trio.current_time())
         now, life = life, next(lives, lasting[-1])
         if now is None:
+            await trio.sleep(refused_after)
             raise ConnectionRefusedError
         await trio.sleep(now)
 
@@ -42,6 +45,12 @@ async def test_a_server_that_accepts_and_closes_is_asked_no_more_often(
 
 async def test_only_a_stable_connection_begins_anew(autojump_clock: MockClock) -> None:
     assert await attempts([None, None, 100, None], 130) == [0, 1, 3, 104, 106, 110, 118]
+
+
+async def test_a_long_wait_for_a_connection_is_not_a_connection(
+    autojump_clock: MockClock,
+) -> None:
+    assert await attempts([None], 400, refused_after=75) == [0, 76, 153, 232, 315]
 
 
 async def test_a_bug_comes_out(autojump_clock: MockClock) -> None:

@@ -20,6 +20,16 @@ async def test_what_came_is_there(autojump_clock: MockClock) -> None:
         assert trio.current_time() - began == pytest.approx(1)
 
 
+async def test_the_seconds_count_from_the_subscription(autojump_clock: MockClock) -> None:
+    faults = ["late_subscription:5:1HZ100V@0"]
+    async with open_simulator(port=None, faults=faults, start=1_800_000_000) as sim:
+        await trio.testing.wait_all_tasks_blocked()
+        began = trio.current_time()
+        quotes = await collect(sim.endpoint, "1HZ100V", seconds=10.5, goodbye=1)
+        assert trio.current_time() - began == pytest.approx(15.5, abs=0.1)
+        assert len(quotes) >= 11
+
+
 async def test_a_goodbye_that_hangs_is_cut_short(autojump_clock: MockClock) -> None:
     async with open_simulator(port=None, faults=["freeze@5"]) as sim:
         began = trio.current_time()

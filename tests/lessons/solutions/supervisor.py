@@ -13,7 +13,7 @@ async def supervise(connect: Callable[[], Awaitable[None]]) -> NoReturn:
         began = trio.current_time()
         with suppress(OSError):
             await connect()
-        if trio.current_time() - began >= STABLE:
-            pause = FIRST
+            if trio.current_time() - began >= STABLE:
+                pause = FIRST
         await trio.sleep(pause)
         pause = min(LONGEST, pause * 2)

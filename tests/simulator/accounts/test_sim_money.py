@@ -12,7 +12,7 @@ from sim_trades import ACCUMULATOR, LASTING, MULTIPLIER, RISE
 from wire_peer import START
 
 from derivtrio.api.codec import decode, encode
-from derivtrio.simulator import Market, demo_account
+from derivtrio.simulator import SCOPES, Account, Market, demo_account
 from derivtrio.simulator.sessions.session import Backend, ServerSession
 
 LOGINID = "VRTC1000001"
@@ -111,6 +111,56 @@ def check_contracts(session: ServerSession, epoch: int, rows: list[dict[str, Any
     }
     assert len(held) + len(closed) == len(flows)
     assert flows == expected
+
+
+REAL = "CR2000001"
+WHO = st.tuples(st.sampled_from([LOGINID, REAL]), st.integers(0, 2))
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.builds(Step, REQUESTS, st.integers(0, 90)), WHO), max_size=25))
+def test_each_connection_is_told_of_each_change_of_its_accounts_once_and_in_order(
+    steps: list[tuple[Step, tuple[str, int]]],
+) -> None:
+    backend = two_accounts()
+    sessions = [connected(backend, number) for number in (1, 2, 3)]
+    told = dict[tuple[int, str, str], list[Decimal]]()
+    epoch = START
+    for step, (loginid, which) in [*steps, (Step({"topup_virtual": 1}, 1000), (LOGINID, 0))]:
+        epoch += step.seconds
+        answers(sessions[which], step.request | {"loginid": loginid}, epoch)
+        note_changes(sessions, epoch, told)
+    for session in sessions:
+        for loginid, ledger in backend.broker.ledgers.items():
+            balances = [entry.balance_after for entry in ledger.transactions]
+            assert told.get((session.number, "balance", loginid), []) == balances
+            assert told.get((session.number, "transaction", loginid), []) == balances
+
+
+def two_accounts() -> Backend:
+    real = Account(REAL, Decimal("300.00"), {"real-token": SCOPES}, is_virtual=False)
+    return Backend(1, Market(1), {LOGINID: demo_account(), REAL: real})
+
+
+def connected(backend: Backend, number: int) -> ServerSession:
+    """Return a session with both accounts, and streams of their balances and transactions."""
+    session = ServerSession(backend, number)
+    backend.sessions[number] = session
+    answers(session, {"authorize": "demo-token", "tokens": ["real-token"]}, START)
+    for loginid in (LOGINID, REAL):
+        for call in ("balance", "transaction"):
+            assert ask(session, {call: 1, "subscribe": 1, "loginid": loginid}, START)
+    return session
+
+
+def note_changes(
+    sessions: list[ServerSession], epoch: int, told: dict[tuple[int, str, str], list[Decimal]]
+) -> None:
+    """Note the balances that each stream tells."""
+    for session in sessions:
+        for message in session.streams.due_messages(epoch):
+            key = session.number, message["msg_type"], message["echo_req"]["loginid"]
+            told.setdefault(key, []).append(message[message["msg_type"]]["balance"])
 
 
 EPOCHS = st.integers(START - 10, START + 10**6) | st.integers(1, 9999999999)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from asking import answers, ask, ask_all, error
+from sim_trades import RISE
 from wire_peer import START
 
 from derivtrio.api.codec import encode
@@ -12,6 +13,7 @@ from derivtrio.simulator import SCOPES, Account, Market, demo_account
 from derivtrio.simulator.calls.balance import balance_messages
 from derivtrio.simulator.calls.dispatch import parse
 from derivtrio.simulator.contracts.orders import ACCUMULATORS, DIGITS, MULTIPLIERS, RISE_FALL
+from derivtrio.simulator.dialects.dialect import OPTIONS
 from derivtrio.simulator.market.hours import DAY
 from derivtrio.simulator.sessions.session import Backend, ServerSession
 
@@ -356,7 +358,7 @@ def test_an_unknown_call_is_unrecognised(session: ServerSession) -> None:
             {"x": "Properties not allowed: x."},
         ),
         (
-            {"ticks_history": "R_100", "count": "5", "style": "bars"},
+            {"ticks_history": "R_100", "count": "five", "style": "bars"},
             "Input validation failed: end, count, style",
             {
                 "end": "Missing property.",
@@ -427,3 +429,41 @@ def test_a_malformed_request_is_told_field_by_field(
         "message": text,
         "details": details,
     }
+
+
+DIGIT = {"contract_type": "DIGITMATCH", "barrier": 5, "amount": "10", "duration": "5"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "payload"),
+    [
+        ({"ticks_history": "R_100", "end": START, "count": "3"}, "history"),
+        ({"proposal": 1} | RISE | DIGIT, "proposal"),
+        ({"buy": 1, "price": "10.00", "parameters": RISE | {"amount": "10.0"}}, "buy"),
+        ({"statement": 1, "limit": "5", "date_from": str(START)}, "statement"),
+    ],
+)
+def test_v3_takes_a_number_for_a_text_and_the_other_way_round(
+    session: ServerSession, request_: dict[str, Any], payload: str
+) -> None:
+    ask(session, {"authorize": "demo-token"})
+    reply = ask(session, request_)
+    assert payload in reply
+    assert reply["echo_req"] == request_
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"granularity": "60"}, {"count": "1e3"}, {"count": "3.5"}, {"count": "٣"}, {"end": True}],
+)
+def test_but_not_for_a_listed_value_nor_for_what_is_no_number(
+    session: ServerSession, changed: dict[str, Any]
+) -> None:
+    request = {"ticks_history": "R_100", "end": "latest", "style": "candles"} | changed
+    assert error(session, request)["code"] == "InputValidationFailed"
+
+
+def test_the_options_api_takes_what_its_schemas_say() -> None:
+    session = ServerSession(Backend(1, Market(1), {}), 1, OPTIONS)
+    request = {"ticks_history": "R_100", "end": START}
+    assert error(session, request)["code"] == "InputValidationFailed"

@@ -19,7 +19,7 @@ from sim_trades import (
 )
 from wire_peer import START
 
-from derivtrio.simulator.market.hours import DAY, HOUR
+from derivtrio.simulator.market.hours import DAY, HOUR, MINUTE
 from derivtrio.simulator.market.market import Market, MarketTick
 from derivtrio.simulator.sessions.session import ServerSession
 
@@ -257,6 +257,35 @@ def test_a_closed_market_sells_nothing(session: ServerSession) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "contract",
+    [LASTING | {"duration": 4, "duration_unit": "d"}, MULTIPLIER | {"cancellation": "60m"}],
+)
+def test_a_closed_market_buys_nothing_back(
+    session: ServerSession, contract: dict[str, Any]
+) -> None:
+    friday = START - START % DAY + 3 * DAY + 20 * HOUR + 54 * MINUTE
+    contract_id = buy(session, contract | {"symbol": "frxEURUSD"}, friday)["contract_id"]
+    closed = friday + 10 * MINUTE
+    assert error(session, {"sell": contract_id, "price": 0}, closed) == {
+        "code": "InvalidtoSell",
+        "message": "This market is presently closed.",
+    }
+    position = position_of(session, contract_id, closed)
+    assert (position["is_valid_to_sell"], position["is_sold"]) == (0, 0)
+    assert position["validation_error"] == "This market is presently closed."
+    monday = friday + 3 * DAY
+    assert position_of(session, contract_id, monday)["is_valid_to_sell"] == 1
+
+
+def test_deal_cancellation_needs_no_market(session: ServerSession) -> None:
+    friday = START - START % DAY + 3 * DAY + 20 * HOUR + 54 * MINUTE
+    contract = MULTIPLIER | {"symbol": "frxEURUSD", "cancellation": "60m"}
+    contract_id = buy(session, contract, friday)["contract_id"]
+    cancelled = ask(session, {"cancel": contract_id}, friday + 10 * MINUTE)["cancel"]
+    assert cancelled["sold_for"] == 10
+
+
 def test_what_lasts_a_time_can_be_sold_back(session: ServerSession) -> None:
     contract_id = bought(session, **LASTING)["contract_id"]
     early = error(session, {"sell": contract_id, "price": 0})
@@ -271,7 +300,10 @@ def test_what_lasts_a_time_can_be_sold_back(session: ServerSession) -> None:
     assert receipt["sold_for"] == bid
     assert receipt["balance_after"] == round(9990 + bid, 2) == balance_of(session)
     again = error(session, {"sell": contract_id, "price": 0}, START + 31)
-    assert again == {"code": "InvalidtoSell", "message": "This contract has been sold."}
+    assert again == {
+        "code": "InvalidSellContractProposal",
+        "message": "Unknown contract sell proposal",
+    }
     position = position_of(session, contract_id, START + 1000)
     assert (position["status"], position["sell_price"]) == ("sold", bid)
     assert position["transaction_ids"]["sell"] == receipt["transaction_id"]

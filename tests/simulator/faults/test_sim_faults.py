@@ -1,8 +1,10 @@
 """What each fault does to a peer, on in-memory connections and virtual time."""
 
 import json
+import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import pytest
 import trio
@@ -310,3 +312,35 @@ async def test_a_connection_dies_of_its_first_fault(autojump_clock: object) -> N
         assert (await peer.ended()).code == 1001
         await trio.testing.wait_all_tasks_blocked()
         assert ending(sim).cause == "fault: close"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "why"),
+    [
+        ("refuse", (-1,), "not a number of seconds"),
+        ("refuse", (math.nan,), "not a number of seconds"),
+        ("silence", (0,), "too few"),
+        ("hang_up", (-2,), "too few"),
+        ("accept_then_close", (999,), "from 1000 to 4999"),
+        ("rest", (42,), "from 200 to 599"),
+        ("close", (70_000,), "from 1000 to 4999"),
+        ("close", (1006,), "without such a frame"),
+        ("close", (1001, "x" * 124), "123 bytes at most"),
+        ("close_without_fin", (1001, "é" * 62), "123 bytes at most"),
+        ("delay", (math.inf,), "not a number of seconds"),
+        ("fragmented", (0,), "too few"),
+        ("huge", (-5,), "too few"),
+        ("cut", (-1,), "not a number of bytes"),
+        ("lose_before", ("bye",), "no call 'bye'"),
+        ("lose_after", ("buy", 0), "too few"),
+        ("fail_before", ("Timeout", "R_100"), "no call 'R_100'"),
+        ("fail_after", ("Timeout", "sel"), "no call 'sel'"),
+        ("answer_late", (-1, "buy"), "not a number of seconds"),
+    ],
+)
+async def test_an_argument_that_makes_no_sense_is_refused_at_once(
+    name: str, arguments: tuple[Any, ...], why: str
+) -> None:
+    async with open_simulator(port=None) as sim:
+        with pytest.raises(ValueError, match=why):
+            getattr(sim.faults, name)(*arguments)
