@@ -44,7 +44,7 @@ from derivtrio.supervision.login import CHANGES, change_account, change_by_call,
 from derivtrio.supervision.supervisor import Supervisor
 from derivtrio.trading.orders import contract_words
 from derivtrio.trading.trader import Trader
-from derivtrio.wording import counted
+from derivtrio.wording import counted, shown
 
 _DEFAULTS: Final = Settings()
 
@@ -126,7 +126,7 @@ def _assembled(
         text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
         raise TypeError(text)
     if name is not None and (not isinstance(name, str) or not name):
-        text = f"name is a str that is not empty, or None, not {name!r}"
+        text = f"name is a str that is not empty, or None, not {shown(name)}"
         raise ValueError(text)
     bus, router = EventBus(name), Router()
     queue = SendQueue(settings.outbox, _budgets(settings, pacer, endpoint), bus.announce)
@@ -509,7 +509,8 @@ class Client(Trader):
         )
         request = subscribing({"proposal": 1, **words})
         checked_call(request, self._session)
-        return proposal_stream(self._registry, request, words, buffer=buffer, overflow=overflow)
+        asked = {name: request[name] for name in words if name in request}
+        return proposal_stream(self._registry, request, asked, buffer=buffer, overflow=overflow)
 
     def events(
         self,

@@ -11,6 +11,7 @@ from attrs.validators import optional
 
 from derivtrio.errors import InvalidURL
 from derivtrio.redaction import HIDDEN, shown_url
+from derivtrio.wording import shown
 
 #: What a header's name and a subprotocol are (a token, RFC 9110), and a header's value.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -37,7 +38,7 @@ def _between(kind: type, lowest: float, what: str, *, strictly: bool = False) ->
     def check(_: object, field: "attrs.Attribute[Any]", value: Any) -> None:
         numeric = isinstance(value, (int, kind)) and not isinstance(value, bool)
         if not numeric or not lowest <= value < math.inf or (strictly and value == lowest):
-            text = f"{field.name} is {what}, not {value!r}"
+            text = f"{field.name} is {what}, not {shown(value)}"
             raise ValueError(text)
 
     return check
@@ -48,7 +49,7 @@ def _instance_of(kind: type) -> Any:
 
     def check(_: object, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not isinstance(value, kind):
-            text = f"{field.name} is of the type {kind.__name__}, not {value!r}"
+            text = f"{field.name} is of the type {kind.__name__}, not {shown(value)}"
             raise TypeError(text)
 
     return check
@@ -120,7 +121,7 @@ def _listed(names: Any) -> Any:
 
 def _check_subprotocols(_: object, __: object, names: Any) -> None:
     if not isinstance(names, tuple):
-        text = f"subprotocols is a tuple of names, not {names!r}"
+        text = f"subprotocols is a tuple of names, not {shown(names)}"
         raise TypeError(text)
     for name in names:
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):

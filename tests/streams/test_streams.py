@@ -47,6 +47,25 @@ async def test_several_streams_of_one_request(autojump_clock: Any) -> None:
     assert len(set(forgotten)) == len(forgotten) == 2
 
 
+async def test_g05_what_is_changed_after_the_request_is_not_asked_for_on_the_next_connection(
+    autojump_clock: Any,
+) -> None:
+    symbols = ["R_100"]
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+    ):
+        stream = client.subscribe({"ticks": symbols})
+        symbols += ["R_50"]
+        async with stream:
+            await anext(stream)
+            await client.reconnect()
+            await trio.sleep(1)
+            met = [*sim.history, *sim.connections]
+            asked = [r["ticks"] for each in met for r in each.requests if "ticks" in r]
+    assert asked == [["R_100"]] * 2
+
+
 async def test_leaving_forgets_exactly_once(autojump_clock: Any) -> None:
     async with (
         open_simulator(port=None) as sim,
