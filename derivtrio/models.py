@@ -68,7 +68,7 @@ Money = float | Decimal
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """What an account holds, in its `currency`."""
+    """What an account holds, in its `currency`; that is "" as long as none was chosen."""
 
     loginid: str
     balance: Money

@@ -123,7 +123,7 @@ class BalanceTranslator(Snapshots):
         """Return the balance in *message*."""
         payload = message["balance"]
         amount = exact(payload["balance"])
-        return (Balance(named(payload["loginid"]), amount, named(payload["currency"])),)
+        return (Balance(named(payload["loginid"]), amount, text_of(payload["currency"])),)
 
 
 @attrs.define(eq=False, repr=False)
