@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from derivtrio.api import Api
-from derivtrio.api.catalog import name_of
+from derivtrio.api.catalog import CHANGES, name_of
 from derivtrio.calls.doubts import TradeLog
 from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.other_clients import other_clients
@@ -40,7 +40,7 @@ from derivtrio.streams.snapshots import (
 from derivtrio.streams.subscription import Subscription
 from derivtrio.supervision.authorization import Authorization, Identity, TokenSource, checked_for
 from derivtrio.supervision.lifetime import Lifetime
-from derivtrio.supervision.login import CHANGES, change_account, change_by_call, log_out
+from derivtrio.supervision.login import change_account, change_by_call, log_out
 from derivtrio.supervision.supervisor import Supervisor
 from derivtrio.trading.orders import contract_words
 from derivtrio.trading.trader import Trader
@@ -244,7 +244,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: *message* is not str, bytes or a mapping, or has no JSON form; its
-                `req_id` is too low; or it is `authorize` or `logout`. Nothing was sent.
+                `req_id` is not one of yours; or it is `authorize` or `logout`. Nothing was sent.
             OutcomeUnknown: the connection was lost while it was being written.
             ClientClosed, ConnectionFailed: the client has ended.
 
