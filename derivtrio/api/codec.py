@@ -95,6 +95,19 @@ def error_text(error: Exception, message: Any) -> str:
     return ": ".join(filter(None, [".".join(path), str(error)]))
 
 
+def copy_of(message: Any) -> Any:
+    """Return a copy of *message*, which was decoded; itself, if it is nested too deep for that."""
+    try:
+        return own_copy(message)
+    except RecursionError:
+        return message
+
+
+def encode_again(message: Mapping[str, Any]) -> bytes:
+    """Return *message*, which was decoded, as JSON."""
+    return _encoder.encode(message)
+
+
 def sorted_text(message: Mapping[str, Any]) -> str:
     """Return *message* as JSON text in which members stand in alphabetical order."""
     return _sorting_encoder.encode(message).decode()
