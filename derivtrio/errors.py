@@ -50,7 +50,7 @@ import msgspec
 from derivtrio.events import Gap
 from derivtrio.models import Ambiguous
 from derivtrio.redaction import hidden_in, masked, masked_text, secrets_in, without
-from derivtrio.wording import counted
+from derivtrio.wording import counted, one_line
 
 #: How much of a server's text an error has, in characters.
 _LONGEST_CODE = 100
@@ -58,7 +58,13 @@ _LONGEST_TEXT = 2000
 
 
 class DerivError(Exception):
-    """The root of everything that derivtrio raises on purpose."""
+    """The root of everything that derivtrio raises on purpose.
+
+    Its text is one line without control characters, whatever a server says in it.
+    """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Have a copy made without `__init__`, which takes other arguments than `args`."""
@@ -94,7 +100,7 @@ class ApiError(DerivError):
 
     def __str__(self) -> str:
         details = "; ".join(f"{field}: {_short(text)}" for field, text in self.details.items())
-        return f"{self.code}: {self.message}" + (f" ({details})" if details else "")
+        return one_line(f"{self.code}: {self.message}" + (f" ({details})" if details else ""))
 
 
 class AccountDisabled(ApiError):

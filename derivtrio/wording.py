@@ -27,6 +27,20 @@ def shown(value: Any) -> str:
     return f"a {kind} of {len(str(value))} characters"
 
 
+def one_line(text: str) -> str:
+    """Return *text* with escapes for what would break a line, or move a terminal's cursor."""
+    if text.isprintable():
+        return text
+    from unicodedata import category  # noqa: PLC0415 - few need it
+
+    return "".join(
+        each
+        if each.isprintable() or category(each) == "Zs"  # any kind of space
+        else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
 def counted(number: int, noun: str, verb: str = "") -> str:
     """Return how many of what, for people: *noun* and *verb* are in the singular.
 
