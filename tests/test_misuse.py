@@ -55,7 +55,10 @@ WRONG: dict[str, tuple[Callable[[Client, Any], Any], list[Any]]] = {
     "a granularity": (lambda c, x: c.candles("R_100", x), [10**5000, True, Unspeakable()]),
     "closed_only": (lambda c, x: c.candles("R_100", closed_only=x), ["no", 1, None]),
     "when_closed": (lambda c, x: c.ticks("R_100", when_closed=x), [10**5000, True, Unspeakable()]),
-    "an account": (lambda c, x: c.balance(loginid=x), [10**5000, "", "CR 1", Unspeakable()]),
+    "an account": (
+        lambda c, x: c.balance(loginid=x),
+        [10**5000, "", "CR 1", "CR\uff11", Unspeakable()],
+    ),
     "the beginning of a period": (
         lambda c, x: c.statement(date_from=x),
         [-(10**5000), 1_700_000_000_000, 1.5, Unspeakable()],

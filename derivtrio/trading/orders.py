@@ -42,7 +42,7 @@ def account_words(loginid: str | None, generation: str) -> dict[str, str]:
     """
     if loginid is None:
         return {}
-    if not isinstance(loginid, str) or not loginid.isalnum():
+    if not isinstance(loginid, str) or not (loginid.isalnum() and loginid.isascii()):
         text = f"a loginid is a str such as 'CR90000001', not {shown(loginid)}"
         raise invalid_request(text)
     if generation == "options":
