@@ -281,7 +281,7 @@ class Call:
             self.request,
             self._connection,
             self.written_wall,
-            self.terms,
+            codec.copy_of(self.terms),  # whoever gets it may change it, for another order
             loginid=self.loginid,
             written_on=self.written_mono,
         )

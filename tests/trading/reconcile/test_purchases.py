@@ -326,6 +326,7 @@ async def test_g04_what_is_changed_after_the_order_was_not_ordered(
         parameters |= {"symbol": "R_50", "amount": 7, "contract_type": "PUT"}
         limits["take_profit"] = 6
         assert caught.value.parameters == {**PARAMETERS, "limit_order": {"take_profit": 5}}
+        caught.value.parameters |= {"amount": 5}  # type: ignore[operator]  # it is a dict
         assert isinstance(await world.client.reconcile(caught.value), Bought)
 
 
