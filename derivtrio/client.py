@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from derivtrio.api import Api
-from derivtrio.api.catalog import name_of
+from derivtrio.api.catalog import CHANGES, name_of
 from derivtrio.calls.doubts import TradeLog
 from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.other_clients import other_clients
@@ -41,11 +41,11 @@ from derivtrio.streams.snapshots import (
 from derivtrio.streams.subscription import Subscription
 from derivtrio.supervision.authorization import Authorization, Identity, TokenSource, checked_for
 from derivtrio.supervision.lifetime import Lifetime
-from derivtrio.supervision.login import CHANGES, change_account, change_by_call, log_out
+from derivtrio.supervision.login import change_account, change_by_call, log_out
 from derivtrio.supervision.supervisor import Supervisor
 from derivtrio.trading.orders import contract_words
 from derivtrio.trading.trader import Trader
-from derivtrio.wording import counted
+from derivtrio.wording import counted, shown
 
 _DEFAULTS: Final = Settings()
 
@@ -127,7 +127,7 @@ def _assembled(
         text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
         raise TypeError(text)
     if name is not None and (not isinstance(name, str) or not name):
-        text = f"name is a str that is not empty, or None, not {name!r}"
+        text = f"name is a str that is not empty, or None, not {shown(name)}"
         raise ValueError(text)
     bus, router = EventBus(name), Router()
     queue = SendQueue(settings.outbox, _budgets(settings, pacer, endpoint), bus.announce)
@@ -245,7 +245,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: *message* is not str, bytes or a mapping, or has no JSON form; its
-                `req_id` is too low; or it is `authorize` or `logout`. Nothing was sent.
+                `req_id` is not one of yours; or it is `authorize` or `logout`. Nothing was sent.
             OutcomeUnknown: the connection was lost while it was being written.
             ClientClosed, ConnectionFailed: the client has ended.
 
@@ -510,7 +510,8 @@ class Client(Trader):
         )
         request = subscribing({"proposal": 1, **words})
         checked_call(request, self._session)
-        return proposal_stream(self._registry, request, words, buffer=buffer, overflow=overflow)
+        asked = {name: request[name] for name in words if name in request}
+        return proposal_stream(self._registry, request, asked, buffer=buffer, overflow=overflow)
 
     def events(
         self,

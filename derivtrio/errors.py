@@ -51,7 +51,7 @@ import msgspec
 from derivtrio.events import Gap
 from derivtrio.models import Ambiguous
 from derivtrio.redaction import hidden_in, masked, masked_text, secrets_in, without
-from derivtrio.wording import counted, one_line
+from derivtrio.wording import counted, printable
 
 #: How much of a server's text an error has, in characters.
 _LONGEST_CODE = 100
@@ -65,7 +65,7 @@ class DerivError(Exception):
     """
 
     def __str__(self) -> str:
-        return one_line(super().__str__())
+        return printable(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Have a copy made without `__init__`, which takes other arguments than `args`."""
@@ -102,7 +102,7 @@ class ApiError(DerivError):
     def __str__(self) -> str:
         details = "; ".join(f"{field}: {_short(text)}" for field, text in self.details.items())
         text = f"{self.code}: {self.message}" + (f" ({details})" if details else "")
-        return one_line(text)
+        return printable(text)
 
 
 class AccountDisabled(ApiError):

@@ -6,7 +6,7 @@ when it starts; to make one, of which there are many, a ninth.
 """
 
 from collections.abc import Mapping
-from decimal import Context, Decimal
+from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,8 +15,8 @@ import msgspec
 LAST_EPOCH: Final = 9_999_999_999
 MOST_DECIMALS: Final = 20
 
-#: Sums of amounts are exact, whatever precision the program has set for its own.
-_EXACTLY: Final = Context(prec=100)
+#: Sums of amounts are exact, whatever precision and traps the program has set for its own.
+EXACTLY: Final = Context(prec=100, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):
@@ -68,7 +68,7 @@ Money = float | Decimal
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """What an account holds, in its `currency`."""
+    """What an account holds, in its `currency`; that is "" as long as none was chosen."""
 
     loginid: str
     balance: Money
@@ -260,7 +260,7 @@ class ClosedContract(msgspec.Struct, frozen=True):
 
         (As floats, 19.53 - 10 is 9.530000000000001.)
         """
-        return _EXACTLY.subtract(Decimal(str(self.sell_price)), Decimal(str(self.buy_price)))
+        return EXACTLY.subtract(Decimal(str(self.sell_price)), Decimal(str(self.buy_price)))
 
 
 class Bought(msgspec.Struct, frozen=True):

@@ -81,9 +81,13 @@ def secrets_in(request: Mapping[str, Any]) -> list[str]:
     in too many words.
     """
     found: set[str] = set()
+    seen: dict[tuple[int, bool], Any] = {}  # a request may contain itself, though none is JSON then
     waiting: list[tuple[Any, bool]] = [(request, False)]
     while waiting:
         value, secret = waiting.pop()
+        if (id(value), secret) in seen:
+            continue
+        seen[id(value), secret] = value
         if isinstance(value, Mapping):
             waiting += [(each, secret or name in SECRET_FIELDS) for name, each in value.items()]
         elif isinstance(value, list | tuple):

@@ -41,7 +41,7 @@ def _between(
         numeric = isinstance(value, (int, kind)) and not isinstance(value, bool)
         fits = numeric and lowest <= value <= highest and value != math.inf
         if not fits or (strictly and value == lowest):
-            text = f"{field.name} is {what}, not {shown(value) if numeric else repr(value)}"
+            text = f"{field.name} is {what}, not {shown(value)}"
             raise ValueError(text)
 
     return check
@@ -52,7 +52,7 @@ def _instance_of(kind: type) -> Any:
 
     def check(_: object, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not isinstance(value, kind):
-            text = f"{field.name} is of the type {kind.__name__}, not {value!r}"
+            text = f"{field.name} is of the type {kind.__name__}, not {shown(value)}"
             raise TypeError(text)
 
     return check
@@ -124,7 +124,7 @@ def _listed(names: Any) -> Any:
 
 def _check_subprotocols(_: object, __: object, names: Any) -> None:
     if not isinstance(names, tuple):
-        text = f"subprotocols is a tuple of names, not {names!r}"
+        text = f"subprotocols is a tuple of names, not {shown(names)}"
         raise TypeError(text)
     for name in names:
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):

@@ -28,12 +28,17 @@ def shown(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """Return *text* with a space for each character that is not printable."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    """Return *text* with a space for what would break a line, or move a terminal's cursor."""
+    if text.isprintable():
+        return text
+    from unicodedata import category  # noqa: PLC0415 - few need it
+
+    kept = (each.isprintable() or category(each) == "Zs" for each in text)  # Zs: kinds of space
+    return "".join(each if keep else " " for each, keep in zip(text, kept, strict=True))
 
 
 def one_line(text: object) -> str:
-    """Return *text* as one printable line."""
+    """Return *text* as one line, with no more than one space between two words."""
     return " ".join(printable(str(text)).split())
 
 

@@ -61,6 +61,26 @@ def test_every_error_can_be_saved_and_copied(
     assert facts(again) == facts(error)
 
 
+FORGED = "bye\r\nCRITICAL all is sold\x1b[2J\u2028\u202e\ud800"
+
+
+@pytest.mark.parametrize("kind", list(kinds()))
+def test_g18_what_a_server_says_forges_no_line_of_a_log(kind: type[Any]) -> None:
+    error = example(kind)
+    error.args = (FORGED,)
+    if isinstance(error, derivtrio.ApiError):
+        error.code = error.message = FORGED
+        error.details = {"field": FORGED}
+    assert str(error).isprintable()
+    assert "CRITICAL" in str(error)
+
+
+def test_a_text_keeps_its_spaces_whatever_their_kind() -> None:
+    assert str(derivtrio.ApiError("Code", "Erreur\u00a0: é\u3000日本")) == (
+        "Code: Erreur\u00a0: é\u3000日本"
+    )
+
+
 def test_a_doubt_that_was_saved_still_knows_what_was_asked_for() -> None:
     again = pickled(derivtrio.OutcomeUnknown("?", {"buy": "x", "price": 5}, 3, 1.5, {"amount": 5}))
     assert (again.request, again.parameters) == ({"buy": "x", "price": 5}, {"amount": 5})
@@ -161,5 +181,5 @@ SPOOF = "\x1b[2J\x1b]0;title\x07 no\r\n2026-11-27 INFO all is well\x9b31m\u202e\
 )
 def test_g18_a_text_of_a_servers_cannot_make_lines_or_colours_in_a_log(error: Exception) -> None:
     assert str(error).isprintable()
-    assert "no 2026-11-27 INFO all is well 31m" in str(error)
+    assert "no  2026-11-27 INFO all is well 31m" in str(error)
     assert "\n" not in "".join(traceback.format_exception_only(error)).rstrip("\n")

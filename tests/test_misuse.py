@@ -4,6 +4,7 @@ import gc
 import queue
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,12 +17,60 @@ from derivtrio.simulator import open_simulator
 
 CONTRACT = {"contract_type": "CALL", "symbol": "R_100", "currency": "USD"}
 
+
+class Unspeakable:
+    """Something that an error had better not quote."""
+
+    def __repr__(self) -> str:
+        return pytest.fail("it is quoted")
+
+
+def _circle(around: Any) -> dict[str, Any]:
+    if isinstance(around, dict):
+        around["passthrough"] = around
+    else:
+        around.append(around)
+    return {"time": 1, "passthrough": {"token": "s3cr3t", "a": around}}
+
+
+def _nested(depth: int) -> Any:
+    nested: Any = None
+    for _ in range(depth):
+        nested = [nested]
+    return nested
+
+
 WRONG: dict[str, tuple[Callable[[Client, Any], Any], list[Any]]] = {
     "the name of a symbol": (lambda c, x: c.ticks(x), ["\ud800", 5, None]),
     "a symbol of candles": (lambda c, x: c.candles(x), ["\ud800", b"R_100"]),
     "what has no JSON form": (
         lambda c, x: c.subscribe(x),
         [{"ticks": "\ud800"}, {"ticks": "R_100", "passthrough": {"a": object()}}],
+    ),
+    "a symbol that no error can quote": (lambda c, x: c.ticks(x), [10**5000, Unspeakable()]),
+    "a start": (
+        lambda c, x: c.candles("R_100", start=x),
+        [-(10**5000), 1_700_000_000_000, datetime(2026, 11, 27, tzinfo=UTC), Unspeakable()],
+    ),
+    "a granularity": (lambda c, x: c.candles("R_100", x), [10**5000, True, Unspeakable()]),
+    "closed_only": (lambda c, x: c.candles("R_100", closed_only=x), ["no", 1, None]),
+    "when_closed": (lambda c, x: c.ticks("R_100", when_closed=x), [10**5000, True, Unspeakable()]),
+    "an account": (
+        lambda c, x: c.balance(loginid=x),
+        [10**5000, "", "CR 1", "CR\uff11", Unspeakable()],
+    ),
+    "the beginning of a period": (
+        lambda c, x: c.statement(date_from=x),
+        [-(10**5000), 1_700_000_000_000, 1.5, Unspeakable()],
+    ),
+    "the end of a period": (
+        lambda c, x: c.profit_table(date_to=x),
+        [10**5000, 1_700_000_000_000, True, "2026-11-27"],
+    ),
+    "what contains itself": (lambda c, x: c.call(x), [_circle({}), _circle([])]),
+    "what is too deep": (
+        lambda c, x: c.call({"time": 1, "passthrough": {"a": x}}),
+        [_nested(1000), _nested(600)],
     ),
     "strict": (lambda c, x: c.ticks("R_100", strict=x), ["no", 1, None]),
     "traffic": (lambda c, x: c.events(traffic=x), ["no", 1, float("nan"), None]),
@@ -49,8 +98,9 @@ async def test_g18_an_argument_of_a_wrong_kind_is_refused_at_once(
         ) as client,
     ):
         for value in values:
-            with pytest.raises(InvalidRequest):
+            with pytest.raises(InvalidRequest) as caught:
                 await _used(use(client, value))
+            assert len(str(caught.value)) < 300
         assert server.received == []
         assert client.status.subscriptions == 0
 

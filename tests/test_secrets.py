@@ -297,7 +297,10 @@ async def test_g13_an_error_may_repeat_the_token_anywhere_and_at_any_time(
     errors = []
     async with (
         open_server(handle) as server,
-        derivtrio.open_client(endpoint=server, token=token) as client,
+        derivtrio.open_client(
+            endpoint=server, token=token, settings=Settings(wait_ready=False)
+        ) as client,
+        client.events(traffic=True) as events,
     ):
         for request in ({"time": 1}, {"ticks": "R_100"}, {"authorize": f"x{token}"}):
             with pytest.raises(derivtrio.ApiError) as caught:
@@ -309,6 +312,15 @@ async def test_g13_an_error_may_repeat_the_token_anywhere_and_at_any_time(
         with pytest.raises(derivtrio.InvalidRequest) as caught:
             await client.call({"authorize": f"{token}\ud800"})
         errors.append(caught.value)
+        await client.send(b'{"ping":1,"token":"%s"}' % token.encode())
+        with pytest.raises(derivtrio.ApiError):
+            await client.call({"cashier": "deposit", "verification_code": f"code-of-{token[:9]}"})
+        await server.peers[0].websocket.send_message(b'\xff{"authorize":"%s"}' % token.encode())
+        await trio.sleep(1)
+        await client.aclose()
+        seen = [event async for event in events]
+    assert {type(each.data) for each in seen if hasattr(each, "data")} == {str, bytes}
+    assert token[:9] not in f"{seen}"
     for error in errors:
         for each in filter(None, (error, error.__cause__)):
             assert token not in f"{each} {each!r} {each.__dict__} {each.args}"

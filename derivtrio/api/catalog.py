@@ -60,6 +60,9 @@ PUBLISHED: Final[Mapping[str, Mapping[str, Any]]] = {"v3": V3, "options": OPTION
 #: Calls that trade, and whose outcome can be found out afterwards.
 TRADES: Final = frozenset({"buy", "cancel", "contract_update", "sell"})
 
+#: The calls that change the account of a connection.
+CHANGES: Final = ("authorize", "logout")
+
 #: Calls that take `subscribe: 1` and then go on sending.
 STREAMS: Final = frozenset(
     name

@@ -16,6 +16,9 @@ _object_decoder = msgspec.json.Decoder(dict)
 _sorting_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
+#: What nobody can change; most members of requests are such.
+_PLAIN: Final = frozenset({str, int, float, bool, type(None), Decimal})
+
 #: How deep `error_text` searches for what cannot be encoded.
 _DEEP: Final = 8
 
@@ -48,8 +51,25 @@ def encode(message: Mapping[str, Any]) -> str:
     if "null" in text or "NaN" in text or "Infinity" in text:
         import json  # noqa: PLC0415 - takes a while, and few need it
 
-        json.dumps(message, allow_nan=False, default=_finite)
+        try:
+            json.dumps(message, allow_nan=False, default=_finite)
+        except RecursionError as error:
+            raise ValueError(str(error)) from error
     return text
+
+
+def own_copy(value: Any) -> Any:
+    """Return *value*, which has a JSON form, so that nobody else can change what is in it."""
+    if value.__class__ in _PLAIN:
+        return value
+    if value.__class__ is dict or isinstance(value, Mapping):  # the usual case is quick
+        return {
+            name: each if each.__class__ in _PLAIN else own_copy(each)
+            for name, each in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [own_copy(each) for each in value]
+    return value.copy() if isinstance(value, set) else value
 
 
 def _finite(value: Any) -> str:
@@ -73,6 +93,19 @@ def error_text(error: Exception, message: Any) -> str:
         else:
             break
     return ": ".join(filter(None, [".".join(path), str(error)]))
+
+
+def copy_of(message: Any) -> Any:
+    """Return a copy of *message*, which was decoded; itself, if it is nested too deep for that."""
+    try:
+        return own_copy(message)
+    except RecursionError:
+        return message
+
+
+def encode_again(message: Mapping[str, Any]) -> bytes:
+    """Return *message*, which was decoded, as JSON."""
+    return _encoder.encode(message)
 
 
 def sorted_text(message: Mapping[str, Any]) -> str:

@@ -104,7 +104,9 @@ def _number(shape: str) -> Check:
         complaint = check(value)
         if complaint is not None:
             return complaint
-        if not lowest <= value <= highest or (above and value == lowest):
+        # A program may have set its decimals so that they are not compared with floats.
+        number = float(value) if isinstance(value, Decimal) else value
+        if not lowest <= number <= highest or (above and number == lowest):
             return _refused(shape, value)
         return None
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from derivtrio.api.parsing import (
+    epoch_of,
     exact,
     flag,
     ident,
@@ -100,7 +101,7 @@ def transaction_in(row: Mapping[str, Any]) -> Transaction:
         action=named(row["action_type"] if "action_type" in row else row["action"]),
         amount=exact(row["amount"]),
         balance_after=money(row["balance_after"] if "balance_after" in row else row.get("balance")),
-        transaction_time=whole(row["transaction_time"]),
+        transaction_time=epoch_of(row["transaction_time"]),
         contract_id=ident_or_none(row.get("contract_id")),
         reference_id=ident_or_none(row.get("reference_id")),
         symbol=symbol_of(row),

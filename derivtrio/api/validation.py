@@ -13,7 +13,9 @@ from derivtrio.api.catalog import PUBLISHED, entry, generations_of
 from derivtrio.api.schema import Check, members_check
 from derivtrio.api.words import described, near
 from derivtrio.errors import InvalidRequest, invalid_request
+from derivtrio.models import LAST_EPOCH
 from derivtrio.redaction import HIDDEN
+from derivtrio.wording import shown
 
 #: What any request may have besides.
 _ALWAYS: Final = {"req_id": "integer", "passthrough": "object"}
@@ -42,6 +44,26 @@ def check_request(name: str, request: Mapping[str, Any], generation: str) -> Non
         known = {key.rstrip("!") for key in _taken(name, generation)}
         text = f"{name}: {where[1:]} {what} ({_ESCAPE})"
         raise invalid_request(text, _without_strangers(request, known))
+
+
+def check_epoch(name: str, epoch: object) -> None:
+    """Check that *epoch*, the argument *name*, is an epoch in seconds, or None.
+
+    Raises:
+        InvalidRequest: it is not a whole number of seconds, or one of milliseconds.
+
+    """
+    if epoch is None:
+        return
+    if type(epoch) is not int or epoch < 0:
+        text = f"{name} is an epoch in whole seconds, not {shown(epoch)}"
+        raise invalid_request(text)
+    if epoch > LAST_EPOCH:
+        text = (
+            f"{name} is an epoch in whole seconds; this would be after the year 2286"
+            " (milliseconds?)"
+        )
+        raise invalid_request(text)
 
 
 def missing_member(name: str, generation: str) -> InvalidRequest | None:
@@ -73,18 +95,18 @@ def _new_check(name: str, request: Mapping[str, Any], generation: str) -> Check:
 
 def _no_such_call(name: str, request: Mapping[str, Any], generation: str) -> InvalidRequest:
     api = _APIS.get(generation, generation)
-    shown = _without_strangers(request, set())
+    hidden = _without_strangers(request, set())
     elsewhere = generations_of(name)
     if elsewhere:
-        text = f"{api} has no call {name!r}; {_APIS[elsewhere[0]]} has it"
-        return invalid_request(text, shown)
+        text = f"{api} has no call {shown(name)}; {_APIS[elsewhere[0]]} has it"
+        return invalid_request(text, hidden)
     names = tuple(PUBLISHED[generation])
     for member in request:
         meant = near(str(member), names)
         if meant is not None:
-            text = f"{api} has no call {member!r}; did you mean {meant!r}? ({_ESCAPE})"
-            return invalid_request(text, shown)
-    return invalid_request(f"{api} has no call {name!r} ({_ESCAPE})", shown)
+            text = f"{api} has no call {shown(member)}; did you mean {meant!r}? ({_ESCAPE})"
+            return invalid_request(text, hidden)
+    return invalid_request(f"{api} has no call {shown(name)} ({_ESCAPE})", hidden)
 
 
 def _without_strangers(request: Mapping[str, Any], known: set[str]) -> dict[str, Any]:

@@ -282,7 +282,7 @@ class Call:
             self.request,
             self._connection,
             self.written_wall,
-            self.terms,
+            codec.copy_of(self.terms),  # whoever gets it may change it, for another order
             loginid=self.loginid,
             written_on=self.written_mono,
         )
@@ -392,7 +392,8 @@ def api_call(
     try:
         name = name_of(request)
         body = codec.encode(request)
-    except (TypeError, ValueError) as error:
+        request = codec.own_copy(request)  # what its caller changes now was not asked for
+    except (TypeError, ValueError, RecursionError) as error:
         raise invalid_request(codec.error_text(error, request), request=request) from error
     if name == "buy" and terms is None and isinstance(request.get("parameters"), Mapping):
         terms = request["parameters"]

@@ -43,6 +43,8 @@ class Listing(Generic[Row]):
     A page with fewer rows than were asked for is not the last one yet, unless it is very short: a
     server may have a lower limit than its documentation says.
 
+    Several tasks may read it; each row goes to one of them.
+
     *Cancellation*: loses nothing; the reading can go on.
     """
 
@@ -61,6 +63,7 @@ class Listing(Generic[Row]):
     _repeats: int = attrs.field(default=0, init=False)
     _seen: set[int] = attrs.field(factory=set, init=False)
     _page: deque[Row] = attrs.field(factory=deque, init=False)
+    _one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     def __aiter__(self) -> "Listing[Row]":
         return self
@@ -70,7 +73,9 @@ class Listing(Generic[Row]):
         while not self._page:
             if self._over:
                 raise StopAsyncIteration
-            await self._turn()
+            async with self._one_at_a_time:
+                if not self._page and not self._over:  # another task may have turned it meanwhile
+                    await self._turn()
         return self._page.popleft()
 
     async def _turn(self) -> None:

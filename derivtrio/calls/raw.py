@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from derivtrio.api import codec
-from derivtrio.api.catalog import NAMES
+from derivtrio.api.catalog import CHANGES, NAMES
 from derivtrio.calls.call import Call
 from derivtrio.calls.routing import FIRST_FOREIGN_ID
 from derivtrio.errors import invalid_request
 from derivtrio.policy.rate_limits import urgency_of
+from derivtrio.wording import shown
 
 
 def raw_call(data: str | bytes | Mapping[str, Any]) -> Call:
@@ -28,11 +29,16 @@ def raw_call(data: str | bytes | Mapping[str, Any]) -> Call:
         text = f"a message is str, bytes or a mapping, not {type(data).__name__}"
         raise invalid_request(text)
     message = _object_in(data)
-    req_id = message.get("req_id")
-    if isinstance(req_id, int) and req_id < FIRST_FOREIGN_ID:
-        refusal = f"req_id {req_id} may be one of the client's own; use {FIRST_FOREIGN_ID} or more"
+    req_id = message.get("req_id", FIRST_FOREIGN_ID)
+    if type(req_id) is not int or req_id < FIRST_FOREIGN_ID:  # a server may take "7" for 7
+        refusal = (
+            f"req_id {shown(req_id)} may be one of the client's own;"
+            f" use a whole number from {FIRST_FOREIGN_ID} up"
+        )
         raise invalid_request(refusal)
-    name = next((member for member in message if member in NAMES), "a raw message")
+    # Of several calls in one message nobody knows which the server makes; these are refused.
+    named = (member for member in (*CHANGES, *message) if member in message and member in NAMES)
+    name = next(named, "a raw message")
     return Call(name, {}, data, safe=False, urgency=urgency_of(name))
 
 

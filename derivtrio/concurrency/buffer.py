@@ -20,6 +20,7 @@ consumers wait (measured: 13 µs a tick over TLS instead of 8), and takes 1.8 kB
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
 from typing import Final, Generic, Literal, TypeVar
 
 import attrs
@@ -27,6 +28,7 @@ import trio
 
 from derivtrio.concurrency.home import run_of_this_task
 from derivtrio.concurrency.waking import WOKEN
+from derivtrio.wording import shown
 
 T = TypeVar("T")
 
@@ -73,6 +75,7 @@ class Buffer(Generic[T]):
     closed: bool = attrs.field(default=False, init=False)
     on_drop: Callable[[T], None] | None = attrs.field(default=None, init=False)
     _error: Exception | None = attrs.field(default=None, init=False)
+    _trace: TracebackType | None = attrs.field(default=None, init=False)
     #: The batch that is being filled.
     _batch: list[T] = attrs.field(factory=list, init=False)
     #: The batch that is being read, the oldest item last.
@@ -85,13 +88,13 @@ class Buffer(Generic[T]):
     @buffer.validator
     def _check_buffer(self, _: object, value: object) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            text = f"buffer is a number of items, at least 1, not {value!r}"
+            text = f"buffer is a number of items, at least 1, not {shown(value)}"
             raise ValueError(text)
 
     @overflow.validator
     def _check_overflow(self, _: object, value: object) -> None:
         if value not in ("error", "drop_oldest", "latest"):
-            text = f'overflow is "error", "drop_oldest" or "latest", not {value!r}'
+            text = f'overflow is "error", "drop_oldest" or "latest", not {shown(value)}'
             raise ValueError(text)
 
     def __attrs_post_init__(self) -> None:
@@ -135,6 +138,7 @@ class Buffer(Generic[T]):
         if self.closed:
             return
         self.closed, self._error = True, error
+        self._trace = None if error is None else error.__traceback__
         self._batch += last
         while self._waiting:
             self._wake()
@@ -165,7 +169,10 @@ class Buffer(Generic[T]):
                 # A loop that catches the error and reads on must not stop all other tasks.
                 await trio.lowlevel.checkpoint()
                 if self.closed:
-                    raise self._error or StopAsyncIteration  # as it is, its cause included
+                    if self._error is None:
+                        raise StopAsyncIteration
+                    # As it is, its cause included, but without the traces of earlier reads.
+                    raise self._error.with_traceback(self._trace)
             else:
                 await self._wait()
                 if self._waiting and len(self) > 1:

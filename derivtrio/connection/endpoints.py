@@ -6,6 +6,7 @@ TCP to the URL's host.
 """
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -16,6 +17,7 @@ import trio
 from derivtrio.connection.url import parse_url
 from derivtrio.errors import DerivError, EndpointFailed, HandshakeRejected
 from derivtrio.redaction import shown_url
+from derivtrio.wording import shown
 
 #: The generation of Deriv's API: the one of the public guides, or the newer Options API.
 Generation = Literal["v3", "options"]
@@ -33,6 +35,8 @@ _CLOSED = (
     " endpoint=derivtrio.OptionsPublic() for market data, or"
     " endpoint=derivtrio.OptionsAccount(account_id, app_id, token) for an account"
 )
+
+_LANGUAGE = re.compile("[A-Za-z]{2,3}([_-][A-Za-z]{2,4})?")
 
 #: What the paths of the Options API's sockets begin with.
 _OPTIONS_PATH = "/trading/v1/options/"
@@ -88,7 +92,7 @@ class V3:
     """
 
     app_id: int | str = attrs.field(default=1089)
-    language: str | None = None
+    language: str | None = attrs.field(default=None)
     base: str = attrs.field(default=V3_URL, repr=shown_url)
     generation: Generation = "v3"
     limits: LimitsSource = "website_status"
@@ -96,6 +100,12 @@ class V3:
     @app_id.validator
     def _check_app_id(self, _attribute: object, value: int | str) -> None:
         check_app_id(value)
+
+    @language.validator
+    def _check_language(self, _attribute: object, value: object) -> None:
+        if value is not None and not (isinstance(value, str) and _LANGUAGE.fullmatch(value)):
+            text = f"language is a str such as 'ES' or 'ZH_CN', or None, not {shown(value)}"
+            raise ValueError(text)
 
     @base.validator
     def _check_base(self, _attribute: object, value: str) -> None:
@@ -182,9 +192,11 @@ async def ask(source: Callable[[], Awaitable[str]], what: str) -> str:
 
 def check_app_id(app_id: object) -> None:
     """Raise a ValueError if *app_id* is not an app id."""
-    if not isinstance(app_id, (int, str)) or isinstance(app_id, bool) or not str(app_id).isalnum():
-        text = f"app_id must be a number or an alphanumeric name, not {app_id!r}"
-        if "://" in str(app_id):
+    if type(app_id) is int and app_id >= 0:
+        return
+    if not isinstance(app_id, str) or not (app_id.isalnum() and app_id.isascii()):
+        text = f"app_id must be a number or an alphanumeric name, not {shown(app_id)}"
+        if isinstance(app_id, str) and "://" in app_id:
             text = "app_id comes first; a URL is given as open_client(endpoint=...)"
         raise ValueError(text)
 

@@ -12,7 +12,9 @@ import msgspec
 import trio
 
 from derivtrio.api.parsing import candle_in, text_of, whole
+from derivtrio.api.validation import check_epoch
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
+from derivtrio.errors import check_flag
 from derivtrio.models import Candle
 from derivtrio.streams.backfill import HistoryBackfill
 from derivtrio.streams.epochs import Epochs
@@ -22,7 +24,6 @@ from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import (
     WhenClosed,
     check_granularity,
-    check_start,
     check_strict,
     check_symbol,
     check_when_closed,
@@ -47,7 +48,8 @@ def candle_stream(
     """Return the subscription that `client.candles` describes."""
     check_symbol(symbol)
     check_granularity(granularity)
-    check_start(start)
+    check_epoch("start", start)
+    check_flag("closed_only", closed_only)
     check_strict(overflow, strict=strict)
     check_when_closed(when_closed)
     items: Buffer[Candle | Hole] = new_buffer(symbol, buffer, overflow)

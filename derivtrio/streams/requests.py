@@ -12,7 +12,7 @@ from derivtrio.api.catalog import GRANULARITIES, is_safe_request, may_stream
 from derivtrio.api.trades import contract_of
 from derivtrio.calls.call import api_call
 from derivtrio.errors import check_flag, invalid_request
-from derivtrio.models import LAST_EPOCH
+from derivtrio.wording import shown
 
 #: What a stream does when its market is closed: raise `MarketClosed`, or wait until it opens.
 WhenClosed = Literal["raise", "wait"]
@@ -27,12 +27,12 @@ def subscribing(request: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     call = api_call(request)
     if request.get("subscribe", 1) != 1:
-        text = f"subscribe is 1 or left out, not {request['subscribe']!r}"
+        text = f"subscribe is 1 or left out, not {shown(request['subscribe'])}"
         raise invalid_request(text, request)
     if not may_stream(call.name):
         text = f"{call.name} does not stream; ask it with client.call"
         raise invalid_request(text, request)
-    return {**request, "subscribe": 1}
+    return {**request, **call.request, "subscribe": 1}
 
 
 def key_of(name: str, request: Mapping[str, Any]) -> str | None:
@@ -75,28 +75,14 @@ def resumption(
 def check_symbol(symbol: object) -> None:
     """Raise an InvalidRequest if *symbol* is not a symbol."""
     if not isinstance(symbol, str) or not symbol:
-        text = f"a symbol is a str such as 'R_100', not {symbol!r}"
-        raise invalid_request(text)
-
-
-def check_start(start: object) -> None:
-    """Raise an InvalidRequest if *start* is not None and not an epoch in seconds."""
-    if start is None:
-        return
-    if type(start) is not int or start < 0:
-        text = f"start is an epoch in whole seconds, not {start!r}"
-        raise invalid_request(text)
-    if start > LAST_EPOCH:
-        text = (
-            "start is an epoch in whole seconds; this would be after the year 2286 (milliseconds?)"
-        )
+        text = f"a symbol is a str such as 'R_100', not {shown(symbol)}"
         raise invalid_request(text)
 
 
 def check_granularity(granularity: object) -> None:
     """Raise an InvalidRequest if *granularity* is not one of those that Deriv has."""
     if type(granularity) is not int or granularity not in GRANULARITIES:
-        text = f"granularity is one of {sorted(GRANULARITIES)} seconds, not {granularity!r}"
+        text = f"granularity is one of {sorted(GRANULARITIES)} seconds, not {shown(granularity)}"
         raise invalid_request(text)
 
 
@@ -104,12 +90,12 @@ def check_strict(overflow: object, *, strict: bool) -> None:
     """Raise an InvalidRequest if a *strict* stream has a policy that drops items."""
     check_flag("strict", strict)
     if strict and overflow != "error":
-        text = f"the overflow of a strict stream is 'error', not {overflow!r}, which drops items"
+        text = f"the overflow of a strict stream is 'error', not {shown(overflow)}: it drops items"
         raise invalid_request(text)
 
 
 def check_when_closed(when_closed: object) -> None:
     """Raise an InvalidRequest if *when_closed* is not what a stream can do then."""
     if when_closed not in get_args(WhenClosed):
-        text = f'when_closed is "raise" or "wait", not {when_closed!r}'
+        text = f'when_closed is "raise" or "wait", not {shown(when_closed)}'
         raise invalid_request(text)

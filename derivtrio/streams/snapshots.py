@@ -26,6 +26,10 @@ from derivtrio.wording import shown
 
 _PRICES: Final = "buy_price bid_price sell_price payout profit current_spot".split()
 
+#: No reply is so late, in seconds: if a spot is so much older, it was the former's time that was
+#: wrong.
+_NEVER_AS_LATE: Final = 600
+
 
 def message_stream(
     registry: Registry, request: Mapping[str, Any], *, buffer: int, overflow: OverflowPolicy
@@ -123,7 +127,7 @@ class BalanceTranslator(Snapshots):
         """Return the balance in *message*."""
         payload = message["balance"]
         amount = exact(payload["balance"])
-        return (Balance(named(payload["loginid"]), amount, named(payload["currency"])),)
+        return (Balance(named(payload["loginid"]), amount, text_of(payload["currency"])),)
 
 
 @attrs.define(eq=False, repr=False)
@@ -148,9 +152,9 @@ class ContractTranslator(Snapshots):
             text = f"it is about contract {contract.contract_id}, not {self._contract_id}"
             raise ValueError(text)
         spot_time = whole_or_none(payload.get("current_spot_time")) or self._spot_time
-        if spot_time < self._spot_time and not contract.is_sold:
+        if 0 < self._spot_time - spot_time < _NEVER_AS_LATE and not contract.is_sold:
             return ()
-        self._spot_time, self.over = max(spot_time, self._spot_time), contract.is_sold
+        self._spot_time, self.over = spot_time, contract.is_sold
         return (contract,)
 
 

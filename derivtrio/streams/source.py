@@ -206,6 +206,7 @@ class ServerStream:
             if upstream.over:
                 return False
         consumer.upstream = upstream
+        consumer.copies = consumer.translator is None or "ticks" not in self._request
         upstream.attach(consumer, replay=not session.trades.is_buying(upstream.ids))
         return True
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 import attrs
 import trio
 
+from derivtrio.api import codec
 from derivtrio.api.parsing import UNREADABLE
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.errors import DerivError, ProtocolViolation, SlowConsumer, unreadable
@@ -195,6 +196,9 @@ class BufferedConsumer:
     candles and transactions that is a hole, which is filled from the history; any other stream is
     asked for again. Only if there are many of them does the stream end. An item that comes after
     later ones is logged, and left out.
+
+    A consumer that joins others `copies` its messages: what it gets is its own, and it may change
+    that.
     """
 
     registry: Registry
@@ -202,6 +206,7 @@ class BufferedConsumer:
     translator: Translator | None
     items: Buffer[Any]
     upstream: Upstream | None = attrs.field(default=None, init=False)
+    copies: bool = attrs.field(default=False, init=False)
     _next_report: int = attrs.field(default=1, init=False)
     _unreadable: LeakyBucket | None = attrs.field(default=None, init=False)
     #: Why the newest message could not be read, if it is one that nothing stands for.
@@ -223,6 +228,8 @@ class BufferedConsumer:
     def take(self, message: Mapping[str, Any]) -> bool:
         """Put what *message* adds into the buffer; return whether more is wanted."""
         translator, items = self.translator, self.items
+        if self.copies:
+            message = codec.copy_of(message)
         if translator is None:
             return items.put(message) or self._survives()
         try:
@@ -239,6 +246,8 @@ class BufferedConsumer:
     def take_all(self, messages: list[dict[str, Any]]) -> bool:
         """Take each of *messages*."""
         if self.translator is None:
+            if self.copies:
+                messages = list(map(codec.copy_of, messages))
             return self.items.put_all(messages) or self._survives()
         return all(map(self.take, messages))
 

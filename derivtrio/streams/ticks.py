@@ -10,6 +10,7 @@ import trio
 
 from derivtrio.api import codec
 from derivtrio.api.parsing import tick_in
+from derivtrio.api.validation import check_epoch
 from derivtrio.calls.routing import stream_id_of
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Tick
@@ -20,7 +21,6 @@ from derivtrio.streams.interfaces import TooLate
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import (
     WhenClosed,
-    check_start,
     check_strict,
     check_symbol,
     check_when_closed,
@@ -51,7 +51,7 @@ def tick_stream(
 ) -> Subscription[Tick]:
     """Return the subscription that `client.ticks` describes."""
     check_symbol(symbol)
-    check_start(start)
+    check_epoch("start", start)
     check_strict(overflow, strict=strict)
     check_when_closed(when_closed)
     items: Buffer[Tick | Hole] = new_buffer(symbol, buffer, overflow)

@@ -111,8 +111,12 @@ class Seen:
 
     @property
     def since(self) -> int | None:
-        """The epoch before which nothing in the statement is new; None: anything may be."""
-        return max(self._times.values()) - _SLACK if self._times else None
+        """The epoch before which nothing in the statement is new; None: anything may be.
+
+        Of the two newest times it goes by the older one: one of them may be wrong.
+        """
+        newest = sorted(self._times.values())[-2:]
+        return newest[0] - _SLACK if newest else None
 
     def note(self, transaction: Transaction) -> bool:
         """Note *transaction*; return whether it is new."""

@@ -32,6 +32,9 @@ _MOST_CONTRACTS: Final = 10_000
 _LATE: Final = 0.25
 
 
+_CONTRACT: Final = "proposal_open_contract"
+
+
 class Sharing(Protocol):
     """What streams share whose messages are about the same things: those of contracts."""
 
@@ -59,9 +62,9 @@ class Upstream:
             `ticks` with a list of symbols has several.
         latest: the newest message, decoded or as JSON; the one before, while consumers take it.
         last_wall: when it came, in seconds since the epoch; None before the first.
-        parts: the newest message of each part, and when it came, where one request has several
-            ids: `ticks` of a list of symbols, all open contracts; that which was silent longest is
-            the first. Else None.
+        parts: what the newest message says of each part, and when it came, where one request has
+            several ids: `ticks` of a list of symbols, all open contracts; that which was silent
+            longest is the first. Else None.
         over: whether nothing more will come of it.
         on_answer: called once, when the server next grants it; None if nobody cares.
         asked: the call that asks for it, until the reply comes.
@@ -140,8 +143,8 @@ class Upstream:
                 self.over = not self.detach(consumer)
             elif is_reply:
                 consumer.answered(late=self._late)
-        # A stream may be quiet for long after its first message: as text that takes a third.
-        self.latest = _as_text(message) if is_reply else message
+        # The consumers may change what they got. (And as JSON it takes a third of the room.)
+        self.latest = _as_text(message) if is_reply else _as_data(message)
         self._note_epoch(_epoch_in(message))
         self._note_id(stream_id_of(message), message)
         if self.sharing is not None:
@@ -151,7 +154,8 @@ class Upstream:
     def overhear(self, message: dict[str, Any]) -> None:
         """Pass on *message*, which came by another stream."""
         if not self.over:
-            self.latest = message
+            message = codec.copy_of(message)
+            self.latest = _as_data(message)
             for consumer in self._consumers:
                 if not consumer.take(message):
                     self.over = not self.detach(consumer)
@@ -187,7 +191,7 @@ class Upstream:
         It is not over when one of the contracts is sold, or fails. Its own id may be unknown.
         """
         request = self.request or {}
-        return "proposal_open_contract" in request and "contract_id" not in request
+        return _CONTRACT in request and "contract_id" not in request
 
     @property
     def label(self) -> str:
@@ -275,15 +279,15 @@ class Upstream:
         parts = self.parts = {} if self.parts is None else self.parts
         wall = self._counters.last_message_wall or 0.0
         for message in messages:
-            tick, contract = message.get("tick"), message.get("proposal_open_contract")
+            tick, contract = message.get("tick"), message.get(_CONTRACT)
             if isinstance(tick, dict) and isinstance(symbol := tick.get("symbol"), str):
                 parts.pop(symbol, None)
-                parts[symbol] = (wall, message)
+                parts[symbol] = (wall, {"tick": {**tick}})
             elif isinstance(contract, dict) and "contract_id" in contract:
                 contract_id = str(contract["contract_id"])
                 parts.pop(contract_id, None)
                 if not contract.get("is_sold"):
-                    parts[contract_id] = (wall, message)
+                    parts[contract_id] = (wall, codec.copy_of({_CONTRACT: contract}))
 
     def latest_message(self) -> dict[str, Any] | None:
         """Return the newest message, decoded."""
@@ -314,7 +318,7 @@ class Upstream:
         for consumer in self._consumers:
             if not consumer.take_all(messages):
                 self.over = not self.detach(consumer)
-        self.latest = messages[-1]
+        self.latest = _as_data(messages[-1])
         for message in messages[-2:]:
             self._note_epoch(_epoch_in(message))
         return messages[-1:] if self.over else []
@@ -350,8 +354,16 @@ def _epoch_in(message: Mapping[str, Any]) -> int:
 
 
 def _is_sold(message: Mapping[str, Any]) -> bool:
-    contract = message.get("proposal_open_contract")
+    contract = message.get(_CONTRACT)
     return isinstance(contract, dict) and contract.get("is_sold") == 1
+
+
+def _as_data(message: dict[str, Any]) -> dict[str, Any] | bytes:
+    """Return *message* as JSON; as it is, if it has a number that cannot be written."""
+    try:
+        return codec.encode_again(message)
+    except (ArithmeticError, RecursionError, ValueError):
+        return message
 
 
 def _as_text(message: dict[str, Any]) -> dict[str, Any] | str:

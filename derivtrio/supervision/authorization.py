@@ -201,6 +201,9 @@ class Authorization:
         self, token: TokenSource, ask_now: Ask, session: Session
     ) -> dict[str, Any]:
         secrets = [await ask(token, "the token function")] if callable(token) else _listed(token)
+        if callable(token) and _has_space(secrets[0]):
+            text = "the token function returned a token with white space in it: use strip()"
+            raise EndpointFailed(text)
         first, *others = secrets
         request = {"authorize": first} | ({"tokens": others} if others else {})
         reply = await ask_now(request)
@@ -233,6 +236,9 @@ def checked_token(token: TokenSource | None) -> TokenSource | None:
     if isinstance(token, Sequence) and not isinstance(token, (bytes, bytearray)):
         listed = _listed(token)
         if listed and all(isinstance(each, str) and each.strip() for each in listed):
+            if any(_has_space(each) for each in listed):
+                text = "a token has no white space in it, such as the end of a line: use strip()"
+                raise ValueError(text)
             if len(listed) <= _MOST_TOKENS:
                 return token if isinstance(token, str) else tuple(listed)
             text = f"{len(listed)} tokens are too many: Deriv takes {_MOST_TOKENS} at most"
@@ -269,6 +275,10 @@ def _loginid(account: Any) -> str | None:
     """Return the id of the account that the payload of a reply is about."""
     loginid = account.get("loginid") if isinstance(account, dict) else None
     return loginid if isinstance(loginid, str) else None
+
+
+def _has_space(token: str) -> bool:
+    return token.split() != [token]
 
 
 def _listed(token: TokenSource) -> list[str]:

@@ -24,6 +24,7 @@ from derivtrio.connection.disconnect import NORMAL, Disconnect
 from derivtrio.errors import ClientClosed, ConnectionFailed, DerivError
 from derivtrio.policy.retry import is_fatal
 from derivtrio.supervision.supervisor import Supervisor
+from derivtrio.wording import shown
 
 #: What a Close may say: RFC 6455, sections 5.5.1 and 7.4.2.
 _MAX_REASON: Final = 123
@@ -136,8 +137,8 @@ def _tell_doubts(session: Session) -> None:
 
 
 def _check_close(code: int, reason: str) -> None:
-    if code != NORMAL and code not in _OWN_CODES:
-        text = f"a close code is {NORMAL}, or from 3000 to 4999, not {code!r}"
+    if not isinstance(code, int) or (code != NORMAL and code not in _OWN_CODES):
+        text = f"a close code is {NORMAL}, or from 3000 to 4999, not {shown(code)}"
         raise ValueError(text)
     if not isinstance(reason, str) or len(reason.encode()) > _MAX_REASON:
         text = f"a close reason is a str of at most {_MAX_REASON} bytes in UTF-8"

@@ -26,9 +26,6 @@ _LOGOUT: Final[Mapping[str, Any]] = {"logout": 1}
 
 _LOGGED_OUT: Final = "the client has logged out"
 
-#: The calls that change the account of a connection.
-CHANGES: Final = ("authorize", "logout")
-
 
 async def change_by_call(supervisor: Supervisor, request: Mapping[str, Any]) -> dict[str, Any]:
     """Make the `authorize` or `logout` of *request*, and remember the change.

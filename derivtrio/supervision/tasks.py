@@ -24,7 +24,7 @@ from derivtrio.connection.websocket import Binary, Message
 from derivtrio.errors import AuthorizationRequired, ConnectionChanged, DerivError, ProtocolViolation
 from derivtrio.events import MessageReceived, MessageSent
 from derivtrio.policy.rate_limits import Urgency
-from derivtrio.redaction import masked_text, secrets_in
+from derivtrio.redaction import masked_text, secrets_in, without
 from derivtrio.streams.registry import Registry
 
 _INVALID_DATA = 1007
@@ -44,7 +44,7 @@ async def read(connection: Connection, session: Session, registry: Registry) -> 
                 counters.messages_received += len(batch)
             if bus.traffic:
                 for data in batch:
-                    bus.announce(MessageReceived(_shown(data)))
+                    bus.announce(MessageReceived(_shown(data, connection)))
             route(batch, connection, session)
             if session.router.unwanted:
                 registry.forgets.send_unwanted()
@@ -145,14 +145,16 @@ def _prepare(call: Call, connection: Connection, session: Session, now: float) -
     call.written(req_id, connection.number, session.settings.response_timeout, now)
     if not call.safe:
         call.loginid = call.request.get("loginid") or session.trades.whose()
-    if call.name == "authorize":
-        connection.secrets += secrets_in(call.request)
-        session.router.secrets = connection.secrets
+    if call.name == "authorize" or session.bus.traffic:
+        known = connection.secrets
+        known += [secret for secret in secrets_in(call.request) if secret not in known]
+        session.router.secrets = known
     body = call.body
     if isinstance(body, str) and not call.raw:
         body = codec.with_req_id(body, req_id)
     if session.bus.traffic:
-        session.bus.announce(MessageSent(masked_text(body) if isinstance(body, str) else body))
+        sent = Binary(body) if isinstance(body, bytes) else body
+        session.bus.announce(MessageSent(_shown(sent, connection)))
     return body
 
 
@@ -212,7 +214,11 @@ def _not_json(text: str, cause: Exception | None = None) -> Disconnect:
     return Disconnect("us", _INVALID_DATA, error=error)
 
 
-def _shown(data: Message) -> str | bytes:
+def _shown(data: Message, connection: Connection) -> str | bytes:
+    """Return *data* for an event: secrets are masked, also where the server repeats them."""
     if isinstance(data, Binary):
-        return data.data
-    return masked_text(data if isinstance(data, str) else data.decode("utf-8", "replace"))
+        text = data.data.decode("utf-8", "surrogateescape")
+        shown = without(masked_text(text), connection.secrets)
+        return shown.encode("utf-8", "surrogateescape")
+    text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+    return without(masked_text(text), connection.secrets)

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Final, cast
 
 from derivtrio.api.parsing import is_ident
+from derivtrio.api.validation import check_epoch
 from derivtrio.errors import invalid_request
 from derivtrio.models import Money, Proposal, Purchase
 from derivtrio.wording import shown
@@ -41,8 +42,8 @@ def account_words(loginid: str | None, generation: str) -> dict[str, str]:
     """
     if loginid is None:
         return {}
-    if not isinstance(loginid, str) or not loginid.isalnum():
-        text = f"a loginid is a str such as 'CR90000001', not {loginid!r}"
+    if not isinstance(loginid, str) or not (loginid.isalnum() and loginid.isascii()):
+        text = f"a loginid is a str such as 'CR90000001', not {shown(loginid)}"
         raise invalid_request(text)
     if generation == "options":
         text = (
@@ -65,14 +66,14 @@ def contract_words(
     if not isinstance(parameters, Mapping):
         text = f"a contract is described by a mapping, not by {type(parameters).__name__}"
         raise invalid_request(text)
-    words = {**parameters, **more}
+    words: dict[str, Any] = {**parameters, **more}
     old, new = "symbol", "underlying_symbol"
     if generation == "v3":
         old, new = new, old
     if old in words:
         symbol = words.pop(old)
         if words.setdefault(new, symbol) != symbol:
-            text = f"a contract has one symbol, not both {symbol!r} and {words[new]!r}"
+            text = f"a contract has one symbol, not both {shown(symbol)} and {shown(words[new])}"
             raise invalid_request(text, parameters)
     missing = [name for name in (*_ESSENTIAL, new) if not words.get(name)]
     if missing:
@@ -158,15 +159,3 @@ def period_words(date_from: int | None, date_to: int | None) -> dict[str, int]:
     for name, epoch in period.items():
         check_epoch(name, epoch)
     return {name: epoch for name, epoch in period.items() if epoch is not None}
-
-
-def check_epoch(name: str, epoch: int | None) -> None:
-    """Check that *epoch*, the argument *name*, is an epoch in seconds, or None.
-
-    Raises:
-        InvalidRequest: it is not a whole number of seconds.
-
-    """
-    if epoch is not None and (type(epoch) is not int or epoch < 0):
-        text = f"{name} is an epoch in whole seconds, not {epoch!r}"
-        raise invalid_request(text)

@@ -9,11 +9,13 @@
 """
 
 from collections.abc import Callable, Mapping
+from decimal import localcontext
 from typing import Any, TypeVar, cast
 
 import attrs
 import trio
 
+from derivtrio.api import codec
 from derivtrio.api.parsing import UNREADABLE
 from derivtrio.api.trades import contract_of
 from derivtrio.calls.call import Call, api_call
@@ -29,6 +31,7 @@ from derivtrio.errors import (
     invalid_request,
 )
 from derivtrio.models import (
+    EXACTLY,
     Ambiguous,
     Bought,
     Limits,
@@ -61,9 +64,9 @@ def proposal_purchase(
     """
     limit = amount_of("price", proposal.ask_price if price is None else price)
     account = account_words(loginid_for(proposal, loginid), session.generation)
-    terms = {name: each for name, each in proposal.parameters.items() if name != "loginid"}
+    asked = {name: each for name, each in proposal.parameters.items() if name != "loginid"}
     request = {"buy": proposal.id, "price": limit, **account}
-    call = api_call(request, only_on=proposal.connection, terms=terms)
+    call = api_call(request, only_on=proposal.connection, terms=codec.own_copy(asked))
     session.trades.server_time.note_at_least(proposal.spot_time, trio.current_time())
     connection = session.usable_connection
     if connection is None or connection.number != proposal.connection:
@@ -117,7 +120,8 @@ async def look_up(unknown: OutcomeUnknown, session: Session) -> Outcome:
     # Most programs never get here, and every program would wait for this import at its start.
     from derivtrio.trading.reconcile.outcome import find_outcome  # noqa: PLC0415
 
-    return await find_outcome(unknown, session)
+    with localcontext(EXACTLY):  # whatever the program has set for its own sums
+        return await find_outcome(unknown, session)
 
 
 async def _make(call: Call, session: Session) -> tuple[Call, Mapping[str, Any]]:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, FloatOperation, localcontext
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -241,6 +241,9 @@ def test_shapes_are_checked(shape: Any, good: tuple[Any, ...], bad: tuple[Any, .
     check = check_of(shape)
     assert [value for value in good if check(value) is not None] == []
     assert [value for value in bad if check(value) is None] == []
+    with localcontext() as context:
+        context.traps[FloatOperation] = True  # decimals are not compared with floats
+        assert [value for value in good if check(value) is not None] == []
 
 
 @pytest.mark.parametrize(

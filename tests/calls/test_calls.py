@@ -460,7 +460,11 @@ async def test_a_trade_sent_as_a_raw_message_is_nobodys_doubt(
     assert len(server.received) == 1
 
 
-@pytest.mark.parametrize("message", ['{"ping":1,"req_id":7}', {"ping": 1, "req_id": 7}])
+@pytest.mark.parametrize(
+    "message",
+    [{"ping": 1, "req_id": odd} for odd in (7, 7.0, "7", True, None, Decimal(7))]
+    + ['{"ping":1,"req_id":7}', '{"ping":1,"req_id":7.0}'],
+)
 async def test_raw_messages_cannot_take_our_ids(autojump_clock: Any, message: Any) -> None:
     async with (
         open_server() as server,

@@ -236,6 +236,19 @@ async def test_an_error_that_ends_a_stream_keeps_its_cause(autojump_clock: Any) 
     assert error.__cause__ is cause
 
 
+async def test_g14_an_error_that_is_read_again_and_again_does_not_grow(
+    autojump_clock: Any,
+) -> None:
+    items: Buffer[int] = Buffer("x", 5, "error")
+    items.close(KeyError("the end"))
+    lengths = []
+    for _ in range(3):
+        with pytest.raises(KeyError) as caught:
+            await items.get()
+        lengths.append(len(caught.traceback))
+    assert lengths == lengths[:1] * 3
+
+
 async def _close(items: Buffer[int], error: Exception) -> None:
     items.close(error)
 

@@ -215,12 +215,18 @@ async def test_app_id_and_language_go_into_the_query() -> None:
     assert await absent.url() == "ws://localhost:9/x?app_id=1089"
 
 
-@pytest.mark.parametrize("app_id", ["", "a b", "1&x=2", None, True, 1.5])
+@pytest.mark.parametrize("app_id", ["", "a b", "1&x=2", "108\uff19", None, True, 1.5, -1])
 def test_what_is_not_an_app_id_is_refused(app_id: Any) -> None:
     with pytest.raises(ValueError, match="app_id"):
         as_endpoint(None, app_id)
     with pytest.raises(ValueError, match="app_id"):
         V3(app_id)
+
+
+@pytest.mark.parametrize("language", ["", "ES\n", "E", "ES&x=2", 5, True])
+def test_what_is_not_a_language_is_refused(language: Any) -> None:
+    with pytest.raises(ValueError, match="language is a str such as 'ES'"):
+        V3(1089, language)
 
 
 def test_g13_a_url_in_the_place_of_the_app_id_is_told_where_it_goes_and_not_shown() -> None:

@@ -514,6 +514,15 @@ def test_a_contract_never_goes_back() -> None:
     assert translator.over
 
 
+def test_g18_a_contract_is_not_silenced_by_a_spot_from_the_future() -> None:
+    translator = ContractTranslator()
+    told = []
+    for time in (1000, 9_999_999_999, 1001, 1, 1002, 1000):
+        payload = {"contract_id": 7, "current_spot_time": time}
+        told += translator.feed({"proposal_open_contract": payload})
+    assert [each.raw["current_spot_time"] for each in told] == [1000, 9_999_999_999, 1001, 1, 1002]
+
+
 @given(
     per_second=st.lists(st.integers(min_value=0, max_value=4), min_size=30, max_size=60),
     first=st.integers(min_value=1, max_value=4),

@@ -103,6 +103,21 @@ async def test_g18_an_amount_that_is_no_number_has_the_stream_asked_for_again(
         assert client.status.connection == 1
 
 
+async def test_an_account_without_a_currency_has_a_balance(autojump_clock: Any) -> None:
+    """Deriv's schemas allow it: an account is new, and its owner has chosen none."""
+
+    async def handle(peer: Peer, request: Request) -> None:
+        balance = {"balance": 0, "currency": "", "loginid": "CR1"}
+        await peer.reply(request, balance=balance, subscription={"id": "x"})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server) as client,
+        client.balance() as balances,
+    ):
+        assert await anext(balances) == derivtrio.Balance("CR1", 0, "")
+
+
 async def test_g09_a_balance_that_the_server_does_not_resume_ends_with_its_error(
     autojump_clock: Any,
 ) -> None:

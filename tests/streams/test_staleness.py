@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -193,6 +194,19 @@ async def test_g16_a_mute_balance_is_noticed_by_asking_for_it_once(autojump_cloc
         await trio.sleep(75)
         assert seen.stale == ["balance"]
         assert (await anext(balances)).balance == first - 10
+
+
+async def test_g16_what_a_consumer_makes_of_its_messages_is_not_what_the_server_said(
+    autojump_clock: Any,
+) -> None:
+    async with watched() as (_, client, seen), client.subscribe({"balance": 1}) as balances:
+        await client.buy({**CONTRACT, "amount": 10.1}, price=11)
+        await trio.sleep(1)
+        for _ in range(2):
+            message = await anext(balances)
+            message["balance"]["balance"] = Decimal(str(message["balance"]["balance"]))
+        await trio.sleep(200)
+        assert seen.stale == []
 
 
 async def test_g16_mute_transactions_are_noticed_and_completed(autojump_clock: Any) -> None:

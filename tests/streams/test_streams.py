@@ -47,6 +47,66 @@ async def test_several_streams_of_one_request(autojump_clock: Any) -> None:
     assert len(set(forgotten)) == len(forgotten) == 2
 
 
+async def test_g05_what_is_changed_after_the_request_is_not_asked_for_on_the_next_connection(
+    autojump_clock: Any,
+) -> None:
+    symbols = ["R_100"]
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+    ):
+        stream = client.subscribe({"ticks": symbols})
+        symbols += ["R_50"]
+        async with stream:
+            await anext(stream)
+            await client.reconnect()
+            await trio.sleep(1)
+            met = [*sim.history, *sim.connections]
+            asked = [r["ticks"] for each in met for r in each.requests if "ticks" in r]
+    assert asked == [["R_100"]] * 2
+
+
+async def test_a_message_is_its_consumers_own_and_may_be_changed(autojump_clock: Any) -> None:
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint, settings=PATIENT) as client,
+        client.subscribe({"ticks": "R_100"}) as one,
+        client.subscribe({"ticks": "R_100"}) as other,
+    ):
+        for _ in range(3):
+            message = await anext(one)
+            message.pop("tick")["epoch"] = "changed"
+        for number in range(3):
+            assert isinstance((await anext(other))["tick"]["epoch"], int), number
+        async with client.subscribe({"ticks": "R_100"}) as late:
+            (await anext(late))["tick"].clear()
+        async with client.ticks("R_100") as ticks:
+            assert isinstance(await anext(ticks), derivtrio.Tick)
+        assert client.metrics.messages_received < 20
+
+
+async def test_g18_a_message_that_is_too_deep_to_be_copied_is_delivered(
+    autojump_clock: Any,
+) -> None:
+    deep = '{"website_status":' + "[" * 700 + "]" * 700 + ',"req_id":%d,"subscription":{"id":"x"}}'
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "website_status" in request:
+            for _ in range(2):
+                await peer.websocket.send_message(deep % request["req_id"])
+
+    request = {"website_status": 1}
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        client.subscribe(request) as one,
+        client.subscribe(request) as other,
+    ):
+        for stream in (one, other):
+            assert isinstance((await anext(stream))["website_status"], list)
+        assert client.status.connection == 1
+
+
 async def test_leaving_forgets_exactly_once(autojump_clock: Any) -> None:
     async with (
         open_simulator(port=None) as sim,

@@ -166,6 +166,40 @@ async def test_g05_a_row_that_cannot_be_read_takes_no_other_with_it(
     assert "a row of the statement that cannot be read" in caplog.text
 
 
+@pytest.mark.parametrize("time", [9_999_999_999, 1_700_000_000_000])
+async def test_g18_a_transaction_from_the_future_hides_none_after_it(
+    autojump_clock: Any, time: int
+) -> None:
+    rows = [_row(1)]
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "transaction" in request:
+            subscription = {"id": f"{peer.number}"}
+            await peer.reply(request, transaction=subscription, subscription=subscription)
+            await trio.sleep(1)
+            if peer.number == 1:
+                rows[:0] = [{**_row(2), "transaction_time": time}]
+                await peer.reply(request, transaction=rows[0], subscription=subscription)
+        elif "statement" in request:
+            known = [row for row in rows if row["transaction_time"] >= request.get("date_from", 0)]
+            await peer.reply(request, statement={"count": 9, "transactions": known})
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.transactions() as stream,
+    ):
+        await take(stream, 5)
+        rows[:0] = [_row(3)]
+        await server.peers[0].drop()
+        assert [each.transaction_id for each in await take(stream, 30)] == [3]
+
+
+def _row(number: int) -> dict[str, Any]:
+    common = {"action": "buy", "amount": -1, "transaction_time": 100 + number}
+    return {**common, "transaction_id": number}
+
+
 async def test_g05_of_an_outage_before_anything_happened(autojump_clock: Any) -> None:
     async with account() as (sim, client), client.transactions() as stream:
         sim.faults.refuse(30)

@@ -83,7 +83,15 @@ async def test_the_calls_themselves_change_the_account_in_the_same_way(
         assert await whose(client) is None
 
 
-@pytest.mark.parametrize("message", [{"authorize": "a-token"}, '{"logout": 1}'])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"authorize": "a-token"},
+        '{"logout": 1}',
+        {"ping": 1, "authorize": "a-token"},
+        '{"time":1,"logout":1}',
+    ],
+)
 async def test_nothing_that_is_sent_raw_changes_the_account(
     autojump_clock: Any, message: Any
 ) -> None:

@@ -29,6 +29,25 @@ async def test_the_statement_is_read_page_by_page_each_row_once(autojump_clock: 
     assert (first["action_type"], first["description"], first["limit"]) == ("buy", 1, 100)
 
 
+async def test_g05_several_tasks_can_read_one_list_and_each_row_goes_to_one_of_them(
+    autojump_clock: Any,
+) -> None:
+    async with open_world() as world:
+        for _ in range(450):
+            world.bank.buy({})
+        rows, seen = world.client.statement(), []
+
+        async def read() -> None:
+            async for row in rows:
+                seen.append(row.transaction_id)
+                await trio.sleep(0.1)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(read)
+        assert seen == list(range(2450, 2000, -1))
+
+
 @pytest.mark.parametrize("pushed", [1, 12, 13, 20, 90])
 @pytest.mark.parametrize("seconds", [0, 5])
 async def test_g05_what_is_added_while_a_list_is_read_does_not_come_among_older_rows(

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from decimal import Decimal, localcontext
+from decimal import Decimal, FloatOperation, Inexact, localcontext
 from typing import Any
 
 import pytest
@@ -308,6 +308,43 @@ async def test_g04_what_was_bought_for_several_accounts_is_not_taken_for_another
         else:
             assert isinstance(outcome, Ambiguous)
             assert "several accounts" in outcome.how
+
+
+@pytest.mark.parametrize("how", ["a purchase", "a call"])
+async def test_g04_what_is_changed_after_the_order_was_not_ordered(
+    autojump_clock: Any, how: str
+) -> None:
+    """A program may use the same dict for its next order."""
+    limits = {"take_profit": 5}
+    parameters = {**PARAMETERS, "limit_order": limits}
+    async with open_world(lost_after) as world:
+        with pytest.raises(OutcomeUnknown) as caught:
+            if how == "a purchase":
+                await world.client.buy(parameters, 10)
+            else:
+                await world.client.call({"buy": "1", "price": 10, "parameters": parameters})
+        parameters |= {"symbol": "R_50", "amount": 7, "contract_type": "PUT"}
+        limits["take_profit"] = 6
+        assert caught.value.parameters == {**PARAMETERS, "limit_order": {"take_profit": 5}}
+        caught.value.parameters |= {"amount": 5}  # type: ignore[operator]  # it is a dict
+        assert isinstance(await world.client.reconcile(caught.value), Bought)
+
+
+async def test_g03_traps_that_the_program_has_set_do_not_spring_in_here(
+    autojump_clock: Any,
+) -> None:
+    """As Python's documentation advises: decimals are not mixed with floats, nor rounded."""
+    terms = {"amount": Decimal("1234.56"), "duration": 12345, "duration_unit": "m"}
+    with localcontext(prec=4) as context:
+        context.traps[FloatOperation] = context.traps[Inexact] = True
+        async with open_world(lost_after) as world:
+            with pytest.raises(OutcomeUnknown) as caught:
+                await world.client.buy({**PARAMETERS, **terms}, Decimal("2000.5"))
+            code = {"shortcode": "CALL_R_100_2469.12_1700000000_1700740700_S0P_0"}
+            world.bank.statement[0] |= code
+            world.bank.contracts[1001] |= code
+            outcome = await world.client.reconcile(caught.value)
+    assert isinstance(outcome, Bought)
 
 
 async def test_g03_amounts_are_exact_whatever_precision_the_program_has_set(
