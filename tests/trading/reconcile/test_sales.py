@@ -1,5 +1,6 @@
 """Whether a contract was sold, or cancelled, by the request in doubt."""
 
+import pickle
 from typing import Any
 
 import pytest
@@ -152,3 +153,24 @@ async def test_g04_a_sale_that_the_statement_has_is_not_denied_because_the_contr
         outcome = await world.client.reconcile(caught.value)
     assert isinstance(outcome, Ambiguous)
     assert "the statement has its sale: transaction 6001, for 7.5" in outcome.how
+
+
+async def test_a_contract_that_the_account_does_not_have_was_not_sold(autojump_clock: Any) -> None:
+    async with open_world(lost_before) as world:
+        purchase, unknown = await doubtful_sale(world, "sell")
+        del world.bank.contracts[purchase.contract_id]
+        outcome = await world.client.reconcile(unknown)
+    assert isinstance(outcome, NotSold)
+    assert outcome.how.startswith("the account has no such contract, ")
+
+
+async def test_g04_a_copy_of_a_doubt_is_not_told_that_another_request_has_sold(
+    autojump_clock: Any,
+) -> None:
+    async with open_world(lost_after) as world:
+        _, unknown = await doubtful_sale(world, "sell")
+        copied = pickle.loads(pickle.dumps(unknown))
+        assert isinstance(await world.client.reconcile(unknown), Sold)
+        outcome = await world.client.reconcile(copied)
+    assert isinstance(outcome, Ambiguous)
+    assert "no record of the order" in outcome.how
