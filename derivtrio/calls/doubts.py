@@ -158,7 +158,10 @@ class TradeLog:
     def begin_bulk(self, call: Call) -> None:
         """Note that *call*, a `BULK_BUY`, is about to be made; and nothing is known of it yet."""
         self._bulk_buys[call] = None
-        shorten(self._bulk_buys, _MOST_BULK_BUYS)
+        if len(self._bulk_buys) > _MOST_BULK_BUYS:
+            oldest = next(iter(self._bulk_buys))
+            del self._bulk_buys[oldest]
+            self._note_evicted(oldest)
 
     def end_bulk(self, call: Call, reply: Mapping[str, Any] | None = None) -> None:
         """Note the contracts in *reply*; None if the server has refused, or was not asked."""
@@ -281,8 +284,7 @@ class TradeLog:
         self.others.doubt(call)
         if len(self._in_doubt) > _MOST_DOUBTS:
             oldest = self._in_doubt.pop(next(iter(self._in_doubt)))
-            until = min(oldest.closed_mono, trio.current_time()) + _SLACK
-            self._evicted_until_mono = max(self._evicted_until_mono, until)
+            self._note_evicted(oldest)
 
     def learn_from(self, call: Call) -> None:
         """Note the contract that *call* has bought, or sold, by its answer."""
@@ -292,6 +294,11 @@ class TradeLog:
             contract_id = contract_of(call.answer, call.name)
             if contract_id is not None and contract_id == _sold_by(call):
                 self.know(contract_id, "sold", call)
+
+    def _note_evicted(self, call: Call) -> None:
+        """Note that *call*, which may have led to purchases, is not known any more."""
+        until = min(call.closed_mono, trio.current_time()) + _SLACK
+        self._evicted_until_mono = max(self._evicted_until_mono, until)
 
     def _evict(self) -> None:
         """Forget what no trade in doubt can be mistaken for; and more, if that is not enough."""

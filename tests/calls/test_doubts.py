@@ -167,3 +167,20 @@ async def test_g04_a_purchase_that_is_answered_when_its_caller_is_cancelled_is_i
     assert [unknown.request["buy"] for unknown in entries.doubts] == ["1"]
     assert entries.call_of(entries.doubts[0]) is call
     assert is_answered(call)
+
+
+async def test_g04_a_purchase_for_several_accounts_that_was_evicted_still_forbids_a_claim(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doubts, "_MOST_BULK_BUYS", 3)
+    entries = TradeLog()
+    request = {doubts.BULK_BUY: "1", "price": 10, "tokens": ["a"]}
+    entries.begin_bulk(first := api_call(request))
+    first.written(1, 1, 60, trio.current_time())
+    await trio.sleep(1000)
+    assert entries.has_bulk_buy(100)
+    assert not entries.is_evicted(500)
+    for _ in range(3):
+        entries.begin_bulk(api_call(request))
+    assert not entries.has_bulk_buy(100)
+    assert entries.is_evicted(500)
