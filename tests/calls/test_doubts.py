@@ -184,3 +184,13 @@ async def test_g04_a_purchase_for_several_accounts_that_was_evicted_still_forbid
         entries.begin_bulk(api_call(request))
     assert not entries.has_bulk_buy(100)
     assert entries.is_evicted(500)
+
+
+@pytest.mark.parametrize("payload", [None, 5, [], {}, {"id": 7}])
+async def test_a_proposal_that_is_none_tells_nothing_of_what_is_bought(
+    autojump_clock: Any, payload: Any
+) -> None:
+    entries = TradeLog()
+    entries.note_proposal({"proposal": 1, "symbol": "R_100"}, {"proposal": payload})
+    entries.begin(call := api_call({"buy": "7", "price": 10}))
+    assert call.terms is None
