@@ -54,11 +54,14 @@ def append_lines(path: Path, header: bytes, lines: bytes) -> int:
     Return how long the file is then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    # Without a buffer: Python would write what is left in it at the end of the block, behind the
+    # lines that are whole.
+    with path.open("ab", buffering=0) as file:
         size = file.tell()
+        left = memoryview(lines if size else header + lines)
         try:
-            file.write(lines if size else header + lines)
-            file.flush()
+            while left:
+                left = left[file.write(left) :]
         except OSError:
             os.truncate(path, size)  # a full disk may have taken a part of them
             raise

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -255,6 +256,32 @@ def test_closing_on_a_full_disk_keeps_what_is_collected(
     assert names(tmp_path / "data") == ["R_100/2023-11-14.parquet.part"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of files")
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("count", [20, 100, 1000])  # less and more than a buffer of Python's
+@pytest.mark.parametrize("room", [0, 1, 100, 500])
+def test_g05_what_a_full_disk_takes_a_part_of_leaves_no_half_row(
+    tmp_path: Path, suffix: str, count: int, room: int
+) -> None:
+    import resource  # noqa: PLC0415 - Windows has none
+
+    store = FileStore(template(tmp_path, suffix))
+    store.write({TICKS: [tick(DAY)]})
+    path = tmp_path / f"data/R_100/2023-11-14.{suffix}"
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, hard))
+    try:
+        for _ in range(2):
+            with pytest.raises(StoreBusy, match="too large"):
+                store.write({TICKS: [tick(DAY + each) for each in range(1, count)]})
+            assert path.read_bytes() == before
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    store.write({TICKS: [tick(DAY + each) for each in range(1, count)]})
+    assert kept(path) == [tick(DAY + each) for each in range(count)]
+
+
 def half_appended(append: Callable[[Path, bytes, bytes], None]) -> Callable[..., None]:
     """Return what does as a disk that becomes full: it takes a half of what it is given."""
 
@@ -276,11 +303,10 @@ def half_appended(append: Callable[[Path, bytes, bytes], None]) -> Callable[...,
 
             def write(self, data: bytes) -> None:
                 self.file.write(data[: len(data) // 2])
-                self.file.flush()
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Path, "open", lambda self, mode: Half(real(self, mode)))
+            patch.setattr(Path, "open", lambda self, *mode, **more: Half(real(self, *mode, **more)))
             append(path, header, lines)
 
     return appending
