@@ -46,6 +46,7 @@ from derivtrio.recording.safe_files import (
     repair_lines,
     replace_file,
     size_of,
+    sync_file,
 )
 from derivtrio.recording.store import StoreBusy, StoreError, Unreadable
 from derivtrio.recording.tables import Batch, Row, Table
@@ -169,6 +170,8 @@ class FileStore:
         if not new:
             return
         if self._days.get(place, day) != day:
+            # After a power failure only the newest file is looked at: the others must be complete.
+            sync_file(self._lines_path(place, self._days[place]))
             self._finish(place, self._days[place])
         size = append_lines(path, lines.header(place.table), lines.encode(place.table, new))
         self._newest[place] = new[-1][len(place.key) : place.table.key]

@@ -48,6 +48,12 @@ def replace_file(path: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)  # it is there if the disk is full
 
 
+def sync_file(path: Path) -> None:
+    """Have the disk keep what was written to *path*, if it is there."""
+    with suppress(FileNotFoundError), path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def append_lines(path: Path, header: bytes, lines: bytes) -> int:
     """Append *lines* to *path*, all or nothing; a new file gets the *header* first.
 

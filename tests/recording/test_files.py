@@ -80,6 +80,19 @@ def test_a_day_is_a_file(tmp_path: Path, suffix: str) -> None:
     assert again.newest(CANDLES, "R_100", 300) is None
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_g05_a_day_is_on_the_disk_before_the_next_begins(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power failure the newest file alone says where to go on."""
+    there: list[list[str]] = []
+    monkeypatch.setattr(os, "fsync", lambda _: there.append(names(tmp_path / "data")))
+    store = FileStore(template(tmp_path, suffix))
+    store.write({TICKS: [tick(DAY - 2)]})
+    store.write({TICKS: [tick(DAY - 1), tick(DAY)]})
+    assert there == [[f"R_100/2023-11-13.{suffix}"]]
+
+
 @every_format
 def test_a_row_that_comes_again_is_left_out(tmp_path: Path, suffix: str) -> None:
     for first in (0, 3, 5):
