@@ -51,6 +51,9 @@ class SqlStore:
         self._engine = sa.create_engine(
             address, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=_CONNECT
         )
+        #: How many connections there were, and by which the last write succeeded.
+        self._connections, self._wrote_by = 0, 0
+        sa.event.listen(self._engine, "connect", self._note_connection)
         metadata = sa.MetaData()
         self._tables = {table: _sql_table(table, metadata) for table in TABLES}
         try:
@@ -76,13 +79,25 @@ class SqlStore:
         return None if newest is None else int(newest)
 
     def write(self, batch: Batch) -> None:
-        """Keep all rows of *batch*, in one transaction."""
+        """Keep all rows of *batch*, in one transaction.
+
+        Raises:
+            StoreBusy: also if the connection is not the one of the last write, for SQLAlchemy
+                connects again by itself. It may lead to a standby that lacks rows, and who gets
+                this asks next what is kept; see `writer`.
+
+        """
+        known, self._wrote_by = self._wrote_by, 0
         with self._explained(self.name), self._engine.begin() as connection:
+            if known not in {0, self._connections}:
+                text = f"{self.name}: the connection is a new one"
+                raise StoreBusy(text)
             for table, rows in batch.items():
                 if rows:
                     taken = rows if table.ordered else map(_without_nul, rows)
                     values = [dict(zip(table.names, row, strict=True)) for row in taken]
                     connection.execute(self._insert(table), values)
+        self._wrote_by = self._connections
 
     def read(self, selection: Selection, chunk: int) -> Iterator[Sequence[Row]]:
         """Yield the rows of *selection*, *chunk* at a time."""
@@ -100,6 +115,9 @@ class SqlStore:
     def close(self) -> None:
         """Close the connection."""
         self._engine.dispose()
+
+    def _note_connection(self, *_: object) -> None:
+        self._connections += 1
 
     def _insert(self, table: Table) -> Any:
         statement = insert(self._tables[table])

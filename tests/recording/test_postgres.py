@@ -147,6 +147,19 @@ def test_a_server_that_only_reads_is_busy(store: Any, url: str) -> None:
     assert kept(url, TICKS) == [("R_100", 5, 0, 1.5, None, None)]
 
 
+def test_whoever_writes_by_a_new_connection_asks_first_what_is_kept(store: Any, url: str) -> None:
+    """It may lead to a standby that lacks rows."""
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    store.write({TICKS: [tick(5)]})
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute(end)
+    with pytest.raises(StoreBusy, match="the connection is a new one"):
+        store.write({TICKS: [tick(6)]})
+    assert store.newest(TICKS, "R_100") == 5
+    store.write({TICKS: [tick(6)]})
+    assert kept(url, TICKS) == [tick(5), tick(6)]
+
+
 @pytest.mark.parametrize("text", ["x\0y", "\0"])
 def test_a_text_that_postgresql_cannot_hold_does_not_end_the_recording(
     store: Any, url: str, text: str
