@@ -1,13 +1,17 @@
 """Files that survive a crash: replaced as a whole, or appended to and cut back to whole lines."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from derivtrio.recording.formats import LineFormat
 from derivtrio.recording.store import StoreError
 from derivtrio.recording.tables import Row, Table
+
+_log: Final = logging.getLogger("derivtrio.recording")
 
 
 @contextmanager
@@ -46,6 +50,13 @@ def replace_file(path: Path, data: bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)  # it is there if the disk is full
+
+
+def set_aside(path: Path, error: Exception) -> None:
+    """Give a damaged file another name; *error* says what is wrong with it."""
+    damaged = path.with_name(path.name + ".damaged")
+    _log.warning("%s; it is now called %s", error, damaged.name)
+    path.replace(damaged)
 
 
 def sync_file(path: Path) -> None:

@@ -29,7 +29,7 @@ from derivtrio.recording import (
 from derivtrio.recording import files as module
 from derivtrio.recording.files import FileStore
 from derivtrio.recording.formats import FORMATS
-from derivtrio.simulator import open_simulator
+from derivtrio.simulator import Simulator, open_simulator
 
 try:
     import pyarrow as pa
@@ -147,6 +147,28 @@ def test_a_file_that_is_taken_away_costs_and_doubles_no_row(tmp_path: Path, suff
     store.write({TICKS: [tick(DAY + 1), tick(DAY + 2)]})
     store.close()
     assert kept(tmp_path / f"data/R_100/2023-11-14.{suffix}") == [tick(DAY + 2)]
+
+
+async def keep_ticks(sim: Simulator, target: str) -> None:
+    async with derivtrio.open_client(endpoint=sim.endpoint) as client:
+        await record(client, ["1HZ100V"], InLoop(FileStore(target)))
+
+
+async def test_g05_a_file_that_was_cut_short_is_completed(
+    autojump_clock: Any, tmp_path: Path
+) -> None:
+    """An older copy of it may have taken its place, for instance."""
+    path = tmp_path / "data/1HZ100V/2023-11-14.csv"
+    async with open_simulator(port=None, start=DAY + 60) as sim, trio.open_nursery() as nursery:
+        nursery.start_soon(keep_ticks, sim, template(tmp_path, "csv"))
+        await trio.sleep(60)
+        os.truncate(path, path.stat().st_size // 2)
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+    rows = kept(path)
+    due = sim.market.ticks("1HZ100V", rows[0][1], rows[-1][1])
+    assert [(row[1], row[3]) for row in rows] == [(tick.epoch, tick.quote) for tick in due]
+    assert len(rows) > 110
 
 
 @every_format
