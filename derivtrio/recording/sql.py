@@ -33,6 +33,9 @@ _CONNECT: Final = {
 #: full disk), and one that has ended a transaction for its slowness.
 _PASSING: Final = ("25006", "25P03", "25P04")
 
+#: The lock that who makes the tables has; any number that others do not take.
+_LOCK: Final = 0x64657269_76747269
+
 
 class SqlStore:
     """The database at *url*. Its tables are made if they are not there.
@@ -59,7 +62,10 @@ class SqlStore:
         try:
             with self._explained(self.name):
                 if only_read is None:
-                    metadata.create_all(self._engine)
+                    with self._engine.begin() as connection:
+                        # Two recorders that begin together would both make the tables.
+                        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+                        metadata.create_all(connection)
                 self._check_shapes(TABLES if only_read is None else (only_read,))
         except BaseException:
             self.close()
