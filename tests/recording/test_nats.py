@@ -134,7 +134,7 @@ async def test_two_at_once_add_each_entry_once_and_in_order(
         assert len(epochs) >= 1000
 
 
-@pytest.mark.parametrize("name", ["R_100", "R_100-1-x", "R_100-" + "9" * 5000 + "-1", "\u20ac-1-1"])
+@pytest.mark.parametrize("name", ["R_100", "R_100-1-x", "R_100-" + "9" * 5000 + "-1", "\u20ac"])
 async def test_a_message_of_others_is_an_error(server: servers.Server, name: str) -> None:
     async def publish(js: Any) -> None:
         await js.purge_stream("other")
