@@ -7,6 +7,7 @@ characters in what a server has sent are removed before a person sees it.
 
 import json
 import logging
+import select
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -33,6 +34,9 @@ from derivtrio.events import (
 from derivtrio.models import Tick
 from derivtrio.wording import counted, one_line
 
+#: How long a line may wait for whoever reads standard error, in milliseconds.
+_MOMENT: Final = 100
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _SENTENCES: Final[Mapping[type, str]] = {
@@ -53,7 +57,22 @@ def note(text: object) -> None:
     The work is worth more than what is said about it.
     """
     with suppress(OSError):
-        click.echo(one_line(text), err=True)
+        if _takes_a_line(sys.stderr):
+            click.echo(one_line(text), err=True)
+
+
+def _takes_a_line(stream: Any) -> bool:
+    """Return whether *stream* takes a line in a moment.
+
+    A pipe that nobody empties does not, nor does a terminal that was stopped with Ctrl-S: to write
+    there would stop the whole program.
+    """
+    try:
+        ready = select.poll()
+        ready.register(stream.fileno(), select.POLLOUT)
+        return bool(ready.poll(_MOMENT))
+    except (AttributeError, OSError, ValueError):  # Windows; or it is closed, or is no file
+        return True
 
 
 def require_output() -> None:

@@ -95,6 +95,21 @@ def grouped(table: Table, rows: Sequence[Row]) -> dict[tuple[Place, date], list[
     return groups
 
 
+def newer_than(last: Row | None, place: Place, rows: Sequence[Row]) -> list[Row]:
+    """Return those of *rows* that are newer than the *last* one, and than those before them.
+
+    A stream that was asked for again brings the rows once more that still wait for the disk. *last*
+    is what follows the series in the key.
+    """
+    new = list[Row]()
+    for row in rows:
+        rest = row[len(place.key) : place.table.key]
+        if last is None or rest > last:
+            new.append(row)
+            last = rest
+    return new
+
+
 def start_of(day: date) -> int:
     """Return the epoch at which *day* begins."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())

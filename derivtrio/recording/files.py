@@ -34,6 +34,7 @@ from derivtrio.recording.file_names import (
     Place,
     files_of,
     grouped,
+    newer_than,
     part_of,
     path_of,
     require_file,
@@ -46,9 +47,11 @@ from derivtrio.recording.safe_files import (
     append_lines,
     repair_lines,
     replace_file,
+    set_aside,
     size_of,
+    sync_file,
 )
-from derivtrio.recording.store import StoreBusy, StoreError, Unreadable
+from derivtrio.recording.store import StoreBusy, StoreError, StoreRewound, Unreadable
 from derivtrio.recording.tables import Batch, Row, Table
 
 _log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
@@ -134,7 +137,7 @@ class FileStore:
             try:
                 last = self._last_row(place, day)
             except Unreadable as error:
-                _set_aside(self._path(place, day), error)
+                set_aside(self._path(place, day), error)
                 damaged = day
             if last is not None:
                 self._days[place] = day
@@ -165,40 +168,37 @@ class FileStore:
         if place not in self._newest:
             self._newest_ordered(place)
         elif not self._is_as_left(place, path):
-            self._catch_up(place)
-        new = self._newer(place, rows)
+            self._catch_up(place, path)
+        new = newer_than(self._newest[place], place, rows)
         if not new:
             return
         if self._days.get(place, day) != day:
+            # After a power failure only the newest file is looked at: the others must be complete.
+            sync_file(self._lines_path(place, self._days[place]))
             self._finish(place, self._days[place])
         size = append_lines(path, lines.header(place.table), lines.encode(place.table, new))
         self._newest[place] = new[-1][len(place.key) : place.table.key]
         self._days[place], self._left[place] = day, (path, size)
-
-    def _newer(self, place: Place, rows: Sequence[Row]) -> list[Row]:
-        """Return those of *rows* that are newer than the newest, and than those before them.
-
-        A stream that was asked for again brings the rows once more that still wait for the disk.
-        """
-        new, last = list[Row](), self._newest[place]
-        for row in rows:
-            rest = row[len(place.key) : place.table.key]
-            if last is None or rest > last:
-                new.append(row)
-                last = rest
-        return new
 
     def _is_as_left(self, place: Place, path: Path) -> bool:
         """Return whether nobody else has written into *path* since this store has."""
         left, size = self._left.get(place, (path, 0))
         return size_of(path) == (size if path == left else 0)
 
-    def _catch_up(self, place: Place) -> None:
-        """Note what another recorder has added. If the file was taken away, go on all the same."""
+    def _catch_up(self, place: Place, path: Path) -> None:
+        """Note what another recorder has added. If *path* was taken away, go on all the same.
+
+        Raises:
+            StoreRewound: it is there, and lacks rows that it had.
+
+        """
         known = self._newest[place]
         self._newest_ordered(place)
         found = self._newest[place]
-        if found is None or (known is not None and found < known):
+        if known is not None and (found is None or found < known):
+            if size_of(path):
+                text = f"{path} has lost rows that it had, up to {known[0]}"
+                raise StoreRewound(text)
             self._newest[place] = known
 
     def _finish(self, place: Place, day: date) -> None:
@@ -228,7 +228,7 @@ class FileStore:
         try:
             return self._format.read(path, table) if path.exists() else []
         except Unreadable as error:
-            _set_aside(path, error)
+            set_aside(path, error)
             return []
 
     def _path(self, place: Place, day: date) -> Path:
@@ -249,9 +249,3 @@ class FileStore:
             text = f"{error.filename or self.template}: {error.strerror}"
             kind = StoreError if error.errno in _LASTING else StoreBusy
             raise kind(text) from error
-
-
-def _set_aside(path: Path, error: Unreadable) -> None:
-    damaged = path.with_name(path.name + ".damaged")
-    _log.warning("%s; it is now called %s", error, damaged.name)
-    path.replace(damaged)

@@ -198,10 +198,13 @@ def _name_of(entry: RelayEntry) -> str:
     return "{}-{}-{}".format(entry.symbol, *entry.id)
 
 
-def _id_in(headers: dict[str, str], subject: str) -> tuple[int, int]:
-    """Return the id of a message with these *headers*, as `_name_of` has written it."""
-    name = headers.get("Nats-Msg-Id", "")
-    found = re.fullmatch(r".+-(\d+)-(\d+)", name, re.ASCII)
+def _id_in(headers: dict[str, Any], subject: str) -> tuple[int, int]:
+    """Return the id of a message with these *headers*, as `_name_of` has written it.
+
+    Another program's may be anything: nats-py has no text for one that is not ASCII.
+    """
+    name = str(headers.get("Nats-Msg-Id", ""))
+    found = re.fullmatch(r".+-(\d{1,19})-(\d{1,19})", name, re.ASCII)
     if found is None:
         text = f"the subject {subject} has other messages than those of a relay"
         raise StoreError(text)

@@ -23,11 +23,13 @@ from derivtrio.recording.tables import TICKS, Batch, Table
 with needing("redis", "Redis"):
     import coredis
     from coredis.exceptions import (
+        AuthorizationError,
         ClusterDownError,
         ReadOnlyError,
         RedisError,
         ResponseError,
         TryAgainError,
+        UnknownCommandError,
     )
     from coredis.exceptions import ConnectionError as RedisConnectionError
 
@@ -88,13 +90,15 @@ async def connected(client: Any) -> AsyncGenerator[None]:
         yield
 
 
-@attrs.frozen(eq=False, repr=False)
+@attrs.define(eq=False, repr=False)
 class RedisStore:
     """A store whose ticks are entries of Redis streams."""
 
     _client: Any
     _address: RelayAddress
     _maxlen: int
+    #: Which process of the server the last write went to.
+    _server: str = attrs.field(default="", init=False)
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._address}>"
@@ -122,11 +126,32 @@ class RedisStore:
         return int(entries[0].identifier.split("-")[0]) // 1000
 
     async def write(self, batch: Batch) -> None:
-        """Add the ticks and gaps of *batch*, in the order of their ids."""
+        """Add the ticks and gaps of *batch*, in the order of their ids.
+
+        Raises:
+            StoreBusy: also if the server was started anew, for coredis connects again by itself. It
+                may have lost entries, and who gets this asks next what is kept; see `writer`.
+
+        """
         entries = sorted(entries_of(batch), key=lambda entry: entry.id)
+        known, self._server = self._server, ""
+        with self._explained():
+            server = await self._find_server()
+        if known and server != known:
+            text = f"{self._address}: the server was started anew"
+            raise StoreBusy(text)
         for begin in range(0, len(entries), _AT_ONCE):
             with self._explained():
                 await self._add(entries[begin : begin + _AT_ONCE])
+        self._server = server
+
+    async def _find_server(self) -> str:
+        """Return which process the server is; "" if it does not say that to this user."""
+        try:
+            told = await self._client.info("server")
+        except (AuthorizationError, UnknownCommandError):  # this user may only add entries
+            return ""
+        return str(told.get("run_id", ""))
 
     async def _add(self, entries: Sequence[RelayEntry]) -> None:
         pipeline = self._client.pipeline(transaction=False, raise_on_error=False)

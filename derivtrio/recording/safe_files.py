@@ -1,13 +1,17 @@
 """Files that survive a crash: replaced as a whole, or appended to and cut back to whole lines."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from derivtrio.recording.formats import LineFormat
 from derivtrio.recording.store import StoreError
 from derivtrio.recording.tables import Row, Table
+
+_log: Final = logging.getLogger("derivtrio.recording")
 
 
 @contextmanager
@@ -48,17 +52,33 @@ def replace_file(path: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)  # it is there if the disk is full
 
 
+def set_aside(path: Path, error: Exception) -> None:
+    """Give a damaged file another name; *error* says what is wrong with it."""
+    damaged = path.with_name(path.name + ".damaged")
+    _log.warning("%s; it is now called %s", error, damaged.name)
+    path.replace(damaged)
+
+
+def sync_file(path: Path) -> None:
+    """Have the disk keep what was written to *path*, if it is there."""
+    with suppress(FileNotFoundError), path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def append_lines(path: Path, header: bytes, lines: bytes) -> int:
     """Append *lines* to *path*, all or nothing; a new file gets the *header* first.
 
     Return how long the file is then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    # Without a buffer: Python would write what is left in it at the end of the block, behind the
+    # lines that are whole.
+    with path.open("ab", buffering=0) as file:
         size = file.tell()
+        left = memoryview(lines if size else header + lines)
         try:
-            file.write(lines if size else header + lines)
-            file.flush()
+            while left:
+                left = left[file.write(left) :]
         except OSError:
             os.truncate(path, size)  # a full disk may have taken a part of them
             raise

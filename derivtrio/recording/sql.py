@@ -33,6 +33,9 @@ _CONNECT: Final = {
 #: full disk), and one that has ended a transaction for its slowness.
 _PASSING: Final = ("25006", "25P03", "25P04")
 
+#: The lock that who makes the tables has; any number that others do not take.
+_LOCK: Final = 0x64657269_76747269
+
 
 class SqlStore:
     """The database at *url*. Its tables are made if they are not there.
@@ -51,12 +54,18 @@ class SqlStore:
         self._engine = sa.create_engine(
             address, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=_CONNECT
         )
+        #: How many connections there were, and by which the last write succeeded.
+        self._connections, self._wrote_by = 0, 0
+        sa.event.listen(self._engine, "connect", self._note_connection)
         metadata = sa.MetaData()
         self._tables = {table: _sql_table(table, metadata) for table in TABLES}
         try:
             with self._explained(self.name):
                 if only_read is None:
-                    metadata.create_all(self._engine)
+                    with self._engine.begin() as connection:
+                        # Two recorders that begin together would both make the tables.
+                        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+                        metadata.create_all(connection)
                 self._check_shapes(TABLES if only_read is None else (only_read,))
         except BaseException:
             self.close()
@@ -76,13 +85,25 @@ class SqlStore:
         return None if newest is None else int(newest)
 
     def write(self, batch: Batch) -> None:
-        """Keep all rows of *batch*, in one transaction."""
+        """Keep all rows of *batch*, in one transaction.
+
+        Raises:
+            StoreBusy: also if the connection is not the one of the last write, for SQLAlchemy
+                connects again by itself. It may lead to a standby that lacks rows, and who gets
+                this asks next what is kept; see `writer`.
+
+        """
+        known, self._wrote_by = self._wrote_by, 0
         with self._explained(self.name), self._engine.begin() as connection:
+            if known not in {0, self._connections}:
+                text = f"{self.name}: the connection is a new one"
+                raise StoreBusy(text)
             for table, rows in batch.items():
                 if rows:
                     taken = rows if table.ordered else map(_without_nul, rows)
                     values = [dict(zip(table.names, row, strict=True)) for row in taken]
                     connection.execute(self._insert(table), values)
+        self._wrote_by = self._connections
 
     def read(self, selection: Selection, chunk: int) -> Iterator[Sequence[Row]]:
         """Yield the rows of *selection*, *chunk* at a time."""
@@ -100,6 +121,9 @@ class SqlStore:
     def close(self) -> None:
         """Close the connection."""
         self._engine.dispose()
+
+    def _note_connection(self, *_: object) -> None:
+        self._connections += 1
 
     def _insert(self, table: Table) -> Any:
         statement = insert(self._tables[table])

@@ -3,7 +3,8 @@
 Any object with these two methods is a store. Two rules make it right:
 
 1. `write` keeps all rows or raises, and writing a row again does no harm (see `tables`).
-2. `newest` says what is kept for certain. The recorder goes on from there after a restart.
+2. `newest` says what is kept for certain. The recorder goes on from there after a restart. It asks
+   again when the store was busy, and fetches what is gone.
 
 A store for a library that blocks has the same methods without `async`, and `close`: that is a
 `BlockingStore`. `worker.in_thread` makes a `Store` of it.

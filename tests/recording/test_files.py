@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -28,7 +29,7 @@ from derivtrio.recording import (
 from derivtrio.recording import files as module
 from derivtrio.recording.files import FileStore
 from derivtrio.recording.formats import FORMATS
-from derivtrio.simulator import open_simulator
+from derivtrio.simulator import Simulator, open_simulator
 
 try:
     import pyarrow as pa
@@ -77,6 +78,19 @@ def test_a_day_is_a_file(tmp_path: Path, suffix: str) -> None:
     assert again.newest(TICKS, "R_100") == DAY + 5
     assert again.newest(CANDLES, "R_100", 60) == DAY
     assert again.newest(CANDLES, "R_100", 300) is None
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_g05_a_day_is_on_the_disk_before_the_next_begins(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power failure the newest file alone says where to go on."""
+    there: list[list[str]] = []
+    monkeypatch.setattr(os, "fsync", lambda _: there.append(names(tmp_path / "data")))
+    store = FileStore(template(tmp_path, suffix))
+    store.write({TICKS: [tick(DAY - 2)]})
+    store.write({TICKS: [tick(DAY - 1), tick(DAY)]})
+    assert there == [[f"R_100/2023-11-13.{suffix}"]]
 
 
 @every_format
@@ -133,6 +147,28 @@ def test_a_file_that_is_taken_away_costs_and_doubles_no_row(tmp_path: Path, suff
     store.write({TICKS: [tick(DAY + 1), tick(DAY + 2)]})
     store.close()
     assert kept(tmp_path / f"data/R_100/2023-11-14.{suffix}") == [tick(DAY + 2)]
+
+
+async def keep_ticks(sim: Simulator, target: str) -> None:
+    async with derivtrio.open_client(endpoint=sim.endpoint) as client:
+        await record(client, ["1HZ100V"], InLoop(FileStore(target)))
+
+
+async def test_g05_a_file_that_was_cut_short_is_completed(
+    autojump_clock: Any, tmp_path: Path
+) -> None:
+    """An older copy of it may have taken its place, for instance."""
+    path = tmp_path / "data/1HZ100V/2023-11-14.csv"
+    async with open_simulator(port=None, start=DAY + 60) as sim, trio.open_nursery() as nursery:
+        nursery.start_soon(keep_ticks, sim, template(tmp_path, "csv"))
+        await trio.sleep(60)
+        os.truncate(path, path.stat().st_size // 2)
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+    rows = kept(path)
+    due = sim.market.ticks("1HZ100V", rows[0][1], rows[-1][1])
+    assert [(row[1], row[3]) for row in rows] == [(tick.epoch, tick.quote) for tick in due]
+    assert len(rows) > 110
 
 
 @every_format
@@ -255,6 +291,32 @@ def test_closing_on_a_full_disk_keeps_what_is_collected(
     assert names(tmp_path / "data") == ["R_100/2023-11-14.parquet.part"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of files")
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("count", [20, 100, 1000])  # less and more than a buffer of Python's
+@pytest.mark.parametrize("room", [0, 1, 100, 500])
+def test_g05_what_a_full_disk_takes_a_part_of_leaves_no_half_row(
+    tmp_path: Path, suffix: str, count: int, room: int
+) -> None:
+    import resource  # noqa: PLC0415 - Windows has none
+
+    store = FileStore(template(tmp_path, suffix))
+    store.write({TICKS: [tick(DAY)]})
+    path = tmp_path / f"data/R_100/2023-11-14.{suffix}"
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, hard))
+    try:
+        for _ in range(2):
+            with pytest.raises(StoreBusy, match="too large"):
+                store.write({TICKS: [tick(DAY + each) for each in range(1, count)]})
+            assert path.read_bytes() == before
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    store.write({TICKS: [tick(DAY + each) for each in range(1, count)]})
+    assert kept(path) == [tick(DAY + each) for each in range(count)]
+
+
 def half_appended(append: Callable[[Path, bytes, bytes], None]) -> Callable[..., None]:
     """Return what does as a disk that becomes full: it takes a half of what it is given."""
 
@@ -276,11 +338,10 @@ def half_appended(append: Callable[[Path, bytes, bytes], None]) -> Callable[...,
 
             def write(self, data: bytes) -> None:
                 self.file.write(data[: len(data) // 2])
-                self.file.flush()
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Path, "open", lambda self, mode: Half(real(self, mode)))
+            patch.setattr(Path, "open", lambda self, *mode, **more: Half(real(self, *mode, **more)))
             append(path, header, lines)
 
     return appending

@@ -134,6 +134,19 @@ async def test_two_at_once_add_each_entry_once_and_in_order(
         assert len(epochs) >= 1000
 
 
+@pytest.mark.parametrize("name", ["R_100", "R_100-1-x", "R_100-" + "9" * 5000 + "-1", "\u20ac"])
+async def test_a_message_of_others_is_an_error(server: servers.Server, name: str) -> None:
+    async def publish(js: Any) -> None:
+        await js.purge_stream("other")
+        await js.publish("other", b"\xff", headers={"Nats-Msg-Id": name})
+
+    await forgetful(server, "other", "other")
+    await trio.to_thread.run_sync(servers.nats_reply, server, publish)
+    async with opened(server, "other", "R_100") as store:
+        with pytest.raises(StoreError, match="other messages than those of a relay"):
+            await store.newest(TICKS, "R_100")
+
+
 async def test_a_connection_that_is_lost_is_replaced(server: servers.Server) -> None:
     with servers.nats() as mine:
         async with opened(mine, "lost", "R_100") as store:

@@ -1,6 +1,8 @@
 """The PostgreSQL store, on a real server."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -63,6 +65,23 @@ def test_what_it_keeps_is_there(store: Any, url: str) -> None:
     assert store.newest(CANDLES, "R_100", 60) == 0
     assert store.newest(CANDLES, "R_100", 300) is None
     assert kept(url, TICKS) == [tick(5), tick(6), tick(6, 1), tick(7)]
+
+
+def test_recorders_that_begin_together_make_the_tables_once(url: str) -> None:
+    from derivtrio.recording.sql import SqlStore  # noqa: PLC0415 - it needs an extra
+
+    together = threading.Barrier(4)
+
+    def begin() -> None:
+        together.wait()
+        store = SqlStore(url)
+        store.write({TICKS: [tick(5)]})
+        store.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for future in [threads.submit(begin) for _ in range(4)]:
+            future.result()
+    assert kept(url, TICKS) == [tick(5)]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -145,6 +164,19 @@ def test_a_server_that_only_reads_is_busy(store: Any, url: str) -> None:
             db.execute(change.format("RESET"))
     store.write({TICKS: [("R_100", 5, 0, 1.5, None, None)]})
     assert kept(url, TICKS) == [("R_100", 5, 0, 1.5, None, None)]
+
+
+def test_whoever_writes_by_a_new_connection_asks_first_what_is_kept(store: Any, url: str) -> None:
+    """It may lead to a standby that lacks rows."""
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    store.write({TICKS: [tick(5)]})
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute(end)
+    with pytest.raises(StoreBusy, match="the connection is a new one"):
+        store.write({TICKS: [tick(6)]})
+    assert store.newest(TICKS, "R_100") == 5
+    store.write({TICKS: [tick(6)]})
+    assert kept(url, TICKS) == [tick(5), tick(6)]
 
 
 @pytest.mark.parametrize("text", ["x\0y", "\0"])

@@ -71,6 +71,29 @@ async def test_what_another_relay_has_added_is_known(server: servers.Server) -> 
     assert kept(server) == ["16000-0"]
 
 
+async def test_a_server_that_was_started_anew_in_between_is_asked_what_it_has() -> None:
+    with servers.redis() as mine:
+        async with opened(mine) as store:
+            for epoch in (10, 11):
+                await store.write({TICKS: ticks(epoch)})
+            mine.stop()
+            mine.start()  # coredis connects anew, and says nothing of it
+            with pytest.raises(StoreBusy, match="started anew"):
+                await store.write({TICKS: ticks(12)})
+            await store.write({TICKS: ticks(12)})
+        assert kept(mine) == ["10000-0", "11000-0", "12000-0"]
+
+
+async def test_a_user_who_may_only_add_entries_is_enough(server: servers.Server) -> None:
+    servers.redis_reply(server, "ACL", "SETUSER", "default", "-info")
+    try:
+        async with opened(server) as store:
+            await store.write({TICKS: ticks(10)})
+    finally:
+        servers.redis_reply(server, "ACL", "SETUSER", "default", "+@all")
+    assert kept(server) == ["10000-0"]
+
+
 async def test_a_server_without_its_replicas_is_waited_for(server: servers.Server) -> None:
     setting = ("CONFIG", "SET", "min-replicas-to-write")
     async with opened(server) as store:
