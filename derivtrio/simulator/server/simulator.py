@@ -11,9 +11,11 @@ from fractions import Fraction
 import attrs
 import trio
 
+from derivtrio.models import LAST_EPOCH
 from derivtrio.simulator.accounts.account import Account, demo_account
 from derivtrio.simulator.accounts.ledger import AccountLedger
 from derivtrio.simulator.calls.notifications import notify, settle_and_notify
+from derivtrio.simulator.faults.checks import require
 from derivtrio.simulator.faults.faults import Faults
 from derivtrio.simulator.faults.schedule import ScheduledFault, parse_fault, play
 from derivtrio.simulator.market.market import Market
@@ -189,9 +191,13 @@ async def open_simulator(
 
     Raises:
         OSError: the port is not available.
-        ValueError: the text of a fault is not valid, or *ticks_per_second* are not.
+        ValueError: the text of a fault is not valid, or *ticks_per_second* are not; *start* is no
+            epoch in seconds, or *idle_timeout* not above 0.
 
     """
+    if start is not None:
+        require(0 <= start <= LAST_EPOCH, f"start is an epoch in seconds, not {start!r}")
+    require(idle_timeout > 0, f"idle_timeout is a number of seconds above 0, not {idle_timeout!r}")
     schedule = [parse_fault(fault) if isinstance(fault, str) else fault for fault in faults]
     given = [demo_account()] if accounts is None else accounts
     by_loginid = {account.loginid: copy(account) for account in given}

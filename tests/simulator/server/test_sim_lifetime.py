@@ -1,5 +1,6 @@
 """How a simulator begins and ends."""
 
+import math
 import time
 
 import pytest
@@ -117,3 +118,19 @@ async def test_a_second_is_there_when_its_deadline_is(autojump_clock: object, st
 async def test_its_time_begins_now_unless_told_otherwise() -> None:
     async with open_simulator(port=None) as sim:
         assert sim.now() == pytest.approx(time.time(), abs=60)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"start": 1.8e12}, "start is an epoch in seconds"),
+        ({"start": -1.0}, "start is an epoch in seconds"),
+        ({"start": math.nan}, "start is an epoch in seconds"),
+        ({"idle_timeout": 0.0}, "seconds above 0"),
+        ({"idle_timeout": math.nan}, "seconds above 0"),
+    ],
+)
+async def test_times_that_make_no_sense_are_refused(wrong: dict[str, float], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        async with open_simulator(port=None, **wrong):  # type: ignore[arg-type]
+            pytest.fail("it must not open")
