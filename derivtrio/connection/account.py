@@ -3,7 +3,8 @@
 The URL is good for one connection and for 120 seconds (Deriv's OpenAPI description). Several calls
 at once are answered with 503, `CircuitBreakerBusy` (third parties' reports). So one endpoint makes
 one call at a time. After a 429 or 503 it waits as long as `Retry-After` says or, without one, for a
-delay that doubles from one second to thirty.
+delay that doubles from one second to thirty. To that comes a random half, so that many clients
+which were refused together do not ask again together.
 
 A refused call is not repeated here: it is the failure of an attempt, which is announced, logged,
 and followed by the next attempt as every other one is. The one exception is a token that the server
@@ -13,6 +14,7 @@ The call itself is in `rest`.
 """
 
 import math
+import random
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
@@ -60,7 +62,7 @@ class _Turns:
     _pauses: Iterator[float] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._pauses = delays(_PAUSES, _longest)
+        self._pauses = delays(_PAUSES, _at_least)
 
     async def wait(self) -> None:
         """Wait until the server may be asked again.
@@ -79,7 +81,7 @@ class _Turns:
     def note(self, refusal: RestRejected | None) -> None:
         """Note how the server answered: with a *refusal*, or as it should."""
         if refusal is None:
-            self._refusal, self._pauses = None, delays(_PAUSES, _longest)
+            self._refusal, self._pauses = None, delays(_PAUSES, _at_least)
         elif refusal.status in _BUSY:
             asked = refusal.retry_after
             pause = next(self._pauses) if asked is None else asked
@@ -203,6 +205,6 @@ class OptionsAccount:
         return secret
 
 
-def _longest(_low: float, high: float) -> float:
-    """No jitter here: the supervisor's backoff already has it."""
-    return high
+def _at_least(_low: float, high: float) -> float:
+    """Return a wait from *high* to half as much again: the supervisor's is lost in it."""
+    return random.uniform(high, 1.5 * high)  # noqa: S311 - no secret

@@ -60,7 +60,8 @@ class Attempts:
         up. `started` is when the attempt began, in seconds since the epoch. The end of a `stable`
         connection is not a failed attempt; it begins a new series. Nor is the end of one that is
         `blamed` on a single request; that can only happen a few times. `been_ready` is what
-        `is_fatal` takes. The server's `Retry-After` is the least delay.
+        `is_fatal` takes. The server's `Retry-After` is the least delay; the random wait comes on
+        top, so that those who were refused together do not come back together.
         """
         if stable:
             self._attempts.clear()
@@ -71,7 +72,7 @@ class Attempts:
         if fatal or (self.number == self.max_attempts and not stable):
             self._remember(Attempt(self.number, started, error))
             return self._verdict(error, fatal=fatal)
-        delay = max(next(self._delays), least_delay(error))
+        delay = least_delay(error) + next(self._delays)
         if not stable:
             self._remember(Attempt(self.number, started, error, delay))
         self.number = 1 if stable else self.number + 1

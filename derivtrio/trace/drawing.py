@@ -21,6 +21,10 @@ from derivtrio.wording import printable
 #: The colours, and how each kind of thing is drawn.
 STYLE: Final = (files("derivtrio.trace") / "picture.css").read_text(encoding="utf-8")
 
+#: How a path draws a dot, from its centre. A square is a line from top to bottom, as long as it is
+#: wide: on paper, in PDF, a line without a length is painted only if its ends are round.
+STROKES: Final = {"live": "h0", "fetched": "m0-2.5v5m0-2.5"}
+
 #: What each kind of thing is called in the legend.
 KINDS: Final = {
     "ready": "ready",
@@ -36,7 +40,7 @@ KINDS: Final = {
     "outage": "an outage",
     "task": "a task",
     "note": "another event",
-    "bad": "a failure, a gap, or items dropped",
+    "bad": "a failure, a gap, a mute stream, or items dropped",
 }
 
 #: The width of the picture where there is no script, and of the column of titles, in pixels.
@@ -195,7 +199,7 @@ def _dots(canvas: Canvas, kind: str, dots: Dots, title: str, y: float) -> str:
     first = bisect_left(dots.times, canvas.began)
     for time in dots.times[first:]:
         x = canvas.at(time)
-        steps.append(f"m{x - last} 0h0")
+        steps.append(f"m{x - last} 0{STROKES[kind]}")
         last = x
     several = any(count != 1 for count in dots.counts[first:])
     counts = f' data-n="{" ".join(map(str, dots.counts[first:]))}"' if several else ""

@@ -161,7 +161,7 @@
     path.y = Number(/^M0 ([\d.]+)/.exec(shape)[1]);
     path.counts = path.dataset.n ? path.dataset.n.split(" ") : null;
     let x = 0;
-    for (const match of shape.matchAll(/m(\d+) 0h0/g)) places.push((x += Number(match[1])));
+    for (const match of shape.matchAll(/m(\d+) 0/g)) places.push((x += Number(match[1])));
     return places;
   }
 

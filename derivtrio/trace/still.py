@@ -18,6 +18,7 @@ from derivtrio.trace.drawing import (
     HEADING,
     KINDS,
     ROW,
+    STROKES,
     STYLE,
     Canvas,
     draw_bands,
@@ -219,7 +220,7 @@ def draw_legend(kinds: Mapping[str, str], top: float) -> tuple[list[str], float]
         if x + need > WIDTH:
             x, y = 16.0, y + _LEGEND
         if kind in ("live", "fetched"):
-            parts.append(f'<path class="dots {kind}" d="M{x + 9:.1f} {y - 4:.1f}h0"/>')
+            parts.append(f'<path class="dots {kind}" d="M{x + 9:.1f} {y - 4:.1f}{STROKES[kind]}"/>')
         else:
             parts.append(
                 f'<rect class="{kind}" x="{x:.1f}" y="{y - 9:.1f}" width="18" height="10"/>'

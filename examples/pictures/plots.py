@@ -11,6 +11,7 @@ import trio
 
 import derivtrio
 from derivtrio import OverflowPolicy, Subscription, Tick
+from derivtrio.trace.drawing import STROKES
 from derivtrio.trace.outages import outages_of
 from derivtrio.trace.still import TITLE, WIDTH, document, draw_legend, words
 from examples.lessons.backoff import program as backoff
@@ -251,4 +252,4 @@ def _plot(
         if when <= _SECONDS:
             kind = "fetched" if first <= number < first + fetched else "live"
             x, y = _LEFT + when * wide, _BOTTOM - epoch * high
-            yield f'<path class="dots {kind}" d="M{x:.1f} {y:.1f}h0"/>'
+            yield f'<path class="dots {kind}" d="M{x:.1f} {y:.1f}{STROKES[kind]}"/>'

@@ -436,15 +436,24 @@ async def test_who_may_not_wait_so_long_is_told_at_once_and_nothing_is_sent(stat
 async def test_without_a_retry_after_the_waits_double_and_success_resets_them() -> None:
     async with open_simulator() as sim:
         endpoint = account_at(sim)
-        waits = []
-        for _ in range(7):
+        for least in (1, 2, 4, 8, 16, 30, 30):
             await refused(sim, endpoint, 503)
-            waits.append(round(endpoint._turns.here._until - trio.current_time()))  # noqa: SLF001
+            wait = endpoint._turns.here._until - trio.current_time()  # noqa: SLF001
+            assert 0.95 * least <= wait <= 1.5 * least
             endpoint._turns.here._until = trio.current_time()  # noqa: SLF001
-        assert waits == [1, 2, 4, 8, 16, 30, 30]
         await endpoint.url()
         await refused(sim, endpoint, 503)
-        assert round(endpoint._turns.here._until - trio.current_time()) == 1  # noqa: SLF001
+        assert 0.95 <= endpoint._turns.here._until - trio.current_time() <= 1.5  # noqa: SLF001
+
+
+async def test_g11_those_who_were_refused_together_do_not_ask_again_together() -> None:
+    async with open_simulator() as sim:
+        waits = []
+        for _ in range(20):
+            endpoint = account_at(sim)
+            await refused(sim, endpoint, 503)
+            waits.append(endpoint._turns.here._until - trio.current_time())  # noqa: SLF001
+    assert max(waits) - min(waits) > 0.15
 
 
 def in_a_minute() -> str:

@@ -20,6 +20,15 @@ def test_g11_the_jitter_is_full() -> None:
     assert 28 < sum(waits) / len(waits) < 32
 
 
+def test_g11_retry_after_does_not_bring_all_clients_back_in_one_moment() -> None:
+    refused = HandshakeRejected(503, headers={"Retry-After": "30"})
+    waits = [Attempts(Backoff(first=60, cap=60), None).ended(refused, 0.0) for _ in range(1000)]
+    spread = sorted(wait for wait in waits if isinstance(wait, float))
+    assert 30 <= spread[0] < 35
+    assert 85 < spread[-1] <= 90
+    assert 55 < sum(spread) / 1000 < 65
+
+
 def test_a_series_gives_up_after_its_attempts_and_remembers_the_newest_hundred() -> None:
     series = Attempts(Backoff(), 150)
     for number in range(1, 150):

@@ -11,6 +11,7 @@ from fractions import Fraction
 import attrs
 import trio
 
+from derivtrio.models import LAST_EPOCH
 from derivtrio.simulator.accounts.account import Account, demo_account
 from derivtrio.simulator.accounts.ledger import AccountLedger
 from derivtrio.simulator.calls.notifications import notify, settle_and_notify
@@ -197,7 +198,8 @@ async def open_simulator(
     if port is not None:
         checks.port(port)
     if start is not None:
-        checks.finite(start)
+        in_range = 0 <= checks.finite(start) <= LAST_EPOCH
+        checks.require(in_range, f"start is an epoch in seconds, not {start!r}")
     checks.positive_seconds(checks.finite(idle_timeout))
     checks.count(max_message_size)
     schedule = [parse_fault(fault) if isinstance(fault, str) else fault for fault in faults]

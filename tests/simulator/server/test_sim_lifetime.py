@@ -130,6 +130,8 @@ async def test_its_time_begins_now_unless_told_otherwise() -> None:
         {"port": True},
         {"start": math.nan},
         {"start": "now"},
+        {"start": -1.0},
+        {"start": 1.8e12},
         {"idle_timeout": 0},
         {"idle_timeout": math.inf},
         {"idle_timeout": "120"},
