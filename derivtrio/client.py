@@ -198,10 +198,10 @@ class Client(Trader):
     async def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Make one API call as Deriv documents it, and return the reply as it came.
 
-        *request* is not changed, and may be changed at any time afterwards. A `req_id` in it is replaced by one of the client's own. During
-        an outage the call waits; it is sent when there is a connection. Use trio's cancel scopes
-        to wait less long. v3's `authorize` and `logout` are remembered for later connections, as
-        `client.authorize` and `client.logout` have it.
+        *request* is not changed, and may be changed at any time afterwards. A `req_id` in it is
+        replaced by one of the client's own. During an outage the call waits; it is sent when there
+        is a connection. Use trio's cancel scopes to wait less long. v3's `authorize` and `logout`
+        are remembered for later connections, as `client.authorize` and `client.logout` have it.
 
         *Cancellation*: a call that was not written yet is never sent. One that was may be executed.
 
