@@ -199,10 +199,10 @@ class Client(Trader):
     async def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Make one API call as Deriv documents it, and return the reply as it came.
 
-        *request* is not changed. A `req_id` in it is replaced by one of the client's own. During
-        an outage the call waits; it is sent when there is a connection. Use trio's cancel scopes
-        to wait less long. v3's `authorize` and `logout` are remembered for later connections, as
-        `client.authorize` and `client.logout` have it.
+        *request* is not changed, and may be changed at any time afterwards. A `req_id` in it is
+        replaced by one of the client's own. During an outage the call waits; it is sent when there
+        is a connection. Use trio's cancel scopes to wait less long. v3's `authorize` and `logout`
+        are remembered for later connections, as `client.authorize` and `client.logout` have it.
 
         *Cancellation*: a call that was not written yet is never sent. One that was may be executed.
 
@@ -307,6 +307,8 @@ class Client(Trader):
         `subscribe: 1` is added if absent. `buffer` is how many messages the consumer may lag
         behind, those included that come at the same time; `overflow` says what happens then.
         After a reconnect the stream is asked for again, and the reply to that is its next message.
+        Each consumer's messages are its own, to be changed at will, also where several share a
+        stream.
         The stream of all open contracts (`proposal_open_contract` without a `contract_id`) goes on
         while there are none, and an error in it, which is about one of them, is a message like the
         others.

@@ -114,6 +114,8 @@ MODELS: list[Any] = [
     models.Balance("CR1", 1.5, "USD"),
     derivtrio.Candle("R_100", 60, 60, 119, 1.0, 2.0, 0.5, 1.5, closed=True),
     derivtrio.NotBought("nothing fits"),
+    derivtrio.Limits(7, 5.0, None, {"stop_loss": {}}),
+    derivtrio.Proposal("x", 1.0, None, None, None, "", {"amount": 10}, 1, {"id": "x"}),
 ]
 
 
@@ -125,6 +127,7 @@ def test_models_are_frozen_and_comparable_and_can_be_copied_and_pickled(model: A
     assert model == copy.copy(model) == pickle.loads(pickle.dumps(model))
     assert model != msgspec.structs.replace(model, **{name: "other"})
     assert repr(model).startswith(type(model).__name__ + "(")
+    assert {model, copy.deepcopy(model)} == {model}
 
 
 @pytest.mark.parametrize(

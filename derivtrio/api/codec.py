@@ -1,8 +1,9 @@
 """JSON as Deriv speaks it: one object per text frame.
 
-msgspec does the work. Two things are ours: a `Decimal` is written as a JSON number, digit for
-digit, because Deriv's prices are numbers; and a NaN or an infinity is refused, because JSON
-does not have these and msgspec would silently write `null` instead.
+msgspec does the work. Three things are ours: a `Decimal` is written as a JSON number, digit for
+digit, because Deriv's prices are numbers; a NaN or an infinity is refused, because JSON does not
+have these and msgspec would silently write `null` instead; and a value of a subclass, such as
+numpy's `float64`, is written as what it is a kind of.
 """
 
 from collections.abc import Mapping
@@ -11,10 +12,23 @@ from typing import Any, Final
 
 import msgspec
 
+
+def _as_base(value: Any) -> str | int | float:
+    """Return *value* as what it is a kind of: numpy's float64, for example, is a float."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    text = f"Encoding objects of type {type(value).__name__} is unsupported"
+    raise TypeError(text)
+
+
 _decoder = msgspec.json.Decoder()
 _object_decoder = msgspec.json.Decoder(dict)
-_sorting_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
-_encoder = msgspec.json.Encoder(decimal_format="number")
+_sorting_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted", enc_hook=_as_base)
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_as_base)
 
 #: What nobody can change; most members of requests are such.
 _PLAIN: Final = frozenset({str, int, float, bool, type(None), Decimal})

@@ -121,8 +121,8 @@ class TradeLog:
 
     def begin(self, call: Call) -> None:
         """Note a trade that is about to be made."""
-        if call.name == "buy" and call.terms is None:
-            call.terms = self._terms_of(call.request["buy"])
+        if call.name == "buy" and "parameters" not in call.request:
+            call.terms = self._terms_of(call.request["buy"]) or call.terms
         call.meant_for = self.whose()
         self._under_way[call] = None
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Never
 
 import attrs
 
+from derivtrio.api import codec
 from derivtrio.api.catalog import name_of
 from derivtrio.api.parsing import exact, is_ident, money, named, text_of, whole_or_none
 from derivtrio.api.trades import contract_in
@@ -211,7 +212,7 @@ class ProposalTranslator(Snapshots):
             spot=money(payload.get("spot")),
             spot_time=whole_or_none(payload.get("spot_time")),
             longcode=text_of(payload.get("longcode")),
-            parameters=self._parameters,
+            parameters=codec.own_copy(self._parameters),
             connection=self._connection(),
             raw=payload,
         )

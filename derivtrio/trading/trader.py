@@ -235,8 +235,8 @@ class Trader:
         `action_type` is Deriv's word for one kind (`"buy"`, `"sell"`, `"deposit"`, …). The period
         goes from `date_from`, which is part of it, to `date_to`, which is not; both are epochs in
         seconds. (Recorded from live accounts: what happened in the very second of `date_to` is left
-        out.) `loginid` names the account if there are several. Each transaction comes once; those
-        that are made during the reading are not in the list.
+        out.) `loginid` names the account if there are several. Each transaction comes once, also if
+        several tasks read the list; those that are made during the reading are not in it.
 
         Raises:
             InvalidRequest: an argument makes no sense; nothing was sent.

@@ -105,7 +105,7 @@ async def test_orders_that_differ_in_what_a_shortcode_says_are_told_apart(
 async def test_orders_that_differ_in_when_they_end_are_told_apart(
     autojump_clock: Any, *, first_executed: bool
 ) -> None:
-    async with world() as (sim, client):
+    async with world(start=1_750_000_000) as (sim, client):  # 15:06, so both end today
         ends = [int(sim.now()) + seconds for seconds in (600, 900)]
         timeless = {k: v for k, v in RISE.items() if not k.startswith("duration")}
         one = await lost(sim, client, timeless | {"date_expiry": ends[0]}, executed=first_executed)

@@ -326,7 +326,18 @@ async def test_g04_what_is_changed_after_the_order_was_not_ordered(
         parameters |= {"symbol": "R_50", "amount": 7, "contract_type": "PUT"}
         limits["take_profit"] = 6
         assert caught.value.parameters == {**PARAMETERS, "limit_order": {"take_profit": 5}}
-        caught.value.parameters |= {"amount": 5}  # type: ignore[operator]  # it is a dict
+        caught.value.parameters["amount"] = 5  # type: ignore[index]  # it is a dict
+        assert isinstance(await world.client.reconcile(caught.value), Bought)
+
+
+async def test_g04_what_is_made_of_a_price_is_not_what_was_asked_for(autojump_clock: Any) -> None:
+    """A program may take the parameters of one price to ask for another."""
+    async with open_world(lost_after) as world, world.client.proposal(PARAMETERS) as prices:
+        price = await anext(prices)
+        price.parameters["amount"] = 7  # type: ignore[index]  # it is a dict
+        with pytest.raises(OutcomeUnknown) as caught:
+            await world.client.buy(price)
+        assert caught.value.parameters == PARAMETERS
         assert isinstance(await world.client.reconcile(caught.value), Bought)
 
 
