@@ -34,6 +34,7 @@ from derivtrio.events import By
 
 NORMAL: Final = 1000
 PROTOCOL_ERROR: Final = 1002
+_NO_CODE: Final = 1005
 ABNORMAL: Final = 1006
 POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
@@ -79,9 +80,12 @@ class Disconnect:
         return isinstance(self.error, ProtocolViolation) and not self.error.blameless
 
     def answered(self, stream: WatchedStream) -> "Disconnect":
-        """Return how our goodbye went: with the peer's Close, or without."""
+        """Return how our goodbye went: with the peer's Close, or without.
+
+        A Close that no peer may send is not an answer: it is what our goodbye was about.
+        """
         answer = stream.close
-        if answer is None:
+        if answer is None or not (answer.code == _NO_CODE or _may_be_sent(answer.code)):
             return attrs.evolve(self, code=ABNORMAL, reason="", was_clean=False)
         reason = stream.hide(answer.reason)
         return attrs.evolve(self, code=answer.code, reason=reason, was_clean=True)

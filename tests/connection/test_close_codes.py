@@ -44,7 +44,7 @@ async def test_g10_the_codes_of_a_restart_are_the_servers_and_are_retried(
     assert any(meaning in record.getMessage() for record in caplog.records)
 
 
-@pytest.mark.parametrize("code", [999, 1005, 1006, 1015, 5000])
+@pytest.mark.parametrize("code", [999, 1004, 1005, 1006, 1015, 5000])
 async def test_codes_that_no_close_may_have_are_a_violation(autojump_clock: Any, code: int) -> None:
     async def script(peer: Peer) -> None:
         await peer.accept()
@@ -56,7 +56,12 @@ async def test_codes_that_no_close_may_have_are_a_violation(autojump_clock: Any,
         async with derivtrio.open_client(endpoint=endpoint, settings=SETTINGS) as client:
             await diary.follow(client)
             await diary.until(Closed)
-            assert diary.of(Closed)[0].by == "us"
+            [error] = [failed.error for failed in diary.of(Failed)]
+            assert isinstance(error, derivtrio.ProtocolViolation)
+            [closed] = diary.of(Closed)
+            assert closed.by == "us"
+            if code != 1005:  # which also stands for a Close without a code, and that is an answer
+                assert (closed.code, closed.was_clean) == (1006, False)
 
 
 @pytest.mark.parametrize("code", [1000, 1011, 1014, 3000])
