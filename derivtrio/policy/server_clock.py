@@ -6,7 +6,7 @@ fit what was decided about another, to the second.
 
 What a client knows (`ServerTime`) costs no request: an answer to `time` says it, and so does the
 `purchase_time` of a purchase that was confirmed. A price says that the server's time is at least
-that of its spot.
+that of its spot, unless that is in this machine's future: no server's clock is so far ahead.
 
 The time of a writing is known by trio's clock and by the machine's. The first stands still while
 the machine is suspended, and the second may be set. So the true time lies between the two, or is
@@ -23,6 +23,9 @@ from derivtrio.api.parsing import is_epoch
 
 #: How far the server's own clocks may be apart, in seconds.
 SKEW: Final = 5
+
+#: What is so many seconds ahead of this machine's clock is no server's time.
+_FAR_AHEAD: Final = 3600
 
 
 class Moment(NamedTuple):
@@ -125,10 +128,10 @@ class ServerTime:
         asked_wall = min(written.wall, now.wall - (now.mono - written.mono))
         self.update(reading(epoch, (written.mono, now.mono), (asked_wall, now.wall)))
 
-    def note_at_least(self, epoch: object, now_mono: float) -> None:
-        """Take note that the server's time is *epoch* or later now."""
-        if is_epoch(epoch) and epoch > self._at_least[0]:
-            self._at_least = (epoch, now_mono)
+    def note_at_least(self, epoch: object, now: Moment) -> None:
+        """Take note that the server's time is *epoch* or later *now*; not if that is far ahead."""
+        if is_epoch(epoch) and self._at_least[0] < epoch <= now.wall + _FAR_AHEAD:
+            self._at_least = (epoch, now.mono)
 
     def at(self, written: Moment) -> tuple[float, float] | None:
         """Return between which of the server's times that moment was; None if unknown."""

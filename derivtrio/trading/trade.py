@@ -8,6 +8,7 @@
    ways: it was executed, it was not, or nobody can say.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from decimal import localcontext
 from typing import Any, TypeVar, cast
@@ -44,6 +45,7 @@ from derivtrio.models import (
     Updated,
 )
 from derivtrio.policy.retry import ONCE
+from derivtrio.policy.server_clock import Moment
 from derivtrio.trading.orders import account_words, amount_of, contract_words, loginid_for
 
 T = TypeVar("T")
@@ -67,7 +69,8 @@ def proposal_purchase(
     asked = {name: each for name, each in proposal.parameters.items() if name != "loginid"}
     request = {"buy": proposal.id, "price": limit, **account}
     call = api_call(request, only_on=proposal.connection, terms=codec.own_copy(asked))
-    session.trades.server_time.note_at_least(proposal.spot_time, trio.current_time())
+    now = Moment(trio.current_time(), time.time())
+    session.trades.server_time.note_at_least(proposal.spot_time, now)
     connection = session.usable_connection
     if connection is None or connection.number != proposal.connection:
         raise _gone(proposal.connection)

@@ -1,9 +1,12 @@
 """What can be known of the server's clock."""
 
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from derivtrio.policy.server_clock import Lead, ServerClock, reading
+from derivtrio.policy.server_clock import Lead, Moment, ServerClock, ServerTime, reading
 
 moments = st.floats(0, 1000)
 spans = st.floats(0, 10)
@@ -59,3 +62,12 @@ def test_an_estimate_stays_until_a_newer_one_disagrees() -> None:
     assert suspended == ServerClock(Lead(7890, 7891), first.over_wall)
     set_back = first.updated(reading(5010, (110, 110), (10, 10)))
     assert set_back == ServerClock(first.over_trio, Lead(5000, 5001))
+
+
+@pytest.mark.parametrize(("epoch", "least"), [(1000, 1000), (4600, 4600), (4601, None)])
+def test_g04_a_price_from_the_future_says_nothing_of_the_servers_time(
+    epoch: int, least: int | None
+) -> None:
+    known = ServerTime()
+    known.note_at_least(epoch, Moment(10, 1000))
+    assert known.at(Moment(20, 1010)) == (None if least is None else (least, math.inf))
