@@ -96,8 +96,9 @@ async def test_without_doubts_old_purchases_are_forgotten_in_silence(
     for contract_id in range(1000):
         await trio.sleep(10)
         entries.know(contract_id)
-    assert not entries.is_evicted(trio.current_time() - 60)
+    assert not entries.is_evicted(0)
     assert entries.is_known(999)
+    assert not entries.is_known(0)
 
 
 async def test_doubts_that_nobody_clears_up_do_not_pile_up_for_ever(
@@ -194,3 +195,33 @@ async def test_a_proposal_that_is_none_tells_nothing_of_what_is_bought(
     entries.note_proposal({"proposal": 1, "symbol": "R_100"}, {"proposal": payload})
     entries.begin(call := api_call({"buy": "7", "price": 10}))
     assert call.terms is None
+
+
+async def test_only_the_newest_proposals_are_remembered(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doubts, "_MOST_PROPOSALS", 3)
+    entries = TradeLog()
+    for number in range(4):
+        entries.note_proposal({"proposal": 1, "n": number}, {"proposal": {"id": f"p{number}"}})
+    orders = [api_call({"buy": f"p{number}", "price": 10}) for number in range(4)]
+    for order in orders:
+        entries.begin(order)
+    assert [order.terms and order.terms["n"] for order in orders] == [None, 1, 2, 3]
+
+
+async def test_an_answer_about_another_contract_says_nothing(autojump_clock: Any) -> None:
+    entries = TradeLog()
+    sold = trade(entries, {"sell": {"contract_id": 9}}, sell=8, price=0)
+    assert not entries.is_known(9, "sold")
+    assert not is_answered(sold)
+    assert is_answered(trade(entries, {"sell": {"contract_id": 8}}, sell=8, price=0))
+    assert entries.is_known(8, "sold")
+
+
+@pytest.mark.parametrize(("payload", "answered"), [({}, True), (None, False), ([], False)])
+async def test_an_update_is_answered_by_limits(
+    autojump_clock: Any, *, payload: Any, answered: bool
+) -> None:
+    request = {"contract_update": 1, "contract_id": 8, "limit_order": {}}
+    assert is_answered(trade(TradeLog(), {"contract_update": payload}, **request)) is answered
