@@ -372,3 +372,33 @@ async def test_g03_amounts_are_exact_whatever_precision_the_program_has_set(
             assert closed.profit.compare(Decimal("-1234.55")) == 0
     assert isinstance(outcome, Bought)
     assert outcome.purchase.buy_price == Decimal("1234.56")
+
+
+async def nameless(world: World, *, is_listed: bool, **changes: Any) -> derivtrio.Outcome:
+    """Return what became of an order after which the statement has a row without a contract."""
+    unknown = await in_doubt(world)
+    if changes:  # by another program
+        world.bank.buy({"parameters": {**PARAMETERS, **changes}})
+    world.bank.statement[-1]["contract_id"] = None
+    if not is_listed:
+        world.bank.contracts.clear()
+    return await world.client.reconcile(unknown)
+
+
+async def test_g04_a_row_without_a_contract_is_found_in_another_list(autojump_clock: Any) -> None:
+    async with open_world(lost_after) as world:
+        outcome = await nameless(world, is_listed=True)
+    assert isinstance(outcome, Bought)
+    assert outcome.purchase.contract_id == 1001
+
+
+async def test_g04_a_row_whose_contract_no_list_names_forbids_a_no(autojump_clock: Any) -> None:
+    async with open_world(lost_after) as world:
+        outcome = await nameless(world, is_listed=False)
+    assert isinstance(outcome, Ambiguous)
+    assert "may be this order, and does not name its contract" in outcome.how
+
+
+async def test_a_row_without_a_contract_that_fits_nothing_says_nothing(autojump_clock: Any) -> None:
+    async with open_world(lost_before) as world:
+        assert isinstance(await nameless(world, is_listed=False, symbol="R_50"), NotBought)
