@@ -207,3 +207,19 @@ async def test_g14_an_endpoint_is_not_kept_for_its_clients_sake(autojump_clock: 
     del sim, client
     gc.collect()
     assert len(memory._BY_ENDPOINT) <= before  # noqa: SLF001
+
+
+async def test_g14_only_the_newest_doubts_are_kept(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "_MOST_TRADES", 3)
+    clients, observer = (other_clients(V3(1, base="ws://doubts.invalid")) for _ in range(2))
+    calls = []
+    for number in range(5):
+        call = api_call({"buy": "1", "price": number, "parameters": PARAMETERS})
+        call.written(number + 1, 1, 30, trio.current_time())
+        call.loginid = "CR1"
+        clients.doubt(call)
+        calls.append(call)
+    assert [doubt.price for doubt in observer.doubts(calls[0])] == [2, 3, 4]
+    assert clients.doubts(calls[0]) == []
