@@ -42,7 +42,7 @@ Target = tuple[Any, Any, int, str, tuple[Any, ...]]
 
 #: What bounds the look-ups of each name, while there are any.
 _lookups: trio.lowlevel.RunVar[dict[str, trio.CapacityLimiter]] = trio.lowlevel.RunVar(
-    "derivtrio.lookups"
+    "look-ups of names"
 )
 
 

@@ -211,7 +211,8 @@ class ContractStreams:
             call = api_call({"forget_all": _CALL}, only_on=connection.number)
             try:
                 ids = (await make_call(call, self.session)).get("forget_all")
-                return frozenset(each for each in ids or () if isinstance(each, str))
+                ids = ids if isinstance(ids, list) else ()
+                return frozenset(each for each in ids if isinstance(each, str))
             except ClientClosed:
                 break
             except RateLimited as error:

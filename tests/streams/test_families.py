@@ -338,3 +338,28 @@ async def test_g09_a_stream_that_was_granted_without_saying_so_is_asked_for_agai
         with trio.fail_after(20):
             assert (await anext(ticks))["tick"] == {"n": 2}
         assert asked == 4
+
+
+@pytest.mark.parametrize("answer", [1, 1.5, "ids", {"a": 1}, None, [[1], {}, 5]])
+async def test_g18_an_answer_to_forget_all_that_is_nonsense_ends_nobody(
+    autojump_clock: Any, answer: object
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "forget_all" in request:
+            await peer.reply(request, forget_all=answer)
+        elif "proposal_open_contract" in request:
+            contract = {"contract_id": 7, "is_sold": 0}
+            await peer.reply(request, proposal_open_contract=contract, subscription={"id": "x"})
+        else:
+            await peer.reply(request, ping="pong")
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+    ):
+        async with client.subscribe({"proposal_open_contract": 1}) as stream:
+            await anext(stream)
+        await trio.sleep(5)
+        assert server.asked("forget_all")
+        await client.call({"ping": 1})
+        assert client.status.connection == 1
