@@ -127,11 +127,15 @@ class ContractStreams:
                 other.overhear(dict(message))
 
     def borrow(self, upstream: Upstream) -> bool:
-        """Have *upstream* live on another stream of its contract; return whether there is one."""
+        """Have *upstream* live on another stream of its contract; return whether there is one.
+
+        That of all open contracts has it also if it was asked for and has not been answered yet.
+        """
         contract_id = _contract_of(upstream)
         if contract_id is None or not any(
             contract_id in self._carried.get(each, ())
             or (each.ids and _contract_of(each) == contract_id)
+            or (each.is_family and each.asked is not None and each.may_exist)
             for each in self._of_account(upstream)
         ):
             return False
