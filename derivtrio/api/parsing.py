@@ -14,8 +14,8 @@ from derivtrio.models import LAST_EPOCH, MOST_DECIMALS, Candle, Money, Tick
 from derivtrio.wording import shown
 
 #: What comes of reading a payload that is not what it should be. (A Decimal's own complaint about
-#: a bad string is an `ArithmeticError`.)
-UNREADABLE: Final = (LookupError, TypeError, ValueError, ArithmeticError)
+#: a bad string is an `ArithmeticError`. A number has no `get` and no `split`.)
+UNREADABLE: Final = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
 
 #: Floats below this are exact as whole numbers; no id, no epoch is as large as the other.
 _EXACT: Final = 2.0**53

@@ -12,9 +12,15 @@ the addresses are remembered from attempt to attempt:
 3. The next address is tried when the one before it has failed, or is not open within 250 ms ("happy
    eyeballs", as `trio.open_tcp_stream` has it); 1 s, if the next one is unproven. The first to be
    open wins.
+
+A name is looked up in a thread, which cannot be cancelled: a resolver that hangs keeps it. So there
+are only a few such threads for one name, and they are not taken from those of the program.
 """
 
+import socket
 from contextlib import suppress
+from functools import partial
+from ipaddress import ip_address
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -28,8 +34,54 @@ _PATIENCE_FOR_UNPROVEN: Final = 1.0
 #: How many addresses are remembered: a name may have others each time it is looked up.
 _MOST_UNPROVEN: Final = 64
 
+#: How many threads may look up one name at a time.
+_MOST_LOOKUPS: Final = 8
+
 #: One result of `getaddrinfo`: family, type, protocol, name, address.
 Target = tuple[Any, Any, int, str, tuple[Any, ...]]
+
+#: What bounds the look-ups of each name, while there are any.
+_lookups: trio.lowlevel.RunVar[dict[str, trio.CapacityLimiter]] = trio.lowlevel.RunVar(
+    "look-ups of names"
+)
+
+
+async def look_up(host: str, port: int) -> list[Target]:
+    """Return what `getaddrinfo` has for *host*, as `trio.socket.getaddrinfo` does.
+
+    *Cancellation*: leaves the thread to itself.
+
+    Raises:
+        OSError: *host* is not known.
+
+    """
+    kind = trio.socket.SOCK_STREAM
+    if _is_numeric(host) or not host.isascii() or _has_resolver():
+        return await trio.socket.getaddrinfo(host, port, type=kind)
+    try:
+        limiters = _lookups.get()
+    except LookupError:
+        _lookups.set(limiters := {})
+    for name in [name for name, each in limiters.items() if not each.borrowed_tokens]:
+        del limiters[name]
+    limiter = limiters.setdefault(host, trio.CapacityLimiter(_MOST_LOOKUPS))
+    ask = partial(socket.getaddrinfo, host, port, type=kind)
+    return await trio.to_thread.run_sync(ask, abandon_on_cancel=True, limiter=limiter)
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _has_resolver() -> bool:
+    """Return whether this run of trio has a resolver of the program's own."""
+    resolver = trio.socket.set_custom_hostname_resolver(None)
+    trio.socket.set_custom_hostname_resolver(resolver)
+    return resolver is not None
 
 
 @attrs.define(eq=False, repr=False)
@@ -48,7 +100,7 @@ class Addresses:
             OSError: *host* is not known, or none of its addresses can be connected to.
 
         """
-        found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+        found = await look_up(host, port)
         race = _Race(self)
         try:
             await race.run(self.in_order(found))
@@ -69,7 +121,7 @@ class Addresses:
             OSError: *host* is not known.
 
         """
-        found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+        found = await look_up(host, port)
         target = next(iter(self.in_order(found)), None)
         if target is None:
             text = f"no address of {host}"

@@ -25,6 +25,7 @@ from typing import Any, Final
 import attrs
 import trio
 
+from derivtrio.api.parsing import ident_in
 from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.request import make_call, slow_down
 from derivtrio.calls.routing import stream_id_of
@@ -32,7 +33,7 @@ from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
 from derivtrio.errors import ClientClosed, DerivError, RateLimited
 from derivtrio.policy.retry import RETRY_PAUSE
-from derivtrio.streams.upstream import Upstream
+from derivtrio.streams.upstream import MOST_CONTRACTS, Upstream
 
 _CALL: Final = "proposal_open_contract"
 
@@ -58,7 +59,7 @@ class ContractStreams:
     in_use: bool = attrs.field(default=False, init=False)
     _wanted: dict[Upstream, None] = attrs.field(factory=dict, init=False)
     #: The contracts that each family has streams of, on the present connection.
-    _carried: dict[Upstream, set[Any]] = attrs.field(factory=dict, init=False)
+    _carried: dict[Upstream, dict[int, None]] = attrs.field(factory=dict, init=False)
     _borrowing: set[Upstream] = attrs.field(factory=set, init=False)
     #: The streams that `forget_all` has ended on this connection, the newest last.
     _ended: dict[str, None] = attrs.field(factory=dict, init=False)
@@ -110,11 +111,14 @@ class ContractStreams:
             upstream.renew()
             return
         payload = message.get(_CALL)
-        contract_id = payload.get("contract_id") if isinstance(payload, dict) else None
+        contract_id = ident_in(payload.get("contract_id")) if isinstance(payload, dict) else None
         if contract_id is None:
             return
         if upstream.is_family:
-            self._carried.setdefault(upstream, set()).add(contract_id)
+            carried = self._carried.setdefault(upstream, {})
+            carried[contract_id] = None
+            if len(carried) > MOST_CONTRACTS:
+                del carried[next(iter(carried))]
         for other in list(self._of_account(upstream)):
             if other.is_family:
                 if upstream.name == _CALL and not upstream.is_family:
@@ -123,11 +127,15 @@ class ContractStreams:
                 other.overhear(dict(message))
 
     def borrow(self, upstream: Upstream) -> bool:
-        """Have *upstream* live on another stream of its contract; return whether there is one."""
+        """Have *upstream* live on another stream of its contract; return whether there is one.
+
+        That of all open contracts has it also if it was asked for and has not been answered yet.
+        """
         contract_id = _contract_of(upstream)
         if contract_id is None or not any(
             contract_id in self._carried.get(each, ())
             or (each.ids and _contract_of(each) == contract_id)
+            or (each.is_family and each.asked is not None and each.may_exist)
             for each in self._of_account(upstream)
         ):
             return False
@@ -207,7 +215,8 @@ class ContractStreams:
             call = api_call({"forget_all": _CALL}, only_on=connection.number)
             try:
                 ids = (await make_call(call, self.session)).get("forget_all")
-                return frozenset(each for each in ids or () if isinstance(each, str))
+                ids = ids if isinstance(ids, list) else ()
+                return frozenset(each for each in ids if isinstance(each, str))
             except ClientClosed:
                 break
             except RateLimited as error:
@@ -228,5 +237,5 @@ class ContractStreams:
         return (upstream.request or {}).get("loginid") or self.session.trades.whose()
 
 
-def _contract_of(upstream: Upstream) -> Any:
-    return (upstream.request or {}).get("contract_id")
+def _contract_of(upstream: Upstream) -> int | None:
+    return ident_in((upstream.request or {}).get("contract_id"))

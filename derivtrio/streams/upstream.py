@@ -27,7 +27,7 @@ from derivtrio.streams.requests import resumption
 #: it now and then: then the oldest of the others is let go, as those that came first may be the
 #: ones that count. Of `proposal_open_contract` without a `contract_id` each open contract has one.
 _MOST_IDS: Final = 8
-_MOST_CONTRACTS: Final = 10_000
+MOST_CONTRACTS: Final = 10_000
 #: After how many seconds a reply is late. (At Deriv's distance it takes up to 0.2.)
 _LATE: Final = 0.25
 
@@ -254,7 +254,7 @@ class Upstream:
     @property
     def _most_ids(self) -> int:
         if self.is_family:
-            return _MOST_CONTRACTS
+            return MOST_CONTRACTS
         symbols = (self.request or {}).get("ticks")
         return _MOST_IDS + (len(symbols) if isinstance(symbols, list | tuple) else 0)
 
@@ -288,6 +288,8 @@ class Upstream:
                 parts.pop(contract_id, None)
                 if not contract.get("is_sold"):
                     parts[contract_id] = (wall, codec.copy_of({_CONTRACT: contract}))
+        while len(parts) > MOST_CONTRACTS:
+            del parts[next(iter(parts))]
 
     def latest_message(self) -> dict[str, Any] | None:
         """Return the newest message, decoded."""

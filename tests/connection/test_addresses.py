@@ -6,7 +6,9 @@ which order the addresses are met.
 
 import errno
 import math
+import socket
 import ssl
+import threading
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +20,7 @@ import trustme
 from peers import Peer, Script, crew, half_open, silent, well
 
 from derivtrio import Backoff, OptionsAccount, Ready, Settings, open_client
-from derivtrio.connection.addresses import Addresses
+from derivtrio.connection.addresses import Addresses, look_up
 from derivtrio.simulator import demo_account, open_simulator
 
 NAME = "several.example"
@@ -248,6 +250,33 @@ async def test_a_name_without_addresses_is_an_os_error() -> None:
     trio.socket.set_custom_hostname_resolver(Names([]))
     with pytest.raises(OSError, match=f"no address of {NAME}"):
         await Addresses().open_tcp(NAME, 1)
+
+
+async def test_g14_a_resolver_that_hangs_takes_no_threads_from_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its threads cannot be cancelled, and each attempt would begin another."""
+    answer, asked = threading.Event(), list[Any]()
+
+    def hang(host: Any, port: Any, **kw: Any) -> list[Any]:
+        asked.append(host)
+        assert answer.wait(10)
+        return [(socket.AF_INET, kw["type"], 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    for _ in range(10):
+        with trio.move_on_after(0.005):
+            await look_up(NAME, 443)
+    assert asked == [NAME] * 8
+    assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+    async with trio.open_nursery() as nursery:  # another name has its own
+        nursery.start_soon(look_up, "another.example", 443)
+        with trio.fail_after(5):
+            while len(asked) < 9:  # noqa: ASYNC110 - a thread says so
+                await trio.sleep(0.001)
+        answer.set()
+    with trio.fail_after(5):
+        assert [target[4] for target in await look_up(NAME, 443)] == [("127.0.0.1", 443)]
 
 
 # The race, on the virtual clock.

@@ -194,7 +194,10 @@ async def test_a_live_stream_that_ends_with_the_error_goes_on_when_the_market_op
         assert len(asked) == 1
 
 
-async def test_trading_times_that_are_refused_are_not_needed(autojump_clock: Any) -> None:
+@pytest.mark.parametrize("times", [None, {"open": ["09:00"], "close": [{}]}, 5, [{}]])
+async def test_trading_times_that_are_refused_or_nonsense_are_not_needed(
+    autojump_clock: Any, times: object
+) -> None:
     async def handle(peer: Peer, request: Request) -> None:
         if "time" in request:
             await peer.reply(request, time=5000)
@@ -203,6 +206,10 @@ async def test_trading_times_that_are_refused_are_not_needed(autojump_clock: Any
             await peer.reply(request, tick=tick, subscription={"id": "stream"})
         elif "ticks" in request:
             await peer.refuse(request, "MarketIsClosed")
+        elif times is not None and "trading_times" in request:
+            symbols = [{"symbol": "R_100", "times": times}]
+            markets = [{"submarkets": [{"symbols": symbols}]}]
+            await peer.reply(request, trading_times={"markets": markets})
         else:
             await peer.refuse(request, "UnrecognisedRequest")
 

@@ -338,3 +338,79 @@ async def test_g09_a_stream_that_was_granted_without_saying_so_is_asked_for_agai
         with trio.fail_after(20):
             assert (await anext(ticks))["tick"] == {"n": 2}
         assert asked == 4
+
+
+@pytest.mark.parametrize("answer", [1, 1.5, "ids", {"a": 1}, None, [[1], {}, 5]])
+async def test_g18_an_answer_to_forget_all_that_is_nonsense_ends_nobody(
+    autojump_clock: Any, answer: object
+) -> None:
+    async def handle(peer: Peer, request: Request) -> None:
+        if "forget_all" in request:
+            await peer.reply(request, forget_all=answer)
+        elif "proposal_open_contract" in request:
+            contract = {"contract_id": 7, "is_sold": 0}
+            await peer.reply(request, proposal_open_contract=contract, subscription={"id": "x"})
+        else:
+            await peer.reply(request, ping="pong")
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+    ):
+        async with client.subscribe({"proposal_open_contract": 1}) as stream:
+            await anext(stream)
+        await trio.sleep(5)
+        assert server.asked("forget_all")
+        await client.call({"ping": 1})
+        assert client.status.connection == 1
+
+
+async def test_g09_a_contract_that_is_refused_before_all_open_contracts_are_answered_lives_on_them(
+    autojump_clock: Any,
+) -> None:
+    """When both are asked for again, either can be first; the refusal comes before any message."""
+    family: list[Request] = []
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "forget_all" in request:
+            await peer.reply(request, forget_all=["all-1", "one", "other"])
+        elif "forget" in request or "ping" in request:
+            await peer.reply(request, ping="pong")
+        elif "contract_id" not in request:
+            family.append(request)
+            ids = {"id": f"all-{len(family)}"}
+            await trio.sleep(0.2)
+            for n in range(100):
+                if request is not family[-1]:
+                    return
+                contract = {"contract_id": 7, "is_sold": 0, "n": n}
+                await peer.reply(request, proposal_open_contract=contract, subscription=ids)
+                await trio.sleep(1)
+        elif family and "subscribe" in request:
+            await trio.sleep(0.05)
+            if len(family) == 1 and server.asked("forget_all"):
+                await trio.sleep(0.05)
+            if len(family) > 1:
+                await peer.refuse(request, "AlreadySubscribed")
+                return
+            contract = {"contract_id": request["contract_id"], "is_sold": 0}
+            name = {7: "one", 8: "other"}[request["contract_id"]]
+            await peer.reply(request, proposal_open_contract=contract, subscription={"id": name})
+        else:
+            contract = {"contract_id": request["contract_id"], "is_sold": 0, "n": -1}
+            await peer.reply(request, proposal_open_contract=contract)
+
+    one = {"proposal_open_contract": 1, "contract_id": 7}
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.subscribe(ALL),
+        client.subscribe(one, overflow="latest") as stream,
+    ):
+        async with client.subscribe({"proposal_open_contract": 1, "contract_id": 8}):
+            pass  # which has all of them ended at the server, and asked for again
+        await trio.sleep(10)
+        assert len(family) == 2
+        with trio.fail_after(5):
+            for _ in range(2):
+                assert (await anext(stream))["proposal_open_contract"]["contract_id"] == 7

@@ -498,6 +498,32 @@ async def test_g16_nonsense_in_an_answer_harms_nothing(
         assert len(server.asked("ticks_history")) == 3
 
 
+@pytest.mark.parametrize("answer", ["12", 5, [1], {"accounts": {"VR1": 7}, "loginid": "VR2"}])
+async def test_g18_a_balance_that_is_nonsense_ends_nobody(
+    autojump_clock: Any, answer: object
+) -> None:
+    """An attribute that the answer should have, such as `get`, is looked for in vain."""
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "subscribe" in request:
+            balance = {"balance": 1, "currency": "USD", "loginid": "VR1"}
+            await peer.reply(request, balance=balance, subscription={"id": "a"})
+        elif "ping" in request:
+            await peer.reply(request, ping="pong")
+        else:
+            await peer.reply(request, balance=answer)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=Settings()) as client,
+        client.subscribe({"balance": 1}) as balances,
+    ):
+        await anext(balances)
+        await trio.sleep(200)
+        assert client.status.connection == 1
+        assert len(server.asked("balance")) >= 2
+
+
 async def test_g16_last_at_is_when_the_stream_last_got_something(autojump_clock: Any) -> None:
     async with watched() as (sim, client, _seen):
         ticks = client.ticks("1HZ100V")

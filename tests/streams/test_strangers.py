@@ -1,5 +1,6 @@
 """G18: streams that nobody has asked for are forgotten; a server that sends ever more is left."""
 
+import gc
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +14,7 @@ from scripted import Peer, Request, Server, open_server, polite
 import derivtrio
 from derivtrio import Backoff, Client, Failed, ProtocolViolation, Settings
 from derivtrio.simulator import open_simulator
+from derivtrio.streams import contracts, upstream
 
 SETTINGS = Settings(backoff=Backoff(first=1, cap=1))
 
@@ -261,3 +263,35 @@ async def test_g06_a_stream_with_the_id_of_one_that_was_forgotten_is_forgotten_t
             assert again.open == []
             symbols = 2 if old is list_of else 1
             assert len(server.asked("forget")) == times * symbols  # each once
+
+
+async def test_g18_ids_of_contracts_of_any_kind_and_number_are_borne(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All come under one subscription, so no number of ids bounds what is known of them."""
+    monkeypatch.setattr(upstream, "MOST_CONTRACTS", 100)
+    monkeypatch.setattr(contracts, "MOST_CONTRACTS", 100)
+    odd: list[Any] = [[1], {"a": 1}, None, True, 1.5, "x" * 1000, -1, *range(1, 500)]
+
+    async def handle(peer: Peer, request: Request) -> None:
+        for contract_id in odd:
+            contract = {"contract_id": contract_id, "is_sold": 0}
+            await peer.reply(request, proposal_open_contract=contract, subscription={"id": "one"})
+
+    before = {id(each) for each in gc.get_objects() if isinstance(each, upstream.Upstream)}
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.subscribe({"proposal_open_contract": 1}) as stream,
+    ):
+        got = [(await anext(stream))["proposal_open_contract"]["contract_id"] for _ in odd]
+        assert got == odd
+        (family,) = [
+            each
+            for each in gc.get_objects()
+            if isinstance(each, upstream.Upstream) and id(each) not in before
+        ]
+        assert family.parts is not None
+        assert list(family.parts)[-1] == "499"
+        assert len(family.parts) == 100
+        assert client.status.connection == 1
