@@ -402,3 +402,41 @@ async def test_g04_a_row_whose_contract_no_list_names_forbids_a_no(autojump_cloc
 async def test_a_row_without_a_contract_that_fits_nothing_says_nothing(autojump_clock: Any) -> None:
     async with open_world(lost_before) as world:
         assert isinstance(await nameless(world, is_listed=False, symbol="R_50"), NotBought)
+
+
+async def test_equal_orders_that_were_all_executed_are_decided_together(
+    autojump_clock: Any,
+) -> None:
+    async with open_world(lost_after, lost_after) as world:
+        both = [await in_doubt(world), await in_doubt(world)]
+        first = await world.client.reconcile(both[0])
+        assert world.client.doubts == ()
+        second = await world.client.reconcile(both[1])
+    assert isinstance(first, Bought)
+    assert isinstance(second, Bought)
+    assert {first.purchase.contract_id, second.purchase.contract_id} == {1001, 1002}
+    assert "2 equal orders in doubt were executed" in first.how
+
+
+async def test_g04_a_price_that_was_to_be_bought_is_not_another_contract(
+    autojump_clock: Any,
+) -> None:
+    async with open_world(lost_before) as world:
+        async with world.client.proposal(PARAMETERS) as prices:
+            price = await anext(prices)
+        with pytest.raises(OutcomeUnknown) as caught:
+            await world.client.buy(price)
+        assert caught.value.parameters == PARAMETERS
+        world.bank.buy({"parameters": {**PARAMETERS, "symbol": "R_50"}})  # by another program
+        assert isinstance(await world.client.reconcile(caught.value), NotBought)
+
+
+async def test_g04_an_error_of_the_search_is_not_taken_for_a_refusal_of_the_order(
+    autojump_clock: Any,
+) -> None:
+    async with open_world(lost_after) as world:
+        world.bank.refused["statement"] = "PermissionDenied"
+        with pytest.raises(OutcomeUnknown) as caught:
+            await world.client.buy(PARAMETERS, 10, reconcile=True)
+        assert isinstance(caught.value.__cause__, derivtrio.PermissionDenied)
+        assert world.client.doubts == (caught.value,)
