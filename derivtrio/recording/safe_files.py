@@ -7,11 +7,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.recording.formats import LineFormat
 from derivtrio.recording.store import StoreError
 from derivtrio.recording.tables import Row, Table
 
-_log: Final = logging.getLogger("derivtrio.recording")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
 
 
 @contextmanager

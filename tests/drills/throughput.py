@@ -42,7 +42,10 @@ class Source:
     symbol: str
     count: int
     memory: "Memory"
-    gaps: tuple[()] = ()
+    gap_count: int = 0
+
+    def gaps_after(self, count: int) -> tuple[()]:  # noqa: ARG002 - there are none
+        return ()
 
     async def __aenter__(self) -> Self:
         return self
