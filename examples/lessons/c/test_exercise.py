@@ -31,6 +31,22 @@ def test_tasks_take_turns(first: str) -> None:
     assert loop.now == 6
 
 
+def test_who_went_to_sleep_first_wakes_first() -> None:
+    seen: list[int] = []
+    loop = Loop()
+
+    def sleeper(number: int) -> Task:
+        yield 1
+        seen.append(number)
+
+    tasks = [(sleeper(number), number) for number in range(4)]
+    tasks.sort(key=lambda each: id(each[0]), reverse=True)  # a place in memory means nothing
+    for task, _ in tasks:
+        loop.start(task)
+    loop.run()
+    assert seen == [number for _, number in tasks]
+
+
 def test_a_cancelled_task_cleans_up_and_never_wakes() -> None:
     seen: list[str] = []
     loop = Loop()
