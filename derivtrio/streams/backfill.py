@@ -10,7 +10,6 @@ may come after an unfilled hole.
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 
 import attrs
@@ -67,7 +66,7 @@ class HistoryBackfill(Generic[T]):
     stand_in: ClassVar[type] = Hole
     accepts: ClassVar[None] = None
     behind: bool = attrs.field(default=False, init=False)
-    gaps: deque[Gap] = attrs.field(factory=partial(deque, maxlen=_MOST_GAPS), init=False)
+    gaps: list[Gap] = attrs.field(factory=list, init=False)
     gap_count: int = attrs.field(default=0, init=False)
     #: The last items that came from history for a hole that reaches to the server's present.
     _newest: Sequence[T] = attrs.field(default=(), init=False)
@@ -191,6 +190,7 @@ class HistoryBackfill(Generic[T]):
     def _record(self, gap: Gap) -> None:
         self.gaps.append(gap)
         self.gap_count += 1
+        del self.gaps[:-_MOST_GAPS]
         self._session.bus.announce(gap)
 
 
