@@ -23,10 +23,11 @@ import trio
 from derivtrio.api.parsing import ident_in
 from derivtrio.api.trades import NO_TERMS, contract_of
 from derivtrio.calls.call import Call, is_refused
-from derivtrio.calls.other_clients import OtherClients, shorten
+from derivtrio.calls.other_clients import OtherClients
 from derivtrio.calls.routing import has_error
 from derivtrio.errors import ApiError, OutcomeUnknown
 from derivtrio.models import Outcome
+from derivtrio.policy.newest import shorten
 from derivtrio.policy.server_clock import Moment, ServerTime
 from derivtrio.wording import shown
 

@@ -19,6 +19,7 @@ import trio
 from derivtrio.calls.call import Call
 from derivtrio.errors import OutcomeUnknown
 from derivtrio.models import Money
+from derivtrio.policy.newest import shorten
 
 #: How many are kept: trades of an account, accounts of a server, servers.
 _MOST_TRADES: Final = 1000
@@ -143,9 +144,3 @@ def other_clients(endpoint: object) -> OtherClients:
         return OtherClients(_BY_ENDPOINT.setdefault(endpoint, {}))
     except TypeError:  # it cannot be a key: then its clients know nothing of each other
         return OtherClients()
-
-
-def shorten(kept: dict[Any, Any], most: int) -> None:
-    """Keep no more than the newest *most* entries."""
-    while len(kept) > most:
-        del kept[next(iter(kept))]

@@ -28,6 +28,7 @@ import attrs
 
 from derivtrio.calls.fast_ticks import FastTicks, TickRoute
 from derivtrio.errors import BrokenConnection
+from derivtrio.policy.newest import shorten
 from derivtrio.redaction import hidden_in
 
 #: The user's own raw messages take their `req_id`s from here up; ours count from 1.
@@ -151,8 +152,7 @@ class Router:
             return
         self.unwanted.append(stream_id)
         self._unsubscribed[stream_id] = self._last_id if req_id is None else req_id
-        if len(self._unsubscribed) > _REMEMBERED + self.given_up:
-            del self._unsubscribed[next(iter(self._unsubscribed))]
+        shorten(self._unsubscribed, _REMEMBERED + self.given_up)
 
     def note_stranger(self, stream_id: str, req_id: int | None = None) -> None:
         """Note a stream that nobody wants, and that the client has not asked for."""
@@ -238,8 +238,7 @@ class Router:
         if "error" in message and has_error(message):
             if asked is not None:
                 self._refused[req_id] = asked
-                if len(self._refused) > _MOST_REFUSED:
-                    del self._refused[next(iter(self._refused))]
+                shorten(self._refused, _MOST_REFUSED)
             return
         if asked is None and (refused := self._refused.pop(req_id, None)) is not None:
             self.on_contradiction(refused, message)

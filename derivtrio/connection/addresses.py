@@ -27,6 +27,8 @@ from typing import Any, Final
 import attrs
 import trio
 
+from derivtrio.policy.newest import shorten
+
 #: How long to wait for an address before the next one is tried as well, in seconds.
 _PATIENCE: Final = 0.25
 _PATIENCE_FOR_UNPROVEN: Final = 1.0
@@ -148,8 +150,7 @@ class Addresses:
         """Note that the address of *target* is unproven, behind all others."""
         self._unproven.pop(target[4], None)
         self._unproven[target[4]] = None
-        if len(self._unproven) > _MOST_UNPROVEN:
-            del self._unproven[next(iter(self._unproven))]
+        shorten(self._unproven, _MOST_UNPROVEN)
 
     def note_open(self, target: Target) -> None:
         """Note that TCP to the address of *target* is open, and going to be used."""

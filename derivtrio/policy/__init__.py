@@ -9,6 +9,7 @@ Each module answers one question from data that it is given, so its tests need n
 - `early_ends`: which stream ends its connection a moment after it was granted?
 - `fetch_window`: how much history is asked for at a time?
 - `server_clock`: what does the server's clock show?
+- `newest`: what is kept of something that may grow for ever?
 
 Imports: the data modules (`errors`, `events`, `models`, `settings`) and `api`. Begin with `retry`.
 """

@@ -32,6 +32,7 @@ from derivtrio.calls.routing import stream_id_of
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
 from derivtrio.errors import ClientClosed, DerivError, RateLimited
+from derivtrio.policy.newest import shorten
 from derivtrio.policy.retry import RETRY_PAUSE
 from derivtrio.streams.upstream import MOST_CONTRACTS, Upstream
 
@@ -117,8 +118,7 @@ class ContractStreams:
         if upstream.is_family:
             carried = self._carried.setdefault(upstream, {})
             carried[contract_id] = None
-            if len(carried) > MOST_CONTRACTS:
-                del carried[next(iter(carried))]
+            shorten(carried, MOST_CONTRACTS)
         for other in list(self._of_account(upstream)):
             if other.is_family:
                 if upstream.name == _CALL and not upstream.is_family:
@@ -206,8 +206,7 @@ class ContractStreams:
 
     def _note_ended(self, ids: frozenset[str]) -> None:
         self._ended |= dict.fromkeys(ids)
-        while len(self._ended) > _REMEMBERED:
-            del self._ended[next(iter(self._ended))]
+        shorten(self._ended, _REMEMBERED)
 
     async def _forget_all(self, connection: Connection) -> frozenset[str]:
         """Return the ids of the streams that the server has ended; none if it does not do so."""

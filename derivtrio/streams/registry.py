@@ -170,13 +170,15 @@ class Registry:
 
     def is_forgetting(self, key: str | None) -> bool:
         """Return whether a `forget` of a stream with this *key* waits, or is not answered yet."""
-        _, forgets = self._given_up.get(key or "", (0.0, ()))
-        return not all(forget.decided for forget in forgets)
+        return bool(self._forgets_of(key))
 
     def hurry_forgets(self, key: str | None) -> None:
         """Let the `forget`s of a stream with this *key*, which somebody waits for, go first."""
-        _, forgets = self._given_up.get(key or "", (0.0, ()))
-        self.session.queue.hurry([forget for forget in forgets if not forget.decided])
+        self.session.queue.hurry(self._forgets_of(key))
+
+    def _forgets_of(self, key: str | None) -> list[Call]:
+        _, forgets = self._given_up.get(key or "", (-math.inf, ()))
+        return [forget for forget in forgets if not forget.decided]
 
     def start_watching(self) -> None:
         """Start `watch` on the present connection, if there is one, and something to watch."""

@@ -14,6 +14,7 @@ from derivtrio.api.validation import check_epoch
 from derivtrio.calls.routing import stream_id_of
 from derivtrio.concurrency.buffer import Buffer, OverflowPolicy
 from derivtrio.models import Tick
+from derivtrio.policy.newest import shorten
 from derivtrio.streams.backfill import HistoryBackfill
 from derivtrio.streams.epochs import FAR_BEHIND, Epochs
 from derivtrio.streams.holes import Hole, HoleEnd
@@ -276,8 +277,7 @@ class TickTranslator:
         self._id = stream_id
         newest.pop(stream_id, None)  # the newest comes last
         newest[stream_id] = epoch
-        if len(newest) > _MOST_IDS:
-            del newest[next(iter(newest))]
+        shorten(newest, _MOST_IDS)
 
     def _end_seam(self) -> None:
         """Note that a tick is delivered which is not the one before.

@@ -19,6 +19,7 @@ from derivtrio.calls.metrics import Counters
 from derivtrio.calls.routing import Stream, has_error, stream_id_of
 from derivtrio.errors import ApiError, BrokenConnection, ConnectionLost, api_error, unreadable
 from derivtrio.models import Tick
+from derivtrio.policy.newest import shorten
 from derivtrio.policy.retry import is_renewable, is_unauthorized
 from derivtrio.streams.interfaces import Consumer
 from derivtrio.streams.requests import resumption
@@ -30,7 +31,6 @@ _MOST_IDS: Final = 8
 MOST_CONTRACTS: Final = 10_000
 #: After how many seconds a reply is late. (At Deriv's distance it takes up to 0.2.)
 _LATE: Final = 0.25
-
 
 _CONTRACT: Final = "proposal_open_contract"
 
@@ -288,8 +288,7 @@ class Upstream:
                 parts.pop(contract_id, None)
                 if not contract.get("is_sold"):
                     parts[contract_id] = (wall, codec.copy_of({_CONTRACT: contract}))
-        while len(parts) > MOST_CONTRACTS:
-            del parts[next(iter(parts))]
+        shorten(parts, MOST_CONTRACTS)
 
     def latest_message(self) -> dict[str, Any] | None:
         """Return the newest message, decoded."""
