@@ -83,7 +83,7 @@ class Upstream:
     #: The reader notes there when a batch came: asking the clock for each tick would cost more.
     _counters: Counters = attrs.field(factory=Counters)
     ids: dict[str, None] = attrs.field(factory=dict, init=False)
-    latest: dict[str, Any] | str | bytes | None = attrs.field(default=None, init=False)
+    latest: dict[str, Any] | bytes | None = attrs.field(default=None, init=False)
     last_wall: float | None = attrs.field(default=None, init=False)
     parts: dict[Any, tuple[float, dict[str, Any]]] | None = attrs.field(
         default=None, init=False, repr=False
@@ -95,9 +95,11 @@ class Upstream:
     sharing: Sharing | None = attrs.field(default=None, init=False)
     breaks: tuple[BrokenConnection, ...] = attrs.field(default=(), init=False)
     _late: bool = attrs.field(default=False, init=False)
-    #: The epoch of the newest message, and whether the one before it was of a later one.
+    #: The epoch of the newest message; whether the one before it was of a later one; and whether
+    #: it is the reply to the request.
     _epoch: int = attrs.field(default=0, init=False)
     _latest_is_old: bool = attrs.field(default=False, init=False)
+    _latest_is_reply: bool = attrs.field(default=False, init=False)
     _consumers: tuple[Consumer, ...] = attrs.field(default=(), init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -144,7 +146,7 @@ class Upstream:
             elif is_reply:
                 consumer.answered(late=self._late)
         # The consumers may change what they got. (And as JSON it takes a third of the room.)
-        self.latest = _as_text(message) if is_reply else _as_data(message)
+        self.latest, self._latest_is_reply = _as_data(message), is_reply
         self._note_epoch(_epoch_in(message))
         self._note_id(stream_id_of(message), message)
         if self.sharing is not None:
@@ -155,7 +157,7 @@ class Upstream:
         """Pass on *message*, which came by another stream."""
         if not self.over:
             message = codec.copy_of(message)
-            self.latest = _as_data(message)
+            self.latest, self._latest_is_reply = _as_data(message), False
             for consumer in self._consumers:
                 if not consumer.take(message):
                     self.over = not self.detach(consumer)
@@ -258,11 +260,6 @@ class Upstream:
         symbols = (self.request or {}).get("ticks")
         return _MOST_IDS + (len(symbols) if isinstance(symbols, list | tuple) else 0)
 
-    @property
-    def _latest_is_reply(self) -> bool:
-        """Whether nothing came after the reply: no other message is kept as text."""
-        return isinstance(self.latest, str)
-
     def _note_lateness(self) -> None:
         """Note whether the reply took so long that the server may have made it long before."""
         written = None if self.asked is None else self.asked.written_mono
@@ -293,7 +290,7 @@ class Upstream:
     def latest_message(self) -> dict[str, Any] | None:
         """Return the newest message, decoded."""
         latest = self.latest
-        return codec.decode(latest) if isinstance(latest, str | bytes) else latest
+        return codec.decode(latest) if isinstance(latest, bytes) else latest
 
     # The fast way: most messages are ticks or what is usual in a stream, and come many at a time.
     # What follows does with a batch what `deliver` does with each message of it.
@@ -319,7 +316,7 @@ class Upstream:
         for consumer in self._consumers:
             if not consumer.take_all(messages):
                 self.over = not self.detach(consumer)
-        self.latest = _as_data(messages[-1])
+        self.latest, self._latest_is_reply = _as_data(messages[-1]), False
         for message in messages[-2:]:
             self._note_epoch(_epoch_in(message))
         return messages[-1:] if self.over else []
@@ -341,7 +338,7 @@ class Upstream:
         for consumer in self._consumers:
             if not consumer.take_ticks(ticks, data, batch):
                 self.over = not self.detach(consumer)
-        self.latest = data
+        self.latest, self._latest_is_reply = data, False
         for tick in ticks[-2:]:
             self._note_epoch(tick.epoch)
         return not self.over
@@ -360,16 +357,8 @@ def _is_sold(message: Mapping[str, Any]) -> bool:
 
 
 def _as_data(message: dict[str, Any]) -> dict[str, Any] | bytes:
-    """Return *message* as JSON; as it is, if it has a number that cannot be written."""
+    """Return *message* as JSON; as it is, if it is nested too deep or has a number too large."""
     try:
         return codec.encode_again(message)
     except (ArithmeticError, RecursionError, ValueError):
-        return message
-
-
-def _as_text(message: dict[str, Any]) -> dict[str, Any] | str:
-    """Return *message* as JSON; as it is, if it was just not too deep to be decoded."""
-    try:
-        return codec.encode(message)
-    except (ValueError, RecursionError):
         return message
