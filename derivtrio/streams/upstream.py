@@ -288,9 +288,14 @@ class Upstream:
         shorten(parts, MOST_CONTRACTS)
 
     def latest_message(self) -> dict[str, Any] | None:
-        """Return the newest message, decoded."""
+        """Return the newest message, decoded; None without one, or if it is nested too deep."""
         latest = self.latest
-        return codec.decode(latest) if isinstance(latest, bytes) else latest
+        if not isinstance(latest, bytes):
+            return latest
+        try:
+            return codec.decode(latest)  # type: ignore[no-any-return]
+        except RecursionError:  # since Python 3.14 the depth that is written may be greater
+            return None
 
     # The fast way: most messages are ticks or what is usual in a stream, and come many at a time.
     # What follows does with a batch what `deliver` does with each message of it.
