@@ -15,12 +15,23 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from derivtrio.recording import MissingExtra
+
 _PATIENCE = 30
+
+
+def package_of_nats() -> Any:
+    """Return the package nats; skip without the extra, or on a Python that it is not made for."""
+    try:
+        return import_module("derivtrio.recording.nats").nats
+    except MissingExtra as error:
+        pytest.skip(str(error), allow_module_level=True)
 
 
 def free_port() -> int:

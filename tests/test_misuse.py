@@ -5,10 +5,12 @@ import queue
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 import pytest
 import trio
+from recording_servers import package_of_nats
 from scripted import Peer, Request, open_server, polite
 
 import derivtrio
@@ -143,7 +145,8 @@ async def _with_a_client(ask: Callable[[Client, Subscription[Any]], Awaitable[No
 async def test_g03_asyncios_tasks_inside_trio_are_told_and_nothing_is_bought(
     autojump_clock: Any,
 ) -> None:
-    trio_asyncio = pytest.importorskip("trio_asyncio")
+    package_of_nats()  # which needs trio_asyncio
+    trio_asyncio: Any = import_module("trio_asyncio")
 
     async def ask(client: Client, stream: Subscription[Any]) -> None:
         async def ask_as_asyncio(use: Callable[..., Awaitable[Any]]) -> None:

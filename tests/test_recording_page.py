@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 from pages import GUIDE, read
-from recording_servers import Server, nats_reply, redis_reply
+from recording_servers import Server, nats_reply, package_of_nats, redis_reply
 from recording_servers import nats as run_nats
 from recording_servers import postgres as run_postgres
 from recording_servers import redis as run_redis
@@ -122,8 +122,7 @@ def test_relay(server: Served) -> None:
 
 
 def test_relay_to_nats(server: Served) -> None:
-    pytest.importorskip("trio_asyncio")
-    nats = pytest.importorskip("nats")
+    nats = package_of_nats()
 
     async def last(js: Any) -> Any:
         try:

@@ -29,7 +29,7 @@ class StoreRewound(StoreError):
 
 
 class MissingExtra(StoreError):
-    """A package is needed that is not installed; the text says how to install it."""
+    """A package is needed that is not installed, or fails to be imported; the text says which."""
 
 
 class Unreadable(StoreError):

@@ -8,14 +8,19 @@ from typing import Any
 
 import attrs
 import pytest
-from recording_servers import Server, free_port, nats_reply, nats_without_jetstream
+from recording_servers import (
+    Server,
+    free_port,
+    nats_reply,
+    nats_without_jetstream,
+    package_of_nats,
+)
 from recording_servers import nats as run_nats
 from relays import COMMAND, Relays, wait_until
 from served import Served, finished, started
 from shell import only_line
 
-pytest.importorskip("trio_asyncio")
-nats = pytest.importorskip("nats")
+nats = package_of_nats()
 DAY = 86400
 
 

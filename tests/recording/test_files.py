@@ -364,8 +364,22 @@ async def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 async def test_without_pyarrow_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match="Parquet needs pyarrow: install the extra parquet"):
+        async with open_store(template(tmp_path, "parquet")):
+            pass
+
+
+async def test_a_package_that_cannot_be_imported_here_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "pyarrow"
+    package.mkdir()
+    (package / "__init__.py").write_text("import ssl\nssl.of_another_python")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pyarrow", raising=False)
+    words = "Parquet needs .* extra parquet, and one of them cannot be imported here: Attr"
+    with pytest.raises(MissingExtra, match=words):
         async with open_store(template(tmp_path, "parquet")):
             pass
 

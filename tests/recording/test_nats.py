@@ -17,8 +17,7 @@ import trustme
 from derivtrio.recording import GAPS, TICKS, Row, StoreBusy, StoreError
 from derivtrio.recording.relaying import RelayAddress
 
-pytest.importorskip("trio_asyncio")
-nats = pytest.importorskip("nats")
+nats = servers.package_of_nats()
 SYMBOLS = ("R_100", "1HZ100V")
 
 
