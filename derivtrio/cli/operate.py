@@ -127,8 +127,7 @@ class Operation:
                 if listeners:
                     from derivtrio.cli.health_server import health_server  # noqa: PLC0415
 
-                    serve = health_server(health).serve
-                    nursery.start_soon(functools.partial(trio.serve_listeners, serve, listeners))
+                    nursery.start_soon(health_server(health).listen, listeners)
                 await self._look(health)
 
     async def _look(self, health: Health) -> None:
