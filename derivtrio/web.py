@@ -6,6 +6,8 @@ h11 speaks HTTP, trio serves. Whoever asks is not trusted:
 - At most `CONNECTIONS` at a time; a further one is closed at once.
 - Everything together may take `PATIENCE` seconds, and a head `HEAD_SIZE` bytes. A `Feed`, which
   goes on without an end, has that time for each of its parts. There are at most `FEEDS` of them.
+- When the process may open no more files and sockets, visitors wait until one is closed. That is a
+  line in the log, once a minute; `trio.serve_listeners` writes a traceback, ten times a second.
 - With `names`, the `Host` of a request must be an IP address or one of them. A web page of a
   stranger can make its own name point to this machine ("DNS rebinding"); then the browser lets it
   read what this server says, but the `Host` is still the stranger's name.
@@ -13,9 +15,12 @@ h11 speaks HTTP, trio serves. Whoever asks is not trusted:
 Nothing that a visitor sends is logged or repeated.
 """
 
+import errno
 import ipaddress
+import logging
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -23,6 +28,7 @@ import attrs
 import h11
 import trio
 
+from derivtrio.calls.status import TolerantLogger
 from derivtrio.concurrency.buffer import Buffer
 
 CONNECTIONS: Final = 16
@@ -32,6 +38,15 @@ HEAD_SIZE: Final = 8192
 
 #: How long the end of a feed may take, in seconds.
 _GOODBYE: Final = 0.2
+
+#: What the system says when it has no room: for this process, for all, or in memory.
+_NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+
+#: The pause before the next attempt, and between two lines of the log, in seconds.
+_PAUSE: Final = 0.1
+_SILENCE: Final = 60.0
+
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.web"))
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]]+))(?::\d+)?")
@@ -76,6 +91,28 @@ class WebServer:
     names: frozenset[str] | None = None
     _visitors: int = attrs.field(default=0, init=False)
     _feeds: int = attrs.field(default=0, init=False)
+
+    async def listen(self, listeners: Iterable[trio.abc.Listener[trio.SocketStream]]) -> None:
+        """Answer all who come to *listeners*, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for listener in listeners:
+                nursery.start_soon(self._accept, listener, nursery)
+
+    async def _accept(
+        self, listener: trio.abc.Listener[trio.SocketStream], nursery: trio.Nursery
+    ) -> None:
+        told = -math.inf
+        async with listener:
+            while True:
+                try:
+                    nursery.start_soon(self.serve, await listener.accept())
+                except OSError as error:
+                    if error.errno not in _NO_ROOM:
+                        raise
+                    if trio.current_time() >= told + _SILENCE:
+                        told = trio.current_time()
+                        _log.warning("new visitors have to wait: %s", error.strerror)
+                    await trio.sleep(_PAUSE)
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Answer one visitor."""

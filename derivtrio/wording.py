@@ -11,6 +11,9 @@ _MOST: Final = 5
 #: From here up, a number is not written out: Python limits how long its text may be.
 _HUGE: Final[int] = 10**20
 
+#: The highest number of a TCP port.
+LAST_PORT: Final = 65_535
+
 _PLURALS: Final = {"is": "are", "was": "were"}
 
 
@@ -25,6 +28,13 @@ def shown(value: Any) -> str:
     # Not even the beginning: a text this long may be a token in the wrong place.
     kind = "text" if isinstance(value, str) else "number"
     return f"a {kind} of {len(str(value))} characters"
+
+
+def wrong_port(value: Any) -> str:
+    """Return why nothing can listen on port *value*; an empty text if it can. 0 means any port."""
+    if type(value) is int and 0 <= value <= LAST_PORT:
+        return ""
+    return f"a port is a whole number from 0 to {LAST_PORT}, not {shown(value)}"
 
 
 def printable(text: str) -> str:

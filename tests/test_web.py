@@ -1,5 +1,7 @@
 """`derivtrio.web`: who is answered, and who is not; the health page's own tests are elsewhere."""
 
+import errno
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +11,7 @@ import h11
 import pytest
 import trio
 import trio.testing
+from crowded import CrowdedListener
 
 from derivtrio.concurrency.buffer import Buffer
 from derivtrio.web import FEEDS, PATIENCE, Feed, Page, WebServer
@@ -147,3 +150,26 @@ async def test_feeds_are_few_and_leave_room_for_pages(autojump_clock: Any) -> No
         assert (await answer(server, get("/f"))).startswith(b"HTTP/1.1 503 ")
         assert (await answer(server, get())).startswith(b"HTTP/1.1 200 ")
         nursery.cancel_scope.cancel()
+
+
+async def test_g07_visitors_wait_while_no_more_sockets_can_be_opened(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = CrowdedListener(90.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(WebServer(Site().page_for).listen, [listener])
+        ours = listener.connect()
+        await ours.send_all(get())
+        assert b"".join([bytes(part) async for part in ours]).endswith(b"\r\n\r\nx")
+        assert trio.current_time() == pytest.approx(90.0, abs=0.2)
+        nursery.cancel_scope.cancel()
+    assert listener.is_closed
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert told == 2 * [("WARNING", "new visitors have to wait: Too many open files")]
+
+
+async def test_any_other_error_ends_a_listener() -> None:
+    listener = CrowdedListener(math.inf, errno.EBADF)
+    with pytest.RaisesGroup(pytest.RaisesExc(OSError, match="Bad file descriptor")):
+        await WebServer(Site().page_for).listen([listener])
+    assert listener.is_closed

@@ -7,7 +7,9 @@ It is well if three things are so:
    heartbeats count; so silence here means a connection that is dead.
 3. What came is kept: the store has not been silent for too long when it was asked or written to.
 
-An outage makes it unwell at once, by the first rule. Nothing here repairs anything.
+An outage makes it unwell at once, by the first rule. A series that the server refuses does not, as
+the others go on, and a new start would not mend it; the report and the summary name it. Nothing
+here repairs anything.
 """
 
 import time
@@ -18,8 +20,8 @@ import trio
 
 from derivtrio import Client
 from derivtrio.calls.status import State
-from derivtrio.recording import Batch, Store, Table
-from derivtrio.wording import counted, one_line
+from derivtrio.recording import Batch, Store, Table, Waits
+from derivtrio.wording import counted, listed, one_line
 
 #: The server must have been heard within this time, in seconds. The client asks a silent server
 #: after 25 s, and gives it 10 s to answer.
@@ -75,10 +77,11 @@ class WatchedStore:
 
 @attrs.define(eq=False)
 class Health:
-    """Judges one client, and the store that it feeds, if it feeds one."""
+    """Judges one client, and the store that it feeds, if it feeds one; *waits* are its series'."""
 
     client: Client
     store: WatchedStore | None = None
+    waits: Waits = attrs.field(factory=Waits)
 
     @property
     def troubles(self) -> list[str]:
@@ -122,13 +125,19 @@ class Health:
         if self.store is not None:
             report["last_write_at"] = self.store.written_wall
             report["rows_written"] = self.store.rows
+            report["waiting"] = [
+                {"series": each.series, "since": each.since, "error": one_line(each.error)}
+                for each in self.waits
+            ]
         return report
 
     def summary(self) -> str:
         """Return one line for people."""
-        troubles = "; ".join(self.troubles)
-        if troubles:
-            return troubles
+        waiting = [each.series for each in self.waits]
+        refused = [f"not followed: {listed(waiting)}"] if waiting else []
+        if troubles := self.troubles:
+            return "; ".join(troubles + refused)
         kept = "" if self.store is None else f", {counted(self.store.rows, 'row')} written"
         messages = counted(self.client.metrics.messages_received, "message")
-        return f"ready, connection {self.client.status.connection}, {messages}{kept}"
+        ready = f"ready, connection {self.client.status.connection}, {messages}{kept}"
+        return "; ".join([ready, *refused])

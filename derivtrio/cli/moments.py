@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from derivtrio.models import LAST_EPOCH
 from derivtrio.wording import shown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -16,9 +17,6 @@ _DAY: Final = 86_400
 
 #: The longest candle that can be asked for, in seconds: a year.
 LONGEST_CANDLE: Final = 31_622_400
-
-#: The last epoch that is taken for seconds; those in milliseconds are beyond it.
-_LAST: Final = 9_999_999_999
 
 #: No clock that is right is before this: 2026.
 _PUBLISHED: Final = 1_767_225_600
@@ -45,7 +43,7 @@ def epoch_of(text: str) -> int:
             )
             raise ValueError(message) from None
         epoch = int((then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp())
-    if not 0 < epoch <= _LAST:
+    if not 0 < epoch <= LAST_EPOCH:
         message = f"{shown(text)} is no time since 1970 in seconds"
         raise ValueError(message)
     return epoch

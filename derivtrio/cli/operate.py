@@ -42,7 +42,7 @@ from derivtrio.cli.serving import (
 from derivtrio.cli.systemd import Notifier
 from derivtrio.cli.target import Target
 from derivtrio.concurrency.background import running
-from derivtrio.recording import Store
+from derivtrio.recording import Store, Waits
 
 _log: Final = TolerantLogger(logging.getLogger("derivtrio.cli"))
 
@@ -60,6 +60,7 @@ class Operation:
     page: ListenAddress | None = None
     notifier: Notifier = attrs.field(factory=lambda: Notifier.of(os.environ))
     store: WatchedStore | None = attrs.field(default=None, init=False)
+    waits: Waits = attrs.field(factory=Waits, init=False)
 
     @property
     def wanted(self) -> bool:
@@ -100,7 +101,7 @@ class Operation:
     async def _watched(self, target: Target, max_attempts: int | None) -> AsyncGenerator[Client]:
         """Open a client, and tell those who want to know how it is."""
         async with target.open(max_attempts, wait_ready=False) as client:
-            health, scope = Health(client, self.store), trio.CancelScope()
+            health, scope = Health(client, self.store, self.waits), trio.CancelScope()
             listeners = await self._listeners()
             task = functools.partial(self._tell, health, listeners, scope)
             async with running(task, stop=scope.cancel, name="derivtrio.operate"):
@@ -127,8 +128,7 @@ class Operation:
                 if listeners:
                     from derivtrio.cli.health_server import health_server  # noqa: PLC0415
 
-                    serve = health_server(health).serve
-                    nursery.start_soon(functools.partial(trio.serve_listeners, serve, listeners))
+                    nursery.start_soon(health_server(health).listen, listeners)
                 await self._look(health)
 
     async def _look(self, health: Health) -> None:

@@ -77,6 +77,20 @@ def _gauges(health: Health) -> Iterator[Any]:
     if written is not None:
         text = "When the store last wrote, since the epoch."
         yield Gauge("derivtrio_last_write_timestamp_seconds", text, written)
+    if health.store is not None:
+        yield from _waiting(health)
+
+
+def _waiting(health: Health) -> Iterator[Any]:
+    from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415
+
+    text = "Series that the server refuses, or has ended."
+    yield Gauge("derivtrio_waiting_series", text, len(waits := list(health.waits)))
+    text = "Since when a series waits, since the epoch."
+    since = Gauge("derivtrio_waiting_since_timestamp_seconds", text, labels=["series"])
+    for wait in waits:
+        since.add_metric([wait.series], wait.since)
+    yield since
 
 
 def _counters(health: Health) -> Iterator[Any]:

@@ -135,4 +135,5 @@ async def carry_out(target: Target, plan: Plan, operation: Operation) -> None:
                 candles=plan.candles,
                 account=plan.account,
                 start=plan.start,
+                waits=operation.waits,
             )

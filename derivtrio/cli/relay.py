@@ -91,7 +91,7 @@ async def hand_on(target: Target, relay: Relay, operation: Operation) -> None:
     async with opened(address, relay.maxlen) as store:
         watched = operation.watching(store)
         async with operation.open(target, None) as client:
-            await keep(client, relay.symbols, watched, start=relay.start)
+            await keep(client, relay.symbols, watched, start=relay.start, waits=operation.waits)
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ import trio
 
 from derivtrio.calls.status import TolerantLogger
 from derivtrio.concurrency.background import running
+from derivtrio.wording import LAST_PORT
 
 if TYPE_CHECKING:  # it is imported when somebody wants it
     from derivtrio.trace import Timeline
@@ -28,7 +29,6 @@ _log: Final = TolerantLogger(logging.getLogger("derivtrio.cli"))
 KEPT: Final = 900.0
 
 _ADDRESS: Final = re.compile(r"(?:(\[[0-9A-Fa-f:.]+\]|[\w.-]+):)?(\d{1,5})", re.ASCII)
-_LAST_PORT: Final = 65_535
 
 
 @attrs.frozen
@@ -49,7 +49,7 @@ def read_address(
     if text is None:
         return None
     found = _ADDRESS.fullmatch(text)
-    if found is None or int(found[2]) > _LAST_PORT:
+    if found is None or int(found[2]) > LAST_PORT:
         message = "an address is HOST:PORT, such as 127.0.0.1:9090"
         raise click.BadParameter(message)
     return ListenAddress((found[1] or "127.0.0.1").strip("[]"), int(found[2]))

@@ -1,6 +1,7 @@
 """`derivtrio simulate`: a simulated Deriv server, for any client."""
 
 import functools
+import logging
 import ssl
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -18,14 +19,14 @@ from derivtrio.simulator import (
     open_simulator,
     parse_fault,
 )
-from derivtrio.wording import one_line
+from derivtrio.wording import LAST_PORT, one_line
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="A numeric address.")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=click.IntRange(0, LAST_PORT),
     default=8765,
     show_default=True,
     help="0 picks a free one.",
@@ -79,7 +80,7 @@ def simulate(
         limits=Limits() if limits else None,
         ssl_context=None if tls_cert is None else tls_context(tls_cert, tls_key),
     )
-    perform(functools.partial(serve, server, f"{host} port {port}"))
+    perform(functools.partial(serve, server, f"{host} port {port}"), level=logging.WARNING)
 
 
 async def serve(server: Callable[[], AbstractAsyncContextManager[Simulator]], where: str) -> None:

@@ -264,13 +264,19 @@ def connecting(
     return with_target
 
 
-def perform(main: Callable[[], Awaitable[None]], target: Target | None = None) -> None:
+def perform(
+    main: Callable[[], Awaitable[None]],
+    target: Target | None = None,
+    *,
+    level: int = logging.CRITICAL,
+) -> None:
     """Run *main*; if it fails, end the program as the table above says.
 
-    With a *target*, the client's log goes to standard error.
+    With a *target*, the client's log goes to standard error; otherwise what is logged from *level*
+    up.
     """
     failure: BaseException | None = None
-    level, formatter = logging.CRITICAL, None
+    formatter = None
     if target is not None:
         level, formatter = target.log_level, target.formatter
     with log_to_stderr(level, formatter):

@@ -14,6 +14,7 @@ What breaks a stream has many names: TLS, sockets, trio and wsproto have their o
 this page there is one, `trio.BrokenResourceError`, which `breaking` makes of all of them.
 """
 
+import re
 import struct
 import sys
 from collections.abc import Callable
@@ -37,9 +38,14 @@ from derivtrio.errors import HandshakeFailed
 #: Larger reads cost fewer wake-ups; beyond 64 KiB nothing more is gained.
 READ_SIZE: Final = 2**16
 
-#: The first byte of a Close frame, and how long its code is.
+#: The first byte of a Close frame, and how long its header, its code and all of it can be.
 _CLOSE_FRAME: Final = b"\x88"
+_CLOSE_HEADER: Final = 2
 _CODE_SIZE: Final = 2
+_LONGEST_CLOSE: Final = 127
+
+#: Cuts bytes before each that may begin a Close, so that wsproto's verdict tells where it was.
+_PARTS: Final = re.compile(b"\x88?[^\x88]+|\x88")
 #: What is written in one piece. A slow line takes it in seconds.
 WRITE_SIZE: Final = 2**16
 
@@ -143,6 +149,8 @@ class WatchedStream(trio.abc.Stream):
     _frames: Frames | None = attrs.field(default=None, init=False)
     _fragments: int = attrs.field(default=0, init=False)
     _judged: bool = attrs.field(default=False, init=False)
+    #: What has come since the last byte that may begin a Close; no more than a Close can have.
+    _since: bytes = attrs.field(default=b"", init=False)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002
         """Return what has come; b"" at the end of the stream.
@@ -268,6 +276,14 @@ class WatchedStream(trio.abc.Stream):
         """Have a second wsproto read *data*, only to see a Close that is really the peer's."""
         if self._judged:
             return
+        for part in _PARTS.findall(data):
+            is_start = part.startswith(_CLOSE_FRAME)
+            self._since = (part if is_start else self._since + part)[:_LONGEST_CLOSE]
+            self._judge(part)
+
+    def _judge(self, data: bytes) -> None:
+        if self._judged:
+            return
         frames = self._frames = self._frames or Frames(ConnectionType.CLIENT)
         frames.receive_data(data)
         for event in frames.events():
@@ -278,15 +294,16 @@ class WatchedStream(trio.abc.Stream):
                 if frames.state is ConnectionState.REMOTE_CLOSING:
                     self.close = Close(int(event.code), event.reason or "")
                 else:  # wsproto's verdict about an illegal frame, or about a code it does not know
-                    self.close = _close_at_end(data)
+                    self.close = _close_in(self._since)
                 return
 
 
-def _close_at_end(data: bytes) -> Close | None:
-    """Return the Close frame with a code that *data* ends with; None if it does not."""
-    start = data.rfind(_CLOSE_FRAME)
-    payload = data[start + 2 :]
-    if start < 0 or len(payload) < _CODE_SIZE or data[start + 1] != len(payload):
+def _close_in(data: bytes) -> Close | None:
+    """Return the Close frame with a code that *data* begins with; None if it does not."""
+    if not data.startswith(_CLOSE_FRAME) or len(data) < _CLOSE_HEADER + _CODE_SIZE:
+        return None
+    payload = data[_CLOSE_HEADER : _CLOSE_HEADER + data[1]]
+    if not _CODE_SIZE <= data[1] == len(payload):
         return None
     code = int.from_bytes(payload[:_CODE_SIZE], "big")
     return Close(code, payload[_CODE_SIZE:].decode("utf-8", "replace"))

@@ -2,6 +2,7 @@
 
 - `recorder`: `record`, its tasks and their end.
 - `series`: one symbol's ticks or candles, resumed from what is kept. `account`: the account's side.
+- `waits`: the series that the server refuses just now.
 - `writer`: the task that writes batches, and waits for a store that is busy.
 - `store`: the protocol of a store, and its errors. `tables`: what a store keeps, as data.
 - `worker`: a store that blocks, in a thread.
@@ -38,6 +39,7 @@ from derivtrio.recording.tables import (
     Table,
 )
 from derivtrio.recording.targets import open_store
+from derivtrio.recording.waits import Wait, Waits
 from derivtrio.recording.worker import in_thread
 
 __all__ = [
@@ -58,6 +60,8 @@ __all__ = [
     "StoreRewound",
     "Table",
     "Unreadable",
+    "Wait",
+    "Waits",
     "in_thread",
     "open_store",
     "record",

@@ -13,6 +13,7 @@ the portfolio are looked at again: the last recorder may have ended between a sa
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import attrs
@@ -32,6 +33,7 @@ from derivtrio.recording.tables import (
     contract_row,
     transaction_row,
 )
+from derivtrio.recording.waits import Waits
 from derivtrio.recording.writer import BatchWriter, patiently
 
 _log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
@@ -53,6 +55,7 @@ class AccountFollower:
     _client: Client
     _writer: BatchWriter
     _start: int | None
+    _waits: Waits = attrs.field(factory=Waits)
     _loginid: str = attrs.field(default="", init=False)
     _followed: set[int] = attrs.field(factory=set, init=False)
 
@@ -64,7 +67,7 @@ class AccountFollower:
             StoreError: *store* cannot be read.
 
         """
-        await _repeated(self._begin, lasting=_is_lasting)
+        await self._repeated("account", self._begin, lasting=_is_lasting)
         if not self._loginid:
             return
         await self._newest(store)  # here a store that cannot be read ends all
@@ -75,8 +78,9 @@ class AccountFollower:
                     self._followed.add(contract_id)
                     nursery.start_soon(self._follow_contract, contract_id)
 
-            nursery.start_soon(_repeated, self._follow_balance)
-            nursery.start_soon(_repeated, lambda: self._follow_transactions(store, look_at))
+            nursery.start_soon(self._repeated, "balance", self._follow_balance)
+            follow = partial(self._follow_transactions, store, look_at)
+            nursery.start_soon(self._repeated, "transactions", follow)
 
     async def _begin(self) -> None:
         """Find out which account it is, and when this began."""
@@ -84,12 +88,14 @@ class AccountFollower:
             if self._start is None:
                 self._start = int((await self._client.call({"time": 1}))["time"])
             self._loginid = (await anext(balances)).loginid
+            self._waits.end("account")
 
     async def _newest(self, store: Store) -> int | None:
         return await patiently(lambda: store.newest(TRANSACTIONS, self._loginid), lambda: 0)
 
     async def _follow_balance(self) -> None:
         async with self._client.balance() as balances:
+            self._waits.end("balance")
             async for balance in balances:
                 self._writer.add(BALANCES, balance_row(balance, int(time.time())))
                 await self._writer.room()
@@ -102,6 +108,7 @@ class AccountFollower:
                 look_at(position.contract_id)
             for transaction in reversed([each async for each in self._missed(newest)]):
                 await self._keep(transaction, look_at)
+            self._waits.end("transactions")
             async for transaction in transactions:
                 await self._keep(transaction, look_at)
 
@@ -134,28 +141,30 @@ class AccountFollower:
         finally:
             self._followed.discard(contract_id)
 
+    async def _repeated(
+        self,
+        what: str,
+        follow: Callable[[], Awaitable[None]],
+        lasting: Callable[[DerivError], bool] = lambda _: False,
+    ) -> None:
+        """Run *follow* anew whenever its stream ends with an error, until the client has ended.
+
+        An error that is *lasting* is raised.
+        """
+        while True:
+            try:
+                return await follow()
+            except DerivError as error:
+                if lasting(error):
+                    raise
+                if isinstance(error, ClientClosed | ConnectionFailed):
+                    return None
+                self._waits.begin(what, error)
+                _log.warning("account: %s; trying again in %.0f s", error, _PAUSE)
+                await trio.sleep(_PAUSE)
+
 
 def _is_lasting(error: DerivError) -> bool:
     """Return whether it is no use to ask again: there is no account, say."""
     refused = isinstance(error, ApiError) and not is_passing(error)
     return refused or isinstance(error, ConnectionFailed)
-
-
-async def _repeated(
-    follow: Callable[[], Awaitable[None]],
-    lasting: Callable[[DerivError], bool] = lambda _: False,
-) -> None:
-    """Run *follow* anew whenever its stream ends with an error, until the client has ended.
-
-    An error that is *lasting* is raised.
-    """
-    while True:
-        try:
-            return await follow()
-        except DerivError as error:
-            if lasting(error):
-                raise
-            if isinstance(error, ClientClosed | ConnectionFailed):
-                return None
-            _log.warning("account: %s; trying again in %.0f s", error, _PAUSE)
-            await trio.sleep(_PAUSE)

@@ -21,6 +21,7 @@ from derivtrio.errors import DerivError
 from derivtrio.recording.account import AccountFollower
 from derivtrio.recording.series import Follower, series_of
 from derivtrio.recording.store import Store, StoreError, StoreRewound
+from derivtrio.recording.waits import Waits
 from derivtrio.recording.writer import BatchWriter
 from derivtrio.wording import counted
 
@@ -39,6 +40,7 @@ async def record(
     candles: Iterable[int] = (),
     account: bool = False,
     start: int | None = None,
+    waits: Waits | None = None,
 ) -> None:
     """Keep the ticks of *symbols* in *store*, each once; return when *client* is closed.
 
@@ -48,6 +50,9 @@ async def record(
     What *store* has is continued: what was missed since its newest row is fetched first. A series
     that it does not have begins at the epoch *start*, or now. What the server no longer has becomes
     a row of the table `gaps`.
+
+    A series that the server refuses, though rows of it are kept, is asked for again every minute;
+    *waits* has it meanwhile.
 
     *Cancellation*: writes what has come, which takes `FLUSH_TIMEOUT` at most.
 
@@ -62,12 +67,13 @@ async def record(
         text = f"symbols are several, such as [{symbols!r}], not a str"
         raise TypeError(text)
     recorder = Recorder(store)
+    waits = Waits() if waits is None else waits
     names = iter(dict.fromkeys(symbols))
     lengths = tuple(dict.fromkeys(candles))
     for kind in series_of(names, lengths, ticks=ticks):
-        recorder.follow(Follower(kind, client, recorder.writer, start).run)
+        recorder.follow(Follower(kind, client, recorder.writer, start, waits).run)
     if account:
-        recorder.follow(AccountFollower(client, recorder.writer, start).run)
+        recorder.follow(AccountFollower(client, recorder.writer, start, waits).run)
     if not recorder.has_work:
         text = "there is nothing to record: no symbol with ticks or candles, and no account"
         raise ValueError(text)

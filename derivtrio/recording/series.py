@@ -9,7 +9,7 @@ Around that stands a second loop, for what ends a stream, or the whole program:
    just now, rows came faster than the disk takes them) is waited out, and the stream begins again
    as in 1.
 3. A refusal of the first request is an error: the symbol may be misspelled. One of which rows are
-   kept is not; it has vanished, perhaps for a while, and the other series go on.
+   kept is not; it has vanished, perhaps for a while, and the other series go on. `Waits` has it.
 4. The row that is kept must come again. If not, the server's history no longer reaches there, and
    that is a gap.
 """
@@ -37,6 +37,7 @@ from derivtrio.models import Candle, Tick
 from derivtrio.policy.retry import is_passing
 from derivtrio.recording.store import Store
 from derivtrio.recording.tables import CANDLES, GAPS, TICKS, Table, candle_row, gap_row
+from derivtrio.recording.waits import Waits
 from derivtrio.recording.writer import BatchWriter, patiently
 from derivtrio.streams.subscription import Subscription
 
@@ -140,6 +141,7 @@ class Follower:
     _client: Client
     _writer: BatchWriter
     _start: int | None
+    _waits: Waits = attrs.field(factory=Waits)
     #: The newest row: of the store at first, then of those given to the writer.
     _newest: int | None = attrs.field(default=None, init=False)
     #: Whether the server knows the series, or has known it before.
@@ -183,6 +185,7 @@ class Follower:
         self._kind.restart()
         async with self._kind.subscribe(self._client, begin) as stream:
             self._granted = True
+            self._waits.end(str(self))
             known, gaps = self._newest, 0
             try:
                 async for item in stream:
@@ -219,6 +222,7 @@ class Follower:
         """Wait until the stream may be asked for again; raise *error* if that is no use."""
         if isinstance(error, ConnectionFailed) or not (self._granted or _may_pass(error)):
             raise error
+        self._waits.begin(str(self), error)
         _log.warning("%s: %s; trying again in %.0f s", self, error, PAUSE)
         await trio.sleep(PAUSE)
 

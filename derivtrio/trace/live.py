@@ -27,6 +27,7 @@ from derivtrio.trace.layout import arranged
 from derivtrio.trace.page import SCRIPTS, document, fragments, style, text_of
 from derivtrio.trace.timelines import Timeline
 from derivtrio.web import Feed, Page, WebServer
+from derivtrio.wording import wrong_port
 
 _log: Final = TolerantLogger(logging.getLogger("derivtrio.trace"))
 
@@ -37,7 +38,6 @@ _SHARE: Final = 0.02
 #: The shortest time that the picture shows, in seconds: so it does not shrink at first.
 _LEAST: Final = 30
 
-_LAST_PORT: Final = 65_535
 
 #: Scripts and styles come from this server alone, and nothing else comes at all.
 _HEADERS: Final = {
@@ -83,9 +83,8 @@ async def serve(
         ValueError: *port* is not one.
 
     """
-    if type(port) is not int or not 0 <= port <= _LAST_PORT:
-        text = f"port is a whole number from 0 to {_LAST_PORT}, not {port!r}"
-        raise ValueError(text)
+    if wrong := wrong_port(port):
+        raise ValueError(wrong)
     listeners = await trio.open_tcp_listeners(port, host=host)
     url = _url(host, listeners)
     task_status.started(url)
@@ -103,7 +102,7 @@ async def serve_listeners(shown: Timeline, listeners: list[trio.SocketListener],
     server = WebServer(live.page_for, frozenset({"localhost", host.lower()}))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(live.draw, name="derivtrio.trace.draw")
-        await trio.serve_listeners(server.serve, listeners)
+        await server.listen(listeners)
 
 
 def _url(host: str, listeners: list[trio.SocketListener]) -> str:

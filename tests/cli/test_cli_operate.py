@@ -29,7 +29,7 @@ from derivtrio.cli.operate import ListenAddress, Operation, read_address
 from derivtrio.cli.output import log_to_stderr
 from derivtrio.cli.systemd import Notifier
 from derivtrio.cli.target import target_for
-from derivtrio.recording import TICKS, Batch, StoreBusy, Table
+from derivtrio.recording import TICKS, Batch, StoreBusy, Table, Waits
 from derivtrio.simulator import Simulator, open_simulator
 from derivtrio.web import CONNECTIONS, HEAD_SIZE, PATIENCE
 
@@ -248,6 +248,34 @@ async def test_it_is_not_well_when_the_store_does_not_say_what_it_has(autojump_c
         assert health.troubles == []
 
 
+async def test_g17_a_series_that_is_refused_is_told_and_leaves_the_recorder_well(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = Waits()
+    for now, text in ((1000, "not now"), (2000, "there is no\nsuch symbol")):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        waits.begin("GONE", derivtrio.ApiError("InvalidSymbol", text))
+    monkeypatch.undo()
+    async with (
+        open_simulator(port=None) as sim,
+        derivtrio.open_client(endpoint=sim.endpoint) as client,
+    ):
+        health = Health(client, WatchedStore(Memory()), waits)
+        report = health.report()
+        assert report["healthy"]
+        error = "InvalidSymbol: there is no such symbol"
+        assert report["waiting"] == [{"series": "GONE", "since": 1000, "error": error}]
+        assert health.summary().endswith("0 rows written; not followed: GONE")
+        sim.faults.refuse()
+        sim.faults.drop()
+        await trio.sleep(1)
+        assert not health.report()["healthy"]
+        assert health.summary().endswith("; not followed: GONE")
+        waits.end("GONE")
+        assert "GONE" not in health.summary()
+        assert health.report()["waiting"] == []
+
+
 # --- the health page
 
 
@@ -303,7 +331,9 @@ async def test_metrics_are_what_prometheus_reads(autojump_clock: Any) -> None:
         derivtrio.open_client(endpoint=sim.endpoint) as client,
     ):
         await client.call({"time": 1})
-        health = Health(client, WatchedStore(Memory()))
+        waits = Waits()
+        waits.begin("GONE", derivtrio.ApiError("InvalidSymbol", "there is no such symbol"))
+        health = Health(client, WatchedStore(Memory()), waits)
         status, body = await asked(health, get("/metrics"))
         assert status == 200
         families = list(parser.text_string_to_metric_families(body.decode()))
@@ -320,6 +350,10 @@ async def test_metrics_are_what_prometheus_reads(autojump_clock: Any) -> None:
             count for _, count in metrics.latencies
         )
         assert values["derivtrio_rows_written_total",] == 0
+        assert values["derivtrio_waiting_series",] == 1
+        [wait] = waits
+        since = values["derivtrio_waiting_since_timestamp_seconds", "GONE"]
+        assert since == pytest.approx(wait.since)
 
 
 async def test_without_prometheus_client_metrics_says_what_is_missing(

@@ -1,11 +1,15 @@
 """`derivtrio simulate`."""
 
+import logging
 import signal
 from pathlib import Path
 
+import pytest
 import trustme
 from served import finished, line, started
 from shell import DEMO, only_line, run
+
+from derivtrio.cli.target import perform
 
 
 def test_simulate_serves_until_a_signal_and_its_first_line_is_the_url() -> None:
@@ -48,3 +52,12 @@ def test_simulate_says_in_one_line_that_a_file_is_no_certificate() -> None:
     result = run("simulate", "--port", "0", "--tls-cert", __file__)
     assert (result.exit_code, result.stdout) == (1, "")
     assert only_line(result.stderr).startswith("Error: ")
+
+
+def test_what_a_server_has_to_say_is_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    async def main() -> None:
+        logging.getLogger("derivtrio.simulator").warning("new connections have to wait")
+        logging.getLogger("derivtrio.simulator").info("no news")
+
+    perform(main, level=logging.WARNING)
+    assert capsys.readouterr().err == "new connections have to wait\n"

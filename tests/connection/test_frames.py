@@ -16,11 +16,14 @@ TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 FIN = 0x80
 
 
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, bits: int = 0) -> bytes:
+def frame(
+    opcode: int, payload: bytes = b"", *, fin: bool = True, bits: int = 0, width: int = 0
+) -> bytes:
+    """A frame; *width* is how many bytes its length takes, at least."""
     length = len(payload)
-    if length < 126:
+    if length < 126 and not width:
         size = bytes([length])
-    elif length < 2**16:
+    elif length < 2**16 and width < 8:
         size = struct.pack("!BH", 126, length)
     else:
         size = struct.pack("!BQ", 127, length)
@@ -63,12 +66,25 @@ illegal = st.sampled_from(
         frame(CONTINUATION, b"of nothing"),
         frame(CLOSE, b"\x03"),
         frame(PING, b"x" * 126),
+        frame(PING, b"x", fin=False),
+        frame(CLOSE, b"\x03\xe8", fin=False),
+        frame(CLOSE, b"\x03\xe8", bits=0x20),
+        frame(CLOSE, b"\x03\xe8", width=2),
+        frame(12, b"reserved"),
+        frame(TEXT, b"{}", width=2),
+        frame(TEXT, b"x" * 125, width=8),
+        frame(TEXT, b"x" * 300, width=8),
+        frame(TEXT, b"in", fin=False) + frame(TEXT, b"between") + frame(CONTINUATION, b"out"),
+        frame(TEXT, b"in", fin=False) + frame(BINARY, b"between", fin=False),
+        bytes([FIN | CLOSE, 0x82]) + b"\0\0\0\0\x03\xe8",
+        bytes([FIN | TEXT, 127]) + struct.pack("!Q", 2**63) + b"{}",
     ]
 )
 conversations = st.builds(
-    lambda body, end: b"".join(body) + end,
+    lambda body, end, after: b"".join(body) + end + b"".join(after),
     st.lists(messages() | controls, max_size=8),
     st.just(b"") | closes | illegal,
+    st.lists(messages() | controls | closes | illegal, max_size=2),
 )
 
 
@@ -175,6 +191,17 @@ def test_a_close_is_remembered() -> None:
     assert frames.feed(data[:5]) == ([], b"")
     assert frames.feed(data[5:]) == ([], data)
     assert frames.close == Close(1001, "going away")
+
+
+@given(illegal, st.integers(0, 40))
+def test_after_an_illegal_frame_nothing_is_taken_and_no_close_is_the_peers(
+    bad: bytes, cut: int
+) -> None:
+    frames, after = FrameFilter(1000), frame(TEXT, b"{}") + frame(CLOSE, b"\x03\xe8")
+    data = bad + after
+    taken = frames.feed(data[:cut])[0] + frames.feed(data[cut:])[0]
+    assert b"{}" not in taken
+    assert frames.close in (None, Close(3))  # the code of one byte, which wsproto refuses
 
 
 def test_a_close_without_a_code_counts_as_1005() -> None:

@@ -97,23 +97,32 @@ class Reading:
 
 def frames(data: bytes) -> None:
     """Read frames both ways."""
-    plain, behind, filtering = Reading(), Reading(), FrameFilter(_LARGEST)
+    plain, filtering = Reading(), FrameFilter(_LARGEST)
     plain.feed(data)
-    fast: list[str | bytes] = []
+    try:
+        fast = list(_filtered(data, filtering))
+    except UnicodeDecodeError:
+        return  # the connection is lost there: at once on the plain way, on this one by who decodes
+    assert fast == [_as_bytes(each) for each in plain.messages]
+    if not plain.refused:
+        assert (filtering.close is None) == (plain.close is None), (filtering.close, plain.close)
+
+
+def _filtered(data: bytes, filtering: FrameFilter) -> Iterator[bytes]:
+    """Yield the messages that come of *data* the fast way, up to the first that is missing."""
+    behind = Reading()
     for piece in _cut(data):
         items, forwarded = filtering.feed(piece)
         count = behind.feed(forwarded)
         whole = iter(behind.messages[count:])
         for item in items:
             if item is PLACEHOLDER:
-                fast += [message for message in [next(whole, None)] if message is not None]
+                if (message := next(whole, None)) is None:
+                    return
+                yield _as_bytes(message)
             else:
                 assert isinstance(item, bytes)
-                fast.append(item)
-    if plain.refused or behind.refused:
-        return  # the connection is lost at an illegal frame; what came before it may have been read
-    assert [_as_bytes(each) for each in fast] == [_as_bytes(each) for each in plain.messages]
-    assert (filtering.close is None) == (plain.close is None), (filtering.close, plain.close)
+                yield item.decode().encode()
 
 
 def _as_bytes(message: str | bytes) -> bytes:

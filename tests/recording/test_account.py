@@ -1,6 +1,7 @@
 """`record` with the account: its transactions, balances and contracts, also those it has missed."""
 
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import trio
 from stores import MemoryStore, busy
 
 import derivtrio
-from derivtrio.recording import BALANCES, CONTRACTS, TRANSACTIONS, Row, Table, record
+from derivtrio.recording import BALANCES, CONTRACTS, TRANSACTIONS, Row, Table, Waits, record
 from derivtrio.recording.writer import BatchWriter
 from derivtrio.simulator import Simulator, open_simulator
 
@@ -144,7 +145,12 @@ async def test_an_account_that_is_refused_for_a_while_is_asked_again(
     store = MemoryStore()
     async with open_simulator(port=None, start=START) as sim:
         if passes:
-            await run_for(70, sim, store)
+            waits = Waits()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(partial(run_for, 70, sim, store, waits=waits))
+                await trio.sleep(50)
+                waiting = [(wait.series, wait.error.code) for wait in waits]
+            assert (waiting, list(waits)) == ([("account", code)], [])
             assert len(store.rows(BALANCES)) == 1
         else:
             with pytest.raises(derivtrio.ApiError, match="not now"):

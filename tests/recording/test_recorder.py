@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from derivtrio.recording import (
     GAPS,
     TICKS,
     StoreError,
+    Waits,
     open_store,
     record,
     recorder,
@@ -226,11 +228,27 @@ async def test_a_symbol_that_has_vanished_does_not_end_the_others(
     store = MemoryStore()
     await store.write({TICKS: [("GONE", START - 900, 0, 1.5, None, None)]})
     async with open_simulator(port=None, start=START) as sim:
-        await run_for(150, sim, store, "GONE", "1HZ100V")
+        await run_for(150, sim, store, "GONE", "1HZ100V", waits=(waits := Waits()))
         assert_equals_market(store, sim, "1HZ100V", 140)
     told = [r.getMessage() for r in caplog.records if "trying again in 60 s" in r.getMessage()]
     assert len(told) == 3
     assert all(line.startswith("GONE: InvalidSymbol") for line in told)
+    [wait] = waits
+    assert (wait.series, str(wait.error)) == ("GONE", told[0][6:].partition(";")[0])
+    assert time.time() - 30 < wait.since <= time.time()  # the clock on the wall is a real one
+
+
+async def test_g17_a_series_that_is_granted_again_waits_no_longer(autojump_clock: Any) -> None:
+    store, waits = MemoryStore(), Waits()
+    await store.write({TICKS: [("1HZ100V", START - 900, 0, 1.5, None, None)]})
+    async with open_simulator(port=None, start=START) as sim:
+        for call in ("ticks", "ticks_history"):
+            sim.faults.fail_before("InvalidSymbol", call, times=100)
+        await run_for(50, sim, store, "1HZ100V", waits=waits)
+        assert [wait.series for wait in waits] == ["1HZ100V"]
+        sim.faults.clear()
+        await run_for(5, sim, store, "1HZ100V", waits=waits)
+        assert list(waits) == []
 
 
 async def test_a_newest_row_that_no_stream_can_begin_with_is_an_error(autojump_clock: Any) -> None:

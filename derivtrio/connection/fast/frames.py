@@ -7,18 +7,19 @@ object costs 0.2 µs. Everything else is rare and belongs to a real WebSocket im
 The rules:
 
 1. A frame is *taken* if it is text, final, unmasked, without reserved bits, no longer than the
-   limit, complete, and not inside a fragmented message. Its payload is handed out as it stands.
+   limit, complete, and not inside a fragmented message, and if its length is written in as few
+   bytes as can be (RFC 6455, 5.2). Its payload is handed out as it stands.
 2. Every other frame is *forwarded* to trio-websocket: all its bytes, header included, in order,
    untouched. wsproto judges it: fragments, binary messages, pings, Close, and whatever is illegal.
 3. Where a forwarded frame ends a data message, a `PLACEHOLDER` stands among the taken payloads, so
    that messages keep their order although they go two ways.
 4. A Close frame is forwarded, and remembered: it alone tells a clean end from a torn one. After it
-   everything is forwarded, for nothing may follow it.
+   everything is forwarded, for nothing may follow it. So it is after a frame that is illegal.
 
 In the other direction `text_frames` makes the one kind of frame that a client sends by the
 thousand.
 
-Whether a taken payload is UTF-8 is for the JSON decoder to find; it looks at every byte anyway.
+Whether a taken payload is UTF-8 is for those to find who decode it.
 """
 
 import os
@@ -39,7 +40,12 @@ _TWO_BYTES: Final = 126
 _EIGHT_BYTES: Final = 127
 _OPCODE: Final = 0x0F
 _CONTROL: Final = 0x08
-_CLOSE: Final = 0x08
+_FINAL_CLOSE: Final = 0x88
+#: A Close, a ping and a pong, which have no fragments; and the first frames of messages.
+_FINAL_CONTROLS: Final = (_FINAL_CLOSE, 0x89, 0x8A)
+_DATA: Final = (1, 2)
+_CONTINUATION: Final = 0
+_RESERVED: Final = 0x70
 _MAX_CONTROL: Final = 125
 _FOR_EVER: Final = sys.maxsize
 #: The first two bytes of a text frame, as a number: where the length (here 0) is the second byte,
@@ -101,8 +107,8 @@ class FrameFilter:
                 self._need = size - start + 1
                 break
             body, end = frame
-            takes = self._takes(data, start, end - body)
-            if end > size and (takes or _is_close(data[start], end - body)):
+            takes = self._takes(data, start, body, end)
+            if end > size and (takes or _is_close(data, start)):
                 self._need = end - start
                 break
             if takes:
@@ -131,6 +137,8 @@ class FrameFilter:
                     break
                 length = head & _LENGTH
                 body = start + 2
+            elif length < _TWO_BYTES:
+                break
             end = body + length
             if end > size or length > limit:
                 break
@@ -138,10 +146,11 @@ class FrameFilter:
             start = end
         return start
 
-    def _takes(self, data: bytes, start: int, length: int) -> bool:
+    def _takes(self, data: bytes, start: int, body: int, end: int) -> bool:
+        length = end - body
         return (
             data[start] == _FINAL_TEXT
-            and data[start + 1] < _MASKED
+            and body - start == _least_header(length)  # a mask would make it longer, too
             and not self._in_fragments
             and length <= self.max_size
         )
@@ -150,13 +159,26 @@ class FrameFilter:
         first = data[start]
         self._forwarding = end - start
         self._ends_message = False
-        if _is_close(first, end - body):
+        if not self._is_legal(data, start, body, end):
+            self._forwarding = _FOR_EVER
+        elif _is_close(data, start):
             self.close = _read_close(data[body:end])
             self._forwarding = _FOR_EVER
         elif first & _OPCODE < _CONTROL:
             self._ends_message = bool(first & _FIN)
             self._in_fragments = not self._ends_message
             self.fragments = self.fragments + 1 if self._in_fragments else 0
+
+    def _is_legal(self, data: bytes, start: int, body: int, end: int) -> bool:
+        """Return whether wsproto will accept the frame, as far as its header tells."""
+        first, length = data[start], end - body
+        if body - start != _least_header(length):
+            return False
+        if first in _FINAL_CONTROLS:
+            return length <= _MAX_CONTROL
+        return first & _RESERVED == 0 and (
+            first & _OPCODE == _CONTINUATION if self._in_fragments else first & _OPCODE in _DATA
+        )
 
     def _forward(self, data: bytes, start: int, items: list[Item], forwarded: list[bytes]) -> int:
         stop = min(len(data), start + self._forwarding)
@@ -203,13 +225,20 @@ def _measure(data: bytes, start: int) -> tuple[int, int] | None:
         width = 2 if length == _TWO_BYTES else 8
         length = int.from_bytes(data[body : body + width], "big")
         body += width
+    if body > len(data):
+        return None
     if data[start + 1] & _MASKED:
-        body += 4
-    return (body, body + length) if body <= len(data) else None
+        body += 4  # which no server may do
+    return body, body + length
 
 
-def _is_close(first: int, length: int) -> bool:
-    return first == _FIN | _CLOSE and length <= _MAX_CONTROL
+def _least_header(length: int) -> int:
+    """Return how many bytes say that the payload of an unmasked frame has this *length*."""
+    return 2 if length < _TWO_BYTES else 4 if length < 2**16 else 10
+
+
+def _is_close(data: bytes, start: int) -> bool:
+    return data[start] == _FINAL_CLOSE and data[start + 1] <= _MAX_CONTROL
 
 
 def _read_close(payload: bytes) -> Close:

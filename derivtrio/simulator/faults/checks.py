@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from derivtrio.simulator.market.symbols import SYMBOLS
 from derivtrio.simulator.protocol.call_definitions import CALLS
+from derivtrio.wording import wrong_port
 
 #: How often a fault happens: a number of times, or until `clear`.
 Times = int | Literal["for_ever"]
@@ -40,7 +41,6 @@ _IN_NO_FRAME: Final = (1005, 1006, 1015)
 #: In bytes: a control frame has 125, of which the code takes 2.
 _LONGEST_REASON: Final = 123
 _STATUSES: Final = range(200, 600)
-_LAST_PORT: Final = 65_535
 _STREAM_ID: Final = re.compile(r"[\w-]{32,128}")
 _HEADER: Final = re.compile(r"[!#$%&'*+.^`|~\w-]+: ?[^\r\n\0]*")
 
@@ -93,8 +93,8 @@ def finite(value: float) -> float:
 
 def port(value: int) -> int:
     """Return *value*, a TCP port, or 0 for any."""
-    known = type(value) is int and 0 <= value <= _LAST_PORT
-    require(known, f"a port is a whole number from 0 to {_LAST_PORT}, not {value!r}")
+    wrong = wrong_port(value)
+    require(not wrong, wrong)
     return value
 
 

@@ -16,7 +16,6 @@ ending comes in place of the reply to the first message, whatever that message i
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import Final, Literal, get_args
 
 import attrs
@@ -28,6 +27,7 @@ from derivtrio.simulator.accounts.account import demo_account
 from derivtrio.simulator.calls.dispatch import answer, parse
 from derivtrio.simulator.faults import checks
 from derivtrio.simulator.market.market import Market
+from derivtrio.simulator.network.accepting import accept_each
 from derivtrio.simulator.network.handshake import HttpResponse, receive_request, upgrade
 from derivtrio.simulator.network.websocket import EndOfInput, ServerWebSocket
 from derivtrio.simulator.server.admission import V3_PATH, V3_QUERY
@@ -75,7 +75,8 @@ async def open_ending_server(
     shown = f"[{host}]" if ":" in host else host
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(trio.serve_listeners, server.serve, listeners))
+        for listener in listeners:
+            nursery.start_soon(accept_each, listener, server.serve, nursery)
         try:
             yield f"ws://{shown}:{address[1]}{V3_PATH}?{V3_QUERY}"
         except trio.Cancelled:
@@ -101,12 +102,14 @@ class EndingServer:
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve *stream* to its end. Nothing that a client does raises an exception here."""
-        with suppress(trio.BrokenResourceError):
-            if (websocket := await _handshake(stream)) is not None:
-                self._accepted += 1
-                with ServerSession(self._backend, self._accepted).registered():
-                    await self._talk(websocket, self._backend.sessions[self._accepted])
-        await trio.aclose_forcefully(stream)
+        try:
+            with suppress(trio.BrokenResourceError):
+                if (websocket := await _handshake(stream)) is not None:
+                    self._accepted += 1
+                    with ServerSession(self._backend, self._accepted).registered():
+                        await self._talk(websocket, self._backend.sessions[self._accepted])
+        finally:
+            await trio.aclose_forcefully(stream)
 
     async def _talk(self, websocket: ServerWebSocket, session: ServerSession) -> None:
         while not isinstance(received := await websocket.receive(), EndOfInput):

@@ -5,11 +5,11 @@ ECONNREFUSED, and no other program can take the port.
 """
 
 import sys
-from contextlib import suppress
 
 import trio
 from trio.socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, SocketType
 
+from derivtrio.simulator.network.accepting import accept_each
 from derivtrio.simulator.server.acceptor import Acceptor
 
 _BACKLOG = 128
@@ -38,7 +38,8 @@ async def listen(
             sock.listen(_BACKLOG)
             task_status.started(port)
             task_status = trio.TASK_STATUS_IGNORED
-            await _accept_until_closed(trio.SocketListener(sock), acceptor, handlers)
+            # A held stream stays open: `Acceptor.handle` closes the others itself.
+            await accept_each(trio.SocketListener(sock), acceptor.handle, handlers)
 
 
 def _tcp_socket(host: str) -> SocketType:
@@ -46,12 +47,3 @@ def _tcp_socket(host: str) -> SocketType:
     if sys.platform != "win32":
         sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
     return sock
-
-
-async def _accept_until_closed(
-    listener: trio.SocketListener, acceptor: Acceptor, handlers: trio.Nursery
-) -> None:
-    # `trio.serve_listeners` closes each stream after its handler; a held stream must stay open.
-    with suppress(trio.ClosedResourceError):
-        while True:
-            handlers.start_soon(acceptor.handle, await listener.accept())
