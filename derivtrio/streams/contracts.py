@@ -69,9 +69,14 @@ class ContractStreams:
     _cleared: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def add(self, upstream: Upstream) -> None:
-        """Share what *upstream* brings from now on."""
+        """Share what *upstream* brings from now on.
+
+        If its reply came together with the answer to a `forget_all`, that has ended it already.
+        """
         self.in_use = True
         self._wanted[upstream] = None
+        if not self._ended.keys().isdisjoint(upstream.ids):
+            self._begin_again(upstream)
 
     def remove(self, upstream: Upstream, forgets: Sequence[Call], *, existed: bool) -> None:
         """Ask again for what depended on *upstream*, which nobody wants any more.
@@ -108,8 +113,7 @@ class ContractStreams:
         If it is a late reply, whose stream has been ended since, the stream is asked for again.
         """
         if stream_id_of(message) in self._ended:
-            upstream.ids.clear()
-            upstream.renew()
+            self._begin_again(upstream)
             return
         payload = message.get(_CALL)
         contract_id = ident_in(payload.get("contract_id")) if isinstance(payload, dict) else None
@@ -196,13 +200,17 @@ class ContractStreams:
                 for each in list(self._wanted):
                     is_ended = not ended.isdisjoint(each.ids)
                     if is_ended or each in self._borrowing or each in families:
-                        each.ids.clear()
-                        each.renew()
+                        self._begin_again(each)
         finally:
             self._clearing -= 1
             if not self._clearing:
                 self._cleared.set()
                 self._cleared = trio.Event()
+
+    def _begin_again(self, upstream: Upstream) -> None:
+        """Have *upstream*, which `forget_all` has ended, asked for again."""
+        upstream.ids.clear()
+        upstream.renew()
 
     def _note_ended(self, ids: frozenset[str]) -> None:
         self._ended |= dict.fromkeys(ids)

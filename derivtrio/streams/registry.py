@@ -224,8 +224,10 @@ class Registry:
 
     async def _ask_again(self, upstream: Upstream, _: Connection) -> None:
         try:
-            while self._unreadable[upstream] and upstream in self._wanted:
-                await trio.sleep(RETRY_PAUSE)  # its message has been dealt with then
+            while self._unreadable[upstream]:
+                await trio.sleep(RETRY_PAUSE)  # its message, perhaps its first, is dealt with then
+                if upstream not in self._wanted:
+                    return
                 self._unreadable[upstream] = False
                 if upstream.ids:
                     upstream.renew()

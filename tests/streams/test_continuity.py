@@ -528,6 +528,16 @@ def test_g18_a_candle_from_the_future_does_not_silence_those_after_it(odd: int) 
     assert [fed(720), fed(720), fed(720)] == [[], [], [720]]
 
 
+def test_a_stream_that_begins_in_the_future_has_nothing_of_the_time_before() -> None:
+    """However long that is: what comes before is not wanted, and is no sign of a wrong clock."""
+    translator = TickTranslator("R_100", start=10_000)
+    before = [*range(5), *range(9_000, 9_005), *range(9_998, 10_000)]
+    assert [item for epoch in before for item in translator.feed(tick(epoch))] == []
+    assert translator.implausible is None
+    assert epochs(translator.feed(tick(10_000))) == [10_000]
+    assert epochs(translator.feed(tick(10_001))) == [10_001]
+
+
 def test_a_translator_passes_every_tick_once_in_order() -> None:
     translator = TickTranslator("R_100")
     fed = [translator.feed(tick(epoch)) for epoch in (10, 12, 12, 11, 14)]

@@ -1,5 +1,6 @@
 """One request, many streams: lists of symbols, and all open contracts."""
 
+import json
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -414,3 +415,59 @@ async def test_g09_a_contract_that_is_refused_before_all_open_contracts_are_answ
         with trio.fail_after(5):
             for _ in range(2):
                 assert (await anext(stream))["proposal_open_contract"]["contract_id"] == 7
+
+
+def framed(message: dict[str, Any]) -> bytes:
+    """Return the frame of the WebSocket protocol in which a server sends *message*."""
+    data = json.dumps(message).encode()
+    length = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2)
+    return b"\x81" + length + data
+
+
+async def test_g09_a_contract_granted_just_before_all_are_ended_is_asked_for_again(
+    autojump_clock: Any,
+) -> None:
+    """Both answers come together, and trio may tell either caller first."""
+    granted: list[dict[str, Any]] = []
+
+    async def handle(peer: Peer, request: Request) -> None:
+        answer = {"req_id": request["req_id"]}
+        if "forget_all" in request:
+            await trio.sleep(0.1)
+            ended = [reply["subscription"]["id"] for reply in granted]
+            both = framed(granted[-1]) + framed(answer | {"forget_all": ended})
+            await peer.stream.send_all(both)
+            return
+        if "proposal_open_contract" in request:
+            contract = {"contract_id": request.get("contract_id", 1), "is_sold": 0}
+            answer |= {"subscription": {"id": str(request["req_id"])}}
+            answer |= {"proposal_open_contract": contract}
+            granted.append(answer)
+            if contract["contract_id"] >= 100 and len(asked(contract["contract_id"])) == 1:
+                return  # see above
+        await peer.send(answer | {"forget": 1})
+
+    def asked(contract_id: int) -> list[Request]:
+        wanted = {"proposal_open_contract": 1, "contract_id": contract_id}
+        requests = [request for _, request in server.received]
+        return [request for request in requests if wanted.items() <= request.items()]
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.subscribe(ALL),
+        trio.open_nursery() as nursery,
+    ):
+
+        async def follow(contract_id: int) -> None:
+            async with client.open_contract(contract_id):
+                await trio.sleep_forever()
+
+        for number in range(100, 106):
+            async with client.open_contract(2):
+                await trio.sleep(1)
+                nursery.start_soon(follow, number)
+                await trio.sleep(1)  # leaving ends all of them: the one of all cannot be told apart
+            await trio.sleep(5)
+            assert len(asked(number)) == 2
+        nursery.cancel_scope.cancel()

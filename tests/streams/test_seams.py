@@ -410,6 +410,15 @@ def test_g05_of_a_stream_that_was_granted_twice_nothing_is_looked_up(lag: int) -
     ]
 
 
+def test_g05_a_reply_that_two_live_ticks_of_its_second_have_overtaken_adds_nothing() -> None:
+    translator = TickTranslator("R_100")
+    assert epochs(translator.feed(tick(10, 1.5))) == [10]
+    translator.answered(late=False)  # the first message counts as the reply
+    assert epochs(translator.feed(tick(10, 2.5))) == [10]
+    assert epochs(translator.feed(tick(10, 1.5))) == []
+    assert epochs(translator.feed(tick(11, 1.5))) == [11]
+
+
 @pytest.mark.parametrize("resumed", [True, False])
 async def test_g05_if_the_first_message_cannot_be_read_the_reply_may_follow_it(
     autojump_clock: Any,

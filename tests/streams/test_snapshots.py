@@ -236,3 +236,28 @@ async def test_g18_a_stream_whose_only_message_cannot_be_read_does_not_end_as_if
                 async for _ in stream:
                     pass
         assert client.status.subscriptions == 0
+
+
+async def test_g18_a_first_message_that_cannot_be_read_is_asked_for_again_at_once(
+    autojump_clock: Any,
+) -> None:
+    """Whatever trio does first: tell who asked for the stream, or have it asked for again."""
+    asked = set[int]()
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "proposal_open_contract" not in request:
+            return await polite(peer, request)
+        number, is_first = request["contract_id"], request["contract_id"] not in asked
+        asked.add(number)
+        state = {"contract_id": [] if is_first else number, "is_sold": 0}
+        stream = {"id": f"{number} {is_first}"}
+        return await peer.reply(request, proposal_open_contract=state, subscription=stream)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+    ):
+        for number in range(1, 13):
+            async with client.open_contract(number) as contract:
+                with trio.fail_after(5):
+                    assert (await anext(contract)).contract_id == number
