@@ -180,7 +180,11 @@ def _bring_here(pacer: Pacer) -> None:
 
 @attrs.define(eq=False, repr=False)
 class Client(Trader):
-    """A connection to Deriv that is kept up; made by `open_client`."""
+    """A connection to Deriv that is kept up; made by `open_client`.
+
+    It belongs to the `trio.run` that opened it. In another one, in another thread, or in a task of
+    asyncio's, whatever asks the server raises a `RuntimeError`, and nothing is sent.
+    """
 
     _supervisor: Supervisor
     _lifetime: Lifetime
@@ -268,6 +272,7 @@ class Client(Trader):
         Raises:
             InvalidToken, ApiError: the server refuses; what was accepted before it stands.
             InvalidRequest: this is the Options API, where a connection has its account for good.
+            EndpointFailed: *token* is a function, and is broken.
             ValueError: *token* is not a token.
 
         And what `call` raises.
@@ -351,6 +356,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: an argument that makes no sense; nothing was sent.
+            ValueError: *buffer* or *overflow*, as for `subscribe`.
 
         """
         from derivtrio.streams.ticks import tick_stream  # noqa: PLC0415 - not all need it
@@ -386,6 +392,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: an argument that makes no sense; nothing was sent.
+            ValueError: *buffer* or *overflow*, as for `subscribe`.
 
         """
         from derivtrio.streams.candles import candle_stream  # noqa: PLC0415 - not all need it
@@ -418,6 +425,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: *loginid* is not a login id; nothing was sent.
+            ValueError: *buffer* or *overflow*, as for `subscribe`.
 
         """
         account = self._account(loginid)
@@ -442,6 +450,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: *loginid* is not a login id; nothing was sent.
+            ValueError: *buffer* or *overflow*, as for `subscribe`.
 
         """
         account = self._account(loginid)
@@ -470,6 +479,7 @@ class Client(Trader):
         Raises:
             InvalidRequest: *contract_id* is not a number, or *loginid* is not a login id; nothing
                 was sent.
+            ValueError: *buffer* or *overflow*, as for `subscribe`.
 
         """
         account = self._account(loginid)
@@ -505,6 +515,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: the contract is not described; nothing was sent.
+            ValueError: *buffer* or *overflow*, as for `subscribe`.
 
         """
         words = contract_words(
@@ -641,7 +652,7 @@ class Client(Trader):
         await trio.lowlevel.checkpoint()
         while not self._session.is_ready:
             if state.ending:
-                await trio.lowlevel.checkpoint_if_cancelled()  # the body of a failed client is
+                await trio.lowlevel.checkpoint_if_cancelled()  # as the block of a failed client is
                 raise self._lifetime.refusal()
             await state.change()
 

@@ -90,6 +90,8 @@ class Trader:
                 and nothing was bought.
             ConnectionChanged: the proposal's connection is gone; nothing was sent.
             ApiError: the server refuses; nothing was bought.
+            AuthorizationRequired: the client has changed its account since the order was asked for,
+                or is changing it; nothing was sent. Or the server refuses.
             OutcomeUnknown: it is not known whether the contract was bought. With `reconcile`: it
                 cannot be found out. Then `outcome` says why, or, if the lookup failed, the cause.
             NotExecuted: with `reconcile`: the reply was lost, and the contract was not bought.
