@@ -98,7 +98,7 @@ from derivtrio.policy.rate_limits import BudgetUse, Pacer
 from derivtrio.settings import Backoff, Settings
 from derivtrio.signals import run
 from derivtrio.streams.subscription import Subscription
-from derivtrio.supervision.authorization import TokenSource
+from derivtrio.supervision.tokens import TokenSource
 
 if TYPE_CHECKING:
     from derivtrio.connection.account import OptionsAccount

@@ -39,10 +39,11 @@ from derivtrio.streams.snapshots import (
     proposal_stream,
 )
 from derivtrio.streams.subscription import Subscription
-from derivtrio.supervision.authorization import Authorization, Identity, TokenSource, checked_for
+from derivtrio.supervision.authorization import Authorization, Identity
 from derivtrio.supervision.lifetime import Lifetime
 from derivtrio.supervision.login import change_account, change_by_call, log_out
 from derivtrio.supervision.supervisor import Supervisor
+from derivtrio.supervision.tokens import TokenSource, checked_for
 from derivtrio.trading.orders import contract_words
 from derivtrio.trading.trader import Trader
 from derivtrio.wording import counted, shown

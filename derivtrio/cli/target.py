@@ -13,10 +13,10 @@ import click
 from derivtrio import Client, OptionsAccount, Settings, open_client
 from derivtrio.cli.output import note
 from derivtrio.connection.account import REST_URL
-from derivtrio.connection.endpoints import Endpoint, as_endpoint
+from derivtrio.connection.endpoints import Endpoint, as_endpoint, speaks_options
 from derivtrio.connection.proxy import ENVIRONMENT, parse_proxy
 from derivtrio.redaction import shown_url
-from derivtrio.supervision.authorization import checked_token, speaks_options
+from derivtrio.supervision.tokens import checked_token
 from derivtrio.wording import one_line
 
 #: How many times a command that runs once tries to connect.
