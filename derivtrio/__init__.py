@@ -94,7 +94,8 @@ from derivtrio.models import (
     Transaction,
     Updated,
 )
-from derivtrio.policy.rate_limits import BudgetUse, Pacer
+from derivtrio.policy.pacer import Pacer
+from derivtrio.policy.rate_limits import BudgetUse
 from derivtrio.settings import Backoff, Settings
 from derivtrio.signals import run
 from derivtrio.streams.subscription import Subscription

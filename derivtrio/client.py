@@ -27,7 +27,8 @@ from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
 from derivtrio.errors import ConnectionChanged, ReconnectRequested, invalid_request
 from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
-from derivtrio.policy.rate_limits import Budgets, BudgetUse, Pacer
+from derivtrio.policy.pacer import Pacer
+from derivtrio.policy.rate_limits import Budgets, BudgetUse
 from derivtrio.settings import Settings
 from derivtrio.streams.client_events import event_stream
 from derivtrio.streams.registry import Registry
