@@ -8,9 +8,10 @@ async with derivtrio.open_client(app_id=1089) as client:
 
 from typing import TYPE_CHECKING, Any
 
+from derivtrio.assembly import open_client
 from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.status import State, Status
-from derivtrio.client import Client, open_client
+from derivtrio.client import Client
 from derivtrio.concurrency.buffer import OverflowPolicy
 from derivtrio.connection.endpoints import V3, Endpoint, Generation, OptionsPublic
 from derivtrio.errors import (
