@@ -8,9 +8,10 @@ async with derivtrio.open_client(app_id=1089) as client:
 
 from typing import TYPE_CHECKING, Any
 
+from derivtrio.assembly import open_client
 from derivtrio.calls.metrics import Metrics
 from derivtrio.calls.status import State, Status
-from derivtrio.client import Client, open_client
+from derivtrio.client import Client
 from derivtrio.concurrency.buffer import OverflowPolicy
 from derivtrio.connection.endpoints import V3, Endpoint, Generation, OptionsPublic
 from derivtrio.errors import (
@@ -94,11 +95,12 @@ from derivtrio.models import (
     Transaction,
     Updated,
 )
-from derivtrio.policy.rate_limits import BudgetUse, Pacer
+from derivtrio.policy.pacer import Pacer
+from derivtrio.policy.rate_limits import BudgetUse
 from derivtrio.settings import Backoff, Settings
 from derivtrio.signals import run
 from derivtrio.streams.subscription import Subscription
-from derivtrio.supervision.authorization import TokenSource
+from derivtrio.supervision.tokens import TokenSource
 
 if TYPE_CHECKING:
     from derivtrio.connection.account import OptionsAccount

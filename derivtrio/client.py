@@ -1,34 +1,25 @@
-"""The user's handle: `open_client` and `Client`."""
+"""What users hold: `Client`, and each method that they call. `assembly` makes one."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
-from functools import partial
-from typing import Any, Final
+from contextlib import asynccontextmanager
+from typing import Any
 
 import attrs
 import trio
 
 from derivtrio.api import Api
-from derivtrio.api.catalog import CHANGES, name_of
-from derivtrio.calls.doubts import TradeLog
+from derivtrio.api.catalog import CHANGES
 from derivtrio.calls.metrics import Metrics
-from derivtrio.calls.other_clients import other_clients
-from derivtrio.calls.queue import SendQueue
 from derivtrio.calls.raw import raw_call
 from derivtrio.calls.request import checked_call, make_call
-from derivtrio.calls.routing import Router
-from derivtrio.calls.session import Session, on_new_client
-from derivtrio.calls.status import EventBus, Status
-from derivtrio.concurrency.background import running
+from derivtrio.calls.status import Status
 from derivtrio.concurrency.buffer import OverflowPolicy
-from derivtrio.concurrency.home import require_home, require_trio
+from derivtrio.concurrency.home import require_home
 from derivtrio.connection.disconnect import NORMAL, Disconnect
-from derivtrio.connection.endpoints import Endpoint, as_endpoint, generation_of
 from derivtrio.errors import ConnectionChanged, ReconnectRequested, invalid_request
 from derivtrio.events import Event
 from derivtrio.models import Balance, Candle, OpenContract, Proposal, Tick, Transaction
-from derivtrio.policy.rate_limits import Budgets, BudgetUse, Pacer
-from derivtrio.settings import Settings
+from derivtrio.policy.rate_limits import BudgetUse
 from derivtrio.streams.client_events import event_stream
 from derivtrio.streams.registry import Registry
 from derivtrio.streams.requests import WhenClosed, subscribing
@@ -39,148 +30,22 @@ from derivtrio.streams.snapshots import (
     proposal_stream,
 )
 from derivtrio.streams.subscription import Subscription
-from derivtrio.supervision.authorization import Authorization, Identity, TokenSource, checked_for
 from derivtrio.supervision.lifetime import Lifetime
 from derivtrio.supervision.login import change_account, change_by_call, log_out
 from derivtrio.supervision.supervisor import Supervisor
+from derivtrio.supervision.tokens import TokenSource
 from derivtrio.trading.orders import contract_words
 from derivtrio.trading.trader import Trader
-from derivtrio.wording import counted, shown
-
-_DEFAULTS: Final = Settings()
-
-
-@asynccontextmanager
-async def open_client(
-    app_id: int | str = 1089,
-    *,
-    endpoint: Endpoint | str | None = None,
-    token: TokenSource | None = None,
-    settings: Settings = _DEFAULTS,
-    pacer: Pacer | None = None,
-    name: str | None = None,
-) -> AsyncGenerator["Client"]:
-    """Open a client; yield it when its first connection is ready; close it at the block's end.
-
-    `endpoint` is a WebSocket URL, an `Endpoint`, or None for the v3 API with *app_id*; for the
-    Options API it is `OptionsPublic()` or `OptionsAccount(account_id, app_id, token)`.
-
-    `token` authorizes every new connection on v3: a str; several of them, the first being for the
-    account that is meant where a request has no `loginid`; or an async function, which is asked for
-    a token each time, and once more if the server finds that one invalid.
-
-    *name* tells this client from others in the same process: it stands in the log records (in front
-    of the text, and as the field `client`), in events (`client`), in `Client.metrics` and in the
-    names of the client's tasks.
-
-    Clients with the same *pacer* keep within the server's rate limits together; otherwise each has
-    its own.
-
-    What the block raises comes out as it is. If the client fails for good meanwhile, the block is
-    cancelled and `ConnectionFailed` comes out; if both, the block's exception wins and has the
-    other as its context.
-
-    It has a nursery inside. So an async generator must not yield in its block.
-
-    *Cancellation*: reaches the block first and the client after it: a call made in a `finally` of
-    the block, under a shield, still works. The goodbye takes `Settings.close_timeout` at most.
-
-    Raises:
-        ConnectionFailed: after `Settings.max_attempts`, or when the client failed for good.
-        DerivError: the cause itself, where the block had not begun and the first connection is
-            refused for good (`ApiError`, `HandshakeRejected`, `RestRejected`,
-            `CertificateRejected`, `ProxyFailed`, `EndpointFailed`, `PeerClosed`, `InvalidURL`).
-        ValueError, TypeError: an argument that makes no sense, such as a `token` on the Options
-            API, where the endpoint has it.
-        RuntimeError: not under trio, but under asyncio, for example.
-
-    """
-    require_trio()
-    client, lifetime = _assembled(as_endpoint(endpoint, app_id), token, settings, pacer, name)
-    task_name = f"derivtrio.reconnect{lifetime.supervisor.session.label}"
-    tasks = lifetime.tasks
-    async with running(lifetime.serve, stop=lifetime.stop, name=task_name, inside=tasks):
-        with lifetime.body:
-            try:
-                if settings.wait_ready:
-                    await client.wait_ready()
-                lifetime.entered = True
-                yield client
-            except BaseException as error:
-                lifetime.add_context(error)
-                raise
-            finally:
-                with trio.CancelScope(shield=True):
-                    await client.aclose()
-    lifetime.raise_failure()
-
-
-def _assembled(
-    endpoint: Endpoint,
-    token: TokenSource | None,
-    settings: Settings,
-    pacer: Pacer | None,
-    name: str | None,
-) -> tuple["Client", Lifetime]:
-    """Put the parts of a client together, from the bottom up; return it and its lifetime."""
-    if not isinstance(settings, Settings):
-        text = f"settings is a derivtrio.Settings, not {type(settings).__name__}"
-        raise TypeError(text)
-    if name is not None and (not isinstance(name, str) or not name):
-        text = f"name is a str that is not empty, or None, not {shown(name)}"
-        raise ValueError(text)
-    bus, router = EventBus(name), Router()
-    queue = SendQueue(settings.outbox, _budgets(settings, pacer, endpoint), bus.announce)
-    authorization = Authorization(endpoint, Identity(checked_for(endpoint, token)))
-    trades = TradeLog(authorization.whose, others=other_clients(endpoint))
-    session = Session(settings, generation_of(endpoint), queue, router, bus, trades)
-    session.reauthorize = partial(authorization.reauthorize, session=session)
-    registry = Registry(session)
-    trades.used, trades.streamed = registry.replace_proposal, registry.request_of
-    if (watch := on_new_client.get()) is not None:
-        watch(session, registry)
-    if settings.stale_after is not None:
-        from derivtrio.streams.staleness import Staleness  # noqa: PLC0415 - not needed to import us
-
-        registry.watch = Staleness(session, registry).watch
-    supervisor = Supervisor(session, authorization, registry)
-    lifetime = Lifetime(supervisor)
-    return Client(session, supervisor, lifetime), lifetime
-
-
-def _budgets(settings: Settings, pacer: Pacer | None, endpoint: Endpoint) -> Budgets:
-    """Return what the client may send."""
-    if pacer is not None and not isinstance(pacer, Pacer):
-        text = f"pacer is a derivtrio.Pacer or None, not {type(pacer).__name__}"
-        raise TypeError(text)
-    if not settings.pacing:
-        if pacer is not None:
-            text = "a pacer is of no use with Settings(pacing=False)"
-            raise ValueError(text)
-        return Budgets()
-    advertised = getattr(endpoint, "limits", "website_status") == "website_status"
-    pacer = pacer or Pacer()
-    _bring_here(pacer)
-    return pacer.budgets(generation_of(endpoint), advertised=advertised)
-
-
-def _bring_here(pacer: Pacer) -> None:
-    """Let *pacer* serve the present `trio.run`, unless it serves another that goes on."""
-    run, former = require_trio(), pacer.run
-    if run is former:
-        return
-    if isinstance(former, trio.lowlevel.TrioToken):
-        with suppress(trio.RunFinishedError):
-            former.run_sync_soon(bool)
-            text = "a pacer serves one trio.run at a time, and another one goes on that has this"
-            raise RuntimeError(text)
-    pacer.run = run
-    pacer.keep_time_by(trio.lowlevel.current_clock().current_time)
+from derivtrio.wording import counted
 
 
 @attrs.define(eq=False, repr=False)
 class Client(Trader):
-    """A connection to Deriv that is kept up; made by `open_client`."""
+    """A connection to Deriv that is kept up; made by `open_client`.
+
+    It belongs to the `trio.run` that opened it. In another one, in another thread, or in a task of
+    asyncio's, whatever asks the server raises a `RuntimeError`, and nothing is sent.
+    """
 
     _supervisor: Supervisor
     _lifetime: Lifetime
@@ -268,6 +133,7 @@ class Client(Trader):
         Raises:
             InvalidToken, ApiError: the server refuses; what was accepted before it stands.
             InvalidRequest: this is the Options API, where a connection has its account for good.
+            EndpointFailed: *token* is a function, and is broken.
             ValueError: *token* is not a token.
 
         And what `call` raises.
@@ -319,7 +185,7 @@ class Client(Trader):
 
         """
         request = subscribing(request)
-        self._check(name_of(request), request)
+        checked_call(request, self._session)
         return message_stream(self._registry, request, buffer=buffer, overflow=overflow)
 
     def ticks(
@@ -351,6 +217,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: an argument that makes no sense; nothing was sent.
+            ValueError: *buffer* or *overflow*, as for `subscribe`.
 
         """
         from derivtrio.streams.ticks import tick_stream  # noqa: PLC0415 - not all need it
@@ -386,6 +253,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: an argument that makes no sense; nothing was sent.
+            ValueError: *buffer* or *overflow*, as for `subscribe`.
 
         """
         from derivtrio.streams.candles import candle_stream  # noqa: PLC0415 - not all need it
@@ -418,6 +286,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: *loginid* is not a login id; nothing was sent.
+            ValueError: *buffer* or *overflow*, as for `subscribe`.
 
         """
         account = self._account(loginid)
@@ -442,6 +311,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: *loginid* is not a login id; nothing was sent.
+            ValueError: *buffer* or *overflow*, as for `subscribe`.
 
         """
         account = self._account(loginid)
@@ -470,6 +340,7 @@ class Client(Trader):
         Raises:
             InvalidRequest: *contract_id* is not a number, or *loginid* is not a login id; nothing
                 was sent.
+            ValueError: *buffer* or *overflow*, as for `subscribe`.
 
         """
         account = self._account(loginid)
@@ -505,6 +376,7 @@ class Client(Trader):
 
         Raises:
             InvalidRequest: the contract is not described; nothing was sent.
+            ValueError: *buffer* or *overflow*, as for `subscribe`.
 
         """
         words = contract_words(
@@ -641,7 +513,7 @@ class Client(Trader):
         await trio.lowlevel.checkpoint()
         while not self._session.is_ready:
             if state.ending:
-                await trio.lowlevel.checkpoint_if_cancelled()  # the body of a failed client is
+                await trio.lowlevel.checkpoint_if_cancelled()  # as the block of a failed client is
                 raise self._lifetime.refusal()
             await state.change()
 

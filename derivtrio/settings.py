@@ -58,7 +58,7 @@ def _instance_of(kind: type) -> Any:
     return check
 
 
-def _check_proxy(_: object, __: object, url: Any) -> None:
+def _check_proxy(_settings: object, _field: object, url: Any) -> None:
     """Raise an error if *url* is not of a proxy, without showing it: it may have a password."""
     if url is not None and (not isinstance(url, str) or not _PROXY.fullmatch(url)):
         text = (
@@ -69,9 +69,9 @@ def _check_proxy(_: object, __: object, url: Any) -> None:
         raise InvalidURL(text)
 
 
-def _check_ssl_context(_: object, __: object, context: Any) -> None:
+def _check_ssl_context(settings: object, field: object, context: Any) -> None:
     """Raise an error for what is no context, or one that only servers can use."""
-    _instance_of(ssl.SSLContext)(_, __, context)
+    _instance_of(ssl.SSLContext)(settings, field, context)
     if context.protocol == ssl.PROTOCOL_TLS_SERVER:
         text = (
             "ssl_context is one for clients, as from ssl.create_default_context(), not a server's"
@@ -83,7 +83,7 @@ def _copied(headers: Any) -> Any:
     return dict(headers) if isinstance(headers, Mapping) else headers
 
 
-def _check_headers(_: object, __: object, headers: Any) -> None:
+def _check_headers(_settings: object, _field: object, headers: Any) -> None:
     """Raise an error for *headers* that cannot be sent. No value is shown: it may be a secret."""
     if not isinstance(headers, dict):
         text = f"headers is a mapping of names to values, not {type(headers).__name__}"
@@ -122,7 +122,7 @@ def _listed(names: Any) -> Any:
     return tuple(names) if isinstance(names, list) else names
 
 
-def _check_subprotocols(_: object, __: object, names: Any) -> None:
+def _check_subprotocols(_settings: object, _field: object, names: Any) -> None:
     if not isinstance(names, tuple):
         text = f"subprotocols is a tuple of names, not {shown(names)}"
         raise TypeError(text)
@@ -147,7 +147,13 @@ _duration_or_none: Any = optional(_duration)
 _not_negative = _between(
     float, 0, "a number of seconds, from 0 to a thousand million", highest=_LONGEST
 )
-_wait = _between(float, 0, "a number of seconds, more than 0", highest=_LONGEST, strictly=True)
+_wait = _between(
+    float,
+    0,
+    "a number of seconds, more than 0, up to a thousand million",
+    highest=_LONGEST,
+    strictly=True,
+)
 _factor = _between(float, 1, "a number, at least 1")
 _count = _between(int, 1, "a whole number, at least 1")
 
@@ -191,11 +197,11 @@ class Settings:
         stable_after: how long a connection must stay `READY` for the backoff to start anew.
         max_attempts: attempts in a row without a stable connection; `None` means for ever.
         outbox: how many requests may wait for a connection. Further callers wait for room.
-        max_message_size: the largest message accepted from the server, in bytes; of a text each
-            character counts as one, also if it has several. The buffer of a stream counts messages.
-            So `buffer` messages of this size are the most that a server can have a consumer hold
-            that does not read. A page of history has up to half a
-            megabyte, so with a smaller limit no long hole can be filled.
+        max_message_size: the largest message accepted from the server, in bytes; in a text each
+            character counts as one byte, also if it takes several. A page of history has up to half
+            a megabyte, so with a smaller limit no long hole can be filled. The buffer of a stream
+            counts messages: `buffer` messages of this size are the most that a server can have a
+            consumer hold that does not read.
         ssl_context: for `wss://`; `None` means the platform's own certificate authorities.
         proxy: the URL of a proxy for the WebSocket and for the REST call of an account, or
             `"environment"`; see `connection.proxy`. Needs python-socks, the extra `proxy`.

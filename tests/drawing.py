@@ -18,7 +18,7 @@ from derivtrio.simulator import open_simulator
 
 #: What each task does, and where its function is.
 TASKS: Final = {
-    "your program": ("enters open_client", "client.py"),
+    "your program": ("enters open_client", "assembly.py"),
     "derivtrio.reconnect": ("one connection after another", "supervision/supervisor.py"),
     "derivtrio.websocket": ("handshake, pings, Close", "connection/connection.py"),
     "trio_websocket": ("trio-websocket's own reader", ""),

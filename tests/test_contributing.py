@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import derivtrio
+from derivtrio.connection import websocket
+from derivtrio.trace.layout import JOBS
 from tests.drawing import drawing
 
 PACKAGE = Path(derivtrio.__file__).parent
@@ -94,11 +96,25 @@ def tasks_in(path: Path) -> set[str]:
 
 def test_each_task_of_a_client_is_in_the_drawing_or_in_the_table() -> None:
     files = [path for folder in ENGINE for path in (PACKAGE / folder).rglob("*.py")]
-    started = {name for path in [*files, PACKAGE / "client.py"] for name in tasks_in(path)}
+    started = {name for path in [*files, PACKAGE / "assembly.py"] for name in tasks_in(path)}
     assert len(started) > 10
     told = set(re.findall(r"derivtrio\.[a-z-]+", section("The tasks")))
     assert started - told == set(), "tell of these tasks in CONTRIBUTING.md, The tasks"
     assert told - started == set(), "CONTRIBUTING.md, The tasks, tells of tasks that are gone"
+
+
+def test_the_picture_of_a_run_explains_each_of_these_tasks() -> None:
+    """All but the one around the connections, which is the client itself."""
+    told = set(re.findall(r"derivtrio\.([a-z-]+)", section("The tasks"))) - {"reconnect"}
+    assert told - JOBS.keys() == set(), "say in trace/layout.py what these tasks do"
+    assert JOBS.keys() - told == set(), "trace/layout.py explains tasks that are gone"
+
+
+def test_each_hazard_is_told_where_it_is_contained_and_has_a_test() -> None:
+    page = (ROOT / "tests" / "connection" / "test_hazards.py").read_text(encoding="utf-8")
+    tested = {int(number) for number in re.findall(r"def test_h(\d+)_", page)}
+    assert tested == set(range(1, 14))  # H1 to H13, as CONTRIBUTING.md has it
+    assert {int(number) for number in re.findall(r"\bH(\d+)", websocket.__doc__ or "")} == tested
 
 
 def test_the_commands_name_modules_that_exist() -> None:

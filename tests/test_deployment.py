@@ -62,7 +62,7 @@ def test_the_container_installs_what_its_command_needs() -> None:
 
 
 def test_its_command_can_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("derivtrio.cli.target.run", lambda _main: None)
+    monkeypatch.setattr("derivtrio.cli.ending.run", lambda _main: None)
     assert CliRunner().invoke(cli, container_command()[1:]).exit_code == 0
 
 

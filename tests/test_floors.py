@@ -32,6 +32,7 @@ OLD_NAMES = ("published", "shortcodes")
 #: On top of all floors: what users import, and what people run.
 ROOF = (
     "client",
+    "assembly",
     "signals",
     "__init__",
     "web",

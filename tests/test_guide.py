@@ -156,7 +156,7 @@ def test_every_command_is_of_a_kind_that_is_checked(command: str) -> None:
     "command", [line for line in COMMANDS if line.startswith("derivtrio ")], ids=str
 )
 def test_the_commands_can_be_parsed(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("derivtrio.cli.target.run", lambda _main: None)
+    monkeypatch.setattr("derivtrio.cli.ending.run", lambda _main: None)
     monkeypatch.setattr("derivtrio.cli.screen.to_terminal", lambda: True)  # some need one
     monkeypatch.setenv("TERM", "xterm")
     arguments = shlex.split(command)[1:]

@@ -53,6 +53,7 @@ ASKED: Final = (
     "concurrency/waking.py",  # what a task is woken with
     "connection/url.py",  # which URLs are refused
     "connection/disconnect.py",  # the end of a connection, as data
+    "supervision/tokens.py",  # what a token is
     "trading/orders.py",  # which arguments of a trade make sense
     "trading/reconcile/assignment.py",  # which order can have led to which purchase
 )

@@ -81,5 +81,5 @@ def _check_own(name: str, request: dict[str, Any], generation: str) -> None:
 
 def _only_one_reply(name: str) -> InvalidRequest:
     return invalid_request(
-        f"{name}: client.api is for one reply; a stream is had from client.subscribe"
+        f"{name}: client.api is for one reply; for a stream use client.subscribe"
     )

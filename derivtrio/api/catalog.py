@@ -4,7 +4,7 @@ Two questions decide what becomes of a request when its connection breaks: which
 it safe to ask again? A call that is not in the table counts as unsafe: better to report that its
 outcome is unknown than to repeat a purchase.
 
-`entry` has all that is known of a call: what Deriv's schemas say is in `published`, which is
+`entry` has all that is known of a call: what Deriv's schemas say is in `_published`, which is
 generated; what they do not say is in the tables below, which are made by hand.
 """
 
@@ -149,7 +149,7 @@ class Entry:
         forget_types: by which of its types `forget_all` ends these streams.
         safe: whether it may be asked again after its reply was lost.
         groups: the budgets that it counts in, when requests are limited.
-        takes: the members of the request, in the notation of `published`.
+        takes: the members of the request, in the notation of `_published`.
 
     """
 

@@ -2,7 +2,8 @@
 
 The server itself is said to take a number for a text that looks like one, and the other way round;
 the schemas do not. The error says how to write it.
-What is checked, and what is in doubt and let through, follows from `published`. Values of secrets
+
+What is checked, and what is in doubt and let through, follows from `_published`. Values of secrets
 are in no text and in no error.
 """
 

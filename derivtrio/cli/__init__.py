@@ -15,7 +15,7 @@
 - `progress`: how far what is fetched from the past is.
 - `serving`: the live time line that several commands can serve.
 - `moments`: times as options. `out_files`: files that are written, and what they may replace.
-- `target`: where commands connect, and how they end.
+- `target`: where commands connect; `ending`: how they end.
 - `output`: how results and messages are shown; `logs`: the log as JSON.
 
 Needs the extra `cli` (click and rich). Imports: everything below, and the simulator. Begin with

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from derivtrio.cli.ending import INTERRUPTED, discard_output, perform, text_of
 from derivtrio.cli.output import require_output, show_json
-from derivtrio.cli.target import INTERRUPTED, Target, connecting, discard_output, perform, text_of
+from derivtrio.cli.target import Target, connecting
 from derivtrio.wording import one_line
 
 

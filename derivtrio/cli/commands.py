@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import click
 
+from derivtrio.cli.ending import end_with
 from derivtrio.cli.output import require_output
-from derivtrio.cli.target import end_with
 
 #: The commands: each is the function with this name in the module with this name.
 _NAMES: Final = (
@@ -28,7 +28,7 @@ _NAMES: Final = (
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """End the program as `target` says if click cannot print a help, or the version.
+    """End the program as `ending` says if click cannot print a help, or the version.
 
     Click itself takes a closed standard output for success, and has a traceback for a full one.
     """

@@ -16,6 +16,7 @@ import trio
 from rich.console import Console
 
 from derivtrio import Backoff, Endpoint, Settings, Subscription, Tick, open_client
+from derivtrio.cli.ending import perform
 from derivtrio.cli.out_files import check_out
 from derivtrio.cli.outages import (
     Break,
@@ -30,7 +31,6 @@ from derivtrio.cli.outages import (
 )
 from derivtrio.cli.output import clock, quote_of, require_output, sentence
 from derivtrio.cli.serving import ListenAddress, serve_option, serving
-from derivtrio.cli.target import perform
 from derivtrio.events import Event
 from derivtrio.redaction import shown_url
 from derivtrio.simulator import Simulator, open_simulator

@@ -11,10 +11,10 @@ import attrs
 import click
 import trio
 
+from derivtrio.cli.ending import perform
 from derivtrio.cli.moments import LONGEST_CANDLE, in_period, require_period
 from derivtrio.cli.out_files import check_out, replacing, require_apart
 from derivtrio.cli.output import note
-from derivtrio.cli.target import perform
 from derivtrio.recording import TABLES, TICKS, Row, Table
 from derivtrio.recording.formats import CSV, JSON_LINES, LineFormat
 from derivtrio.recording.parquet import ParquetSink

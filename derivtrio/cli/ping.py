@@ -6,8 +6,9 @@ import math
 import click
 import trio
 
+from derivtrio.cli.ending import perform
 from derivtrio.cli.output import require_output
-from derivtrio.cli.target import Target, checked, connecting, perform
+from derivtrio.cli.target import Target, checked, connecting
 
 
 def check_seconds(seconds: float) -> None:

@@ -7,10 +7,11 @@ import attrs
 import click
 
 from derivtrio.api.catalog import GRANULARITIES
+from derivtrio.cli.ending import perform
 from derivtrio.cli.moments import read_past_moment
 from derivtrio.cli.operate import Operation, operating
 from derivtrio.cli.out_files import require_apart
-from derivtrio.cli.target import Target, connecting, perform
+from derivtrio.cli.target import Target, connecting
 from derivtrio.recording import StoreError, open_store
 from derivtrio.recording import record as keep
 from derivtrio.recording.targets import maker_of

@@ -8,9 +8,10 @@ from typing import Any, Final
 import attrs
 import click
 
+from derivtrio.cli.ending import perform
 from derivtrio.cli.moments import read_past_moment
 from derivtrio.cli.operate import Operation, operating
-from derivtrio.cli.target import Target, connecting, perform
+from derivtrio.cli.target import Target, connecting
 from derivtrio.recording import Store, StoreError
 from derivtrio.recording import record as keep
 from derivtrio.recording.relaying import NATS, RelayAddress, engine_of

@@ -9,8 +9,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 import click
 import trio
 
+from derivtrio.cli.ending import perform
 from derivtrio.cli.output import note, require_output
-from derivtrio.cli.target import checked, perform
+from derivtrio.cli.target import checked
 from derivtrio.simulator import (
     DEMO_TOKEN,
     Limits,

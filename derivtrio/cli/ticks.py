@@ -9,10 +9,11 @@ import click
 import trio
 
 from derivtrio import Subscription, Tick
+from derivtrio.cli.ending import perform
 from derivtrio.cli.moments import read_past_moment
 from derivtrio.cli.operate import Operation, operating
 from derivtrio.cli.output import note, require_output, sentence, show_tick, to_terminal
-from derivtrio.cli.target import ATTEMPTS, Target, connecting, perform
+from derivtrio.cli.target import ATTEMPTS, Target, connecting
 
 
 @click.command()

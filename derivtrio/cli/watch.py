@@ -6,11 +6,12 @@ from typing import Final
 import click
 import trio
 
+from derivtrio.cli.ending import perform
 from derivtrio.cli.followed import FollowedSymbol, follow
 from derivtrio.cli.live_view import CLOSE_TIMEOUT, Monitor, foot_of
 from derivtrio.cli.screen import on_screen, require_terminal
 from derivtrio.cli.serving import ListenAddress, serve_option, serving
-from derivtrio.cli.target import Target, connecting, perform
+from derivtrio.cli.target import Target, connecting
 from derivtrio.cli.watch_view import WatchView
 
 #: How often the table is drawn, in seconds.

@@ -3,8 +3,8 @@
 The URL is good for one connection and for 120 seconds (Deriv's OpenAPI description). Several calls
 at once are answered with 503, `CircuitBreakerBusy` (third parties' reports). So one endpoint makes
 one call at a time. After a 429 or 503 it waits as long as `Retry-After` says or, without one, for a
-delay that doubles from one second to thirty. To that comes a random half, so that many clients
-which were refused together do not ask again together.
+delay that doubles from one second to thirty, and up to half as long again, at random: many clients
+that were refused together should not ask again together.
 
 A refused call is not repeated here: it is the failure of an attempt, which is announced, logged,
 and followed by the next attempt as every other one is. The one exception is a token that the server
@@ -29,18 +29,13 @@ import trio
 from derivtrio.connection.endpoints import Generation, LimitsSource, ask
 from derivtrio.connection.rest import imported_httpx, post_for_url
 from derivtrio.connection.url import parse_authority
-from derivtrio.errors import (
-    EndpointFailed,
-    InvalidURL,
-    RestRejected,
-)
+from derivtrio.errors import EndpointFailed, InvalidURL, RestRejected
 from derivtrio.policy.backoff import delays
 from derivtrio.redaction import shown_url
 from derivtrio.settings import Backoff
 
 REST_URL: Final = "https://api.derivws.com"
 
-_OK: Final = 200
 _UNAUTHORIZED: Final = 401
 
 #: Statuses after which the server is left alone for a while.
@@ -206,5 +201,8 @@ class OptionsAccount:
 
 
 def _at_least(_low: float, high: float) -> float:
-    """Return a wait from *high* to half as much again: the supervisor's is lost in it."""
+    """Return a random wait from *high* to half as much again.
+
+    The supervisor's own random wait runs meanwhile, so it keeps nobody apart.
+    """
     return random.uniform(high, 1.5 * high)  # noqa: S311 - no secret

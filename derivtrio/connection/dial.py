@@ -18,10 +18,7 @@ from derivtrio.connection.endpoints import Endpoint, StreamOpener
 from derivtrio.connection.fast.sockets import fast_socket
 from derivtrio.connection.tls import open_tls, platform_context
 from derivtrio.connection.url import Address
-from derivtrio.errors import (
-    ConnectRefused,
-    ConnectTimeout,
-)
+from derivtrio.errors import ConnectRefused, ConnectTimeout
 from derivtrio.settings import Settings
 
 if TYPE_CHECKING:

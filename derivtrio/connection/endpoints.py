@@ -162,6 +162,11 @@ def account_of(endpoint: Endpoint) -> str | None:
     return None if account_id is None else str(account_id)
 
 
+def speaks_options(endpoint: Endpoint) -> bool:
+    """Return whether *endpoint* speaks the Options API: a connection there keeps its account."""
+    return generation_of(endpoint) == "options"
+
+
 async def ask(source: Callable[[], Awaitable[str]], what: str) -> str:
     """Return what the user's async function *source* returns.
 
@@ -217,8 +222,8 @@ def as_endpoint(endpoint: Endpoint | str | None, app_id: int | str) -> Endpoint:
         return V3(app_id)
     if isinstance(endpoint, str):
         parse_url(endpoint)
-        speaks_options = urlsplit(endpoint).path.startswith(_OPTIONS_PATH)
-        return OptionsPublic(endpoint) if speaks_options else V3(app_id, base=endpoint)
+        is_options = urlsplit(endpoint).path.startswith(_OPTIONS_PATH)
+        return OptionsPublic(endpoint) if is_options else V3(app_id, base=endpoint)
     if isinstance(endpoint, type):
         text = f"endpoint is an Endpoint, such as {endpoint.__name__}(…), not its class"
         raise TypeError(text)

@@ -1,14 +1,25 @@
 """trio-websocket, and what it takes to live with it.
 
-This is the only module of the client that knows trio-websocket. It contains what that library does
-at its edges (the numbers are those of the tests in `tests/connection/test_hazards.py`):
+This is the only module of the client that knows trio-websocket. Here is what that library does at
+its edges, and what contains it. The tests in `tests/connection/test_hazards.py` have these numbers:
 
-- Every wait has a deadline of our own around it, because trio-websocket's own timeouts are not kept
-  when the peer is mute (H1, H2, H3). trio-websocket's `ping` is not used (H4).
-- TCP and TLS are opened in `dial`, and `stream` reads the HTTP response first, so that a refusal
-  has its true cause (H5, H6, H7).
-- trio-websocket's reader runs in a task of its own, shielded until the goodbye is done (H12).
-  Whatever it raises is the end of this connection and of nothing else (H11).
+- H1, H2, H3: its own timeouts are not kept when the peer is mute. Every wait has a deadline of our
+  own around it.
+- H4: its `ping` does not return if the socket dies. It is not used.
+- H5, H6, H7: a refused handshake, an untrusted certificate and an answer that is not HTTP lose
+  their cause, or are not noticed. So `dial` opens TCP and TLS, and `stream` is the first to read
+  the response.
+- H8: a write that is cancelled midway leaves half a frame behind, and the connection looks open. It
+  counts as broken (`Connection.send`).
+- H9: as long as nobody takes its messages it reads nothing, no ping and no Close either. Our reader
+  takes them at once, and never waits for a consumer.
+- H10: a second closer does not wait for the end. There is one closer (`Connection.close`).
+- H11: a ping that comes during our goodbye crashes its reader. Whatever that raises is the end of
+  this connection and of nothing else (`WebSocket.run`).
+- H12: if its reader is cancelled together with the goodbye, nobody reads the peer's Close. It runs
+  in a task of its own, shielded until the goodbye is done.
+- H13: a server that accepts and closes at once would be asked in a hot loop. Only a stable
+  connection resets the backoff (`policy.backoff`).
 
 A `Connection` reads and writes through an object with the interface `Messages`. `PlainMessages` has
 one message at a time, as trio-websocket has them. The other one, `fast.messages`, does the same for

@@ -5,6 +5,7 @@ Each module answers one question from data that it is given, so its tests need n
 - `retry`: is this error worth another attempt?
 - `backoff`: how long until that attempt, and which one is the last?
 - `rate_limits`: does the server's budget have room for this call?
+- `pacer`: what have several clients sent together?
 - `throttling`: in which order do calls leave that have to wait for a budget?
 - `early_ends`: which stream ends its connection a moment after it was granted?
 - `fetch_window`: how much history is asked for at a time?

@@ -21,14 +21,14 @@ The rules:
 
 `api.limits` says how large the budgets are. Deriv does not say whether it counts connections,
 accounts or applications. So a client counts all that it sends, on one connection after another, and
-clients that share a `Pacer` count together.
+clients that share a `Pacer` count together (`pacer`).
 
 Times are in seconds, on a clock that never goes back.
 """
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, Final
 
@@ -344,40 +344,3 @@ def budgets_for(generation: str, *, advertised: bool) -> Budgets:
         call: tuple(groups[name] for name in names) for call, names in GROUPS[generation].items()
     }
     return Budgets(tuple(groups.values()), advertised, groups_of, (groups["general"],))
-
-
-@attrs.define(eq=False)
-class Pacer:
-    """Keeps the clients that it is given to within one server's limits, together.
-
-    Deriv may count the requests of all connections of an account or application together. Clients
-    of one process that are opened with the same `pacer` share one set of budgets. Without one,
-    every client has its own.
-
-    It serves the clients of one `trio.run` at a time. What was counted in one counts in the next.
-
-    Attributes:
-        run: the `trio.run` of its clients.
-
-    """
-
-    run: object = attrs.field(default=None, init=False)
-    _clock: Callable[[], float] | None = attrs.field(default=None, init=False)
-    _budgets: dict[str, Budgets] = attrs.field(factory=dict, init=False)
-
-    def keep_time_by(self, clock: Callable[[], float]) -> None:
-        """Go on with *clock*: each `trio.run` has its own, and each begins anywhere."""
-        if self._clock is not None:
-            ahead = clock() - self._clock()
-            for group in [group for each in self._budgets.values() for group in each.groups]:
-                group.shift(ahead)
-        self._clock = clock
-
-    def budgets(self, generation: str, *, advertised: bool) -> Budgets:
-        """Return the budgets for *generation*; always the same ones."""
-        if generation not in self._budgets:
-            self._budgets[generation] = budgets_for(generation, advertised=advertised)
-        return self._budgets[generation]
-
-    def __repr__(self) -> str:
-        return f"<derivtrio.Pacer of {', '.join(self._budgets) or 'no client yet'}>"

@@ -34,8 +34,8 @@ _FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "proposal": ("ask_price", "payout"),
 }
 
-#: Streams that are silent as long as nothing happens to the account, whatever the market does.
-_ACCOUNT: Final = frozenset({"balance", "transaction", "portfolio"})
+#: What is asked about streams of an account. They are silent as long as nothing happens to it.
+_ABOUT_ACCOUNT: Final = frozenset({"balance", "portfolio", "statement"})
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ class Probe(msgspec.Struct, frozen=True):
     @property
     def about_account(self) -> bool:
         """Whether the stream is silent as long as nothing happens to the account."""
-        return self.kind in _ACCOUNT or self.kind == "statement"
+        return self.kind in _ABOUT_ACCOUNT
 
     @property
     def trusted(self) -> bool:

@@ -25,10 +25,7 @@ from derivtrio.calls.call import Call
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.disconnect import Disconnect
-from derivtrio.errors import (
-    BrokenConnection,
-    stream_failed,
-)
+from derivtrio.errors import BrokenConnection, stream_failed
 from derivtrio.policy.retry import RETRY_PAUSE
 from derivtrio.streams.contracts import ContractStreams
 from derivtrio.streams.forgets import Forgets

@@ -25,8 +25,6 @@ from derivtrio.streams.source import ServerStream
 from derivtrio.streams.subscription import Subscription, new_buffer
 from derivtrio.wording import shown
 
-_PRICES: Final = "buy_price bid_price sell_price payout profit current_spot".split()
-
 #: No reply is so late, in seconds: if a spot is so much older, it was the former's time that was
 #: wrong.
 _NEVER_AS_LATE: Final = 600

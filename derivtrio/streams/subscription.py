@@ -64,6 +64,9 @@ class Subscription(Generic[T]):
     Raises:
         ApiError: the server refuses the stream, or has ended it.
         StreamFailed: it has broken three connections.
+        OutcomeUnknown: a call that changes something was to open it, such as `buy`, and its reply
+            was lost (on entering).
+        ConnectionLost: such a call has opened it, and it cannot be resumed.
         ResponseTimeout: there was no first reply within `Settings.response_timeout` (on entering).
         SlowConsumer: more items waited than `buffer`, and `overflow` is `"error"`.
         NotContinuous: there is a gap, and the stream is `strict`.

@@ -4,7 +4,7 @@
 - `tasks`: what runs in that nursery, one function each.
 - `heartbeat`: finds out that a connection is dead, although its socket is open.
 - `restore`: authorize and resubscribe a new connection.
-- `authorization`: which account a connection acts for.
+- `authorization`: which account a connection acts for; `tokens`: what a token is.
 - `login`: change the account of a live client.
 - `lifetime`: who cancels what at the end, and in which order.
 

@@ -17,7 +17,7 @@ that wait would trade for the wrong account, and streams would go on with its da
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import attrs
@@ -27,7 +27,7 @@ from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.session import Session
 from derivtrio.connection.connection import Connection
 from derivtrio.connection.disconnect import NORMAL, Disconnect
-from derivtrio.connection.endpoints import Endpoint, account_of, ask, generation_of
+from derivtrio.connection.endpoints import Endpoint, account_of, ask
 from derivtrio.errors import (
     ApiError,
     ClientClosed,
@@ -40,12 +40,7 @@ from derivtrio.errors import (
 from derivtrio.events import Authorized
 from derivtrio.policy.rate_limits import Urgency
 from derivtrio.policy.retry import is_unauthorized
-
-#: A token, several tokens, or an async function that returns a token.
-TokenSource = str | Sequence[str] | Callable[[], Awaitable[str]]
-
-#: The most tokens in one `authorize` request (Deriv's v3 schema: one, and 25 more).
-_MOST_TOKENS = 26
+from derivtrio.supervision.tokens import TokenSource, has_space, listed
 
 Ask = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -200,8 +195,8 @@ class Authorization:
     async def _authorize(
         self, token: TokenSource, ask_now: Ask, session: Session
     ) -> dict[str, Any]:
-        secrets = [await ask(token, "the token function")] if callable(token) else _listed(token)
-        if callable(token) and _has_space(secrets[0]):
+        secrets = [await ask(token, "the token function")] if callable(token) else listed(token)
+        if callable(token) and has_space(secrets[0]):
             text = "the token function returned a token with white space in it: use strip()"
             raise EndpointFailed(text)
         first, *others = secrets
@@ -224,63 +219,7 @@ def _asking(connection: Connection, session: Session) -> Ask:
     return ask_now
 
 
-def checked_token(token: TokenSource | None) -> TokenSource | None:
-    """Return *token* if it is one.
-
-    Raises:
-        ValueError: it is not; the message does not show it.
-
-    """
-    if token is None or callable(token):
-        return token
-    if isinstance(token, Sequence) and not isinstance(token, (bytes, bytearray)):
-        listed = _listed(token)
-        if listed and all(isinstance(each, str) and each.strip() for each in listed):
-            if any(_has_space(each) for each in listed):
-                text = "a token has no white space in it, such as the end of a line: use strip()"
-                raise ValueError(text)
-            if len(listed) <= _MOST_TOKENS:
-                return token if isinstance(token, str) else tuple(listed)
-            text = f"{len(listed)} tokens are too many: Deriv takes {_MOST_TOKENS} at most"
-            raise ValueError(text)
-    found = "one that is blank" if isinstance(token, str) else type(token).__name__
-    if isinstance(token, list | tuple):
-        found = "a list with something else in it" if token else "an empty list"
-    text = f"token is a non-empty str, several of them, an async function, or None, not {found}"
-    raise ValueError(text)
-
-
-def checked_for(endpoint: Endpoint, token: TokenSource | None) -> TokenSource | None:
-    """Return *token* if it is one, and if *endpoint* takes one.
-
-    Raises:
-        ValueError: it is not, or *endpoint* takes none; the message does not show it.
-
-    """
-    if token is not None and speaks_options(endpoint):
-        text = (
-            "the Options API takes no token on its WebSocket: for an account give"
-            " endpoint=derivtrio.OptionsAccount(account_id, app_id, token)"
-        )
-        raise ValueError(text)
-    return checked_token(token)
-
-
-def speaks_options(endpoint: Endpoint) -> bool:
-    """Return whether a connection to *endpoint* keeps its account for good, if it has one."""
-    return generation_of(endpoint) == "options"
-
-
 def _loginid(account: Any) -> str | None:
     """Return the id of the account that the payload of a reply is about."""
     loginid = account.get("loginid") if isinstance(account, dict) else None
     return loginid if isinstance(loginid, str) else None
-
-
-def _has_space(token: str) -> bool:
-    return token.split() != [token]
-
-
-def _listed(token: TokenSource) -> list[str]:
-    """Return the tokens in *token*, which is not a function."""
-    return [token] if isinstance(token, str) else list(token or ())  # type: ignore[arg-type]

@@ -16,10 +16,12 @@ import attrs
 from derivtrio.api.catalog import PERSONAL_STREAMS
 from derivtrio.calls.call import Call, api_call
 from derivtrio.calls.request import make_call, repeat
+from derivtrio.connection.endpoints import speaks_options
 from derivtrio.errors import ApiError, AuthorizationRequired, ResponseTimeout, invalid_request
 from derivtrio.policy.retry import ONCE
-from derivtrio.supervision.authorization import Identity, TokenSource, checked_token, speaks_options
+from derivtrio.supervision.authorization import Identity
 from derivtrio.supervision.supervisor import Supervisor
+from derivtrio.supervision.tokens import TokenSource, checked_token
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 _LOGOUT: Final[Mapping[str, Any]] = {"logout": 1}

@@ -12,9 +12,9 @@ The life of one connection, in order:
 2. start the reader, the writer, the heartbeat and the others
 3. restore: authorize, then resubscribe, all answered      -> `Authorized`
 4. let calls flow                                          -> `Ready`
-5. wait until something fails
+5. wait until something fails                              -> `Failed` if it broke
 6. decide every call that was written; reads are asked again on the next connection
-7. close: a goodbye if the server listens, then the socket -> `Failed` if it broke, `Closed`
+7. close: a goodbye if the server listens, then the socket -> `Closed`
 
 What ends a connection is data (`Disconnect`), not an exception, because it is expected. An
 exception that leaves this page is a bug.

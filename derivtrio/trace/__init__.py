@@ -14,7 +14,7 @@ The folder:
 - `timelines`: `timeline`, which records a block.
 - `outages`: why a client reconnected, in sentences and as a Mermaid sequence.
 - `picture`: what a picture consists of, as data.
-- `layout`: which row of the picture each thing has.
+- `layout`: which row of the picture each thing has; `task_tree`: the rows of the program's tasks.
 - `drawing`: the picture, as SVG.
 - `still`: the picture as one SVG file, for a page that shows pictures.
 - `page`: the picture with what explains it, as one HTML file.

@@ -2,7 +2,7 @@
 
 A client has a section: its states, the tasks of its connections, its calls, its streams. Each
 connection is a frame around its tasks, and each outage is a band. The program's own tasks have a
-section of their own, the tasks of a nursery in a frame.
+section of their own (`task_tree`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,26 +27,22 @@ from derivtrio.trace.picture import Bar, Frame, Mark, Picture, Row, Section
 from derivtrio.trace.recording import (
     CallSpan,
     ClientTrace,
-    NurserySpan,
     Recording,
     StreamDots,
     TaskSpan,
     unnamed,
 )
+from derivtrio.trace.task_tree import program_section, task_bar
 from derivtrio.wording import counted
 
-#: How many rows calls have at most, and tasks of the same name; what does not fit overlaps.
+#: How many rows calls have at most; what does not fit overlaps.
 _MOST_CALL_ROWS: Final = 6
-_MOST_SAME: Final = 4
-
-#: How many rows the program's tasks have at most.
-_MOST_TASK_ROWS: Final = 150
 
 #: The tasks of a connection, in the order in which they stand in the picture.
 _CONNECTION: Final = "websocket reader writer heartbeat deadlines staleness limits".split()
 
 #: What the client's tasks do; the page says so where a row's title is pointed at.
-_JOBS: Final = {
+JOBS: Final = {
     "websocket": "handshake, pings and the Close",
     "reader": "takes what the server sends to its call or stream",
     "writer": "writes calls to the socket",
@@ -61,6 +57,7 @@ _JOBS: Final = {
     "suspects": "asks again for reads that may have broken connections",
     "renewal": "asks again for a stream that the server has ended",
     "forgets": "repeats a refused forget",
+    "statement": "looks into the account's statement once more, some seconds after an outage",
 }
 
 #: What a state of the connection is called in the picture, by the event that begins it.
@@ -79,7 +76,7 @@ def arranged(recording: Recording, now: float | None = None) -> Picture:
     """
     length = recording.length or now or _last_moment(recording)
     began = 0.0 if recording.last is None else max(0.0, length - recording.last)
-    sections = [_program(recording, length)]
+    sections = [program_section(recording, length)]
     for client in recording.clients:
         tasks = [task for task in recording.tasks if task.client == client.number]
         sections.append(_client(client, tasks, length, alone=len(recording.clients) == 1))
@@ -177,16 +174,10 @@ def _task_rows(tasks: Iterable[TaskSpan], length: float) -> list[Row]:
         name = unnamed(task.name).removeprefix("derivtrio.")
         if name == "reconnect" or not task.name.startswith("derivtrio."):
             continue
-        row = rows.setdefault(name, Row(name, "tasks", indent=1, text=_JOBS.get(name, "")))
-        row.bars.append(_task_bar(task, length))
+        row = rows.setdefault(name, Row(name, "tasks", indent=1, text=JOBS.get(name, "")))
+        row.bars.append(task_bar(task, length))
     order = {name: place for place, name in enumerate(_CONNECTION)}
     return [rows[name] for name in sorted(rows, key=lambda name: order.get(name, len(order)))]
-
-
-def _task_bar(task: TaskSpan, length: float) -> Bar:
-    ended = length if task.ended is None else task.ended
-    end = "still runs" if task.ended is None else f"ended after {seconds(ended - task.began)}"
-    return Bar("task", task.began, ended, task.name, f"task {task.name}, {end}")
 
 
 def _connections(client: ClientTrace, first: int, last: int, length: float) -> list[Frame]:
@@ -242,78 +233,3 @@ def _call_bar(call: CallSpan, ended: float) -> Bar:
 
 def _stream(stream: StreamDots) -> Row:
     return Row(stream.label, "stream", live=stream.live, fetched=stream.fetched)
-
-
-def _program(recording: Recording, length: float) -> Section:
-    """Return the program's own tasks: each below the one that has the nursery it runs in."""
-    section = Section("program")
-    children: dict[int, list[TaskSpan]] = {}
-    for task in recording.tasks:
-        if task.client is None:
-            above = 0 if task.parent is None else task.parent.number
-            children.setdefault(above, []).append(task)
-    places: dict[int, set[int]] = {}
-    for root in children.get(0, []):
-        _add_task(section, root, children, places, length)
-    section.frames += _nurseries(recording.nurseries, places, length)
-    return section
-
-
-def _add_task(
-    section: Section,
-    task: TaskSpan,
-    children: dict[int, list[TaskSpan]],
-    places: dict[int, set[int]],
-    length: float,
-) -> None:
-    """Give *task* a row, and the tasks below it rows below that."""
-    first = len(section.rows)
-    _place(section, [task], children, places, length)
-    for row in section.rows[first:]:
-        row.bars.sort(key=lambda bar: bar.began)
-
-
-def _place(
-    section: Section,
-    same: list[TaskSpan],
-    children: dict[int, list[TaskSpan]],
-    places: dict[int, set[int]],
-    length: float,
-) -> None:
-    """Give tasks of one name rows, as few as they need without overlapping, then their children."""
-    first, ends = len(section.rows), list[float]()
-    for task in same:
-        ended = length if task.ended is None else task.ended
-        free = next((place for place, end in enumerate(ends) if end <= task.began), None)
-        if free is None and len(ends) < _MOST_SAME and len(section.rows) < _MOST_TASK_ROWS:
-            free = len(ends)
-            section.rows.append(Row(task.name, "tasks", indent=task.depth))
-            ends.append(0.0)
-        if not ends:
-            return
-        place = len(ends) - 1 if free is None else free
-        ends[place] = max(ends[place], ended)
-        section.rows[first + place].bars.append(_task_bar(task, length))
-        if task.nursery is not None:
-            places.setdefault(task.nursery.number, set()).add(first + place)
-    below: dict[str, list[TaskSpan]] = {}
-    for task in same:
-        for child in children.get(task.number, []):
-            below.setdefault(child.name, []).append(child)
-    for group in below.values():
-        _place(section, group, children, places, length)
-
-
-def _nurseries(
-    nurseries: Iterable[NurserySpan], places: dict[int, set[int]], length: float
-) -> list[Frame]:
-    frames = []
-    for nursery in nurseries:
-        rows = places.get(nursery.number)
-        if rows:
-            ended = length if nursery.ended is None else nursery.ended
-            text = (
-                f"a nursery: it ended after its last task, {seconds(ended - nursery.began)} later"
-            )
-            frames.append(Frame("nursery", min(rows), max(rows), nursery.began, ended, "", text))
-    return frames

@@ -15,7 +15,6 @@ from typing import Any
 import attrs
 
 from derivtrio.api.trades import limits_in, purchase_in, sale_in
-from derivtrio.api.validation import check_request
 from derivtrio.calls.request import checked_call
 from derivtrio.calls.session import Session
 from derivtrio.errors import OutcomeUnknown
@@ -90,6 +89,8 @@ class Trader:
                 and nothing was bought.
             ConnectionChanged: the proposal's connection is gone; nothing was sent.
             ApiError: the server refuses; nothing was bought.
+            AuthorizationRequired: the client has changed its account since the order was asked for,
+                or is changing it; nothing was sent. Or the server refuses.
             OutcomeUnknown: it is not known whether the contract was bought. With `reconcile`: it
                 cannot be found out. Then `outcome` says why, or, if the lookup failed, the cause.
             NotExecuted: with `reconcile`: the reply was lost, and the contract was not bought.
@@ -264,11 +265,6 @@ class Trader:
         from derivtrio.trading import lists  # noqa: PLC0415 - not all need it
 
         return lists.profit_table(self._session, date_from, date_to, loginid)
-
-    def _check(self, name: str, request: Mapping[str, Any]) -> None:
-        """Refuse *request*, which makes the call *name*, if it is to be checked and is wrong."""
-        if self._session.settings.check_requests:
-            check_request(name, request, self._session.generation)
 
     def _account(self, loginid: str | None) -> dict[str, str]:
         return account_words(loginid, self._session.generation)

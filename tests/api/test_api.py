@@ -50,9 +50,9 @@ async def test_what_cannot_be_meant_is_refused_and_not_sent(autojump_clock: Any)
             await api.ticks_history("R_100", "latest")
         with pytest.raises(InvalidRequest, match="one argument by position"):
             await api.ticks_history("R_100", ticks_history="R_50", end="latest")
-        with pytest.raises(InvalidRequest, match=r"had from client\.subscribe"):
+        with pytest.raises(InvalidRequest, match=r"use client\.subscribe"):
             await api.ticks("R_100", subscribe=1)
-        with pytest.raises(InvalidRequest, match=r"had from client\.subscribe"):
+        with pytest.raises(InvalidRequest, match=r"use client\.subscribe"):
             await api.transaction()
     assert server.received == []
 

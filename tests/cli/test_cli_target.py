@@ -20,8 +20,9 @@ from small_proxies import SmallProxy, open_proxy
 
 import derivtrio
 from derivtrio.cli.commands import cli
+from derivtrio.cli.ending import end_with
 from derivtrio.cli.output import note
-from derivtrio.cli.target import end_with, target_for
+from derivtrio.cli.target import target_for
 from derivtrio.recording.sqlite import SqliteStore
 
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 import derivtrio
 from derivtrio.api.catalog import NAMES
 from derivtrio.calls.raw import raw_call
+from derivtrio.policy.pacer import Pacer
 from derivtrio.policy.rate_limits import (
     PATIENCE,
     Budgets,
     Group,
-    Pacer,
     Urgency,
     budgets_for,
     urgency_of,

@@ -6,7 +6,7 @@ import pytest
 
 import derivtrio
 from derivtrio.simulator import open_simulator
-from derivtrio.supervision.authorization import checked_token
+from derivtrio.supervision.tokens import checked_token
 
 
 @pytest.mark.parametrize(
