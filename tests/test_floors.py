@@ -11,7 +11,7 @@ import derivtrio
 PACKAGE = Path(derivtrio.__file__).parent
 
 #: Public data, which every floor may import.
-DATA = ("wording", "redaction", "events", "models", "errors", "settings")
+DATA = ("wording", "logs", "redaction", "events", "models", "errors", "settings")
 
 #: The folders, lowest first. A module imports from folders further up in this list, and from its
 #: own.

@@ -46,6 +46,7 @@ ASKED: Final = (
     "policy",
     "errors.py",
     "events.py",
+    "logs.py",
     "models.py",
     "redaction.py",
     "wording.py",

@@ -27,7 +27,6 @@ import click
 import trio
 
 from derivtrio import Client
-from derivtrio.calls.status import TolerantLogger
 from derivtrio.cli.health import FRESH, Health, WatchedStore
 from derivtrio.cli.out_files import check_health_file, replacing
 from derivtrio.cli.output import errors_to_terminal
@@ -42,6 +41,7 @@ from derivtrio.cli.serving import (
 from derivtrio.cli.systemd import Notifier
 from derivtrio.cli.target import Target
 from derivtrio.concurrency.background import running
+from derivtrio.logs import TolerantLogger
 from derivtrio.recording import Store, Waits
 
 _log: Final = TolerantLogger(logging.getLogger("derivtrio.cli"))

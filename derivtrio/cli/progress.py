@@ -15,9 +15,9 @@ import attrs
 import trio
 
 from derivtrio import Client, DerivError, Event, Filling, Subscription
-from derivtrio.calls.status import TolerantLogger
 from derivtrio.cli.output import moment
 from derivtrio.concurrency.background import running
+from derivtrio.logs import TolerantLogger
 from derivtrio.wording import counted
 
 _log: Final = TolerantLogger(logging.getLogger("derivtrio.cli"))

@@ -16,8 +16,8 @@ import attrs
 import click
 import trio
 
-from derivtrio.calls.status import TolerantLogger
 from derivtrio.concurrency.background import running
+from derivtrio.logs import TolerantLogger
 from derivtrio.wording import LAST_PORT
 
 if TYPE_CHECKING:  # it is imported when somebody wants it

@@ -19,9 +19,9 @@ from typing import Final
 import attrs
 import trio
 
-from derivtrio.calls.status import TolerantLogger
 from derivtrio.client import Client
 from derivtrio.errors import ApiError, ClientClosed, ConnectionFailed, DerivError
+from derivtrio.logs import TolerantLogger
 from derivtrio.models import Transaction
 from derivtrio.policy.retry import is_passing
 from derivtrio.recording.store import Store

@@ -28,7 +28,7 @@ from typing import Final
 
 import attrs
 
-from derivtrio.calls.status import TolerantLogger
+from derivtrio.logs import TolerantLogger
 from derivtrio.recording.file_names import (
     PART,
     Place,

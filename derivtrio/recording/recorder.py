@@ -15,9 +15,9 @@ from typing import Final
 import attrs
 import trio
 
-from derivtrio.calls.status import TolerantLogger
 from derivtrio.client import Client
 from derivtrio.errors import DerivError
+from derivtrio.logs import TolerantLogger
 from derivtrio.recording.account import AccountFollower
 from derivtrio.recording.series import Follower, series_of
 from derivtrio.recording.store import Store, StoreError, StoreRewound

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from derivtrio.calls.status import TolerantLogger
+from derivtrio.logs import TolerantLogger
 from derivtrio.recording.formats import LineFormat
 from derivtrio.recording.store import StoreError
 from derivtrio.recording.tables import Row, Table

@@ -23,7 +23,6 @@ import attrs
 import trio
 
 from derivtrio.api.parsing import is_epoch
-from derivtrio.calls.status import TolerantLogger
 from derivtrio.client import Client
 from derivtrio.errors import (
     ApiError,
@@ -33,6 +32,7 @@ from derivtrio.errors import (
     SlowConsumer,
 )
 from derivtrio.events import Gap
+from derivtrio.logs import TolerantLogger
 from derivtrio.models import Candle, Tick
 from derivtrio.policy.retry import is_passing
 from derivtrio.recording.store import Store

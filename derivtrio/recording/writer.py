@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import trio
 
-from derivtrio.calls.status import TolerantLogger
+from derivtrio.logs import TolerantLogger
 from derivtrio.recording.store import Store, StoreBusy, StoreRewound
 from derivtrio.recording.tables import CANDLES, TRANSACTIONS, Row, Table
 

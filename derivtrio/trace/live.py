@@ -21,8 +21,8 @@ import attrs
 import h11
 import trio
 
-from derivtrio.calls.status import TolerantLogger
 from derivtrio.concurrency.buffer import Buffer
+from derivtrio.logs import TolerantLogger
 from derivtrio.trace.layout import arranged
 from derivtrio.trace.page import SCRIPTS, document, fragments, style, text_of
 from derivtrio.trace.timelines import Timeline

@@ -11,8 +11,9 @@ import trio
 from scripted import open_server
 
 import derivtrio
-from derivtrio.calls.status import EventBus, TolerantLogger
+from derivtrio.calls.status import EventBus
 from derivtrio.concurrency.buffer import Buffer
+from derivtrio.logs import TolerantLogger
 from derivtrio.simulator import open_simulator
 
 PACKAGE = Path(derivtrio.__file__).parent
