@@ -27,7 +27,7 @@ FOLDERS = (
 )
 
 #: The client's modules of plain data, which the simulator may use.
-SHARED = {"api.codec", "errors", "events", "models", "redaction", "settings", "wording"}
+SHARED = {"api.codec", "errors", "events", "logs", "models", "redaction", "settings", "wording"}
 
 #: The folders in which nothing waits: everything there is computed from its arguments.
 PURE = ("protocol", "dialects", "market", "contracts", "calls")
