@@ -207,6 +207,7 @@ class Call:
         if self.is_trade:
             self.answer = message
             self._close()
+        # It came too late: the call is decided, or its caller has gone away.
         if self.state is not WRITTEN:
             return None
         if has_error(message):
@@ -233,6 +234,7 @@ class Call:
     def lost(self, why: BrokenConnection) -> "Call | None":
         """Decide what the loss of the connection means; return the call if it is asked again."""
         self._close()
+        # We have given the connection up; the server may not have, and may still read the call.
         if not why.by_peer and self.written_mono is not None:
             self.closed_mono = max(self.closed_mono, self.written_mono + IDLE_TIMEOUT)
         if self.state is not WRITTEN:

@@ -101,6 +101,7 @@ class FastTicks:
         ticks: list[Tick] = []
         for data, message in zip(batch, self._envelopes(batch), strict=True):
             found = route_of(message.req_id) if message.error is None else None
+            # A run of ticks on one route ends here.
             if found is not route:
                 if route is not None and not route.take_ticks(ticks, last, batch):
                     yield last

@@ -263,13 +263,16 @@ class SendQueue:
         for call in self._next(most):
             if call.state is ABANDONED:
                 continue
+            # Once one has to wait, those behind it wait, too: the room knows who may pass whom.
             passes = not some_wait and max_urgency is not None and call.urgency <= max_urgency
+            # Its connection is gone: `tasks.write_calls` decides it, and no budget is charged.
             stale = call.only_on is not None and call.only_on != self._connection
             if stale or (passes and admit(call.name, call.urgency, now)):
                 out.append(call)
             else:
                 room.add(call)
                 some_wait = True
+        # Usually nothing waits, and this is skipped.
         if some_wait or self._throttled or self._due < math.inf:
             while len(out) < most and (released := room.leave(now)) is not None:
                 out.append(released)

@@ -124,6 +124,7 @@ async def repeat(
             first_failed = trio.current_time() if first_failed is None else first_failed
             pause, urgency = _after(error, call, session, rules, first_failed)
             refused = call.written_mono is not None and lacks_account(error, call.request)
+            # Once only: a server that refuses every time would be asked for ever.
             if pause is None and not reauthorized and refused:
                 reauthorized = True
                 if session.reauthorize is not None and await session.reauthorize(call, error):
@@ -136,6 +137,7 @@ async def repeat(
             _note_end(call, session)
         if pause:
             await trio.sleep(pause)
+        # A call has one life, so what is asked again is a new one.
         call = again(call)
         call.urgency = max(call.urgency, urgency)
 

@@ -166,12 +166,14 @@ class Router:
             message["error"] = hidden_in(message["error"], self.secrets)
         req_id, echo = message.get("req_id"), message.get("echo_req")
         echoed = echo.get("req_id") if isinstance(echo, dict) else None
+        # It may be missing here; then the echo of the request has it, or the stream tells.
         if req_id is None:
             req_id = echoed or self._id_of_stream(message)
         elif echoed != req_id and type(echoed) is int:
             return
         if type(req_id) is not int:  # `True` equals 1, and a list cannot be looked up
             return
+        # The first message answers the request; all later ones belong to the stream that it opened.
         asked = self._waiting.pop(req_id, None)
         receiver = asked or self._streams.get(req_id)
         if receiver is not None:

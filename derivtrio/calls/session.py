@@ -133,6 +133,7 @@ class Session:
         """Return whether a call had no reply since this was called last."""
         unanswered = self.timed_out.is_set() or self.given_up
         if unanswered:
+            # An event of trio's cannot be unset, so the next call has another one.
             self.timed_out, self.given_up = trio.Event(), False
         return unanswered
 

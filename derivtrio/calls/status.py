@@ -197,6 +197,7 @@ class ConnectionState:
         state = TRANSITIONS.get((self.name, cause))
         if state is not None:
             self.name, self.since = state, time.time()
+            # An event of trio's cannot be unset, so the next change has another one.
             self._changed.set()
             self._changed = trio.Event()
 
@@ -257,6 +258,7 @@ class EventBus:
         """Tell *event* to all listeners, at once."""
         if self.name is not None:
             event = attrs.evolve(event, client=self.name)
+        # `Closed` takes the number away, but the log still wants it.
         connection = self.state.connection
         self.state.follow(event)
         self.counters.events[type(event)] += 1
@@ -266,6 +268,7 @@ class EventBus:
             self.present = event
         if not about_traffic:
             self.last_wall = event.time
+        # A copy, because a listener may come or go while it is told.
         for buffer, traffic in list(self._listeners.items()):
             if traffic or not about_traffic:
                 buffer.put(event)

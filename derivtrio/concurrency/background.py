@@ -48,6 +48,7 @@ async def running(
     """
     raised: BaseException | None = None
     scope = trio.CancelScope() if inside is None else inside
+    # What cancels the block must not stop the task: the block still needs it while it leaves.
     scope.shield = True
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_run_inside, scope, task, name=name)

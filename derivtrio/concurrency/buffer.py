@@ -118,6 +118,7 @@ class Buffer(Generic[T]):
 
     def put_all(self, items: Sequence[T]) -> bool:
         """Put *items* in, in their order; return whether nothing was lost by it."""
+        # Not all of them have room, so the policy decides about each.
         if len(self) + len(items) > self.buffer or self.closed or not items:
             return all([self.put(item) for item in items])  # noqa: C419 - each is to be put in
         self._batch += items
@@ -163,6 +164,7 @@ class Buffer(Generic[T]):
         while (item := self.take()) is None:
             if self._taken:
                 await trio.lowlevel.checkpoint()
+                # Another task may have read them meanwhile.
                 if self._taken:
                     return self._taken.pop()
             elif self.closed:
@@ -191,6 +193,7 @@ class Buffer(Generic[T]):
         """
         if not self._taken and self._batch:
             self._taken, self._batch = self._batch, self._taken
+            # `pop` takes the last one quickly, so the oldest has to be the last.
             self._taken.reverse()
         return self._taken.pop() if len(self._taken) % CHECKPOINT_EVERY else None
 

@@ -192,12 +192,15 @@ class Connection:
         """
         self._writes += 1
         self.sent += len(messages)
+        # Writers wait for each other further down; a stall is measured for the first of them.
         if self._writes == 1:
             self._writing_since = self._clock.current_time()
         try:
             await self._messages.send(messages)
         except trio.BrokenResourceError:
             self.lose(self._end_by_peer(writing=True))
+            # `lose` has cancelled the scope of all who work on this connection; the caller is one
+            # of them.
             await trio.sleep_forever()
         self._note_written()
 
@@ -255,6 +258,7 @@ class Connection:
     async def close(self) -> None:
         """Say goodbye if the peer can be expected to answer, and close the socket in any case."""
         end, websocket = self.end, self.websocket
+        # A client that is cancelled says goodbye, too; `close_timeout` bounds it.
         with trio.CancelScope(shield=True):
             self._stream.closing = True
             self._messages.closing()

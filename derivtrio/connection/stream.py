@@ -172,6 +172,7 @@ class WatchedStream(trio.abc.Stream):
             self._look_for_close(data)
             if self.shattered:
                 return b""
+            # After our own Close only the end is handed on: see `closing`.
             if not self.closing:
                 return data
             if self.close is not None or self.ended:
@@ -264,6 +265,7 @@ class WatchedStream(trio.abc.Stream):
 
         Otherwise the system tries on for minutes, and an order that counts as lost may arrive.
         """
+        # Down through TLS and through proxies to what has the socket.
         stream: Any = self
         while not hasattr(stream, "setsockopt"):
             stream = getattr(stream, "below", None) or getattr(stream, "transport_stream", None)

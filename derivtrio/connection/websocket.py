@@ -95,6 +95,7 @@ class WebSocket:
         finally:
             self.ended = True
             self._dialled.set()
+            # Nobody is left who could read the peer's answer to our Close.
             self._goodbye.cancel()
             self.on_end()
 

@@ -134,6 +134,7 @@ class WaitingRoom(Generic[W]):
         claimed: set[Group] = set()
         for line in self._open_lines():
             head = line.head
+            # Rule 5; or no older request claims its groups, and they have room.
             if not head.wanted or (
                 claimed.isdisjoint(line.groups)
                 and self._budgets.admit(head.name, line.urgency, now)
@@ -141,6 +142,7 @@ class WaitingRoom(Generic[W]):
                 line.claims.clear()
                 self._take(line, head)
                 return head
+            # Rule 3: it waits for room in these, or behind the claims of others.
             full = {each for each in line.groups if not each.has_room(line.urgency, now)}
             line.claims |= full | claimed.intersection(line.groups)
             claimed |= line.claims

@@ -142,6 +142,7 @@ async def _ask_until_answered(
             (each, _call_for(each, connection, suspects, urgency, restores=True))
             for each in waiting
         ]
+        # All are queued before the first answer is waited for: none waits for another's.
         session.queue.put_last([call for _, call in asked])
         refused = [pair for pair in asked if not await _take_answer(*pair, session, since)]
         if trio.current_time() > since + session.settings.restore_timeout / 2:

@@ -155,6 +155,7 @@ class Subscription(Generic[T]):
         """Return the next item; what is missing before it comes first."""
         items = self._items
         while True:
+            # What is missing comes before whatever waits in the buffer.
             if backfill.behind:
                 missing = await self._next_missing(backfill)
                 if missing is not None:

@@ -177,10 +177,12 @@ class TickTranslator:
             self._last = tick
             self._end_seam()
             return (tick,)
+        # The usual case needs no more than these comparisons.
         near = last.epoch - FAR_BEHIND <= epoch <= epochs.horizon and not epochs.aside
         if not near and epochs.is_far(epoch, last.epoch):
             return self._set_aside(tick, last)
         if epoch < last.epoch:
+            # At a seam a reply may bring what was delivered before; elsewhere it is out of order.
             if seam is None:
                 self._note_too_late(tick, last)
             return ()
@@ -210,6 +212,7 @@ class TickTranslator:
                 if epoch <= self._epochs.horizon:
                     self._last = tick
                     return ticks
+        # Each tick with its message and the one before it; with none where these are not known.
         end = next((i for i, each in enumerate(batch, 1) if each is data), 0)
         messages = [None] * len(ticks) if end < len(ticks) else batch[end - len(ticks) : end]
         triples = zip(ticks, messages, [None, *messages[:-1]], strict=False)

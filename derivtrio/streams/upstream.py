@@ -132,6 +132,7 @@ class Upstream:
         if "error" in message and has_error(message) and not self.is_family:
             self._end(api_error(message["error"], self.request))
             return None
+        # It tells how the stream is asked for again: what was bought is not bought a second time.
         if self.latest is None:
             self.request = resumption(self.name, self.request or {}, message)
         if is_reply := not self.ids:
@@ -140,6 +141,7 @@ class Upstream:
         self.last_wall = self._counters.last_message_wall
         if self.parts is not None:
             self._note_parts([message])
+        # `detach` makes a new tuple, so this loop goes over all who were there.
         for consumer in self._consumers:
             if not consumer.take(message):
                 self.over = not self.detach(consumer)

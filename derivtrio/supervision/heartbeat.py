@@ -94,6 +94,7 @@ class Heartbeat:
         signs = [pong.came for pong in pongs] if need_replies else [arrival]
         deadline = trio.current_time() + self._session.settings.heartbeat_timeout
         with trio.move_on_at(deadline):
+            # Another's write may last beyond the deadline; only our own would be cut off by it.
             if connection.writing:
                 await connection.flushed()
             writing = True

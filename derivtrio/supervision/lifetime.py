@@ -56,6 +56,7 @@ class Lifetime:
         """Keep a connection up until `stop` or until there is no hope; then decide everything."""
         try:
             self._failure = await self.supervisor.reconnect()
+            # Rule 2: the block is cancelled before its calls are decided.
             self.body.cancel()
         finally:
             self._decide_the_rest()
@@ -112,6 +113,7 @@ class Lifetime:
         if self._failure is None or isinstance(error, ConnectionFailed | trio.Cancelled):
             return
         last = error
+        # At the end of the chain, behind what the user's own code has put there.
         while last.__context__ is not None:
             last = last.__context__
         last.__context__ = self._failure

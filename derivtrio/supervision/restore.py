@@ -52,7 +52,9 @@ async def restore(
             await trio.sleep_forever()  # the client says goodbye, and then cancels this
         except (DerivError, OSError) as error:
             connection.lose(Disconnect("us", NORMAL, error=error))
+        # Restored or lost: the tasks that watched are not needed any more.
         nursery.cancel_scope.cancel()
+    # `lose` cancels a scope further out; without a wait the caller would go on unaware of it.
     await trio.lowlevel.checkpoint_if_cancelled()
 
 

@@ -140,6 +140,7 @@ class Supervisor:
     def decide_pending(self, connection: Connection) -> None:
         """Decide every call that was written to *connection* and not answered."""
         session, end = self.session, connection.end
+        # From here on new calls wait for the next connection.
         session.queue.end()
         if end.error is not None:
             session.state.last_error = end.error  # a Close by the server is not `Failed`

@@ -55,10 +55,13 @@ class FastMessages:
         """Return the messages of one read, oldest first, or None when there will be no more."""
         stream, watched = self._stream, self._watched
         while not self.websocket.ended:
+            # trio-websocket has not processed what it was given. It may find there that this is the
+            # end.
             if stream.processed is not None:
                 await stream.processed.wait()
                 continue
             items, forwarded = stream.frames.feed(await watched.read())
+            # This is rare: something other than short text, or the end.
             if forwarded or watched.ended:
                 watched.close = stream.frames.close
                 watched.note_fragments(stream.frames.fragments)
@@ -76,6 +79,7 @@ class FastMessages:
             if isinstance(message, str):
                 texts.append(message)
                 continue
+            # The texts before it go first, so that the order stays.
             await self._send_texts(texts)
             texts.clear()
             await self.websocket.send_message(message)
@@ -105,6 +109,7 @@ class FastMessages:
         self._stream.forward(forwarded)
         messages: list[Message] = []
         for item in items:
+            # Here stood a message that goes through trio-websocket, which hands it over next.
             if item is PLACEHOLDER:
                 message = await self.websocket.get_message()
                 if message is None:
@@ -153,9 +158,11 @@ class FilteringStream(trio.abc.Stream):
             return await self.watched.read_head()
         if self.watched.is_done() and not self.watched.closing:
             return b""
+        # That trio-websocket asks for more says that it has processed what it had.
         if not self.watched.ended:
             self._note_processed()
         await self._wake_reader.wait()
+        # It was woken by `stop_forwarding`: from now on nobody else reads the socket.
         if self.watched.closing or self._forwarded is None:
             return await self._read_until_close()
         data, self._forwarded, self._wake_reader = self._forwarded, None, trio.Event()
