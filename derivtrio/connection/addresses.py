@@ -185,6 +185,7 @@ class _Race:
         """Try *targets* until there is a winner, or all have failed."""
         with self._won:
             async with trio.open_nursery() as nursery:
+                # Rule 3: the next one starts when this one has failed, or has taken a moment.
                 for target, following in zip_longest(targets, targets[1:]):
                     failed = trio.Event()
                     nursery.start_soon(self._try, target, failed)
@@ -220,6 +221,7 @@ class _Race:
                 self._addresses.note_open(target)
                 self._won.cancel()
         finally:
+            # Each that has lost closes its own socket; so does one that is cancelled.
             if self.winner is not tcp:
                 with suppress(OSError):
                     tcp.close()

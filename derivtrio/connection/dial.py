@@ -100,6 +100,7 @@ class Dialer:
             stream = await self._open(endpoint.open_stream, address.host, address.port)
         else:
             stream = await self.open_tcp(address.host, address.port, secure=address.secure)
+        # A stream of the endpoint's own, or one through a proxy's TLS, stays what it is.
         if self.settings.fast and isinstance(stream, trio.SocketStream):
             stream = fast_socket(stream)
         if not address.secure:

@@ -168,6 +168,7 @@ class Group:
         """Return whether a request may go now."""
         if self._refusals:
             self._forgive(now)
+            # An urgency of 0, a trade's, ignores the pause (rule 6).
             if urgency and now < self.paused_until:
                 return False
         for window in self._windows.values():  # noqa: SIM110 - `all` costs twice as much
@@ -221,6 +222,7 @@ class Group:
             window = self._windows.setdefault(period, Window(period * _LONGER, ()))
             window.caps = _caps(most * factor)
             if not self.known and period == MINUTE:
+                # Rule 5; and rule 6 halves the handful as it halves the budget.
                 urgent, *others = window.caps
                 most_now = _HANDFUL >> self._refusals
                 few = [min(cap, max(1, most_now - n)) for n, cap in enumerate(others)]

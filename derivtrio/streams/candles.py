@@ -148,6 +148,7 @@ class CandleTranslator:
             self._epochs.begin(candle.open_time)
         elif self._epochs.is_far(candle.open_time, before.open_time):
             return self._set_aside(candle, before)
+        # All candles of a stream open a whole number of their lengths apart.
         elif (candle.open_time - before.open_time) % self.granularity:
             return self._reject(f"a candle of {candle.open_time} after one of {before.open_time}")
         if candle.open_time < earliest or self._is_older(candle, before, is_reply=is_reply):

@@ -125,6 +125,8 @@ class ContractStreams:
             shorten(carried, MOST_CONTRACTS)
         for other in list(self._of_account(upstream)):
             if other.is_family:
+                # What a purchase opened is left out: the family's parent sends that contract, too
+                # (fact 3).
                 if upstream.name == _CALL and not upstream.is_family:
                     other.overhear(dict(message))
             elif other in self._borrowing and _contract_of(other) == contract_id:

@@ -193,6 +193,7 @@ class StatementBackfill:
         """Fetch what is missing."""
         try:
             rows = [row async for row in self._statement()]
+        # A client that is closed ends its streams without an error.
         except ClientClosed:
             raise StopAsyncIteration from None
         except ApiError:
@@ -209,6 +210,7 @@ class StatementBackfill:
     async def _look_again(self) -> None:
         """Have the statement looked at once more, when it has caught up."""
         await trio.sleep(pages.LAG)
+        # A consumer that has something to read looks into the statement before that.
         if len(self._items):
             self.note_missing(Interruption(again=True))
         else:  # the consumer may be waiting
