@@ -254,8 +254,7 @@ class TickTranslator:
 
     def _lose(self) -> None:
         self._epochs.interrupt()
-        if self._last is not None:
-            self._seam = Seam.LOST
+        self._seam = Seam.LOST
 
     def _note_id(self, stream_id: str, epoch: int) -> None:
         """Note that a tick of this *epoch* has come under an id, which may be another than before.

@@ -844,6 +844,15 @@ def test_a_filler_sees_through_newest_rows_in_place_of_old_ones() -> None:
     assert (gap.after, gap.before, gap.filled) == (0, 7_000, False)
 
 
+def test_g05_where_nothing_was_before_the_live_candle_there_is_no_gap() -> None:
+    """A stream that is to begin while the market is closed, and begins when it opens."""
+    filler = Filler(Hole("R_100", 100_000, 260_040, 60))
+    live = {"epoch": 260_040, "open": 1, "high": 1, "low": 1, "close": 1}
+    assert filler.request["end"] == "260099"
+    assert filler.take({"candles": [live]}) == ([], None)
+    assert filler.done
+
+
 def test_a_filler_reports_what_is_refused_or_gone_to_the_end() -> None:
     filler = Filler(Hole("R_100", 0, 6_000))
     gaps = [filler.take(history(range(9_000, 9_005)))[1] for _ in range(2)]
