@@ -528,6 +528,21 @@ def test_g18_a_candle_from_the_future_does_not_silence_those_after_it(odd: int) 
     assert [fed(720), fed(720), fed(720)] == [[], [], [720]]
 
 
+def test_g05_of_three_candles_that_are_believed_together_none_is_lost() -> None:
+    translator = CandleTranslator("R_100", 60)
+
+    def fed(*open_times: int) -> list[Candle | Hole]:
+        row = {"open": 1, "high": 1, "low": 1, "close": 1}
+        rows = [{**row, "open_time": time, "epoch": time + 5} for time in open_times]
+        return [item for ohlc in rows for item in translator.feed({"ohlc": ohlc})]
+
+    assert len(fed(600, *[4_000_000_020] * 3)) == 3  # the last ones, which were wrong, agreed
+    hole, forming = fed(720, 720, 780)
+    assert isinstance(hole, Hole)
+    assert isinstance(forming, Candle)
+    assert (hole.anchor, hole.before, forming.open_time) == (720, 780, 780)
+
+
 def test_a_stream_that_begins_in_the_future_has_nothing_of_the_time_before() -> None:
     """However long that is: what comes before is not wanted, and is no sign of a wrong clock."""
     translator = TickTranslator("R_100", start=10_000)
