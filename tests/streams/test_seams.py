@@ -410,6 +410,26 @@ def test_g05_of_a_stream_that_was_granted_twice_nothing_is_looked_up(lag: int) -
     ]
 
 
+@pytest.mark.parametrize("seam", ["a reply", "a late one", "an unreadable one", "an id", "a loss"])
+def test_g05_after_a_seam_two_live_ticks_that_are_equal_are_two(seam: str) -> None:
+    translator = TickTranslator("R_100")
+
+    def fed(epoch: int, stream_id: str = "a") -> list[Any]:
+        message = {**tick(epoch, 1.5), "subscription": {"id": stream_id}}
+        return epochs(translator.feed(message))
+
+    if seam == "an unreadable one":
+        translator.skip()
+    else:
+        assert fed(10) == [10]
+    translator.answered(late=seam == "a late one")
+    if seam == "a loss":
+        translator.interrupt()
+    new_id = "b" if seam == "an id" else "a"
+    assert fed(11, new_id) == [11]
+    assert [fed(epoch, new_id) for epoch in (12, 13, 13, 13, 14)] == [[12], [13], [13], [13], [14]]
+
+
 def test_g05_a_reply_that_two_live_ticks_of_its_second_have_overtaken_adds_nothing() -> None:
     translator = TickTranslator("R_100")
     assert epochs(translator.feed(tick(10, 1.5))) == [10]
