@@ -45,6 +45,7 @@ from derivtrio.calls.life import (
 from derivtrio.calls.routing import Stream, has_error
 from derivtrio.concurrency.waking import WOKEN
 from derivtrio.errors import (
+    AlreadySubscribed,
     ApiError,
     BrokenConnection,
     ClientClosed,
@@ -357,9 +358,12 @@ class Call:
 def is_refused(name: str, message: Mapping[str, Any]) -> bool:
     """Return whether the error in *message* says that the call *name* was not executed.
 
-    An error beside a result says nothing.
+    An error beside a result says nothing. Nor does one about the stream that was to follow: the
+    server makes that when it has done the rest.
     """
-    return message.get(name) is None and not is_doubtful(api_error(message["error"]))
+    error = api_error(message["error"])
+    says_nothing = is_doubtful(error) or isinstance(error, AlreadySubscribed)
+    return message.get(name) is None and not says_nothing
 
 
 def label_of(name: str, request: Mapping[str, Any]) -> str:

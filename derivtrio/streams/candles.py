@@ -186,12 +186,13 @@ class CandleTranslator:
 
     def _set_aside(self, candle: Candle, before: Candle) -> Sequence[Candle | Hole]:
         """Set *candle* aside, which is far from the one *before*; or return it, if believed now."""
-        believed = self._epochs.set_aside(candle.open_time, candle)
+        believed: list[Candle] = self._epochs.set_aside(candle.open_time, candle)
         if not believed:
             return self._reject(f"a candle of {candle.open_time} after one of {before.open_time}")
         self._forming, self._interrupted = candle, False
-        if candle.open_time > before.open_time:
-            return (self._hole_since(before, candle.open_time), candle)
+        first = before if candle.open_time > before.open_time else believed[0]
+        if candle.open_time > first.open_time:
+            return (self._hole_since(first, candle.open_time), candle)
         return (candle,)
 
     def _is_older(self, candle: Candle, before: Candle | None, *, is_reply: bool) -> bool:

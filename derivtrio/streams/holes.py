@@ -138,7 +138,7 @@ class Filler:
         rows = _in_order(received)
         items = [item for item in rows if self._after < _time_of(item) <= end]
         asked_to = self._end if self._ends_live and end == self._last else end
-        if rows and not items and _time_of(rows[0]) > asked_to:  # the newest rows instead
+        if rows and _time_of(rows[0]) > asked_to:  # the newest rows instead
             return [], self._lose(end)
         # A reply may lack its first rows (fact 1): ask again, for a shorter window.
         count = len(received)
@@ -149,7 +149,7 @@ class Filler:
             return [], None
         lacks_end = self._lacks_end(rows, end)
         if (lacks_anchor and self._window.known_row_lacking(count)) or (
-            lacks_end and self._is_to_wait()
+            (lacks_end or self._ends_in_mid_second(rows)) and self._is_to_wait()
         ):
             return [], None
         items = self._without_known(items)
@@ -224,9 +224,19 @@ class Filler:
         if not self._ends_live or end < self._last:
             return False
         newest = _time_of(rows[-1]) if rows else self._after
-        once_a_second = len({_time_of(row) for row in rows}) == len(rows)
+        seconds = {_time_of(row) for row in rows}
+        once_a_second = len(seconds) == len(rows) and not self.hole.seen[1:]
         follows = once_a_second and not self.hole.granularity and newest == self._end - 1
         return newest < self._end and not follows
+
+    def _ends_in_mid_second(self, rows: Sequence[Tick | Candle]) -> bool:
+        """Return whether *rows* have ticks of the live one's second, and do not have that one.
+
+        Unless its quote is just written in another way, others of that second may lack, too.
+        """
+        live = self.hole.end
+        quotes = _quotes([row for row in rows if _time_of(row) == self.hole.before])
+        return live is not None and quotes != () and live.quote not in quotes
 
     def _is_to_wait(self) -> bool:
         """Return whether to wait for a history that lags behind; say how long."""

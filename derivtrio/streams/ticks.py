@@ -257,8 +257,7 @@ class TickTranslator:
 
     def _lose(self) -> None:
         self._epochs.interrupt()
-        if self._last is not None:
-            self._seam = Seam.LOST
+        self._seam = Seam.LOST
 
     def _note_id(self, stream_id: str, epoch: int) -> None:
         """Note that a tick of this *epoch* has come under an id, which may be another than before.
@@ -300,7 +299,7 @@ class TickTranslator:
             text = f"a tick of the epoch {shown(tick.epoch)} after one of {last.epoch}"
             return self._reject(text)
         first = believed[0]
-        missing = [self._hole(last, first)] if first.epoch > last.epoch + 1 else []
+        missing = [self._hole(last, first)] if first.epoch > last.epoch else []
         self._last, self._earlier, self._seam = tick, (), None
         return [*missing, *believed]
 

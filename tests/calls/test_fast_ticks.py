@@ -357,6 +357,7 @@ def test_g18_a_tick_of_another_symbol_is_nobodys_in_a_batch_either() -> None:
     _, *others = translator.advance_all([other, last])
     assert others == [last]
     assert translator.implausible is not None
+    assert translator.advance_all([Tick("R_50", 4, 7.0), Tick("R_50", 5, 7.0)]) == []
 
 
 @pytest.mark.parametrize("size", [-1, 21, 10**18, 10**20])

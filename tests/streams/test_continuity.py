@@ -528,6 +528,21 @@ def test_g18_a_candle_from_the_future_does_not_silence_those_after_it(odd: int) 
     assert [fed(720), fed(720), fed(720)] == [[], [], [720]]
 
 
+def test_g05_of_three_candles_that_are_believed_together_none_is_lost() -> None:
+    translator = CandleTranslator("R_100", 60)
+
+    def fed(*open_times: int) -> list[Candle | Hole]:
+        row = {"open": 1, "high": 1, "low": 1, "close": 1}
+        rows = [{**row, "open_time": time, "epoch": time + 5} for time in open_times]
+        return [item for ohlc in rows for item in translator.feed({"ohlc": ohlc})]
+
+    assert len(fed(600, *[4_000_000_020] * 3)) == 3  # the last ones, which were wrong, agreed
+    hole, forming = fed(720, 720, 780)
+    assert isinstance(hole, Hole)
+    assert isinstance(forming, Candle)
+    assert (hole.anchor, hole.before, forming.open_time) == (720, 780, 780)
+
+
 def test_a_stream_that_begins_in_the_future_has_nothing_of_the_time_before() -> None:
     """However long that is: what comes before is not wanted, and is no sign of a wrong clock."""
     translator = TickTranslator("R_100", start=10_000)
@@ -842,6 +857,15 @@ def test_a_filler_sees_through_newest_rows_in_place_of_old_ones() -> None:
     assert [items[0].epoch, items[-1].epoch] == [7_000, 8_999]
     assert gap is not None
     assert (gap.after, gap.before, gap.filled) == (0, 7_000, False)
+
+
+def test_g05_where_nothing_was_before_the_live_candle_there_is_no_gap() -> None:
+    """A stream that is to begin while the market is closed, and begins when it opens."""
+    filler = Filler(Hole("R_100", 100_000, 260_040, 60))
+    live = {"epoch": 260_040, "open": 1, "high": 1, "low": 1, "close": 1}
+    assert filler.request["end"] == "260099"
+    assert filler.take({"candles": [live]}) == ([], None)
+    assert filler.done
 
 
 def test_a_filler_reports_what_is_refused_or_gone_to_the_end() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scripted import Peer, Request, open_server
 
@@ -410,6 +410,26 @@ def test_g05_of_a_stream_that_was_granted_twice_nothing_is_looked_up(lag: int) -
     ]
 
 
+@pytest.mark.parametrize("seam", ["a reply", "a late one", "an unreadable one", "an id", "a loss"])
+def test_g05_after_a_seam_two_live_ticks_that_are_equal_are_two(seam: str) -> None:
+    translator = TickTranslator("R_100")
+
+    def fed(epoch: int, stream_id: str = "a") -> list[Any]:
+        message = {**tick(epoch, 1.5), "subscription": {"id": stream_id}}
+        return epochs(translator.feed(message))
+
+    if seam == "an unreadable one":
+        translator.skip()
+    else:
+        assert fed(10) == [10]
+    translator.answered(late=seam == "a late one")
+    if seam == "a loss":
+        translator.interrupt()
+    new_id = "b" if seam == "an id" else "a"
+    assert fed(11, new_id) == [11]
+    assert [fed(epoch, new_id) for epoch in (12, 13, 13, 13, 14)] == [[12], [13], [13], [13], [14]]
+
+
 def test_g05_a_reply_that_two_live_ticks_of_its_second_have_overtaken_adds_nothing() -> None:
     translator = TickTranslator("R_100")
     assert epochs(translator.feed(tick(10, 1.5))) == [10]
@@ -567,3 +587,51 @@ def test_g05_a_hole_between_any_two_ticks_is_filled_exactly(
             assert gap is None
             filled += [(i.epoch, i.quote) for i in items if isinstance(i, Tick)]
     assert filled == rows[begin + 1 : end]
+
+
+@given(
+    per_second=st.lists(st.integers(min_value=2, max_value=4), min_size=1, max_size=4),
+    first=st.integers(min_value=1, max_value=4),
+    last=st.integers(min_value=1, max_value=4),
+    lag=st.integers(min_value=0, max_value=9),
+    newest=st.booleans(),
+    quiet=st.booleans(),
+)
+def test_g05_a_history_that_lags_behind_hides_none_of_several_ticks_a_second(
+    per_second: list[int], first: int, last: int, lag: int, *, newest: bool, quiet: bool
+) -> None:
+    """It may lag behind by a part of a second; what is there of it then is not all."""
+    assume(first > 1 or not quiet)  # that there are several shows in what came before
+    before = [] if quiet else [(90 + s, float(n)) for s in range(10) for n in range(2)]
+    per_second = [max(first, per_second[0]), *per_second[1:], max(last, 2)]
+    rows = before + [(100 + s, float(n)) for s, many in enumerate(per_second) for n in range(many)]
+    begin, end = rows.index((100, float(first - 1))), rows.index((rows[-1][0], float(last - 1)))
+    seen = tuple(quote for epoch, quote in rows[: begin + 1] if epoch == 100)
+    live = HoleEnd(rows[end][1], newest)
+    filler, filled = Filler(Hole("R_100", 100, rows[end][0], 0, 100, seen, live)), []
+    there, asked = rows[: end + 1 - lag], 0
+    while not filler.done and (asked := asked + 1) < 20:
+        since, until = filler.request["start"], int(filler.request["end"])
+        page = [row for row in there if since <= row[0] <= until]
+        history = {"times": [e for e, _ in page], "prices": [q for _, q in page]}
+        items, gap = filler.take({"history": history, "pip_size": 1})
+        assert gap is None
+        filled += [(i.epoch, i.quote) for i in items if isinstance(i, Tick)]
+        there = rows if filler.pause else there
+    assert filled == rows[begin + 1 : end]
+
+
+def test_a_live_tick_whose_quote_history_writes_in_another_way_leaves_no_gap() -> None:
+    rows = [(100, 1.0), (102, 1.5), (102, 1.6)]
+    history = {"times": [epoch for epoch, _ in rows], "prices": [quote for _, quote in rows]}
+    for newest, missing in ((True, [(102, 1.5)]), (False, [])):
+        live = HoleEnd(1.601, is_newest=newest)
+        filler, filled = Filler(Hole("R_100", 100, 102, 0, 100, (1.0,), live)), []
+        for _ in range(10):
+            items, gap = filler.take({"history": history, "pip_size": 2})
+            assert gap is None
+            filled += [(i.epoch, i.quote) for i in items if isinstance(i, Tick)]
+            if filler.done:
+                break
+        assert filler.done
+        assert filled == missing

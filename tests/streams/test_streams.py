@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+from bank import PARAMETERS
 from scripted import Peer, Request, open_server
 
 import derivtrio
@@ -295,6 +296,27 @@ async def test_a_refusal_after_a_request_that_was_given_up_is_believed_in_time(
             async with client.ticks("R_50"):
                 pytest.fail("it was granted")
         assert 20 <= trio.current_time() - given_up <= 22
+
+
+async def test_g04_a_purchase_that_streams_is_not_asked_again_because_of_its_stream(
+    autojump_clock: Any,
+) -> None:
+    """The server has bought when it makes the stream; so a refusal of that decides nothing."""
+
+    async def answer(peer: Peer, request: Request) -> None:
+        await peer.refuse(request, "AlreadySubscribed")
+
+    request = {"buy": "1", "price": 10, "parameters": PARAMETERS}
+    async with (
+        open_server(answer) as server,
+        derivtrio.open_client(endpoint=server) as client,
+    ):
+        with pytest.raises(derivtrio.OutcomeUnknown) as caught:
+            async with client.subscribe(request):
+                pytest.fail("it was granted")
+        await trio.sleep(30)
+        assert len(server.asked("buy")) == 1
+        assert client.doubts == (caught.value,)
 
 
 async def test_g14_a_stream_that_the_server_never_forgets_is_left_at_that(
