@@ -1,16 +1,29 @@
 """G05, G06, G14: whatever breaks, a consumer gets exactly the market. See `drills`."""
 
+import math
+import random
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
+from derivtrio import Tick
 from derivtrio.simulator import Market
 from derivtrio.streams.ticks import TickTranslator
-from tests.drills import fuzz_targets, interruptions, month, namespaces, network, sockets
+from tests.drills import (
+    fuzz_targets,
+    interruptions,
+    month,
+    mutations,
+    namespaces,
+    network,
+    sockets,
+    workload,
+)
 from tests.drills.witness import Row, Witness, candle_witness, tick_witness
 from tests.proxy import KINDS, random_fates
 
@@ -47,6 +60,51 @@ def test_g12_wherever_an_operation_is_interrupted_everybody_else_goes_on(
     attempt = interruptions.play(interruptions.Attempt(operation, kind, step))
     assert attempt.wrong == []
     assert attempt.struck
+
+
+async def test_g03_g18_a_server_that_is_nearly_right_breaks_no_promise(
+    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With two seeds, the plain way and the fast one; the drill has hundreds."""
+    caplog.set_level("CRITICAL", logger="derivtrio")
+    drill = await mutations.run(mutations.Plan(range(2, 4), rounds=1))
+    assert drill.passed, mutations.summary(drill)
+
+
+async def test_the_drill_of_mutations_sees_what_is_wrong(autojump_clock: Any) -> None:
+    drill = mutations.Drill(mutations.Plan(range(0)))
+    liar: Any = Liar()
+    work = workload.Workload(liar, liar, v3=True, chance=random.Random(1), drill=drill)
+    for lie in (Tick("R_100", 5, "1.5"), Tick("R_100", 5, math.nan)):  # type: ignore[arg-type]
+        await work.decided(liar.call(lie))
+    with trio.move_on_after(1000), suppress(KeyError):
+        await work.again("call", 1, work.call)
+    assert [remark.rpartition(": ")[2] for remark in drill.remarks] == [
+        "Expected `float`, got `str` - at `$.quote`",
+        "nan is no number",
+        "2}",
+        f"no end after {workload.PATIENCE:.0f} s",
+        "KeyError('oops')",
+    ]
+
+
+class Liar:
+    """Answers with the request at first; to calls with another one, not at all, with an error."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def call(self, request: Any) -> Any:
+        self.calls += 1
+        match self.calls:
+            case 1 | 2:
+                return request
+            case 3:
+                return {"echo_req": {"passthrough": {"number": 2}}}
+            case 4:
+                await trio.sleep_forever()
+        text = "oops"
+        raise KeyError(text)
 
 
 @pytest.mark.long

@@ -1,11 +1,13 @@
 """JSON as Deriv speaks it: one object per text frame.
 
-msgspec does the work. Three things are ours: a `Decimal` is written as a JSON number, digit for
+msgspec does the work. Four things are ours: a `Decimal` is written as a JSON number, digit for
 digit, because Deriv's prices are numbers; a NaN or an infinity is refused, because JSON does not
 have these and msgspec would silently write `null` instead; and a value of a subclass, such as
-numpy's `float64`, is written as what it is a kind of.
+numpy's `float64`, is written as what it is a kind of. And half of a surrogate pair, which is no
+character though RFC 8259 (8.2) allows its escape, is read as U+FFFD.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -39,13 +41,38 @@ _DEEP: Final = 8
 #: What `decode` raises for a text that is not JSON.
 DecodeError = msgspec.DecodeError
 
-#: All that `decode` raises; the others come from a lone surrogate and from very deep nesting.
+#: All that `decode` raises; the others come from what is not UTF-8 and from very deep nesting.
 UNDECODABLE = (DecodeError, UnicodeError, RecursionError)
 
 decode = _decoder.decode
 
 #: Does the same, but raises a `DecodeError` also for JSON that is not an object.
 decode_object = _object_decoder.decode
+
+
+#: An escape in JSON: a surrogate pair, half of one (which is the group), or any other.
+_ESCAPES: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][\da-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def decode_with_halves(data: bytes | str) -> Any:
+    """Decode *data*; half of a surrogate pair becomes U+FFFD.
+
+    Raises:
+        UNDECODABLE: *data* is not JSON.
+
+    """
+    try:
+        return decode(data)
+    except DecodeError:
+        text = data.encode() if isinstance(data, str) else data
+        mended = _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], text)
+        if mended == text:
+            raise
+        return decode(mended)
 
 
 def encode(message: Mapping[str, Any]) -> str:

@@ -126,6 +126,8 @@ class FastTicks:
 def _decoded(data: Any) -> _Envelope:
     if isinstance(data, bytes) and data.rfind(_LOOK) >= 0:
         try:
+            if not data.isascii():
+                data.decode()  # the decoder passes over what it skips, be it UTF-8 or not
             return _decode(data)
         except UNDECODABLE:
             pass
@@ -138,7 +140,10 @@ def _decoded_together(batch: Sequence[Any]) -> list[_Envelope] | None:
     The count is compared because a message may be empty, or hold two ticks with a comma in between.
     """
     try:
-        envelopes = _decode_all(b"[%b]" % b",".join(batch))
+        together = b"[%b]" % b",".join(batch)
+        if not together.isascii():
+            together.decode()
+        envelopes = _decode_all(together)
     except (*UNDECODABLE, TypeError):
         return None
     return envelopes if len(envelopes) == len(batch) else None

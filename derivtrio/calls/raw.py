@@ -47,7 +47,7 @@ def _object_in(data: str | bytes) -> dict[str, Any]:
     if isinstance(data, bytes):
         return {}  # it is written as a binary message, which is no request to the API
     try:
-        message = codec.decode(data)
+        message = codec.decode_with_halves(data)
     except codec.UNDECODABLE:
         return {}
     return message if isinstance(message, dict) else {}

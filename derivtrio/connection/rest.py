@@ -206,7 +206,7 @@ def _text_in(error: dict[str, Any], name: str) -> str:
 
 def _first_error(body: bytes) -> dict[str, Any]:
     try:
-        answer = codec.decode(body)
+        answer = codec.decode_with_halves(body)
     except codec.UNDECODABLE:
         return {}
     errors = answer.get("errors") if isinstance(answer, dict) else None
@@ -222,7 +222,7 @@ def _url_in(body: bytes, *, secure: bool) -> str:
 
     """
     try:
-        answer = codec.decode(body)
+        answer = codec.decode_with_halves(body)
     except codec.UNDECODABLE:
         answer = None
     data = answer.get("data") if isinstance(answer, dict) else None

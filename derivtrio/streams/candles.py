@@ -186,14 +186,18 @@ class CandleTranslator:
 
     def _set_aside(self, candle: Candle, before: Candle) -> Sequence[Candle | Hole]:
         """Set *candle* aside, which is far from the one *before*; or return it, if believed now."""
+        earliest = self._epochs.earliest(candle.open_time)
         believed: list[Candle] = self._epochs.set_aside(candle.open_time, candle)
         if not believed:
             return self._reject(f"a candle of {candle.open_time} after one of {before.open_time}")
         self._forming, self._interrupted = candle, False
         first = before if candle.open_time > before.open_time else believed[0]
-        if candle.open_time > first.open_time:
+        if candle.open_time <= first.open_time:
+            return (candle,)
+        if first.open_time >= earliest:
             return (self._hole_since(first, candle.open_time), candle)
-        return (candle,)
+        since = (candle.open_time - earliest) // self.granularity * self.granularity
+        return (self._hole(candle.open_time - since, candle.open_time), candle)
 
     def _is_older(self, candle: Candle, before: Candle | None, *, is_reply: bool) -> bool:
         """Return whether *candle* says less than the one *before*, which was newer.

@@ -9,7 +9,8 @@ an epoch that is far from where it should be is not believed at first. The rules
 2. Such an item is *set aside*. The next item with an epoch that is neither drops it, and whatever
    it stood for counts as lost.
 3. If three items in a row are set aside and agree with each other, it is the epochs before them
-   that were wrong: the three are believed, and nothing is lost.
+   that were wrong: the three are believed, and nothing is lost. What is missing before them is
+   looked for from the `earliest` on. (A first tick of 1970 made a hole of half a century.)
 
 The time that has passed is the longer of two: trio's clock stands still while the machine is
 suspended, and the machine's clock may be set.
@@ -25,6 +26,10 @@ import attrs
 #: How far an epoch may be from where it should be, in seconds.
 FAR_AHEAD: Final = 86_400
 FAR_BEHIND: Final = 60
+
+#: How much longer than it seems a stream may have been silent, in seconds: a week, if the clocks of
+#: this machine are wrong, or another one counts the server's time.
+_UNNOTICED: Final = 7 * 86_400
 
 #: How many items that agree with each other are believed (rule 3).
 _WITNESSES: Final = 3
@@ -65,12 +70,22 @@ class Epochs:
         if self.horizon == math.inf:
             return False
         if epoch > self.horizon:
-            passed = max(self.clock() - self._mono, time.time() - self._wall)
-            self.horizon = self._believed + passed + FAR_AHEAD + self._slack
+            self.horizon = self._believed + self._passed + FAR_AHEAD + self._slack
         if epoch > self.horizon or epoch < last - FAR_BEHIND - self._slack:
             return True
         self.aside.clear()
         return False
+
+    def earliest(self, epoch: int) -> int:
+        """Return the earliest that the item before can have, if an *epoch* that came now is right.
+
+        An item that agrees with what was set aside may be believed; so this is asked for before.
+        """
+        return math.floor(epoch - self._passed - _UNNOTICED - self._slack)
+
+    @property
+    def _passed(self) -> float:
+        return max(self.clock() - self._mono, time.time() - self._wall)
 
     def set_aside(self, epoch: int, item: Any) -> list[Any]:
         """Set *item* aside; return it and those before it, if they are believed now."""

@@ -7,6 +7,7 @@ from typing import Any, Final, Never, Protocol
 
 import attrs
 import trio
+from msgspec.structs import replace
 
 from derivtrio.api import codec
 from derivtrio.api.parsing import tick_in
@@ -294,12 +295,15 @@ class TickTranslator:
 
     def _set_aside(self, tick: Tick, last: Tick) -> Sequence[Tick | Hole]:
         """Set *tick* aside, which is far from the *last*; or return it, if it is believed now."""
+        earliest = self._epochs.earliest(tick.epoch)
         believed: list[Tick] = self._epochs.set_aside(tick.epoch, tick)
         if not believed:
             text = f"a tick of the epoch {shown(tick.epoch)} after one of {last.epoch}"
             return self._reject(text)
         first = believed[0]
         missing = [self._hole(last, first)] if first.epoch > last.epoch else []
+        if missing and last.epoch < earliest:
+            missing = [replace(missing[0], after=earliest, anchor=None, seen=())]
         self._last, self._earlier, self._seam = tick, (), None
         return [*missing, *believed]
 

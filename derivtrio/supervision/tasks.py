@@ -84,7 +84,10 @@ def _decoding(batch: Iterable[Message], connection: Connection) -> Iterator[dict
         if isinstance(data, Binary):
             continue
         try:
-            message = codec.decode(data)
+            try:
+                message = codec.decode(data)
+            except codec.DecodeError:
+                message = codec.decode_with_halves(data)
         except codec.UNDECODABLE as error:
             connection.lose(_not_json(str(error), error))
             return

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, cast
 
-from derivtrio.api.parsing import is_ident
+from derivtrio.api.parsing import is_epoch, is_ident
 from derivtrio.api.validation import check_epoch
 from derivtrio.errors import invalid_request
 from derivtrio.models import Money, Proposal, Purchase
@@ -80,6 +80,24 @@ def contract_words(
         text = f"a contract needs {' and '.join(missing)}"
         raise invalid_request(text, parameters)
     return words
+
+
+def check_proposal(proposal: Proposal) -> None:
+    """Raise an error if *proposal*, which may be handmade, cannot be bought by what it has.
+
+    Raises:
+        InvalidRequest: an attribute is not what it is called.
+
+    """
+    good = {
+        "id": isinstance(proposal.id, str),
+        "spot_time": proposal.spot_time is None or is_epoch(proposal.spot_time),
+        "parameters": isinstance(proposal.parameters, Mapping),
+        "connection": proposal.connection is None or type(proposal.connection) is int,
+    }
+    if (name := next((name for name, is_good in good.items() if not is_good), None)) is not None:
+        text = f"this Proposal has no usable {name}, but {shown(getattr(proposal, name))}"
+        raise invalid_request(text)
 
 
 def loginid_for(proposal: Proposal, loginid: str | None) -> str | None:

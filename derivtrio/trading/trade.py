@@ -46,7 +46,13 @@ from derivtrio.models import (
 )
 from derivtrio.policy.retry import ONCE
 from derivtrio.policy.server_clock import Moment
-from derivtrio.trading.orders import account_words, amount_of, contract_words, loginid_for
+from derivtrio.trading.orders import (
+    account_words,
+    amount_of,
+    check_proposal,
+    contract_words,
+    loginid_for,
+)
 
 T = TypeVar("T")
 
@@ -60,10 +66,11 @@ def proposal_purchase(
     """Return the call that buys *proposal*, by its id.
 
     Raises:
-        InvalidRequest: *price* or *loginid* does not fit the proposal.
+        InvalidRequest: *price* or *loginid* does not fit the proposal, or that is none.
         ConnectionChanged: the proposal's connection is gone.
 
     """
+    check_proposal(proposal)
     limit = amount_of("price", proposal.ask_price if price is None else price)
     account = account_words(loginid_for(proposal, loginid), session.generation)
     asked = {name: each for name, each in proposal.parameters.items() if name != "loginid"}

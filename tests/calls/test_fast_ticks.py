@@ -82,6 +82,17 @@ def test_everything_else_is_left_as_it_is(data: object) -> None:
     assert len(route.taken) == 1
 
 
+@pytest.mark.parametrize("bad", [b"\xff", rb"\ud800"])
+def test_g18_what_no_text_can_hold_is_left_though_the_decoder_passes_over_it(bad: bytes) -> None:
+    fast_ticks, route = FastTicks(), Route()
+    fast_ticks.routes[3] = route
+    good, data = as_bytes(MESSAGE), as_bytes(MESSAGE).replace(b'"ticks":"R', b'"ticks":"' + bad)
+    for batch in ([data], [data, data], [good, data], [good, good, data]):
+        assert list(fast_ticks.deliver(batch)) == [each for each in batch if each is data]
+    other = as_bytes(MESSAGE | {"passthrough": {"name": "Zoë"}})
+    assert list(fast_ticks.deliver([other])) == list(fast_ticks.deliver([other, other])) == []
+
+
 def test_a_route_that_is_over_leaves_its_ticks_to_the_plain_way() -> None:
     fast_ticks = FastTicks()
     fast_ticks.routes[3] = Route(over=True)

@@ -232,8 +232,39 @@ async def test_an_error_that_ends_a_stream_keeps_its_cause(autojump_clock: Any) 
         with pytest.raises(KeyError) as caught:
             nursery.start_soon(lambda: _close(items, error))
             await items.get()
-    assert caught.value is error
-    assert error.__cause__ is cause
+    assert (type(caught.value), caught.value.args) == (KeyError, ("the end",))
+    assert caught.value.__cause__ is cause
+
+
+class Uncopyable(Exception):
+    def __init__(self, one: object, *, other: object) -> None:
+        super().__init__(one, other)
+
+
+async def test_g07_each_task_raises_an_error_of_its_own(autojump_clock: Any) -> None:
+    error = KeyError("the end")
+    error.add_note("known to all")
+    raised: list[Exception] = []
+
+    async def read(items: Buffer[int]) -> None:
+        with pytest.raises((KeyError, Uncopyable)) as caught:
+            await items.get()
+        caught.value.add_note("mine")
+        raised.append(caught.value)
+
+    async with trio.open_nursery() as nursery:
+        for items in (Buffer[int]("x", 5, "error"), Buffer[int]("y", 5, "error")):
+            nursery.start_soon(read, items)
+            nursery.start_soon(read, items)
+            await trio.testing.wait_all_tasks_blocked()
+            items.close(error)
+    assert len({id(each) for each in [error, *raised]}) == 5
+    assert [each.__notes__ for each in raised] == 4 * [["known to all", "mine"]]
+    assert error.__notes__ == ["known to all"]
+    items.reopen()
+    items.close(Uncopyable(1, other=2))
+    await read(items)
+    assert isinstance(raised[-1], Uncopyable)
 
 
 async def test_g14_an_error_that_is_read_again_and_again_does_not_grow(

@@ -1,13 +1,16 @@
 """G03, G10: what a server's frames mean does not depend on whether they are read the fast way."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import trio
-from peers import Peer, open_endpoint
+from peers import Peer, open_endpoint, reply_to, tick
 from test_frames import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame
+from wsproto.events import TextMessage
 
-from derivtrio import Settings
+from derivtrio import Closed, Event, Ready, Settings, Subscription, open_client
+from derivtrio.api.codec import encode
 from derivtrio.connection.connection import open_connection
 from derivtrio.connection.websocket import Binary
 
@@ -73,3 +76,63 @@ async def test_g10_both_ways_come_to_the_same_verdict(name: str, autojump_clock:
     data = CASES[name]
     for cut in {0, 1, 3, len(data) // 2, len(data) - 1}:
         assert await outcome(data, cut, fast=True) == await outcome(data, cut, fast=False), cut
+
+
+# What is in them
+
+
+@pytest.mark.parametrize("fast", [True, False])
+async def test_g17_half_of_a_surrogate_pair_costs_nothing_but_that_character(
+    autojump_clock: Any, *, fast: bool
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.accept()
+        while (request := await peer.request()) is not None:
+            text = encode(reply_to(request)).replace('"quote"', r'"name":"\ud800é","quote"')
+            await peer.put(TextMessage(text.replace('"time":1', r'"name":"\ud83d","time":1')))
+
+    settings = Settings(fast=fast, heartbeat_interval=3600)
+    async with (
+        open_endpoint(script) as endpoint,
+        open_client(endpoint=endpoint, settings=settings) as client,
+        client.subscribe({"ticks": "R_100"}) as ticks,
+        client.ticks("R_100") as typed,
+    ):
+        assert (await anext(ticks))["tick"]["name"] == "\ufffdé"
+        assert (await anext(typed)).epoch == 0
+        assert (await client.call({"time": 1}))["name"] == "\ufffd"
+        assert client.status.connection == 1
+
+
+async def until_ready(events: Subscription[Event], number: int) -> AsyncIterator[Event]:
+    """Yield what happens until connection *number* is ready."""
+    async for event in events:
+        yield event
+        if isinstance(event, Ready) and event.connection == number:
+            return
+
+
+@pytest.mark.parametrize("fast", [True, False])
+async def test_g18_what_is_not_utf_8_ends_the_connection_wherever_it_stands(
+    autojump_clock: Any, *, fast: bool
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.accept()
+        while (request := await peer.request()) is not None:
+            await peer.reply(request)
+            if "ticks" in request and len(endpoint.peers) == 1:
+                message = encode(tick(1, req_id=request["req_id"], pip_size=1, x="?")).encode()
+                await peer.stream.send_all(frame(TEXT, message.replace(b"?", b"\xff")))
+
+    settings = Settings(fast=fast, heartbeat_interval=3600)
+    async with (
+        open_endpoint(script) as endpoint,
+        open_client(endpoint=endpoint, settings=settings) as client,
+        client.ticks("R_100") as typed,
+        client.events() as events,
+    ):
+        ends = [event async for event in until_ready(events, 2) if isinstance(event, Closed)]
+        assert [end.by for end in ends] == ["us"]
+        assert (await anext(typed)).epoch == 0
+        async with client.subscribe({"ticks": "R_100"}) as untyped:
+            assert (await anext(untyped))["tick"]["epoch"] == 0

@@ -7,11 +7,13 @@
 - `python -m tests.drills.trades` attempts ten thousand purchases, also on a virtual clock.
 - `python -m tests.drills.interruptions` cancels every operation of a client before every step, or
   drops its connection, or lets its code raise, on a virtual clock.
+- `python -m tests.drills.mutations` has a server whose messages are nearly right, on a virtual
+  clock; `workload` is what the client does meanwhile.
 - `python -m tests.drills.kills` kills a recorder a hundred times, while its connections break.
 - `python -m tests.drills.fuzz` feeds bytes that nobody would think of (by hand, with atheris).
 - `python -m tests.drills.throughput` measures how many ticks a second a recorder keeps.
 
 The first three compare what the consumers got with the market, which is a pure function of its seed
 (`witness`); `kills` compares what is kept. `trades` compares what the client reported with the
-account's ledger. The test suite runs short versions of these five.
+account's ledger. The test suite runs short versions of these five, and of `mutations`.
 """

@@ -15,6 +15,7 @@ from derivtrio import Backoff, Candle, Settings, Subscription, Tick
 from derivtrio.api.parsing import UNREADABLE
 from derivtrio.simulator import Simulator, open_simulator
 from derivtrio.streams.candles import CandleTranslator
+from derivtrio.streams.epochs import Epochs
 from derivtrio.streams.holes import Filler, Hole
 from derivtrio.streams.ticks import TickTranslator
 
@@ -551,6 +552,32 @@ def test_a_stream_that_begins_in_the_future_has_nothing_of_the_time_before() -> 
     assert translator.implausible is None
     assert epochs(translator.feed(tick(10_000))) == [10_000]
     assert epochs(translator.feed(tick(10_001))) == [10_001]
+
+
+@pytest.mark.parametrize("asleep", [0, 5 * DAY])
+@pytest.mark.parametrize("length", [0, 60, 86_400])
+def test_g18_an_item_from_long_ago_makes_no_hole_of_half_a_century(
+    asleep: int, length: int
+) -> None:
+    """The first one is wrong: what was missed since cannot be older than that."""
+    clock, now = [0.0], 1_700_006_400
+    times = Epochs(2 * length, lambda: clock[0])
+    translator: Any = TickTranslator("R_100", None, times)
+    if length:
+        translator = CandleTranslator("R_100", length, None, closed_only=False, epochs=times)
+    items = list[Any]()
+    for epoch in (0, *range(now, now + 3 * max(2, length), max(2, length))):
+        row = {"open_time": epoch, "epoch": epoch + 5, "open": 1, "high": 1, "low": 1, "close": 1}
+        items += translator.feed({"ohlc": row} if length else tick(epoch))
+        clock[0] += asleep if epoch == 0 else 1
+    _, hole, *others = items
+    assert isinstance(hole, Hole)
+    assert not any(isinstance(item, Hole) for item in others)
+    assert (hole.anchor, hole.seen) == (None, ())
+    assert hole.before is not None
+    assert hole.before - hole.after == pytest.approx(7 * DAY + asleep, abs=4 * max(2, length))
+    if length:
+        assert (hole.before - hole.after) % length == 0
 
 
 def test_a_translator_passes_every_tick_once_in_order() -> None:

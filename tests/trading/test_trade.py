@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 from bank import PARAMETERS, answering, answering_after, lost_after, lost_before
+from msgspec.structs import replace
 from scripted import Peer, Request
 
 import derivtrio
@@ -28,6 +29,30 @@ async def test_g04_a_proposal_of_a_lost_connection_is_refused_before_it_is_sent(
             assert new.connection == 2
             assert (await world.client.buy(new)).contract_id == 1001
     assert len(world.server.asked("buy")) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"parameters": each} for each in (None, [], "R_100")),
+        *({"id": each} for each in (None, 5)),
+        *({"spot_time": each} for each in ("now", 1.5, -1)),
+        {"connection": "1"},
+        {"ask_price": None},
+        {"parameters": {"loginid": 5}},
+    ],
+)
+async def test_g03_a_handmade_proposal_that_is_none_is_refused_before_it_is_sent(
+    autojump_clock: Any, change: dict[str, Any]
+) -> None:
+    async with open_world() as world, world.client.proposal(PARAMETERS) as prices:
+        handmade = replace(await anext(prices), **change)
+        with pytest.raises(derivtrio.InvalidRequest):
+            await world.client.buy(handmade)
+        handmade = replace(handmade, id=5)
+        with pytest.raises(derivtrio.InvalidRequest, match="this Proposal has no usable id, but 5"):
+            await world.client.buy(handmade)
+    assert world.server.asked("buy") == []
 
 
 async def test_g04_a_proposal_whose_connection_breaks_while_it_waits_is_not_sent(
