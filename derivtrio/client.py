@@ -173,8 +173,8 @@ class Client(Trader):
         `subscribe: 1` is added if absent. `buffer` is how many messages the consumer may lag
         behind, those included that come at the same time; `overflow` says what happens then.
         After a reconnect the stream is asked for again, and the reply to that is its next message.
-        Each consumer's messages are its own, to be changed at will, also where several share a
-        stream.
+        Each consumer may change its messages: they are its own, also where several share a stream.
+
         The stream of all open contracts (`proposal_open_contract` without a `contract_id`) goes on
         while there are none, and an error in it, which is about one of them, is a message like the
         others.

@@ -214,7 +214,7 @@ def api_error(error: Any, request: Mapping[str, Any] | None = None) -> ApiError:
 
 
 def _text(value: Any) -> str:
-    """Return *value*, which should be a text, as one; it may be nested deeper than Python bears."""
+    """Return *value*, which should be a text, as one; it may be nested too deep for Python."""
     try:
         return value if isinstance(value, str) else str(value)
     except (RecursionError, ValueError):  # or it is a number with too many digits
@@ -333,7 +333,7 @@ class NotExecuted(ConnectionLost):
 
 
 class StreamFailed(ConnectionLost):
-    """The server cannot bear this stream: three connections ended while it was asked for.
+    """The server cannot handle this stream: three connections ended while it was asked for.
 
     The server closed the connection, did not answer, or sent more than
     `Settings.max_message_size`. At least the last time it was asked for alone. It is not asked for

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import attrs
+import click
 import pytest
 import trio
 from click.testing import CliRunner
@@ -162,6 +163,18 @@ def test_the_commands_can_be_parsed(command: str, monkeypatch: pytest.MonkeyPatc
     arguments = shlex.split(command)[1:]
     expected = 1 if arguments[0] == "demo" else 0  # no ticks came, since nothing was performed
     assert CliRunner().invoke(cli, arguments).exit_code == expected
+
+
+def test_each_option_of_a_command_is_told() -> None:
+    text = "".join(page.text for page in map(read, sorted(GUIDE.glob("*.md"))))
+    told = set(re.findall(r"(?<![\w-])--[a-z-]+", text))
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        for option in command.params:
+            words = {word for word in (*option.opts, *option.secondary_opts) if word[:2] == "--"}
+            assert not words or words & told, f"the guide does not tell of {words} of {name}"
 
 
 def rows(name: str) -> list[list[str]]:

@@ -248,7 +248,7 @@ class Call:
         if len(self.breaks) >= MAX_BREAKS:
             text = (
                 f"{why} before the reply to {self.name} came, for the {MAX_BREAKS}rd time; it was"
-                " asked alone this time, so the server may not bear this request"
+                " asked alone this time, so this request may be what breaks connections"
             )
             self.fail(ConnectionLost(text, self.request, self._connection, self.breaks))
             return None

@@ -1,7 +1,7 @@
 """Lists that the server gives in pages, read one by one."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -160,19 +160,28 @@ def rows_of(
         ProtocolViolation: the rows cannot be read; with *unread*: there are none.
 
     """
-    rows: list[Row] = []
     try:
         found = payload[member]
         if not isinstance(found, list):
             text = f"the rows are a list, not {shown(found)}"
             raise TypeError(text)
-        for each in found:
-            try:
-                rows.append(read(each))
-            except UNREADABLE as error:
-                if unread is None:
-                    raise
-                unread(error)
+        return list(_readable(found, read, unread))
     except UNREADABLE as error:
         raise unreadable(name, error) from error
-    return rows
+
+
+def _readable(
+    found: Sequence[Any],
+    read: Callable[[Mapping[str, Any]], Row],
+    unread: Callable[[Exception], None] | None,
+) -> Iterator[Row]:
+    """Yield the rows in what was *found*, each read by *read*."""
+    for each in found:
+        try:
+            row = read(each)
+        except UNREADABLE as error:
+            if unread is None:
+                raise
+            unread(error)
+        else:
+            yield row

@@ -70,7 +70,7 @@ async def request_until_answered(
     Raises:
         ApiError: the server refuses for good.
         ClientClosed, ConnectionFailed: the client has ended.
-        ConnectionLost: it has broken six connections; the server cannot bear it.
+        ConnectionLost: it has broken six connections; the server cannot handle it.
 
     """
     losses = 0

@@ -1,4 +1,4 @@
-"""Ask alone what may break connections: a request that the server cannot bear.
+"""Ask alone what may break connections: a request that the server cannot handle.
 
 A request that was written and not answered when its connection broke is a suspect. While it is
 asked for alone, on a connection that is proven to work, it shows which it is: the connection breaks

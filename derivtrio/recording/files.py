@@ -60,7 +60,7 @@ _log: Final = TolerantLogger(logging.getLogger("derivtrio.recording"))
 #: left then is kept in the `.part` files, and its turn comes at the next start.
 _CLOSING: Final = 1.0
 
-#: What waiting does not mend.
+#: Errors that waiting does not repair.
 _LASTING: Final = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 

@@ -5,7 +5,7 @@ Around that stands a second loop, for what ends a stream, or the whole program:
 
 1. The stream begins with the newest row that is kept, that row included. After a crash the rows of
    its second may be incomplete; those that are known come again, and the store ignores them.
-2. While the market is closed, the stream waits. Whatever ends it later (the server cannot bear it
+2. While the market is closed, the stream waits. Whatever ends it later (the server cannot serve it
    just now, rows came faster than the disk takes them) is waited out, and the stream begins again
    as in 1.
 3. A refusal of the first request is an error: the symbol may be misspelled. One of which rows are

@@ -165,8 +165,8 @@ class BatchWriter:
         self._begun, self._plenty, self._room = trio.Event(), trio.Event(), trio.Event()
 
 
-async def patiently(deed: Callable[[], Awaitable[T]], waiting: Callable[[], int]) -> T:
-    """Do *deed*, again and again while the store is busy; *waiting* is how many rows wait for it.
+async def patiently(work: Callable[[], Awaitable[T]], waiting: Callable[[], int]) -> T:
+    """Do *work*, again and again while the store is busy; *waiting* is how many rows wait for it.
 
     Raises:
         StoreError: the store has failed for good.
@@ -175,7 +175,7 @@ async def patiently(deed: Callable[[], Awaitable[T]], waiting: Callable[[], int]
     pause = _FIRST_PAUSE
     while True:
         try:
-            return await deed()
+            return await work()
         except StoreBusy as error:
             text = "%s; rows waiting: %d; trying again in %.0f s"
             _log.warning(text, error, waiting(), pause)

@@ -4,7 +4,7 @@ Nobody waits for the answer. If the server refuses a `forget` in passing, it is 
 pause, a few times.
 
 The router, too, finds streams that nobody wants, because a caller went away before the reply. Two
-things bound what a hostile server can do with them, one that sends ever new ids: most of the
+things bound what a hostile server can do with them by always sending new ids: most of the
 `forget`s let user calls go first; and if there are too many, the connection is given up.
 """
 

@@ -1,4 +1,4 @@
-"""Notice a stream that should speak and does not, and mend it.
+"""Notice a stream that should speak and does not, and repair it.
 
 The connection may be well and one stream on it mute: the server has forgotten it, or lost track.
 One task looks at all streams every few seconds. It costs a tick nothing: an upstream notes when
@@ -164,7 +164,7 @@ class Staleness:
         return min(due, key=lambda watched: (not watched.is_behind, watched.due_mono), default=None)
 
     async def _check(self, watched: Watched) -> None:
-        """Ask the server about a silent stream; or mend it, if that has been done."""
+        """Ask the server about a silent stream; or repair it, if that has been done."""
         now, probe = trio.current_time(), watched.probe
         if probe is None:
             watched.due_mono = math.inf

@@ -177,7 +177,7 @@ async def expire(connection: Connection, session: Session) -> None:
     """Decide the calls whose reply does not come within `response_timeout` of their writing.
 
     One task for all of them costs less than a deadline for each. All have the same patience, so
-    their deadlines come in the order of writing: no more is looked at than the oldest.
+    their deadlines come in the order of writing: it is enough to look at the oldest.
     """
     while True:
         if _next_deadline(session) <= trio.current_time():

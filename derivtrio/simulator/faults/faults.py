@@ -304,7 +304,7 @@ class Faults:
         times: Times = FOR_EVER,
         number: int | None = None,
     ) -> None:
-        """Let the server suffer from each request of one kind, until `clear`.
+        """Have each request of one kind break something, until `clear`.
 
         *what* is a symbol, for every request that names it; a call; or the members that a request
         must have, such as `{"proposal_open_contract": 1, "contract_id": 5}`. *how* is `close` (with
