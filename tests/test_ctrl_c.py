@@ -17,6 +17,8 @@ from derivtrio.connection.connection import Connection
 from derivtrio.connection.stream import WatchedStream
 from derivtrio.simulator import Simulator, open_simulator
 from derivtrio.streams.registry import Registry
+from derivtrio.trading import trade
+from tests.drills.operations import CONTRACT
 
 Program = Callable[[Client, Simulator], Awaitable[None]]
 
@@ -39,7 +41,9 @@ def run(program: Program, *, fast: bool = True) -> None:
     async def main() -> None:
         settings = derivtrio.Settings(fast=fast)
         async with open_simulator(port=None) as sim:
-            async with derivtrio.open_client(endpoint=sim.endpoint, settings=settings) as client:
+            async with derivtrio.open_client(
+                endpoint=sim.endpoint, token="demo-token", settings=settings
+            ) as client:
                 await program(client, sim)
             await trio.lowlevel.checkpoint()
 
@@ -123,5 +127,19 @@ def test_g12_ctrl_c_while_a_stream_is_left_leaves_nothing_at_the_server(
                 press_ctrl_c_in(Registry, "remove", monkeypatch)
             await trio.sleep(60)
         await works(client, sim)
+
+    run(program)
+
+
+def test_g04_ctrl_c_does_not_strike_between_a_purchases_reply_and_its_return(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def program(client: Client, sim: Simulator) -> None:
+        press_ctrl_c_in(trade, "_check_contract", monkeypatch)
+        purchase = await client.buy(CONTRACT, price=20)
+        with pytest.raises(KeyboardInterrupt):
+            await trio.sleep(1)
+        (held,) = await client.portfolio()
+        assert held.contract_id == purchase.contract_id
 
     run(program)
