@@ -35,6 +35,7 @@ _DEFAULTS: Final = Settings()
 
 
 @asynccontextmanager
+@trio.lowlevel.enable_ki_protection
 async def open_client(
     app_id: int | str = 1089,
     *,

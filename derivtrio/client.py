@@ -61,6 +61,7 @@ class Client(Trader):
         streams = counted(status.subscriptions, "subscription")
         return f"<derivtrio.Client {status.state.value}{where}, {pending} pending, {streams}>"
 
+    @trio.lowlevel.enable_ki_protection
     async def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Make one API call as Deriv documents it, and return the reply as it came.
 

@@ -90,6 +90,7 @@ async def request_until_answered(
     return await repeat(next_call(), next_call, session, UNTIL_ANSWERED, interrupted=note)
 
 
+@trio.lowlevel.enable_ki_protection
 async def repeat(
     call: Call,
     again: Callable[[Call], Call],

@@ -15,7 +15,7 @@ there. `let_others_run` is how: some turns of the loop, until nothing moves any 
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -30,6 +30,7 @@ _MOST_BUFFERED: Final = 2**24
 
 
 @asynccontextmanager
+@trio.lowlevel.enable_ki_protection
 async def running(
     task: Callable[[], Awaitable[None]],
     *,
@@ -61,6 +62,13 @@ async def running(
         raise raised
 
 
+@trio.lowlevel.enable_ki_protection
+async def undisturbed(task: Callable[..., Awaitable[None]], *args: Any) -> None:
+    """Run *task*, one of ours; Ctrl-C interrupts the program's main task in its place."""
+    await task(*args)
+
+
+@trio.lowlevel.enable_ki_protection
 async def _run_inside(scope: trio.CancelScope, task: Callable[[], Awaitable[None]]) -> None:
     with scope:
         await task()
@@ -80,6 +88,7 @@ async def let_others_run(progress: Callable[[], int] = int) -> None:
 
 
 @asynccontextmanager
+@trio.lowlevel.enable_ki_protection
 async def patience(
     deadline: float, turn: Callable[[], Awaitable[None]] = let_others_run
 ) -> AsyncGenerator[trio.CancelScope]:

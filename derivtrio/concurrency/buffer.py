@@ -163,6 +163,7 @@ class Buffer(Generic[T]):
         """Undo `close`: items can be put in again."""
         self.closed, self._error = False, None
 
+    @trio.lowlevel.enable_ki_protection
     async def get(self) -> T:
         """Return the next item.
 

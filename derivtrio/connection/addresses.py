@@ -201,6 +201,7 @@ class _Race:
     def _patience(self, following: Target) -> float:
         return _PATIENCE_FOR_UNPROVEN if self._addresses.is_unproven(following) else _PATIENCE
 
+    @trio.lowlevel.enable_ki_protection
     async def _try(self, target: Target, failed: trio.Event) -> None:
         family, kind, protocol, _, address = target
         self._addresses.note_tried(target)

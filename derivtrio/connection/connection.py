@@ -18,7 +18,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from derivtrio.concurrency.background import let_others_run, patience, running
+from derivtrio.concurrency.background import let_others_run, patience, running, undisturbed
 from derivtrio.connection.dial import Dialer, time_limit, too_late
 from derivtrio.connection.disconnect import NORMAL, Disconnect, by_peer, why_not_opened
 from derivtrio.connection.endpoints import Endpoint, ask
@@ -242,7 +242,7 @@ class Connection:
         """Start a *task* that ends with the connection; return False if that has ended."""
         if self.nursery is None or self.disconnect is not None:
             return False
-        self.nursery.start_soon(task, *args, name=name)
+        self.nursery.start_soon(undisturbed, task, *args, name=name)
         return True
 
     def lose(self, disconnect: Disconnect) -> None:

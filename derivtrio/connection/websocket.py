@@ -26,15 +26,16 @@ one message at a time, as trio-websocket has them. The other one, `fast.messages
 many at once; `Settings(fast=True)` chooses it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 import trio
 import trio_websocket
 from wsproto.utilities import RemoteProtocolError
 
+from derivtrio.concurrency.background import undisturbed
 from derivtrio.connection.stream import Breaking, WatchedStream
 from derivtrio.connection.url import Address
 from derivtrio.settings import Settings
@@ -51,6 +52,17 @@ class Binary:
 Message = bytes | str | Binary
 
 _breaking: Final = Breaking(trio_websocket.ConnectionClosed)
+
+
+@attrs.frozen(eq=False, repr=False)
+class _Undisturbed:
+    """A nursery whose tasks Ctrl-C does not interrupt."""
+
+    _nursery: trio.Nursery
+
+    def start_soon(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Start *task*, under its own name."""
+        self._nursery.start_soon(undisturbed, task, *args, name=task)
 
 
 @attrs.define(eq=False, repr=False)
@@ -81,7 +93,7 @@ class WebSocket:
         try:
             async with trio.open_nursery() as nursery:
                 self._socket = await trio_websocket.wrap_client_stream(
-                    nursery,
+                    _Undisturbed(nursery),  # type: ignore[arg-type]  # it starts one task there
                     self._stream,  # type: ignore[arg-type]  # any trio.abc.Stream will do
                     self._address.host_header,
                     self._address.resource,

@@ -199,6 +199,7 @@ class WaitingStream:
         log(logging.INFO, text, self._symbol, closed.code, until, symbol=self._symbol)
 
 
+@trio.lowlevel.enable_ki_protection
 async def _cancel_after(end: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
     await end()
     scope.cancel()

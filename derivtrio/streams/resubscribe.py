@@ -82,6 +82,7 @@ async def resubscribe(
         await _ask_by_halves(candidates, connection, session, suspects)
 
 
+@trio.lowlevel.enable_ki_protection
 async def promote(session: Session) -> None:
     """Wait, and then make what still waits to be resubscribed as urgent as user calls."""
     await trio.sleep(_PROMOTION)

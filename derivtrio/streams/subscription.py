@@ -120,6 +120,7 @@ class Subscription(Generic[T]):
         new = self.gap_count - count
         return self.gaps[-new:] if new > 0 else ()
 
+    @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> "Subscription[T]":
         if self._entered:
             text = "a subscription is entered once; make a new one"
@@ -132,6 +133,7 @@ class Subscription(Generic[T]):
             raise
         return self
 
+    @trio.lowlevel.enable_ki_protection
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,

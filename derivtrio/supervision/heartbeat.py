@@ -20,6 +20,7 @@ from derivtrio.errors import BrokenConnection, HeartbeatMissed
 from derivtrio.events import MessageSent
 
 
+@trio.lowlevel.enable_ki_protection
 async def beat(connection: Connection, session: Session) -> None:
     """Ask a silent server for a sign of life; lose the connection to one that gives none."""
     await Heartbeat(connection, session).run()

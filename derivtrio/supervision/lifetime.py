@@ -59,7 +59,10 @@ class Lifetime:
             # Rule 2: the block is cancelled before its calls are decided.
             self.body.cancel()
         finally:
-            self._decide_the_rest()
+            try:
+                self._decide_the_rest()
+            finally:
+                self._ended.set()  # whoever closes the client waits for it, under a shield
 
     def stop(self) -> None:
         """End `serve` at once; `close` has had its time."""
@@ -126,7 +129,6 @@ class Lifetime:
         for upstream in self.supervisor.registry:
             upstream.close(None if self._failure is None else self.refusal())
         session.bus.end()
-        self._ended.set()
 
 
 def _tell_doubts(session: Session) -> None:

@@ -96,6 +96,7 @@ async def _is_patient(connection: Connection, patience: Patience) -> bool:
     return trio.current_time() < patience.deadline
 
 
+@trio.lowlevel.enable_ki_protection
 async def _lose_if_late(
     connection: Connection, session: Session, suspects: Suspects, patience: Patience
 ) -> None:
@@ -114,6 +115,7 @@ async def _lose_if_late(
     connection.lose(Disconnect("us", NORMAL, error=RestoreTimeout(text)))
 
 
+@trio.lowlevel.enable_ki_protection
 async def _tell_what_waits(session: Session) -> None:
     """Log now and then, at DEBUG, what calls wait for, as long as some do."""
     while True:

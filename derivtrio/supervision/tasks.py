@@ -33,6 +33,7 @@ _INVALID_DATA = 1007
 _AT_ONCE = 256
 
 
+@trio.lowlevel.enable_ki_protection
 async def read(connection: Connection, session: Session, registry: Registry) -> None:
     """Route each message that comes, until there will be no more. Never waits for a consumer."""
     bus, counters = session.bus, session.bus.counters
@@ -97,6 +98,7 @@ def _decoding(batch: Iterable[Message], connection: Connection) -> Iterator[dict
         yield message
 
 
+@trio.lowlevel.enable_ki_protection
 async def write(connection: Connection, session: Session) -> None:
     """Write the calls that the queue lets out; those that have piled up, in one go."""
     while True:
@@ -173,6 +175,7 @@ async def ask_for_limits(session: Session) -> None:
         note_limits({}, session)  # then the documented limits count
 
 
+@trio.lowlevel.enable_ki_protection
 async def expire(connection: Connection, session: Session) -> None:
     """Decide the calls whose reply does not come within `response_timeout` of their writing.
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import attrs
+import trio
 
 from derivtrio.api.trades import limits_in, purchase_in, sale_in
 from derivtrio.calls.request import checked_call
@@ -56,6 +57,7 @@ class Trader:
 
     _session: Session
 
+    @trio.lowlevel.enable_ki_protection
     async def buy(
         self,
         what: Proposal | Mapping[str, Any],
@@ -103,6 +105,7 @@ class Trader:
             call = parameters_purchase(what, price, loginid, self._session)
         return await make_trade(call, purchase_in, self._session, reconcile=reconcile)
 
+    @trio.lowlevel.enable_ki_protection
     async def sell(
         self,
         contract: int | Purchase,
@@ -122,6 +125,7 @@ class Trader:
         read = partial(sale_in, contract_id=contract_id)
         return await make_trade(call, read, self._session, reconcile=reconcile)
 
+    @trio.lowlevel.enable_ki_protection
     async def cancel(
         self, contract: int | Purchase, *, loginid: str | None = None, reconcile: bool = False
     ) -> Sale:
@@ -134,6 +138,7 @@ class Trader:
         read = partial(sale_in, contract_id=contract_id)
         return await make_trade(call, read, self._session, reconcile=reconcile)
 
+    @trio.lowlevel.enable_ki_protection
     async def update_contract(
         self,
         contract: int | Purchase,
