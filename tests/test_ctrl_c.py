@@ -72,9 +72,11 @@ def test_g15_ctrl_c_in_a_task_of_ours_interrupts_the_program_and_not_the_client(
     owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def program(client: Client, sim: Simulator) -> None:
-        press_ctrl_c_in(owner, name, monkeypatch)
-        with pytest.raises(KeyboardInterrupt):
-            await trio.sleep(60)
+        async with trio.open_nursery() as nursery:
+            press_ctrl_c_in(owner, name, monkeypatch)
+            nursery.start_soon(client.call, {"ping": 1})  # so that the writer has something to do
+            with pytest.raises(KeyboardInterrupt):
+                await trio.sleep(60)
         await works(client, sim)
 
     run(program, fast=owner is not WatchedStream)
