@@ -257,6 +257,7 @@ async def test_g18_the_newest_gaps_are_kept_and_all_are_counted(
     assert stream.gap_count == len(history.events) == 5000
     assert stream.gaps == stream.gaps_after(0) == tuple(history.events[-1000:])
     assert stream.gaps_after(4998) == tuple(history.events[-2:])
+    assert stream.gaps_after(4999) == tuple(history.events[-1:])
     assert stream.gaps_after(5000) == ()
 
 

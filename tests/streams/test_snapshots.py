@@ -31,6 +31,7 @@ async def test_the_balance_now_and_every_change_also_across_an_outage(
         sim.faults.drop()
         sim.deposit("VRTC1000001", Decimal(1))
         third = await anext(balances)
+        assert (balances.gaps, balances.gap_count) == ((), 0)  # there is nothing to be missed
     assert first == derivtrio.Balance("VRTC1000001", 10000, "USD")
     assert (second.balance, third.balance) == (10000.5, 10001.5)
 
