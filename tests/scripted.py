@@ -38,6 +38,13 @@ class Peer:
         await trio.aclose_forcefully(self.stream)
 
 
+def framed(message: dict[str, Any]) -> bytes:
+    """Return the frame in which a server sends *message*; several can be sent in one go."""
+    data = json.dumps(message).encode()
+    length = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2)
+    return b"\x81" + length + data
+
+
 Handler = Callable[[Peer, Request], Awaitable[None]]
 
 

@@ -257,6 +257,7 @@ async def test_g18_the_newest_gaps_are_kept_and_all_are_counted(
     assert stream.gap_count == len(history.events) == 5000
     assert stream.gaps == stream.gaps_after(0) == tuple(history.events[-1000:])
     assert stream.gaps_after(4998) == tuple(history.events[-2:])
+    assert stream.gaps_after(4999) == tuple(history.events[-1:])
     assert stream.gaps_after(5000) == ()
 
 
@@ -304,6 +305,21 @@ async def test_a_market_that_closes_is_outlasted_by_who_wants_to(
     with pytest.raises(derivtrio.ApiError, match="StreamingNotAllowed"):
         await reader.get()
     assert len(outlast.told) == 2
+
+
+async def test_g05_a_market_that_closed_long_ago_is_outlasted_from_its_last_tick(
+    autojump_clock: Any, history: History
+) -> None:
+    """Nothing came since. What is asked for on Monday must not repeat what was delivered."""
+    pages = [[18, 19, 20], *[[] for _ in range(20)]]
+    rows = [{"times": page, "prices": [time / 2 for time in page]} for page in pages]
+    history.answers = [{"time": 90_000}, *({"history": page} for page in rows)]
+    items, reader = reading(history, Hole("R_100", 17, None))
+    outlast = reader.holes.outlast = Closing(items)
+    items.close(CLOSED)
+    assert await epochs(reader, 4) == [18, 19, 20, 100]
+    assert len(history.asked) > 2
+    assert outlast.told == [(CLOSED, [18, 19, 20])]
 
 
 async def test_a_market_that_closes_ends_the_stream_of_everybody_else(

@@ -1,6 +1,5 @@
 """One request, many streams: lists of symbols, and all open contracts."""
 
-import json
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 from bank import PARAMETERS
-from scripted import Peer, Request, open_server
+from scripted import Peer, Request, framed, open_server
 
 import derivtrio
 from derivtrio import Backoff, Client, Settings, Subscription
@@ -415,13 +414,6 @@ async def test_g09_a_contract_that_is_refused_before_all_open_contracts_are_answ
         with trio.fail_after(5):
             for _ in range(2):
                 assert (await anext(stream))["proposal_open_contract"]["contract_id"] == 7
-
-
-def framed(message: dict[str, Any]) -> bytes:
-    """Return the frame of the WebSocket protocol in which a server sends *message*."""
-    data = json.dumps(message).encode()
-    length = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2)
-    return b"\x81" + length + data
 
 
 async def test_g09_a_contract_granted_just_before_all_are_ended_is_asked_for_again(

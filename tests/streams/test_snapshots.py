@@ -31,6 +31,7 @@ async def test_the_balance_now_and_every_change_also_across_an_outage(
         sim.faults.drop()
         sim.deposit("VRTC1000001", Decimal(1))
         third = await anext(balances)
+        assert (balances.gaps, balances.gap_count) == ((), 0)  # there is nothing to be missed
     assert first == derivtrio.Balance("VRTC1000001", 10000, "USD")
     assert (second.balance, third.balance) == (10000.5, 10001.5)
 
@@ -261,3 +262,28 @@ async def test_g18_a_first_message_that_cannot_be_read_is_asked_for_again_at_onc
             async with client.open_contract(number) as contract:
                 with trio.fail_after(5):
                     assert (await anext(contract)).contract_id == number
+
+
+async def test_g18_a_message_that_could_not_be_read_does_not_spoil_the_end(
+    autojump_clock: Any,
+) -> None:
+    """A price: the stream was asked for again, and then it does not change any more."""
+    asked = 0
+
+    async def handle(peer: Peer, request: Request) -> None:
+        nonlocal asked
+        if "proposal" not in request:
+            return await peer.reply(request, forget=1)
+        asked += 1
+        if asked == 1:
+            await peer.reply(request, **PRICE, subscription={"id": "x"})
+            await trio.sleep(1)
+            return await peer.reply(request, proposal={"id": []}, subscription={"id": "x"})
+        return await peer.reply(request, **PRICE)
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, settings=SETTINGS) as client,
+        client.proposal(DESCRIBED) as prices,
+    ):
+        assert len([price async for price in prices]) == 2

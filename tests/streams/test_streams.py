@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import trio
 from bank import PARAMETERS
-from scripted import Peer, Request, open_server
+from scripted import Peer, Request, framed, open_server
 
 import derivtrio
 from derivtrio import Settings
@@ -84,6 +84,29 @@ async def test_a_message_is_its_consumers_own_and_may_be_changed(autojump_clock:
         async with client.ticks("R_100") as ticks:
             assert isinstance(await anext(ticks), derivtrio.Tick)
         assert client.metrics.messages_received < 20
+
+
+async def test_messages_that_come_together_are_each_consumers_own_as_well(
+    autojump_clock: Any,
+) -> None:
+    async def answer(peer: Peer, request: Request) -> None:
+        if "ticks" in request:
+            both = {"req_id": request["req_id"], "subscription": {"id": "x"}}
+            ticks = [{"symbol": "R_100", "epoch": epoch, "quote": 1.5} for epoch in range(4)]
+            first, *others = [{**both, "tick": tick} for tick in ticks]
+            await peer.send(first)
+            await trio.sleep(1)
+            await peer.stream.send_all(b"".join(map(framed, others)))
+
+    async with (
+        open_server(answer) as server,
+        derivtrio.open_client(endpoint=server, settings=PATIENT) as client,
+        client.subscribe({"ticks": "R_100"}) as one,
+        client.subscribe({"ticks": "R_100"}) as other,
+    ):
+        for number in range(4):
+            (await anext(one)).pop("tick")["epoch"] = "changed"
+            assert (await anext(other))["tick"]["epoch"] == number
 
 
 async def test_g18_a_message_that_is_too_deep_to_be_copied_is_delivered(

@@ -128,6 +128,7 @@ async def test_g05_a_statement_that_lags_behind_hides_nothing(
         assert [t.transaction_id for t in taken] == ([1, 3, 2] if afterwards else [1, 2])
         asked = [r for _, r in server.asked("statement") if "description" in r]
         assert len(asked) == 2
+        assert all(request["date_from"] > 0 for request in asked)  # not years of it
         server.refuses = True  # once more
         await server.peers[1].drop()
         await trio.sleep(10)

@@ -1,5 +1,6 @@
 """G03, G04: every order is written once, on the right connection, and ends decided."""
 
+import gc
 import pickle
 import re
 import traceback
@@ -7,13 +8,13 @@ from typing import Any
 
 import pytest
 import trio
-from bank import PARAMETERS, answering, answering_after, lost_after, lost_before
+from bank import PARAMETERS, Bank, answering, answering_after, lost_after, lost_before
 from msgspec.structs import replace
-from scripted import Peer, Request
+from scripted import Peer, Request, open_server
 
 import derivtrio
 from derivtrio import Ambiguous, Bought, ConnectionChanged, NotBought, NotExecuted, OutcomeUnknown
-from tests.trading.world import in_doubt, open_world
+from tests.trading.world import SETTINGS, in_doubt, open_world
 
 
 async def test_g04_a_proposal_of_a_lost_connection_is_refused_before_it_is_sent(
@@ -138,6 +139,32 @@ async def test_an_order_that_waits_for_a_connection_is_sent_once_there_is_one(
     assert len(world.bank.contracts) == 1
 
 
+async def test_g04_an_order_that_waits_is_sent_once_though_connections_break_meanwhile(
+    autojump_clock: Any,
+) -> None:
+    """Unlike the purchase of a proposal, it belongs to no connection."""
+    bank = Bank()
+
+    async def handle(peer: Peer, request: Request) -> None:
+        if "authorize" not in request:
+            await bank.handle(peer, request)
+        elif peer.number in (1, 4):
+            await peer.reply(request, authorize={"loginid": "CR-1"})
+        else:
+            await trio.sleep(2)
+            await peer.drop()
+
+    async with (
+        open_server(handle) as server,
+        derivtrio.open_client(endpoint=server, token="1", settings=SETTINGS) as client,
+    ):
+        await server.peers[0].drop()
+        await trio.sleep(2)  # the next connection is not authorized yet
+        assert (await client.buy(PARAMETERS, 10)).contract_id == 1001
+        assert len(server.asked("buy")) == 1
+        assert client.status.connection == 4
+
+
 async def test_an_unknown_outcome_knows_what_was_asked_for(autojump_clock: Any) -> None:
     async with open_world(lost_after) as world:
         async with world.client.proposal(PARAMETERS) as prices:
@@ -148,6 +175,44 @@ async def test_an_unknown_outcome_knows_what_was_asked_for(autojump_clock: Any) 
     assert unknown.parameters == PARAMETERS
     assert (unknown.connection, unknown.request["buy"]) == (1, proposal.id)
     assert unknown.written_at > 0
+
+
+async def test_g04_a_proposal_that_was_bought_is_recognized_by_its_own_terms(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the client has let go of what it asked the price for."""
+    monkeypatch.setattr("derivtrio.calls.doubts._MOST_PROPOSALS", 0)
+    async with open_world(lost_after) as world:
+        async with world.client.proposal(PARAMETERS) as prices:
+            price = await anext(prices)
+        with pytest.raises(derivtrio.OutcomeUnknown) as caught:
+            await world.client.buy(price)
+        assert caught.value.parameters == PARAMETERS
+        assert isinstance(await world.client.reconcile(caught.value), derivtrio.Bought)
+
+
+async def test_a_doubt_brings_the_time_that_a_price_has_told(autojump_clock: Any) -> None:
+    """No question was asked for it: by the server's clock it was not written before the spot."""
+    async with open_world(lost_before) as world, world.client.proposal(PARAMETERS) as prices:
+        price = await anext(prices)
+        with pytest.raises(derivtrio.OutcomeUnknown) as caught:
+            await world.client.buy(price)
+        assert price.spot_time is not None
+        assert caught.value.server_epoch is not None
+        assert caught.value.server_epoch[0] == price.spot_time
+
+
+async def test_g14_purchases_leave_no_scope_behind(autojump_clock: Any) -> None:
+    def scopes() -> int:
+        return sum(type(each) is trio.CancelScope for each in gc.get_objects())
+
+    async with open_world() as world, world.client.proposal(PARAMETERS) as prices:
+        price = await anext(prices)
+        await world.client.buy(price)
+        before = scopes()
+        for _ in range(20):
+            await world.client.buy(price)
+        assert scopes() < before + 10
 
 
 async def test_g12_an_order_whose_caller_was_cancelled_is_in_doubt_and_can_be_cleared_up(

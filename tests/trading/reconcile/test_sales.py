@@ -39,6 +39,23 @@ async def test_a_contract_that_came_to_its_own_end_was_not_sold(autojump_clock: 
     assert outcome == NotSold("the contract came to its own end: it is won")
 
 
+@pytest.mark.parametrize("first", ["sell", "cancel"])
+@pytest.mark.parametrize("status", ["sold", "cancelled"])
+async def test_of_a_sale_and_a_cancellation_in_doubt_the_end_shows_which_it_was(
+    autojump_clock: Any, first: str, status: str
+) -> None:
+    async with open_world(lost_before) as world:
+        purchase, sale = await doubtful_sale(world, "sell")
+        world.bank.faults.append(lost_before)
+        with pytest.raises(derivtrio.OutcomeUnknown) as caught:
+            await world.client.cancel(purchase)
+        world.bank.sell({"sell": purchase.contract_id}, status)
+        doubts = {"sell": sale, "cancel": caught.value}
+        for name in (first, *({"sell", "cancel"} - {first})):
+            outcome = await world.client.reconcile(doubts[name])
+            assert isinstance(outcome, Sold if (name == "sell") == (status == "sold") else NotSold)
+
+
 @pytest.mark.parametrize("status", [None, "knocked out"])
 async def test_an_end_of_which_the_server_does_not_say_how_it_came_is_no_proof_of_a_sale(
     autojump_clock: Any, status: Any
