@@ -28,8 +28,8 @@ import attrs
 import h11
 import trio
 
-from derivtrio.calls.status import TolerantLogger
 from derivtrio.concurrency.buffer import Buffer
+from derivtrio.wording import TolerantLogger
 
 CONNECTIONS: Final = 16
 FEEDS: Final = 8

@@ -1,5 +1,6 @@
 """How errors, logs and reports put things: values, numbers with their nouns, long lists."""
 
+import logging
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -66,3 +67,19 @@ def listed(names: Sequence[str]) -> str:
     """Return the first of *names*, and how many more there are."""
     more = len(names) - _MOST
     return ", ".join(names[:_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+class TolerantLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose handlers and filters may raise.
+
+    The task that logs would end of it, and the client with the task. So it is told on standard
+    error, as `logging` does with the errors of its own handlers.
+    """
+
+    def log(self, level: int, msg: object, *args: object, **fields: Any) -> None:
+        """Log *msg*, with what `logging.Logger.log` takes besides."""
+        fields["stacklevel"] = fields.get("stacklevel", 1) + 1
+        try:
+            self.logger.log(level, msg, *args, **fields)
+        except Exception:  # noqa: BLE001 - whatever a handler does
+            logging.NullHandler().handleError(logging.makeLogRecord({"msg": msg, "args": args}))

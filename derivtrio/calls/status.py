@@ -32,7 +32,7 @@ import logging
 import time
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import attrs
 import msgspec
@@ -55,24 +55,8 @@ from derivtrio.events import (
     Throttled,
     Waiting,
 )
+from derivtrio.wording import TolerantLogger as TolerantLogger  # noqa: PLC0414 - for those above
 from derivtrio.wording import printable
-
-
-class TolerantLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger whose handlers and filters may raise.
-
-    The task that logs would end of it, and the client with the task. So it is told on standard
-    error, as `logging` does with the errors of its own handlers.
-    """
-
-    def log(self, level: int, msg: object, *args: object, **fields: Any) -> None:
-        """Log *msg*, with what `logging.Logger.log` takes besides."""
-        fields["stacklevel"] = fields.get("stacklevel", 1) + 1
-        try:
-            self.logger.log(level, msg, *args, **fields)
-        except Exception:  # noqa: BLE001 - whatever a handler does
-            logging.NullHandler().handleError(logging.makeLogRecord({"msg": msg, "args": args}))
-
 
 logger: Final = TolerantLogger(logging.getLogger("derivtrio"))
 

@@ -14,6 +14,8 @@ from typing import Final
 
 import trio
 
+from derivtrio.wording import TolerantLogger
+
 #: What the system says when it has no room: for this process, for all, or in memory.
 _NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 
@@ -21,7 +23,7 @@ _NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 _PAUSE: Final = 0.1
 _SILENCE: Final = 60.0
 
-_log: Final = logging.getLogger("derivtrio.simulator")
+_log: Final = TolerantLogger(logging.getLogger("derivtrio.simulator"))
 
 
 async def accept_each(
