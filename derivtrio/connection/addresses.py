@@ -14,7 +14,9 @@ the addresses are remembered from attempt to attempt:
    open wins.
 
 A name is looked up in a thread, which cannot be cancelled: a resolver that hangs keeps it. So there
-are only a few such threads for one name, and they are not taken from those of the program.
+are only a few such threads for one name, and they are not taken from those of the program. If all
+hang, one more is begun after a minute, the next after two, then four: a resolver that works again
+is noticed, though no thread comes back, and a month of silence costs 15 threads more.
 """
 
 import socket
@@ -36,16 +38,38 @@ _PATIENCE_FOR_UNPROVEN: Final = 1.0
 #: How many addresses are remembered: a name may have others each time it is looked up.
 _MOST_UNPROVEN: Final = 64
 
-#: How many threads may look up one name at a time.
+#: How many threads may look up one name at a time; and how long they may all hang before there is
+#: one more, in seconds, which doubles each time.
 _MOST_LOOKUPS: Final = 8
+_FIRST_WAIT: Final = 60.0
 
 #: One result of `getaddrinfo`: family, type, protocol, name, address.
 Target = tuple[Any, Any, int, str, tuple[Any, ...]]
 
-#: What bounds the look-ups of each name, while there are any.
-_lookups: trio.lowlevel.RunVar[dict[str, trio.CapacityLimiter]] = trio.lowlevel.RunVar(
-    "look-ups of names"
-)
+
+@attrs.define(eq=False, repr=False)
+class _Lookups:
+    """What bounds the look-ups of one name."""
+
+    limiter: trio.CapacityLimiter = attrs.field(
+        factory=lambda: trio.CapacityLimiter(_MOST_LOOKUPS), init=False
+    )
+    _wait: float = attrs.field(default=_FIRST_WAIT, init=False)
+    _more_at: float = attrs.field(default=0.0, init=False)
+
+    def admit(self) -> None:
+        """Note that there is to be a look-up; allow one more if all have hung for long."""
+        now = trio.current_time()
+        if self.limiter.available_tokens:
+            self._more_at = now + self._wait
+        elif now >= self._more_at:
+            self.limiter.total_tokens += 1
+            self._wait *= 2
+            self._more_at = now + self._wait
+
+
+#: The look-ups of each name, while there are any.
+_lookups: trio.lowlevel.RunVar[dict[str, _Lookups]] = trio.lowlevel.RunVar("look-ups of names")
 
 
 async def look_up(host: str, port: int) -> list[Target]:
@@ -61,14 +85,15 @@ async def look_up(host: str, port: int) -> list[Target]:
     if _is_numeric(host) or not host.isascii() or _has_resolver():
         return await trio.socket.getaddrinfo(host, port, type=kind)
     try:
-        limiters = _lookups.get()
+        present = _lookups.get()
     except LookupError:
-        _lookups.set(limiters := {})
-    for name in [name for name, each in limiters.items() if not each.borrowed_tokens]:
-        del limiters[name]
-    limiter = limiters.setdefault(host, trio.CapacityLimiter(_MOST_LOOKUPS))
+        _lookups.set(present := {})
+    for name in [name for name, each in present.items() if not each.limiter.borrowed_tokens]:
+        del present[name]
+    lookups = present.setdefault(host, _Lookups())
+    lookups.admit()
     ask = partial(socket.getaddrinfo, host, port, type=kind)
-    return await trio.to_thread.run_sync(ask, abandon_on_cancel=True, limiter=limiter)
+    return await trio.to_thread.run_sync(ask, abandon_on_cancel=True, limiter=lookups.limiter)
 
 
 def _is_numeric(host: str) -> bool:

@@ -22,6 +22,10 @@ _QUIET: Final = "#8a94a6"
 _INK: Final = "#2b3038"
 _GRID: Final = "#e4e7ec"
 
+#: Prices from here up are written with an exponent; those beyond the largest cannot be drawn.
+_LONG: Final = 1e15
+_LARGEST: Final = 1e100
+
 #: A pause of so many candles' length is shaded as quiet.
 _PAUSE: Final = 2
 
@@ -45,15 +49,23 @@ class Chart:
                 found.append(span)
         return found
 
+    @property
+    def highest(self) -> float:
+        """The highest price, or the lowest one's amount if it is below zero, and larger."""
+        return max(max(abs(candle.high), abs(candle.low)) for candle in self.candles)
+
     def save(self, file: Path | BinaryIO, kind: str | None = None) -> None:
         """Draw it into *file*. The format is *kind*, such as `png`; without it, the suffix says it.
 
         Raises:
             MissingExtra: matplotlib is not installed.
             OSError: the file cannot be written.
-            ValueError: matplotlib does not know the format.
+            ValueError: matplotlib does not know the format, or cannot draw such prices.
 
         """
+        if (price := self.highest) > _LARGEST:
+            text = f"a price of {price:g} is too large for a chart, which goes up to {_LARGEST:g}"
+            raise ValueError(text)
         with needing("plot", "A chart"):
             from matplotlib.figure import Figure  # noqa: PLC0415 - an extra, and slow
         figure = Figure(figsize=(12, 6), layout="constrained")
@@ -91,7 +103,8 @@ class Chart:
         axes.set_xlim(_when(first.open_time - length), _when(last.open_time + 2 * length))
         axes.margins(y=0.08)
         axes.yaxis.tick_right()
-        axes.ticklabel_format(axis="y", useOffset=False, style="plain")
+        style = "plain" if self.highest < _LONG else "sci"
+        axes.ticklabel_format(axis="y", useOffset=False, style=style)
         axes.tick_params(colors=_INK, length=0)
         axes.grid(color=_GRID, linewidth=0.8)
         axes.set_axisbelow(True)

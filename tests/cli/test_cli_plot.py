@@ -8,7 +8,7 @@ from shell import only_line, run
 from test_cli_export import START, filled
 
 from derivtrio import Candle
-from derivtrio.recording import GAPS
+from derivtrio.recording import GAPS, TICKS
 from derivtrio.recording.chart import Chart
 
 PNG = b"\x89PNG"
@@ -44,6 +44,24 @@ def test_a_chart_knows_gaps_from_quiet_times() -> None:
     candles = [Candle("R_100", 60, at, at, 1.0, 2.0, 0.5, 1.5, closed=True) for at in times]
     assert Chart(candles, []).quiet == [(120, 300), (420, 900)]
     assert Chart(candles, [(130, 290)]).quiet == [(420, 900)]
+
+
+@pytest.mark.parametrize("price", [1e200, 1.7e308, -1.7e308])
+def test_prices_that_no_chart_has_room_for_are_one_line(tmp_path: Path, price: float) -> None:
+    pytest.importorskip("matplotlib")
+    row = ("R_50", START, 0, price, None, None)
+    db, out = filled(tmp_path / "ticks.db", {TICKS: [row]}), tmp_path / "chart.png"
+    result = run("plot", str(db), "R_50", "--out", str(out))
+    assert result.exit_code == 1
+    text = f"Error: a price of {abs(price):g} is too large for a chart, which goes up to 1e+100"
+    assert only_line(result.stderr) == text
+    assert not out.exists()
+
+
+def test_large_prices_are_drawn_with_exponents(tmp_path: Path) -> None:
+    rows = [("R_50", START + n, 0, n * 1e90, None, None) for n in range(3)]
+    db, out = filled(tmp_path / "ticks.db", {TICKS: rows}), tmp_path / "chart.svg"
+    assert drawn(str(db), "R_50", "--out", str(out)) == f"1 candle in {out}"
 
 
 def test_nothing_to_draw_is_one_line(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import trustme
 from peers import Peer, Script, crew, half_open, silent, well
 
 from derivtrio import Backoff, OptionsAccount, Ready, Settings, open_client
+from derivtrio.connection import addresses as module
 from derivtrio.connection.addresses import Addresses, look_up
 from derivtrio.simulator import demo_account, open_simulator
 
@@ -277,6 +278,39 @@ async def test_g14_a_resolver_that_hangs_takes_no_threads_from_the_program(
         answer.set()
     with trio.fail_after(5):
         assert [target[4] for target in await look_up(NAME, 443)] == [("127.0.0.1", 443)]
+
+
+async def test_g01_a_resolver_that_works_again_is_noticed_though_no_look_up_comes_back(
+    monkeypatch: pytest.MonkeyPatch, mock_clock: trio.testing.MockClock
+) -> None:
+    over, works = threading.Event(), threading.Event()
+
+    def hang(_: Any, port: Any, **kw: Any) -> list[Any]:
+        assert works.is_set() or over.wait(10)
+        return [(socket.AF_INET, kw["type"], 6, "", ("127.0.0.1", port))]
+
+    async def begins_a_look_up() -> bool:
+        before = threads()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look_up, NAME, 443)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        return threads() > before
+
+    def threads() -> int:
+        lookups = module._lookups.get({}).get(NAME)  # noqa: SLF001
+        return 0 if lookups is None else lookups.limiter.borrowed_tokens
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    begun = []
+    for now in range(0, 1930, 10):
+        if await begins_a_look_up():
+            begun.append(now)
+        mock_clock.jump(10)
+    assert begun == [*range(0, 80, 10), 130, 250, 490, 970]
+    works.set()
+    assert [target[4] for target in await look_up(NAME, 443)] == [("127.0.0.1", 443)]
+    over.set()
 
 
 # The race, on the virtual clock.

@@ -258,6 +258,7 @@ def test_a_gap_is_read_where_a_part_of_it_lies_in_the_period(
 
 def test_a_log_that_has_grown_is_cut_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LOG_SIZE", 2**16)
+    monkeypatch.setattr(module, "_CHECKPOINT", 2**20)
     store, log = SqliteStore(path), path.with_name("ticks.db-wal")
     reader = sqlite3.connect(path)
     reader.execute("BEGIN")
@@ -358,3 +359,27 @@ def test_contracts_are_renewed(store: SqliteStore, path: Path) -> None:
     row[4] = "won"
     store.write({CONTRACTS: [tuple(row)]})
     assert [found[4] for found in kept(path, CONTRACTS)] == ["won"]
+
+
+def test_a_tick_writes_little_into_the_log_also_with_many_symbols(
+    store: SqliteStore, path: Path
+) -> None:
+    """Each commit has one tick of each symbol, and writes at least one page for each."""
+    log, symbols = Path(f"{path}-wal"), [f"SYMBOL{n}" for n in range(50)]
+    before = log.stat().st_size
+    for epoch in range(20):
+        store.write({TICKS: [(name, epoch, 0, 1.5, 1.6, 1.4) for name in symbols]})
+    written = log.stat().st_size - before
+    assert written / (20 * len(symbols)) < 2000
+
+
+def test_a_file_of_an_earlier_version_goes_on_with_its_pages(path: Path) -> None:
+    old = sqlite3.connect(path)
+    old.execute("CREATE TABLE other (x)")
+    old.close()
+    store = SqliteStore(path)
+    store.write({TICKS: [tick(1)]})
+    assert db_of(store).execute("PRAGMA page_size").fetchone() == (4096,)
+    assert db_of(store).execute("PRAGMA wal_autocheckpoint").fetchone() == (1024,)
+    store.close()
+    assert len(kept(path, TICKS)) == 1

@@ -87,8 +87,7 @@ def answer(session: ServerSession, request: Message, epoch: int) -> Iterator[Mes
         return
     try:
         session.charge(name)
-        if session.speaks_v3:
-            request = understood(request, dialect.calls[name])
+        request = understood(request, dialect.calls[name], v3=session.speaks_v3)
         check(request, dialect.calls[name])
         session.require(dialect.calls[name].scopes, request.get("loginid"))
         yield from _HANDLERS[name](session, dialect.request(request), epoch)

@@ -140,7 +140,7 @@ _PAYLOADS: dict[str, tuple[PayloadChange, ...]] = {
 def v3_request(request: Message) -> Message:
     """Return *request* translated to v3. `loginid` stays: there is one account."""
     translated = TranslatedRequest(_v3_names(request))
-    translated.original = request
+    translated.original = request.original if isinstance(request, TranslatedRequest) else request
     if isinstance(parameters := request.get("parameters"), dict):
         translated["parameters"] = _v3_names(parameters)
     return translated

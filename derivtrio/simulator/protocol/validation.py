@@ -4,6 +4,11 @@ Deriv's v3 server takes a number for a text, and a text that looks like a number
 schemas do not. `understood` does so, too. It leaves a listed value as it is: a `granularity` that
 is a text is refused. Sources: Deriv's own tests of its server, and what its engineers say.
 
+A number without a fraction is an integer, also if it is written as `1.0`. For the Options API its
+schemas say so, which are of draft 7. Those of v3 are of draft 4, which does not; but its server
+looks at the digits of a value that Perl has decoded, and Perl's 1.0 has none behind the point.
+(Source: `FastSchemaValidator.pm`, and JSON::Validator, whose words its errors are.)
+
 The texts are those of the live API's validator, as third parties recorded them.
 """
 
@@ -22,12 +27,12 @@ from derivtrio.simulator.protocol.envelope import (
 from derivtrio.simulator.protocol.field_schemas import Schema
 
 
-def understood(request: Message, call: CallDefinition) -> Message:
-    """Return *request* as Deriv's v3 server reads it; its replies repeat it as it came."""
-    read = _read_members(call.fields, request)
+def understood(request: Message, call: CallDefinition, *, v3: bool) -> Message:
+    """Return *request* as Deriv's server reads it; its replies repeat it as it came."""
+    read = _read_members(call.fields, request, v3)
     # A reply has the `req_id` of its request, whatever its type.
     read |= {name: request[name] for name in ("req_id",) if name in request}
-    if read == request:
+    if all(read[name] is value for name, value in request.items()):  # 1 and 1.0 are equal
         return request
     translated = TranslatedRequest(read)
     translated.original = request
@@ -47,13 +52,21 @@ def check(request: Message, call: CallDefinition) -> None:
         raise invalid(details)
 
 
-def _read_members(schemas: Schema, members: Message) -> Message:
-    return {name: _read(schemas.get(name, {}), value) for name, value in members.items()}
+def _read_members(schemas: Schema, members: Message, v3: bool) -> Message:  # noqa: FBT001
+    return {name: _read(schemas.get(name, {}), value, v3) for name, value in members.items()}
 
 
-def _read(schema: Schema, value: Any) -> Any:
+def _read(schema: Schema, value: Any, v3: bool) -> Any:  # noqa: FBT001
     if "properties" in schema and isinstance(value, dict):
-        return _read_members(schema["properties"], value)
+        return _read_members(schema["properties"], value, v3)
+    if (
+        isinstance(value, float)
+        and value.is_integer()
+        and "integer" in _listed(schema.get("type", []))
+    ):
+        return int(value)
+    if not v3:
+        return value
     wanted = [] if "enum" in schema else _listed(schema.get("type", []))
     found = _type_name(value)
     if wanted == ["string"] and found in ("integer", "number"):

@@ -13,7 +13,7 @@ from derivtrio.simulator import SCOPES, Account, Market, demo_account
 from derivtrio.simulator.calls.balance import balance_messages
 from derivtrio.simulator.calls.dispatch import parse
 from derivtrio.simulator.contracts.orders import ACCUMULATORS, DIGITS, MULTIPLIERS, RISE_FALL
-from derivtrio.simulator.dialects.dialect import OPTIONS
+from derivtrio.simulator.dialects.dialect import OPTIONS, V3, Dialect
 from derivtrio.simulator.market.hours import DAY
 from derivtrio.simulator.sessions.session import Backend, ServerSession
 
@@ -450,6 +450,26 @@ def test_v3_takes_a_number_for_a_text_and_the_other_way_round(
     reply = ask(session, request_)
     assert payload in reply
     assert reply["echo_req"] == request_
+
+
+@pytest.mark.parametrize("dialect", [V3, OPTIONS])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"time": 1.0},
+        {"ticks_history": "R_100", "end": "latest", "count": 3.0},
+        {"ticks_history": "R_100", "end": "latest", "style": "candles", "granularity": 60.0},
+    ],
+)
+def test_a_number_without_a_fraction_is_an_integer(
+    dialect: Dialect, request_: dict[str, Any]
+) -> None:
+    session = ServerSession(Backend(1, Market(1), {}), 1, dialect)
+    reply = ask(session, request_)
+    assert "error" not in reply
+    assert repr(reply["echo_req"]) == repr(request_)
+    error_ = error(session, {"ticks_history": "R_100", "end": "latest", "count": 2.5})
+    assert error_["details"] == {"count": "Expected integer - got number."}
 
 
 @pytest.mark.parametrize(
