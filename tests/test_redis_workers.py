@@ -20,6 +20,7 @@ def test_redis_workers_share_the_ticks_and_one_may_be_killed() -> None:
             stack.enter_context(started(path_of("redis_workers.py"), str(n), REDIS_URL=url))
             for n in range(3)
         ]
+        until_waiting(redis, len(workers))
         count = 300
         for epoch in range(count):
             members = ("symbol", "R_100", "epoch", str(epoch), "quote", "1.5")
@@ -37,6 +38,14 @@ def test_redis_workers_share_the_ticks_and_one_may_be_killed() -> None:
     assert [words for words in done if words[0] == "gap"] == [["gap", "1", "2"]]
     assert len(done) <= count + 1 + 10  # twice at most what the dead one had in hand
     assert all(lines)
+
+
+def until_waiting(redis: object, workers: int) -> None:
+    """Wait until so many workers wait for an entry: otherwise a slow one may get none."""
+    end = time.monotonic() + 60
+    while f"blocked_clients:{workers}" not in redis_reply(redis, "INFO", "clients"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def until_worked_on(redis: object, least: int) -> None:

@@ -130,11 +130,6 @@ def limit_order_payload(
     order: ContractOrder, limit_order: LimitOrder, spot: MarketTick, epoch: int
 ) -> Message:
     """Return the `limit_order` of a contract with the entry spot *spot*, stop out included."""
-    amounts = {
-        "stop_out": -order.amount,
-        "stop_loss": None if limit_order.stop_loss is None else -limit_order.stop_loss,
-        "take_profit": limit_order.take_profit,
-    }
     levels = dict(_levels(order, limit_order, spot))
     return {
         name: {
@@ -144,8 +139,7 @@ def limit_order_payload(
             "order_date": epoch,
             "value": f"{levels[name]:.{spot.pip_size}f}",
         }
-        for name, amount in amounts.items()
-        if amount is not None
+        for name, amount in _profits(order, limit_order)
     }
 
 
@@ -204,19 +198,22 @@ def _direction(order: ContractOrder) -> int:
     return 1 if order.contract_type == "MULTUP" else -1
 
 
+def _profits(order: ContractOrder, limit_order: LimitOrder) -> Iterator[tuple[str, Decimal]]:
+    """Yield the name of each limit, and the profit at which it is reached; a loss is negative."""
+    yield "stop_out", -order.amount
+    if limit_order.stop_loss is not None:
+        yield "stop_loss", -limit_order.stop_loss
+    if limit_order.take_profit is not None:
+        yield "take_profit", limit_order.take_profit
+
+
 def _levels(
     order: ContractOrder, limit_order: LimitOrder, spot: MarketTick
 ) -> Iterator[tuple[str, float]]:
     """Yield the name of each limit, and the price at which it is reached."""
-    profits = {
-        "stop_out": -order.amount,
-        "stop_loss": None if limit_order.stop_loss is None else -limit_order.stop_loss,
-        "take_profit": limit_order.take_profit,
-    }
-    for name, profit in profits.items():
-        if profit is not None:
-            move = float((profit + _commission(order)) / _notional(order)) * _direction(order)
-            yield name, spot.quote * (1 + move)
+    for name, profit in _profits(order, limit_order):
+        move = float((profit + _commission(order)) / _notional(order)) * _direction(order)
+        yield name, spot.quote * (1 + move)
 
 
 def _is_reached(order: ContractOrder, limit: str, level: float, price: float) -> bool:

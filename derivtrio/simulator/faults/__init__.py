@@ -9,6 +9,6 @@
 - `fault_target`: what a fault can do to a live connection.
 - `checks`: the arguments of faults, checked.
 
-Imports `protocol` and `network`: what a fault does to a connection is a protocol of its own, so
-that the server can import the faults. Begin with `faults`.
+Imports `protocol`, `network`, and the names of the symbols from `market`: what a fault does to a
+connection is a protocol of its own, so that the server can import the faults. Begin with `faults`.
 """

@@ -44,7 +44,7 @@ class FaultTarget(Protocol):
         """Send no API message any more, but WebSocket pings."""
 
     def storm(self, count: int, per_second: float) -> None:
-        """Send *count* ticks, each with a new subscription id, to the oldest such request."""
+        """Send *count* ticks, each with a new subscription id, to the oldest request for ticks."""
 
 
 @attrs.define(eq=False)

@@ -117,7 +117,7 @@ class MemoryStream(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
     def reset(self) -> None:
-        """BrokenConnection the connection for both ends; bytes that have not been read are lost."""
+        """Break the connection for both ends; bytes that have not been read are lost."""
         self._outgoing.tear()
         self._incoming.tear()
 

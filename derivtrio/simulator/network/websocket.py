@@ -24,7 +24,7 @@ class EndOfInput:
 
     *how* is `close` for a Close frame, `eof` for the end of the byte stream without one, `reset`
     for a broken stream, and `violation` if the peer broke the protocol or sent too long a message.
-    *code* is recorded; after a violation the server also closes with it.
+    *code* is recorded; the server's own Close frame, if it sends one, has the same.
     """
 
     how: Literal["close", "eof", "reset", "violation"]

@@ -10,6 +10,6 @@
 - `clock`: the server's time. `settlement`: the task that settles contracts in time.
 - `endings`: a plain server of its own, for first clients.
 
-Imports every other folder; here alone are tasks and time. Begin with `simulator`, then follow one
-connection: `acceptor`, `connection`.
+Imports the folders below; every task of the simulator is started here. Begin with `simulator`,
+then follow one connection: `acceptor`, `connection`.
 """
