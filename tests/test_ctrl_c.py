@@ -74,6 +74,7 @@ def test_g15_ctrl_c_in_a_task_of_ours_interrupts_the_program_and_not_the_client(
     async def program(client: Client, sim: Simulator) -> None:
         press_ctrl_c_in(owner, name, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
+            await client.call({"time": 1})
             await trio.sleep(60)
         await works(client, sim)
 
