@@ -5,6 +5,7 @@
 - `account`: an account of the Options API, whose URL comes from a REST call, which is in `rest`.
 - `dial`: name resolution and TCP; `addresses` remembers which address of a name has failed; `tls`
   is TLS over it.
+- `forks`: a child process keeps no socket of ours.
 - `proxy`: which proxy is in between; `tunnel`: the way through it.
 - `handshake`: the server's HTTP answer.
 - `stream`: between the socket and trio-websocket; remembers what was seen of the bytes, and is the

@@ -29,6 +29,7 @@ from typing import Any, Final
 import attrs
 import trio
 
+from derivtrio.connection.forks import not_for_children
 from derivtrio.policy.newest import shorten
 
 #: How long to wait for an address before the next one is tried as well, in seconds.
@@ -231,7 +232,7 @@ class _Race:
         family, kind, protocol, _, address = target
         self._addresses.note_tried(target)
         try:
-            tcp = trio.socket.socket(family, kind, protocol)
+            tcp = not_for_children(trio.socket.socket(family, kind, protocol))
         except OSError as error:  # this machine has no such family
             self.errors.append(error)
             failed.set()

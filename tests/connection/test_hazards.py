@@ -9,9 +9,13 @@ nothing is left behind: `open_endpoint` looks for tasks and open lines at the en
 import errno
 import gc
 import os
+import signal
 import ssl
 import struct
-from collections.abc import Callable
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
@@ -986,14 +990,40 @@ async def test_a_ping_that_cannot_be_answered_is_no_mistake_of_the_servers(
         assert connection.disconnect.by == "network"
 
 
+@contextmanager
+def forked_child() -> Iterator[None]:
+    """Have a child process that has copies of all that is open here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this process has several threads, as trio's often do
+        child = os.fork()
+    if not child:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
 @pytest.mark.parametrize("secure", [True, False], ids=["TLS", "TCP"])
+@pytest.mark.parametrize(
+    "child",
+    [
+        nullcontext,
+        pytest.param(
+            forked_child, marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+        ),
+    ],
+    ids=["alone", "forked"],
+)
 async def test_g04_what_was_not_sent_before_a_connection_was_given_up_is_never_sent(
-    authority: trustme.CA, fast: bool, secure: bool
+    authority: trustme.CA, fast: bool, secure: bool, child: Callable[[], Any]
 ) -> None:
     """After a FIN the system would go on sending for minutes, to whoever reads again."""
     ended: list[Exception | None] = []
-    given_up = trio.Event()
+    given_up, over = trio.Event(), trio.Event()
 
     async def stalled(peer: Peer) -> None:
         await peer.accept()
@@ -1005,6 +1035,7 @@ async def test_g04_what_was_not_sent_before_a_connection_was_given_up_is_never_s
             ended.append(None)
         except trio.BrokenResourceError as error:
             ended.append(error.__cause__)
+        over.set()
 
     theirs = server_context(authority, "127.0.0.1") if secure else None
     settings = trusting(authority).but(
@@ -1016,6 +1047,10 @@ async def test_g04_what_was_not_sent_before_a_connection_was_given_up_is_never_s
     async with open_tcp_server(stalled, well, ssl_context=theirs) as server:
         url = server.url.replace("ws:", "wss:") if secure else server.url
         async with open_client(endpoint=url, settings=settings) as client:
-            await client.reconnect()
-            given_up.set()
+            with child():
+                await client.reconnect()
+                given_up.set()
+                with trio.move_on_after(0.2):
+                    await over.wait()
+                assert over.is_set()
     assert [getattr(each, "errno", None) for each in ended] == [errno.ECONNRESET]

@@ -217,6 +217,34 @@ async def contracts(stage: Stage) -> None:
         stage.own()
 
 
+async def trades(stage: Stage) -> None:
+    """Buy and sell; whatever was executed then is known, or in doubt and found out."""
+    client = stage.client
+    known = {held.contract_id for held in await client.portfolio()}
+    try:
+        purchase = await client.buy(CONTRACT, price=20)
+        known.add(purchase.contract_id)
+        stage.own()
+        await trio.sleep(3)  # it can be sold from its entry tick on
+        await client.sell(purchase, price=0)
+        stage.own()
+    except derivtrio.OutcomeUnknown:
+        stage.expect("nothing was interrupted", holds=stage.kind not in ("raised", "nothing"))
+    finally:
+        with trio.CancelScope(shield=True):
+            await _know_all(stage, known)
+
+
+async def _know_all(stage: Stage, known: set[int]) -> None:
+    """Look up what is in doubt; note contracts that are held and were not *known*."""
+    for doubt in stage.client.doubts:
+        outcome = await stage.client.reconcile(doubt)
+        if isinstance(outcome, derivtrio.Bought):
+            known.add(outcome.purchase.contract_id)
+    held = {each.contract_id for each in await stage.client.portfolio()}
+    stage.expect(f"{held - known} are held, and nobody knows", holds=held <= known)
+
+
 async def events(stage: Stage) -> None:
     """Watch the client's events, and its traffic."""
     async with stage.client.events(traffic=True) as stream:
@@ -271,6 +299,7 @@ OPERATIONS: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
         candles,
         account,
         contracts,
+        trades,
         events,
         same_connection,
         reconnect,

@@ -13,6 +13,8 @@ from typing import Final
 
 import trio
 
+from derivtrio.connection.forks import not_for_children
+
 _READ_SIZE: Final = 2**16
 
 
@@ -72,4 +74,4 @@ class FastSocket(trio.abc.Stream):
 
 def fast_socket(stream: trio.SocketStream) -> FastSocket:
     """Return *stream*'s socket as a `FastSocket`; *stream* itself is of no more use."""
-    return FastSocket(socket.socket(fileno=stream.socket.detach()))
+    return FastSocket(not_for_children(socket.socket(fileno=stream.socket.detach())))
