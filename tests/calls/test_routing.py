@@ -57,6 +57,19 @@ def test_a_call_hands_over_to_the_stream_it_has_opened() -> None:
     assert router.unwanted == ["a"]
 
 
+def test_g06_a_stream_that_is_left_takes_no_other_along() -> None:
+    router, left, stays = Router(), Taker("self"), Taker("self")
+    ids = [router.register(Taker(stream)) for stream in (left, stays)]
+    for _ in range(2):
+        for req_id in ids:
+            router.route(streaming(req_id, str(req_id)))
+    router.remove_receiver(left)
+    for req_id in ids:
+        router.route(streaming(req_id, str(req_id)))
+    assert (len(left.taken), len(stays.taken)) == (1, 2)
+    assert router.unwanted == [str(ids[0])]
+
+
 def test_a_stream_nobody_wants_is_noted_once() -> None:
     router = Router()
     req_id = router.register(Taker())

@@ -123,6 +123,14 @@ def test_a_shortcode_agrees_with_what_it_was_made_from(
     assert fits(shortcode, parameters)
 
 
+@pytest.mark.parametrize("left_out", ["_1", "_5t_1"])
+def test_a_term_that_a_shortcode_does_not_have_contradicts_nothing(left_out: str) -> None:
+    shortcode = "TICKHIGH_R_50_100_1619506193_5t_1"
+    parameters = {"symbol": "R_50", "selected_tick": 3, **TICKS}
+    assert not fits(shortcode, parameters)
+    assert fits(shortcode.removesuffix(left_out), parameters)
+
+
 @pytest.mark.parametrize(("shortcode", "parameters"), OTHERS)
 def test_a_shortcode_contradicts_what_it_was_not_made_from(
     shortcode: str, parameters: dict[str, Any]
