@@ -9,7 +9,7 @@ import trustme
 from served import finished, line, started
 from shell import DEMO, only_line, run
 
-from derivtrio.cli.target import perform
+from derivtrio.cli.ending import perform
 
 
 def test_simulate_serves_until_a_signal_and_its_first_line_is_the_url() -> None:
