@@ -459,6 +459,19 @@ def test_g05_who_joins_after_a_reply_that_was_overtaken_lacks_what_has_overtaken
     assert joiner.interrupted == overtaken
 
 
+def test_g05_who_joins_while_a_stream_is_interrupted_lacks_what_comes_meanwhile() -> None:
+    request = {"ticks": "R_100", "subscribe": 1}
+    upstream = Upstream("ticks", request, lambda _: None, lambda _: None)
+    upstream.deliver({**tick(10, 1.5), "subscription": {"id": "a"}})
+    before, later = Joiner(), Joiner()
+    upstream.attach(cast("Any", before))
+    assert not before.interrupted
+    upstream.renew()  # as after the loss of a connection
+    upstream.attach(cast("Any", later))
+    assert before.interrupted
+    assert later.interrupted
+
+
 @pytest.mark.parametrize("seam", ["a reply", "a late one", "an unreadable one", "an id", "a loss"])
 def test_g05_after_a_seam_two_live_ticks_that_are_equal_are_two(seam: str) -> None:
     translator = TickTranslator("R_100")
