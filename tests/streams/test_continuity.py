@@ -615,6 +615,13 @@ def ohlc(open_time: int, close: str) -> dict[str, Any]:
     return {"ohlc": {**prices, "open_time": open_time, "epoch": open_time + 7}}
 
 
+def test_candles_begin_with_the_one_that_opens_at_the_start() -> None:
+    translator = CandleTranslator("R_100", 60, start=600)
+    assert list(translator.feed(ohlc(540, "1"))) == []
+    (first,) = (item for item in translator.feed(ohlc(600, "2")) if isinstance(item, Candle))
+    assert (first.open_time, first.close) == (600, 2)
+
+
 def test_a_candle_translator_closes_a_candle_when_the_next_one_opens() -> None:
     translator = CandleTranslator("R_100", 60)
     first = {"open": 1, "high": 1, "low": 1, "close": 1, "epoch": 60}

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -19,6 +19,7 @@ from derivtrio.streams.epochs import Epochs
 from derivtrio.streams.holes import Filler, Hole, HoleEnd
 from derivtrio.streams.snapshots import ContractTranslator
 from derivtrio.streams.ticks import TickTranslator
+from derivtrio.streams.upstream import Upstream
 
 SETTINGS = Settings(backoff=Backoff(first=1, cap=1), heartbeat_interval=3600)
 START = 1_749_800_000
@@ -408,6 +409,67 @@ def test_g05_of_a_stream_that_was_granted_twice_nothing_is_looked_up(lag: int) -
     assert [each.epoch for each in got if isinstance(each, Tick)] == [
         1000 + 2 * n for n in (*range(23), 25)
     ]
+
+
+class Joiner:
+    """A consumer of which only the seam matters."""
+
+    interrupted = False
+
+    def take(self, _: Any) -> bool:
+        return True
+
+    def take_all(self, _: Any) -> bool:
+        return True
+
+    def take_ticks(self, *_: Any) -> bool:
+        return True
+
+    def interrupt(self) -> None:
+        self.interrupted = True
+
+    def answered(self, *, late: bool) -> None: ...
+
+
+@pytest.mark.parametrize("way", ["one by one", "together", "fast"])
+@pytest.mark.parametrize("overtaken", [False, True])
+def test_g05_who_joins_after_a_reply_that_was_overtaken_lacks_what_has_overtaken_it(
+    way: str, *, overtaken: bool
+) -> None:
+    """However the two messages came: the newest message is not the newest tick then."""
+    request = {"ticks": "R_100", "subscribe": 1}
+    upstream = Upstream("ticks", request, lambda _: None, lambda _: None)
+    upstream.attach(cast("Any", Joiner()))
+    first, *others = [
+        {**tick(epoch, 1.5), "subscription": {"id": "a"}}
+        for epoch in (10, *((12, 11) if overtaken else (11, 12)))
+    ]
+    upstream.deliver(first)
+    if way == "one by one":
+        for message in others:
+            upstream.deliver(message)
+    elif way == "together":
+        upstream.deliver_all(others)
+    else:
+        ticks = [Tick("R_100", message["tick"]["epoch"], 1.5) for message in others]
+        batch = [json.dumps(message).encode() for message in others]
+        upstream.take_ticks(ticks, batch[-1], batch)
+    joiner = Joiner()
+    upstream.attach(cast("Any", joiner))
+    assert joiner.interrupted == overtaken
+
+
+def test_g05_who_joins_while_a_stream_is_interrupted_lacks_what_comes_meanwhile() -> None:
+    request = {"ticks": "R_100", "subscribe": 1}
+    upstream = Upstream("ticks", request, lambda _: None, lambda _: None)
+    upstream.deliver({**tick(10, 1.5), "subscription": {"id": "a"}})
+    before, later = Joiner(), Joiner()
+    upstream.attach(cast("Any", before))
+    assert not before.interrupted
+    upstream.renew()  # as after the loss of a connection
+    upstream.attach(cast("Any", later))
+    assert before.interrupted
+    assert later.interrupted
 
 
 @pytest.mark.parametrize("seam", ["a reply", "a late one", "an unreadable one", "an id", "a loss"])
