@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -29,7 +30,11 @@ _PATIENCE = 30
 def package_of_nats() -> Any:
     """Return the package nats; skip without the extra, or on a Python that it is not made for."""
     try:
-        return import_module("derivtrio.recording.nats").nats
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # trio-asyncio uses what is deprecated since Python 3.12
+            return import_module("derivtrio.recording.nats").nats
     except MissingExtra as error:
         pytest.skip(str(error), allow_module_level=True)
 

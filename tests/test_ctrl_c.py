@@ -1,7 +1,7 @@
 """Ctrl-C under plain `trio.run`, in the middle of our own code: the main task is interrupted."""
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +21,14 @@ from derivtrio.trading import trade
 from tests.drills.operations import CONTRACT
 
 Program = Callable[[Client, Simulator], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Let SIGINT raise a KeyboardInterrupt: what runs in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def press_ctrl_c_in(owner: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from functools import cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import msgspec
 import trio
 from test_floors import DATA, FLOORS
 
@@ -102,7 +103,7 @@ def test_the_members_that_a_docstring_names_exist() -> None:
 
 
 def test_the_errors_that_a_docstring_says_are_raised_are_errors() -> None:
-    homes = (errors, builtins, ssl, trio)
+    homes = (errors, builtins, msgspec, ssl, trio)
     count = 0
     for where, text in documents():
         found = re.search(r"^Raises:\n((?: {4}.*\n?)+)", text, re.MULTILINE)

@@ -62,7 +62,9 @@ def decode_with_halves(data: bytes | str) -> Any:
     """Decode *data*; half of a surrogate pair becomes U+FFFD.
 
     Raises:
-        UNDECODABLE: *data* is not JSON.
+        DecodeError: *data* is not JSON.
+        UnicodeError: it is not UTF-8.
+        RecursionError: it is nested too deep.
 
     """
     try:

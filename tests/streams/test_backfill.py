@@ -319,7 +319,7 @@ async def test_g05_a_market_that_closed_long_ago_is_outlasted_from_its_last_tick
     items.close(CLOSED)
     assert await epochs(reader, 4) == [18, 19, 20, 100]
     assert len(history.asked) > 2
-    assert outlast.told == [(CLOSED, [18, 19, 20])]
+    assert outlast.told == [("MarketClosed", [18, 19, 20])]
 
 
 async def test_a_market_that_closes_ends_the_stream_of_everybody_else(
