@@ -301,7 +301,7 @@ class TickTranslator:
             text = f"a tick of the epoch {shown(tick.epoch)} after one of {last.epoch}"
             return self._reject(text)
         first = believed[0]
-        missing = [self._hole(last, first)] if first.epoch > last.epoch else []
+        missing = [self._hole(last, first)] if first.epoch > last.epoch + 1 else []
         if missing and last.epoch < earliest:
             missing = [replace(missing[0], after=earliest, anchor=None, seen=())]
         self._last, self._earlier, self._seam = tick, (), None

@@ -544,6 +544,14 @@ def test_g05_of_three_candles_that_are_believed_together_none_is_lost() -> None:
     assert (hole.anchor, hole.before, forming.open_time) == (720, 780, 780)
 
 
+def test_of_ticks_that_follow_at_once_and_are_believed_together_none_is_looked_up() -> None:
+    """As in a server whose time runs faster than ours: each look-up would cost a request."""
+    translator = TickTranslator("R_100", None, Epochs(clock=lambda: 0.0))
+    times = [DAY, *range(2 * DAY, 2 * DAY + 10)]
+    items = [item for epoch in times for item in translator.feed(tick(epoch))]
+    assert epochs(items) == times
+
+
 def test_a_stream_that_begins_in_the_future_has_nothing_of_the_time_before() -> None:
     """However long that is: what comes before is not wanted, and is no sign of a wrong clock."""
     translator = TickTranslator("R_100", start=10_000)
