@@ -71,10 +71,10 @@ def decode_with_halves(data: bytes | str) -> Any:
         return decode(data)
     except DecodeError:
         text = data.encode() if isinstance(data, str) else data
-        mended = _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], text)
-        if mended == text:
+        repaired = _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], text)
+        if repaired == text:
             raise
-        return decode(mended)
+        return decode(repaired)
 
 
 def encode(message: Mapping[str, Any]) -> str:

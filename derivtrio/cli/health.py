@@ -8,7 +8,7 @@ It is well if three things are so:
 3. What came is kept: the store has not been silent for too long when it was asked or written to.
 
 An outage makes it unwell at once, by the first rule. A series that the server refuses does not, as
-the others go on, and a new start would not mend it; the report and the summary name it. Nothing
+the others go on, and a new start would not help; the report and the summary name it. Nothing
 here repairs anything.
 """
 

@@ -84,8 +84,9 @@ def _gauges(health: Health) -> Iterator[Any]:
 def _waiting(health: Health) -> Iterator[Any]:
     from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415
 
+    waits = list(health.waits)
     text = "Series that the server refuses, or has ended."
-    yield Gauge("derivtrio_waiting_series", text, len(waits := list(health.waits)))
+    yield Gauge("derivtrio_waiting_series", text, len(waits))
     text = "Since when a series waits, since the epoch."
     since = Gauge("derivtrio_waiting_since_timestamp_seconds", text, labels=["series"])
     for wait in waits:

@@ -30,8 +30,9 @@ class Pacer:
         """Go on with *clock*: each `trio.run` has its own, and each begins anywhere."""
         if self._clock is not None:
             ahead = clock() - self._clock()
-            for group in [group for each in self._budgets.values() for group in each.groups]:
-                group.shift(ahead)
+            for budgets in self._budgets.values():
+                for group in budgets.groups:
+                    group.shift(ahead)
         self._clock = clock
 
     def budgets(self, generation: str, *, advertised: bool) -> Budgets:

@@ -78,9 +78,6 @@ async def test_g10_both_ways_come_to_the_same_verdict(name: str, autojump_clock:
         assert await outcome(data, cut, fast=True) == await outcome(data, cut, fast=False), cut
 
 
-# What is in them
-
-
 @pytest.mark.parametrize("fast", [True, False])
 async def test_g17_half_of_a_surrogate_pair_costs_nothing_but_that_character(
     autojump_clock: Any, *, fast: bool
